@@ -1,0 +1,285 @@
+"""Sound in: any file, array or tensor becomes a float32 waveform (channels × samples) in [-1, 1].
+
+Nothing else in the library opens sound files. The sample rate is never guessed: a file carries its own, an array needs one.
+"""
+
+import importlib
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import AudioError
+
+BLOCK = 1 << 20  # samples read at a time, so that a stereo file is mixed down without being held twice
+LONGEST_S = 12 * 3600  # a header can promise anything; half a day is more than any use here
+LOUDEST = 8.0  # float files may pass full scale a little; integers that were never scaled pass it by thousands
+HANGOVER_S, TIME_CONSTANT_S, MARGIN_DB = 0.2, 0.03, 15.9  # ITU-T P.56 (2011), method B
+
+Channel = int | Literal["mean", "all"]
+
+
+class Sound(NamedTuple):
+    """A waveform (channels × samples, float32, 1.0 = full scale) and its rate in Hz."""
+
+    waveform: Float[np.ndarray, "channels samples"]
+    sample_rate: int
+
+
+def load(source: Any, sample_rate: int | None = None, channel: Channel = "mean") -> Sound:
+    """One place for a path, an array or a tensor.
+
+    Parameters
+    ----------
+    source : path of a sound file, or an array or tensor of shape (samples,) or (channels, samples);
+        integer arrays are scaled by the range of their type, floats must be in [-1, 1].
+    sample_rate : Hz; required for arrays and refused for files, which carry their own.
+    channel : "mean" mixes down, an integer takes one channel (from 0), "all" keeps all.
+
+    Raises
+    ------
+    AudioError : one sentence with the file's name, for whatever is wrong with it.
+    """
+    if isinstance(source, str | Path):
+        if sample_rate is not None:
+            raise AudioError(f"{source}: a file carries its own rate; to change it, resample after loading.")
+        return _load_file(Path(source), channel)
+    return _load_array(source, sample_rate, channel)
+
+
+def _load_array(source: Any, sample_rate: int | None, channel: Channel) -> Sound:
+    array = np.asarray(source.detach().cpu() if hasattr(source, "detach") else source)
+    if sample_rate is None:
+        raise AudioError("An array of samples has no rate of its own; pass sample_rate in Hz.")
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | np.integer) or sample_rate <= 0:
+        raise AudioError(f"The sample rate must be a whole number of Hz above 0, not {sample_rate!r}.")
+    if array.dtype.kind not in "iuf":
+        raise AudioError(f"Samples must be real numbers, not {array.dtype}.")
+    if array.ndim not in (1, 2):
+        raise AudioError(f"Samples must have shape (samples,) or (channels, samples), not {array.shape}.")
+    array = np.atleast_2d(array)
+    if array.shape[0] > array.shape[1] > 0:
+        raise AudioError(f"Shape {array.shape} has more channels than samples; pass (channels, samples).")
+    if array.dtype.kind == "u":
+        middle = (int(np.iinfo(array.dtype).max) + 1) // 2
+        array = (array.astype(np.float64) - middle) / middle
+    elif array.dtype.kind == "i":
+        array = array / -float(np.iinfo(array.dtype).min)
+    waveform = _mix(array.astype(np.float32), channel, "The array")
+    return Sound(_checked(waveform, "The array"), int(sample_rate))
+
+
+def _load_file(path: Path, channel: Channel) -> Sound:
+    if not path.exists():
+        raise AudioError(f"{path}: no such file.")
+    if not path.is_file():
+        raise AudioError(f"{path}: not a file but a {'folder' if path.is_dir() else 'pipe or device'}.")
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as f:
+            head = f.read(12)
+    except OSError as e:
+        raise AudioError(f"{path}: cannot be read ({e.strerror}).") from e
+    if size == 0:
+        raise AudioError(f"{path}: the file is empty.")
+    _refuse_cut_riff(path, head, size)
+    reader = _read_av if path.suffix.lower() in {".g722", ".722"} else _read_soundfile
+    try:
+        waveform, rate = reader(path, channel)
+    except _NotForThisReader:
+        waveform, rate = _read_av(path, channel)
+    if waveform.shape[1] == 0:
+        raise AudioError(f"{path}: the file holds no samples.")
+    return Sound(_checked(waveform, str(path)), rate)
+
+
+def _refuse_cut_riff(path: Path, head: bytes, size: int) -> None:
+    # Readers take what is left of a cut WAV without a word. A size of 0 or near 2**31, 2**32 means "streamed, unknown".
+    promised = int.from_bytes(head[4:8], "little")
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and size + 1 < promised + 8 < 0x7FFF0000:
+        raise AudioError(f"{path}: cut short, its header promises {promised + 8} bytes and {size} are there; fetch it again.")
+
+
+class _NotForThisReader(Exception):
+    pass
+
+
+def _read_soundfile(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    try:
+        f = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, RuntimeError) as e:
+        raise _NotForThisReader from e
+    with f:
+        rate, frames = f.samplerate, f.frames
+        known = frames < 0x7FFFFFFF  # streams do not say how long they are
+        if known and frames / rate > LONGEST_S:
+            raise AudioError(f"{path}: claims to be {frames / rate / 3600:.0f} hours long; cut it first.")
+        try:
+            blocks = [_mix(np.ascontiguousarray(b.T), channel, str(path)) for b in _blocks(f)]
+        except (soundfile.LibsndfileError, RuntimeError) as e:
+            raise AudioError(f"{path}: damaged, reading stopped inside ({e}).") from e
+    missing = frames - sum(b.shape[1] for b in blocks)
+    if known and missing > 0:
+        raise AudioError(f"{path}: cut short, {missing / rate:.2f} s that its header promises are missing; fetch it again.")
+    return _joined(blocks), rate
+
+
+def _blocks(f):
+    while len(block := f.read(BLOCK, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _read_av(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
+    import av
+
+    blocks: list[np.ndarray] = []
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{path}: holds no sound.")
+            rate = container.streams.audio[0].rate
+            resampler = av.AudioResampler(format="fltp")
+            for frame in container.decode(audio=0):
+                blocks.extend(_mix(f.to_ndarray(), channel, str(path)) for f in resampler.resample(frame))
+                if sum(b.shape[1] for b in blocks[-1:]) * len(blocks) > LONGEST_S * rate:
+                    raise AudioError(f"{path}: longer than {LONGEST_S // 3600} hours; cut it first.")
+    except (av.FFmpegError, ValueError) as e:
+        raise AudioError(f"{path}: not a sound file that soundfile or PyAV can read ({type(e).__name__}).") from e
+    return _joined(blocks), rate
+
+
+def _joined(blocks: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0), np.float32)
+
+
+def _mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
+    if channel == "all":
+        return waveform
+    if channel == "mean":
+        return waveform.mean(axis=0, keepdims=True, dtype=np.float32)
+    if not 0 <= int(channel) < len(waveform):
+        raise AudioError(f"{name}: there is no channel {channel}; it has {len(waveform)}, counted from 0.")
+    return waveform[[int(channel)]]
+
+
+def _checked(waveform: np.ndarray, name: str) -> np.ndarray:
+    if waveform.size == 0:
+        raise AudioError(f"{name}: there are no samples.")
+    peak = max(float(waveform.max()), -float(waveform.min()))
+    if not np.isfinite(peak):
+        raise AudioError(f"{name}: holds samples that are not numbers (NaN or infinite).")
+    if peak > LOUDEST:
+        raise AudioError(f"{name}: has samples up to {peak:g}; scale floats to [-1, 1].")
+    return waveform
+
+
+def import_torchaudio() -> Any:
+    """torchaudio, also beside a CPU build of torch.
+
+    The wheel on PyPI is linked against CUDA torch, so loading its compiled part beside a CPU build raises OSError.
+    All that is used here is plain Python: on that error it is imported again with the compiled part said to be absent,
+    a state that `torchaudio._extension` knows. transformers imports torchaudio too, so this runs before its speech models.
+    """
+    if "torchaudio" in sys.modules:
+        return sys.modules["torchaudio"]
+    try:
+        return importlib.import_module("torchaudio")
+    except OSError:
+        for name in [m for m in sys.modules if m.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+    absent: Any = types.ModuleType("torchaudio._extension")
+    absent._IS_TORCHAUDIO_EXT_AVAILABLE = False
+    absent.fail_if_no_align = lambda function: function
+    sys.modules["torchaudio._extension"] = absent
+    return importlib.import_module("torchaudio")
+
+
+def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, new_rate: int) -> np.ndarray:
+    """Band-limited resampling (windowed sinc, Kaiser window, 64 zero crossings); unchanged where the rates are equal."""
+    if sample_rate == new_rate:
+        return waveform
+    import torch
+
+    functional = import_torchaudio().functional
+    # The parameters that torchaudio documents as equal to librosa's kaiser_best.
+    settings = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
+    out = functional.resample(
+        torch.from_numpy(np.ascontiguousarray(waveform)), sample_rate, new_rate, resampling_method="sinc_interp_kaiser", **settings
+    )
+    return out.numpy()
+
+
+def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """16-bit WAV, written whole or not at all; samples beyond full scale are clipped."""
+    import soundfile
+
+    partial = path.with_name(path.name + ".part")
+    soundfile.write(partial, np.clip(np.atleast_2d(waveform), -1, 1).T, sample_rate, subtype="PCM_16", format="WAV")
+    partial.replace(path)
+
+
+def level(waveform: np.ndarray) -> float:
+    """RMS level in dB relative to full scale (dBov); -inf for digital silence."""
+    power = float(np.mean(np.square(waveform, dtype=np.float64)))
+    return 10 * np.log10(power) if power > 0 else -np.inf
+
+
+def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
+    """Active speech level in dBov and share of time active, ITU-T P.56 (2011) method B.
+
+    waveform : (samples,) or (1, samples). Silence gives (-inf, 0).
+    """
+    from scipy.signal import lfilter
+
+    x = np.asarray(waveform, np.float64).reshape(-1)
+    energy = float(x @ x)
+    if energy == 0:
+        return -np.inf, 0.0
+    g = np.exp(-1 / (sample_rate * TIME_CONSTANT_S))
+    envelope = lfilter([1 - g], [1, -g], lfilter([1 - g], [1, -g], np.abs(x)))
+    hangover = int(np.ceil(HANGOVER_S * sample_rate))
+    thresholds = 2.0 ** np.arange(-15, 0)
+    index = np.arange(len(x))
+    excess, levels, activity = [], [], []
+    for threshold in thresholds:
+        last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
+        active = np.count_nonzero(index - last <= hangover)
+        if active == 0:
+            break
+        levels.append(10 * np.log10(energy / active))
+        activity.append(active / len(x))
+        excess.append(levels[-1] - 20 * np.log10(threshold) - MARGIN_DB)
+    # The active level is where it lies 15.9 dB above its own threshold; excess falls as the threshold rises.
+    if not excess or excess[0] < 0:
+        return level(x), 1.0
+    falling = -np.asarray(excess)
+    found = np.interp(0.0, falling, levels), np.interp(0.0, falling, activity)
+    return float(found[0]), float(found[1])
+
+
+def report(sound: Sound) -> dict[str, float | int]:
+    """What a listener of numbers wants to know first: rate, length, channels, levels, clipping, silence.
+
+    `clipped_percent` counts samples in runs of at least three at the file's own extreme near full scale.
+    """
+    waveform, sample_rate = sound
+    mean = waveform.mean(axis=0)
+    active, activity = active_level(mean, sample_rate)
+    peak = float(np.abs(waveform).max())
+    flat = np.abs(waveform) >= min(peak, 1.0) * (1 - 2**-15) if peak > 0.5 else np.zeros_like(waveform, bool)
+    runs = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
+    return {
+        "rate_hz": sample_rate,
+        "seconds": waveform.shape[1] / sample_rate,
+        "channels": len(waveform),
+        "level_dbov": level(waveform),
+        "active_level_dbov": active,
+        "active_percent": 100 * activity,
+        "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
+        "clipped_percent": 100 * float(runs.mean()) if runs.size else 0.0,
+    }

@@ -1,0 +1,125 @@
+"""Where things lie on this machine. The one place that reads environment variables."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from .errors import SettingsError
+
+PACKAGE = Path(__file__).parent
+
+
+def search_path(variable: str) -> list[Path]:
+    """Folders named in `variable`, separated as in PATH; folders that do not exist are left out."""
+    named = [Path(p).expanduser() for p in os.environ.get(variable, "").split(os.pathsep) if p]
+    return [p.resolve() for p in named if p.is_dir()]
+
+
+def cache_folder() -> Path:
+    """The folder for everything that can be made or fetched again: SQA_CACHE, else the user's cache."""
+    named = os.environ.get("SQA_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    folder = Path(named).expanduser() if named else Path.home() / ".cache"
+    return folder if os.environ.get("SQA_CACHE") else folder / "sqa"
+
+
+def find(kind: str, name: str) -> Path | None:
+    """First existing `name` under SQA_DATA or SQA_WEIGHTS (`kind`: "data" or "weights"), then under the cache.
+
+    `name` is relative; one that would climb out of the folder raises SettingsError.
+    """
+    for folder in [*search_path(f"SQA_{kind.upper()}"), cache_folder() / kind]:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise SettingsError(f"The name {name!r} leads out of {folder}; give a name below it.")
+        if path.exists():
+            return path
+    return None
+
+
+@cache
+def project_root() -> Path | None:
+    """The checkout this package runs from, or None for an installed wheel."""
+    root = PACKAGE.parent
+    return root if (root / "_toc.yml").is_file() and (root / "notebooks").is_dir() else None
+
+
+def resource(*parts: str) -> Path:
+    """A file or folder of the project: in the checkout, else as the wheel carries it.
+
+    The wheel keeps `book/published`, `book/results` and `networks` under `sqa_core/data`.
+    """
+    root = project_root()
+    return root.joinpath(*parts) if root else PACKAGE.joinpath("data", *parts)
+
+
+def results_store() -> Path:
+    """Where runs of this machine keep their records: SQA_STORE, else `_build/results` of the checkout, else the cache."""
+    if named := os.environ.get("SQA_STORE"):
+        return Path(named).expanduser()
+    root = project_root()
+    return root / "_build" / "results" if root else cache_folder() / "results"
+
+
+def device() -> str:
+    """The best torch device of this machine: "cuda", "mps" or "cpu"; SQA_DEVICE overrides."""
+    import torch
+
+    if named := os.environ.get("SQA_DEVICE"):
+        return named
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def device_name(name: str) -> str:
+    """What a record says of the device: the GPU's name, or the CPU's architecture and count of cores."""
+    import torch
+
+    if name.startswith("cuda"):
+        return torch.cuda.get_device_name(name)
+    return f"{name}, {platform.machine()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions that can move a number: Python, this package, torch and its relatives."""
+    names = ["sqa-core", "torch", "torchaudio", "numpy", "scipy", "captum", "espeakng-loader", "pesq", "visqol-python"]
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def commit() -> str:
+    """Short hash of the checkout's commit, with `+` where files differ from it; the version for a wheel."""
+    root = project_root()
+    if root is None:
+        from . import __version__
+
+        return f"v{__version__}"
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "--", "sqa_core"], capture_output=True, text=True, check=True).stdout
+        return head + ("+" if changed.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def in_ci() -> bool:
+    """Whether this runs in continuous integration."""
+    return bool(os.environ.get("CI"))

@@ -1,0 +1,1 @@
+"""Networks, and how their weights come in and go out."""

@@ -1,0 +1,214 @@
+"""Weights in and out. A checkpoint is untrusted input: tensors only, every key and shape checked, no numbers that are not numbers."""
+
+import json
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from .. import environment
+from ..errors import WeightsError
+from ..spectrogram import MelSettings
+from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
+
+LARGEST_BYTES = 200_000_000  # a hundred times the largest NISQA; more is not one
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """A published network: where it lies below SQA_WEIGHTS, its hash and licence, and what it was trained for."""
+
+    file: str
+    sha256: str
+    licence: str
+    trained_for: str
+    best_seconds: tuple[float, float] = (6.0, 12.0)
+
+
+_OFFICIAL = "speech degraded by transmission, 48 kHz, 6 to 12 s, active level near -26 dBov"
+OFFICIAL = {
+    "nisqa": KnownNetwork(
+        "nisqa/nisqa.tar", "7ec4cf937514dd3f8860b21e66fabd8ca87a168572675ef8d979c4c4ad2e805c", "CC BY-NC-SA 4.0", _OFFICIAL
+    ),
+    "nisqa-mos": KnownNetwork("nisqa/nisqa_mos_only.tar", "16b2632bea0a481b1bba485587a8da2265f2c7797b525712ae0c072986ee783c", "CC BY-NC-SA 4.0", _OFFICIAL),
+    "nisqa-tts": KnownNetwork(
+        "nisqa/nisqa_tts.tar", "c556a954cd9536360b4fe6f524ad432816509cd22f436f345b281a7851360656", "CC BY-NC-SA 4.0", "naturalness of synthetic speech, bands up to 8 kHz", (1.0, 12.0)
+    ),
+}
+OWN = "polyglot-pesq"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its weights, ready to score: in evaluation mode, on `device`."""
+
+    name: str
+    model: Nisqa
+    weights_hash: str
+    licence: str
+    trained_for: str
+    best_seconds: tuple[float, float]
+    path: Path | None = None
+    device: str = "cpu"
+
+    @property
+    def settings(self) -> NisqaSettings:
+        return self.model.settings
+
+
+def found_networks() -> dict[str, Path]:
+    """Names that `load` takes without a path, each with its file: the official ones found here, and ours."""
+    found = {name: path for name, known in OFFICIAL.items() if (path := environment.find("weights", known.file))}
+    folder = environment.resource("networks")
+    ours = {p.parent.name: p for p in sorted(folder.glob("*/model.safetensors"))}
+    return found | ours
+
+
+def default_network() -> str:
+    """The official five-dimension network where it is found, else ours."""
+    return "nisqa" if "nisqa" in found_networks() else OWN
+
+
+def load(name: str | Path | None = None, device: str = "cpu") -> Network:
+    """A network by name (`found_networks`) or by the path of a checkpoint (.tar of NISQA, or .safetensors of this library).
+
+    Raises
+    ------
+    WeightsError : not found, damaged, holding more than tensors, missing keys, numbers that are not numbers.
+    """
+    name = str(name or default_network())
+    found = found_networks()
+    if name in OFFICIAL and name not in found:
+        raise WeightsError(f"The weights of {name} are not on this machine; run `sqa data fetch nisqa-weights`, or set SQA_WEIGHTS.")
+    path = found.get(name, Path(name))
+    if not path.is_file():
+        raise WeightsError(f"{name}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
+    if not 0 < path.stat().st_size <= LARGEST_BYTES:
+        raise WeightsError(f"{path}: {path.stat().st_size} bytes is not the size of a NISQA checkpoint.")
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_official
+    settings, state, card = read(path)
+    model = Nisqa(settings)
+    _load_strictly(model, state, path)
+    known = OFFICIAL.get(name)
+    digest = environment.sha256(path)
+    if known and digest != known.sha256:
+        raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {known.sha256[:12]}…); fetch it again.")
+    return Network(
+        name=name if name in found else card.get("name", path.stem),
+        model=model.eval().to(device),
+        weights_hash=digest[:12],
+        licence=known.licence if known else card.get("licence", "not stated"),
+        trained_for=known.trained_for if known else card.get("trained_for", "not stated"),
+        best_seconds=known.best_seconds if known else tuple(json.loads(card.get("best_seconds", "[1, 12]"))),
+        path=path,
+        device=device,
+    )
+
+
+def _load_strictly(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> None:
+    expected = model.state_dict()
+    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or unknown:
+        what = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which the network does not"
+        raise WeightsError(f"{path}: {what} ({len(missing)} keys missing, {len(unknown)} unknown); it is of another network.")
+    for key, value in state.items():
+        if value.shape != expected[key].shape:
+            raise WeightsError(f"{path}: {key} has shape {tuple(value.shape)}, not {tuple(expected[key].shape)}.")
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
+    model.load_state_dict(state, strict=True)
+
+
+def _read_official(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        raise WeightsError(f"{path}: holds objects other than tensors and plain settings, so it is refused; it could run code.") from e
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as e:
+        raise WeightsError(f"{path}: not a checkpoint, or a damaged one ({type(e).__name__}).") from e
+    if not isinstance(checkpoint, dict) or not {"args", "model_state_dict"} <= checkpoint.keys():
+        raise WeightsError(f"{path}: not a NISQA checkpoint; `args` and `model_state_dict` are missing.")
+    state = {}
+    for key, value in checkpoint["model_state_dict"].items():
+        if not isinstance(value, torch.Tensor):
+            raise WeightsError(f"{path}: {key} is not a tensor.")
+        # The original wraps each part in a frame with one attribute, `model`, and names a lone head `pool`.
+        key = key.replace("pool_layers.", "pool.").replace("pool.model.", "pool.0.model.").replace(".model.", ".")
+        state[key] = value
+    return _official_settings(checkpoint["args"], path), state, {"name": path.stem}
+
+
+def _official_settings(args: dict[str, Any], path: Path) -> NisqaSettings:
+    try:
+        layouts = {("adapt", "self_att"): "attention", ("standard", "lstm"): "lstm"}
+        layout = layouts.get((args["cnn_model"], args["td"]))
+        if layout is None or args.get("double_ended") or args.get("td_2", "skip") != "skip":
+            raise WeightsError(f"{path}: the layout {args['cnn_model']} with {args['td']} is not one of the two that are known here.")
+        mel = {
+            "sample_rate": args["ms_sr"],
+            "n_fft": args["ms_n_fft"],
+            "hop_s": args["ms_hop_length"],
+            "win_s": args["ms_win_length"],
+            "n_mels": args["ms_n_mels"],
+            "fmax": args["ms_fmax"],
+        }
+        settings = {
+            "layout": layout,
+            "outputs": DIMENSIONS if args.get("dim") else DIMENSIONS[:1],
+            "channels": (args["cnn_c_out_1"], args["cnn_c_out_2"], args["cnn_c_out_3"]),
+            "features": args["cnn_fc_out_h"],
+            "width": args["td_sa_d_model"] if layout == "attention" else args["td_lstm_h"],
+            "pool_width": args["pool_att_h"] or 128,
+            "segment_length": args["ms_seg_length"],
+            "segment_hop": args["ms_seg_hop_length"],
+            "mel": mel,
+        }
+    except (KeyError, TypeError) as e:
+        raise WeightsError(f"{path}: the checkpoint's `args` lack {e}.") from e
+    return _validated(settings, path)
+
+
+def _validated(settings: dict[str, Any], path: Path) -> NisqaSettings:
+    try:
+        checked = TypeAdapter(NisqaSettings).validate_python(settings)
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise WeightsError(f"{path}: the setting {'.'.join(map(str, first['loc']))} is wrong ({first['msg'].lower()}).") from e
+    sizes = [*checked.channels, checked.width, checked.pool_width, checked.segment_hop, checked.mel.n_fft, checked.features or 1]
+    if not all(1 <= size <= 8192 for size in sizes) or (checked.mel.n_mels, checked.segment_length) != (48, 15):
+        raise WeightsError(f"{path}: its settings describe no NISQA network (segments are 48 bands by 15 frames).")
+    return checked
+
+
+def _read_safetensors(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as f:
+            card = f.metadata() or {}
+            state = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118 (not a dict)
+        settings = json.loads(card["settings"])
+    except (SafetensorError, OSError) as e:
+        raise WeightsError(f"{path}: not a safetensors file, or a damaged one.") from e
+    except (KeyError, json.JSONDecodeError) as e:
+        raise WeightsError(f"{path}: carries no `settings` in its metadata, so its network is not known.") from e
+    return _validated(settings, path), state, card
+
+
+def save(model: Nisqa, path: Path, card: dict[str, str]) -> None:
+    """Safetensors with the settings and the card's entries in its metadata; written whole or not at all."""
+    from safetensors.torch import save_file
+
+    partial = path.with_name(path.name + ".part")
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    save_file(state, partial, metadata={**card, "settings": json.dumps(asdict(model.settings))})
+    partial.replace(path)
+
+
+def with_model(network: Network, model: Nisqa, name: str) -> Network:
+    """The same network with other weights under another name, for controls such as shuffled weights."""
+    return replace(network, model=model, name=name, weights_hash="", path=None)

@@ -1,0 +1,250 @@
+"""Scores of sounds: many files at once, broken ones kept as failures, long ones in bounded memory.
+
+Files are cut into segments, the segments of many files go through the CNN in chunks of one size, and time dependency and pooling
+see each file with its own length, so a file has the same score in any batch.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from . import audio, spectrogram
+from .errors import AudioError, SettingsError
+from .models import weights
+from .models.nisqa import DIMENSIONS, Nisqa
+from .models.weights import Network
+
+CHUNK = 256  # segments through the CNN at once; the maps of more leave the cache
+GROUP = 16_384  # segments of whole files gathered before time dependency and pooling
+AHEAD = 8  # files decoded ahead, in a thread
+SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".g722", ".webm", ".mp4", ".wma", ".au", ".caf"}
+COLUMNS = ["file", *DIMENSIONS, "model", "weights_hash", "error"]
+
+
+def folded(network: Network) -> Network:
+    """A copy that scores faster: batch norms folded into the convolutions, maps kept with channels last."""
+    model: Nisqa = copy.deepcopy(network.model).eval()
+    cnn = model.cnn
+    for i in range(1, 7):
+        setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
+        setattr(cnn, f"bn{i}", torch.nn.Identity())
+        setattr(cnn, f"relu{i}", torch.nn.ReLU(inplace=True))
+    cnn.to(memory_format=torch.channels_last)
+    return replace(network, model=model)
+
+
+def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) -> Tensor:
+    """(frames, mels) of a sound (its channels' mean) by the network's own front end.
+
+    resample : Hz to bring the sound to first; None keeps the file's own rate unless the network fixes one.
+    """
+    waveform, rate = sound
+    if len(waveform) > 1:
+        waveform = waveform.mean(axis=0, keepdims=True)
+    wanted = network.settings.mel.sample_rate or resample
+    if wanted:
+        waveform, rate = audio.resample(waveform, rate, wanted), wanted
+    mel = network.settings.mel
+    least = (network.settings.segment_length - 1) * mel.hop(rate)
+    if waveform.shape[1] < least:
+        raise AudioError(f"{waveform.shape[1] / rate:.3f} s is too short: {least / rate:.2f} s is the least the network can score.")
+    return spectrogram.mel_db(waveform[0], rate, mel, network.device)
+
+
+@torch.inference_mode()
+def cnn_features(network: Network, mels: list[Tensor]) -> list[Tensor]:
+    """The CNN's outputs (segments, features) of each mel spectrogram."""
+    s = network.settings
+    views = [spectrogram.segments(m, s.segment_length, s.segment_hop) for m in mels]
+    return list(run_cnn(network, views).split([len(v) for v in views]))
+
+
+@torch.inference_mode()
+def run_cnn(network: Network, views: list[Tensor]) -> Tensor:
+    """CNN outputs of segments given as several (n, mels, length) views, in chunks of one size.
+
+    One size, because the convolution kernels are made anew for each new shape.
+    """
+    total = sum(len(v) for v in views)
+    size = min(CHUNK, -(-total // 32) * 32)
+    chunk = torch.zeros(size, 1, *views[0].shape[1:], device=views[0].device)
+    out, filled = [], 0
+    for view in views:
+        for part in _pieces(view, size, lambda: filled):
+            chunk[filled : filled + len(part), 0] = part
+            filled += len(part)
+            if filled == size:
+                out.append(network.model.cnn(chunk))
+                filled = 0
+    if filled:
+        out.append(network.model.cnn(chunk)[:filled])
+    return torch.cat(out)
+
+
+def _pieces(view: Tensor, size: int, filled: Callable[[], int]) -> Iterator[Tensor]:
+    start = 0
+    while start < len(view):
+        stop = min(len(view), start + size - filled())
+        yield view[start:stop]
+        start = stop
+
+
+@torch.inference_mode()
+def score_mels(network: Network, mels: list[Tensor]) -> np.ndarray:
+    """(files, outputs) of mel spectrograms (frames, mels)."""
+    features = cnn_features(network, mels)
+    scores = np.empty((len(mels), len(network.settings.outputs)), np.float32)
+    # Neighbours in length share a batch, so that little of it is padding.
+    order = sorted(range(len(mels)), key=lambda i: len(features[i]))
+    while order:
+        longest = len(features[order[-1]])
+        batch, order = order[-max(1, GROUP // longest) :], order[: -max(1, GROUP // longest)]
+        lengths = torch.tensor([len(features[i]) for i in batch], device=network.device)
+        padded = torch.nn.utils.rnn.pad_sequence([features[i] for i in batch], batch_first=True)
+        scores[batch] = network.model.head(padded, lengths).float().cpu().numpy()
+    return scores
+
+
+def score(
+    sources: Any, network: Network | None = None, sample_rate: int | None = None, resample: int | None = None
+) -> pd.DataFrame:
+    """Scores of one sound or a list of sounds: paths, arrays or tensors; a row each, columns as in `COLUMNS`.
+
+    A source that cannot be scored stays as a row with `error`. `sample_rate` is required for arrays and tensors.
+    """
+    one = isinstance(sources, str | Path) or hasattr(sources, "ndim")
+    rows = score_stream([sources] if one else sources, network, sample_rate=sample_rate, resample=resample)
+    return pd.DataFrame(list(rows), columns=COLUMNS)
+
+
+def score_stream(
+    sources: Iterable[Any],
+    network: Network | None = None,
+    *,
+    sample_rate: int | None = None,
+    resample: int | None = None,
+    channel: audio.Channel = "mean",
+    windows: tuple[float, float] | None = None,
+    report: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Rows in the order of `sources`, as they come; see `score`.
+
+    windows : (length, hop) in seconds; then a row a window, with `start_s` and `end_s`.
+    report : adds what `audio.report` says, and `advice`: whether the sound is what the network was trained for.
+    """
+    network = folded(network or weights.load())
+    _check_resample(network, resample)
+    rows: list[dict[str, Any]] = []
+    mels: list[Tensor] = []
+
+    def flush() -> Iterator[dict[str, Any]]:
+        scores = iter(score_mels(network, mels)) if mels else iter(())
+        for row in rows:
+            if row["error"] is None:
+                row.update(zip(network.settings.outputs, map(float, next(scores)), strict=True))
+            yield row
+        rows.clear()
+        mels.clear()
+
+    waiting = 0
+    for source, sound in _decoded(sources, sample_rate, channel, network, report):
+        for piece, extra in _cut(sound, windows) if isinstance(sound, audio.Sound) else [(sound, {})]:
+            row = dict.fromkeys(COLUMNS) | extra
+            row |= {"file": _name(source), "model": network.name, "weights_hash": network.weights_hash}
+            try:
+                if isinstance(piece, AudioError):
+                    raise piece
+                mels.append(mel_of(network, piece, resample))
+                waiting += len(mels[-1]) // network.settings.segment_hop
+            except AudioError as e:
+                row["error"] = str(e)
+            if report and isinstance(piece, audio.Sound):
+                facts = audio.report(piece)
+                row |= facts | {"advice": advice(network, facts)}
+            rows.append(row)
+        if waiting >= GROUP:
+            yield from flush()
+            waiting = 0
+    yield from flush()
+
+
+def _check_resample(network: Network, resample: int | None) -> None:
+    if resample is not None and not 8000 <= resample <= 192_000:
+        raise SettingsError(f"--resample takes a rate from 8000 to 192000 Hz, not {resample}.")
+    if resample and network.settings.mel.sample_rate:
+        raise SettingsError(f"{network.name} hears everything at {network.settings.mel.sample_rate} Hz; --resample is not for it.")
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, str | Path) else "array"
+
+
+def _decoded(sources, sample_rate, channel, network, report) -> Iterator[tuple[Any, audio.Sound | AudioError]]:
+    """(source, sound or why not), decoded a few ahead in a thread."""
+
+    def decode(source):
+        try:
+            return audio.load(source, None if isinstance(source, str | Path) else sample_rate, "all" if report else channel)
+        except AudioError as e:
+            return e
+
+    sources = iter(sources)
+    with ThreadPoolExecutor(1) as pool:
+        queue = [(s, pool.submit(decode, s)) for s in islice(sources, AHEAD)]
+        while queue:
+            source, future = queue.pop(0)
+            queue.extend((s, pool.submit(decode, s)) for s in islice(sources, 1))
+            yield source, future.result()
+
+
+def _cut(sound: audio.Sound, windows: tuple[float, float] | None) -> Iterator[tuple[audio.Sound, dict[str, float]]]:
+    """Windows of a sound; the last is moved back to end with it. A sound shorter than one window is one."""
+    if windows is None:
+        yield sound, {}
+        return
+    waveform, rate = sound
+    length, hop = (round(seconds * rate) for seconds in windows)
+    total = waveform.shape[1]
+    starts = [*range(0, max(1, total - length), hop), max(0, total - length)]
+    for start in sorted(set(starts)):
+        stop = min(total, start + length)
+        yield audio.Sound(waveform[:, start:stop], rate), {"start_s": start / rate, "end_s": stop / rate}
+
+
+def advice(network: Network, facts: dict[str, float | int]) -> str:
+    """Whether a sound is what the network was trained for: "fits", or what speaks against it, one phrase each."""
+    shortest, longest = network.best_seconds
+    heard_hz = min(network.settings.mel.fmax, (network.settings.mel.sample_rate or 1e9) / 2)
+    checks = [
+        (facts["level_dbov"] == -np.inf, "digital silence"),
+        (not shortest <= facts["seconds"] <= longest, f"{facts['seconds']:.1f} s long, trained on {shortest:g} to {longest:g} s"),
+        (facts["rate_hz"] / 2 < heard_hz, f"holds nothing above {facts['rate_hz'] / 2000:g} kHz, the network hears up to {heard_hz / 1000:g}"),
+        (abs(facts["active_level_dbov"] + 26) > 10, f"active level {facts['active_level_dbov']:.0f} dBov, usual is -26"),
+        (facts["clipped_percent"] > 0.1, f"{facts['clipped_percent']:.1f} % of samples clipped"),
+        (facts["channels"] > 1, f"{facts['channels']} channels, mixed to one"),
+    ]
+    return "; ".join(text for failed, text in checks if failed) or "fits"
+
+
+def sound_files(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders as the sound files below them, sorted by name."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUNDS)
+            if not below:
+                raise SettingsError(f"{path}: no sound files below this folder.")
+            found.extend(below)
+        else:
+            found.append(path)
+    return found
