@@ -1,0 +1,110 @@
+"""The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+
+from .. import audio, environment
+from ..errors import AudioError, CorpusError
+
+# Labels follow these columns: a corpus has those it needs.
+REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence"]
+STATUSES = ("paper", "real", "synthetic")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A corpus as found: `table` (a row an utterance), the folder its `file` column starts from, and its data status."""
+
+    name: str
+    table: pd.DataFrame
+    root: Path
+    status: str
+
+    @property
+    def hash(self) -> str:
+        """Hash of the table: files, their hashes and labels."""
+        return hashlib.sha256(self.table.to_csv(index=False, float_format="%.9g").encode()).hexdigest()[:12]
+
+    def paths(self) -> list[Path]:
+        return [self.root / f for f in self.table["file"]]
+
+    def where(self, **labels) -> "Manifest":
+        """The rows whose columns have these values, in the same order."""
+        table = self.table
+        for column, value in labels.items():
+            table = table[table[column] == value]
+        if table.empty:
+            raise CorpusError(f"{self.name}: no rows with {labels}.")
+        return Manifest(self.name, table.reset_index(drop=True), self.root, self.status)
+
+
+def read(path: Path, name: str, status: str) -> Manifest:
+    """A manifest from its CSV file, checked; the files are looked for beside it."""
+    try:
+        table = pd.read_csv(path, dtype={"speaker": str, "file": str})
+    except FileNotFoundError as e:
+        raise CorpusError(f"{path}: no such manifest.") from e
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
+        raise CorpusError(f"{path}: not a CSV table ({type(e).__name__}).") from e
+    table["file"] = [PureWindowsPath(f).as_posix() if isinstance(f, str) else f for f in table.get("file", [])]
+    check(table, str(path))
+    return Manifest(name, table, path.parent, status)
+
+
+def write(manifest: Manifest, path: Path) -> None:
+    check(manifest.table, manifest.name)
+    partial = path.with_name(path.name + ".part")
+    manifest.table.to_csv(partial, index=False, float_format="%.9g")
+    partial.replace(path)
+
+
+def check(table: pd.DataFrame, name: str) -> None:
+    """The schema: required columns, no empty table, no double or climbing names, hashes, rates and lengths that can be."""
+    missing = [c for c in REQUIRED if c not in table.columns]
+    if missing:
+        raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+    if table.empty:
+        raise CorpusError(f"{name}: the manifest has no rows.")
+    for column in ["file", "sha256", "speaker", "language", "licence"]:
+        if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
+            raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
+    for i, file in enumerate(table["file"]):
+        if PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute() or ".." in PureWindowsPath(file).parts:
+            raise CorpusError(f"{name}, row {i + 2}: `file` {file!r} must stay below the manifest's folder.")
+    if table["file"].duplicated().any():
+        twice = table["file"][table["file"].duplicated()].iloc[0]
+        raise CorpusError(f"{name}: {twice} stands in the manifest twice.")
+    if not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
+        raise CorpusError(f"{name}: a `sha256` is not 64 hexadecimal digits.")
+    for column, most in [("sample_rate", 768_000), ("seconds", audio.LONGEST_S)]:
+        values = pd.to_numeric(table[column], errors="coerce")
+        if not ((values > 0) & (values <= most) & np.isfinite(values)).all():
+            row = int((~((values > 0) & (values <= most))).to_numpy().argmax())
+            raise CorpusError(f"{name}, row {row + 2}: `{column}` is {table[column].iloc[row]!r}, not a number above 0 and up to {most}.")
+
+
+def describe(root: Path, files: list[str]) -> pd.DataFrame:
+    """file, sha256, sample_rate and seconds of files below `root`, by reading them."""
+    rows = []
+    for file in files:
+        try:
+            waveform, rate = audio.load(root / file)
+        except AudioError as e:
+            raise CorpusError(str(e)) from e
+        rows.append((file, environment.sha256(root / file), rate, waveform.shape[1] / rate))
+    return pd.DataFrame(rows, columns=REQUIRED[:4])
+
+
+def verify(manifest: Manifest) -> list[str]:
+    """One line for each file that is missing or is not what the manifest says."""
+    problems = []
+    for path, digest in zip(manifest.paths(), manifest.table["sha256"], strict=True):
+        if not path.is_file():
+            problems.append(f"{path}: missing")
+        elif environment.sha256(path) != digest:
+            problems.append(f"{path}: not the file of the manifest (its hash differs)")
+    return problems

@@ -1,0 +1,161 @@
+"""polyglot, the built-in corpus: the same twelve sentences in eleven languages by synthetic voices. Generated, never downloaded.
+
+eSpeak NG speaks (through the wheel espeakng-loader); what it says was written for this book. It has no Canadian French, so French
+is that of France and of Belgium. Whatever shows this corpus says that it is synthetic.
+"""
+
+import csv
+import json
+import os
+import struct
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import audio, environment
+from ..errors import CorpusError
+from . import manifest as manifests
+from . import speak
+from .manifest import Manifest
+
+SENTENCES = Path(__file__).with_name("polyglot_sentences.csv")
+# Language of the book to eSpeak's voice and the column of sentences. `en-gb` and `fr-fr` are not eSpeak's names.
+LANGUAGES = {
+    "en": ("en", "en"),
+    "de": ("de", "de"),
+    "fr": ("fr", "fr"),
+    "fr-be": ("fr-be", "fr"),
+    "zh": ("cmn", "cmn"),
+    "sv": ("sv", "sv"),
+    "nl": ("nl", "nl"),
+    "it": ("it", "it"),
+    "es": ("es", "es"),
+    "el": ("el", "el"),
+    "fa": ("fa", "fa"),
+    "ar": ("ar", "ar"),
+}
+LICENCE = "CC BY 4.0"
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One synthetic speaker: eSpeak's variant, words a minute, pitch and pitch range (0 to 99)."""
+
+    variant: str
+    rate: int
+    pitch: int
+    range: int
+
+
+# Twelve speakers, the same in every language; variants change formants, the numbers change manner. Variants with `breath`
+# (f2, f3, f5 and others) are left out: eSpeak draws their noise anew in each process, a fresh fork or not.
+VOICES = {
+    "m1": Voice("m1", 160, 42, 45),
+    "m2": Voice("m2", 172, 50, 50),
+    "m3": Voice("m3", 150, 38, 55),
+    "m4": Voice("m4", 166, 46, 40),
+    "m5": Voice("m5", 156, 54, 60),
+    "m6": Voice("m6", 178, 44, 52),
+    "m7": Voice("m7", 148, 48, 46),
+    "f1": Voice("f1", 162, 50, 50),
+    "f4": Voice("f4", 174, 52, 62),
+    "anika": Voice("anika", 152, 46, 48),
+    "belinda": Voice("belinda", 170, 56, 58),
+    "steph": Voice("steph", 158, 58, 54),
+}
+
+
+def sentences(language: str) -> list[str]:
+    """The twelve sentences, in order."""
+    with open(SENTENCES, encoding="utf-8", newline="") as f:
+        return [row[LANGUAGES[language][1]] for row in csv.DictReader(f)]
+
+
+def synthesise(jobs: list[dict]) -> list[audio.Sound]:
+    """Speech for jobs of text, voice (eSpeak's name), rate, pitch and range; the same samples each time.
+
+    Raises
+    ------
+    CorpusError : a voice that eSpeak does not have.
+    """
+    if not jobs:
+        return []
+    if not hasattr(os, "fork"):
+        return [s for job in jobs for s in _speak_all([job])]
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(pool.map(_speak_all, [jobs[i::workers] for i in range(workers)]))
+    sounds: list[audio.Sound] = [parts[i % workers][i // workers] for i in range(len(jobs))]
+    return sounds
+
+
+def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
+    command = [sys.executable, "-m", "sqa_core.corpora.speak"]
+    lines = "".join(json.dumps(job) + "\n" for job in jobs).encode()
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(environment.PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
+    sounds = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
+        assert process.stdin
+        assert process.stdout
+        with ThreadPoolExecutor(1) as writer:
+            writing = writer.submit(lambda: (process.stdin.write(lines), process.stdin.close()))
+            try:
+                (rate,) = struct.unpack("<I", process.stdout.read(4))
+                for job in jobs:
+                    samples = speak.receive_one(process.stdout)
+                    if samples is None:
+                        raise CorpusError(f"eSpeak NG has no voice {job['voice']!r}; it would have gone on with the one before.")
+                    sounds.append(audio.load(np.frombuffer(samples, "<i2"), rate))
+            except (RuntimeError, struct.error) as e:
+                raise CorpusError("eSpeak NG stopped while it spoke; reinstall espeakng-loader.") from e
+            finally:
+                process.kill()
+            writing.cancel()
+    return sounds
+
+
+def job(language: str, voice: str, sentence: str) -> dict:
+    """What `synthesise` takes, for one of `LANGUAGES`, one of `VOICES` and a text."""
+    v = VOICES[voice]
+    return {"text": sentence, "voice": f"{LANGUAGES[language][0]}+{v.variant}", "rate": v.rate, "pitch": v.pitch, "range": v.range}
+
+
+def generate(folder: Path, languages: tuple[str, ...] = tuple(LANGUAGES), on_file=lambda _: None) -> Manifest:
+    """The whole corpus as 22.05 kHz WAV files below `folder`, with its manifest; whole or not at all."""
+    wanted = [(lang, v, i, s) for lang in languages for v in VOICES for i, s in enumerate(sentences(lang), start=1)]
+    rows = []
+    for language in languages:
+        here = [w for w in wanted if w[0] == language]
+        (folder / language).mkdir(parents=True, exist_ok=True)
+        for (_, voice, number, text), sound in zip(here, synthesise([job(lang, v, s) for lang, v, _, s in here]), strict=True):
+            file = f"{language}/{voice}_{number:02d}.wav"
+            audio.write_wav(folder / file, *sound)
+            rows.append((file, sound, f"{language}-{voice}", language, number, text))
+        on_file(language)
+    table = manifests.pd.DataFrame(
+        {
+            "file": [r[0] for r in rows],
+            "sha256": [environment.sha256(folder / r[0]) for r in rows],
+            "sample_rate": [r[1].sample_rate for r in rows],
+            "seconds": [round(r[1].waveform.shape[1] / r[1].sample_rate, 4) for r in rows],
+            "speaker": [r[2] for r in rows],
+            "language": [r[3] for r in rows],
+            "licence": LICENCE,
+            "sentence": [r[4] for r in rows],
+            "text": [r[5] for r in rows],
+        }
+    )
+    made = Manifest("polyglot", table, folder, "synthetic")
+    manifests.write(made, folder / "manifest.csv")
+    return made
+
+
+def manifest(folder: Path) -> Manifest:
+    """The corpus at `folder`, generated there first where it is not whole."""
+    if not (folder / "manifest.csv").is_file():
+        return generate(folder)
+    return manifests.read(folder / "manifest.csv", "polyglot", "synthetic")
