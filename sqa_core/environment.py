@@ -123,3 +123,10 @@ def sha256(path: Path) -> str:
 def in_ci() -> bool:
     """Whether this runs in continuous integration."""
     return bool(os.environ.get("CI"))
+
+
+def spawn_context():
+    """Worker processes that share no state with this one: a fork beside torch's threads can lock up."""
+    import multiprocessing
+
+    return multiprocessing.get_context("spawn")

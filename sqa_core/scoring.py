@@ -5,7 +5,7 @@ see each file with its own length, so a file has the same score in any batch.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -66,21 +66,22 @@ def cnn_features(network: Network, mels: list[Tensor]) -> list[Tensor]:
     """The CNN's outputs (segments, features) of each mel spectrogram."""
     s = network.settings
     views = [spectrogram.segments(m, s.segment_length, s.segment_hop) for m in mels]
-    return list(run_cnn(network, views).split([len(v) for v in views]))
+    return list(run_cnn(network, views, sum(map(len, views))).split([len(v) for v in views]))
 
 
 @torch.inference_mode()
-def run_cnn(network: Network, views: list[Tensor]) -> Tensor:
-    """CNN outputs of segments given as several (n, mels, length) views, in chunks of one size.
+def run_cnn(network: Network, views: Iterable[Tensor], total: int) -> Tensor:
+    """CNN outputs (total, features) of segments that come as several (n, mels, length) views, in chunks of one size.
 
-    One size, because the convolution kernels are made anew for each new shape.
+    One size, because convolution kernels are made anew for each new shape.
     """
-    total = sum(len(v) for v in views)
+    s = network.settings
     size = min(CHUNK, -(-total // 32) * 32)
-    chunk = torch.zeros(size, 1, *views[0].shape[1:], device=views[0].device)
+    chunk = torch.zeros(size, 1, s.mel.n_mels, s.segment_length, device=network.device)
     out, filled = [], 0
     for view in views:
-        for part in _pieces(view, size, lambda: filled):
+        while len(view):
+            part, view = view[: size - filled], view[size - filled :]
             chunk[filled : filled + len(part), 0] = part
             filled += len(part)
             if filled == size:
@@ -88,15 +89,7 @@ def run_cnn(network: Network, views: list[Tensor]) -> Tensor:
                 filled = 0
     if filled:
         out.append(network.model.cnn(chunk)[:filled])
-    return torch.cat(out)
-
-
-def _pieces(view: Tensor, size: int, filled: Callable[[], int]) -> Iterator[Tensor]:
-    start = 0
-    while start < len(view):
-        stop = min(len(view), start + size - filled())
-        yield view[start:stop]
-        start = stop
+    return torch.cat(out) if out else chunk.new_empty(0, network.model.cnn.n_features)
 
 
 @torch.inference_mode()

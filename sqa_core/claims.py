@@ -1,0 +1,53 @@
+"""Verdicts: does a claim hold, how sure is that, and does it rest on the paper's printed numbers or on a run of ours?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from .metrics import Interval
+
+Verdict = Literal["holds", "fails", "undecided", "untestable here"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim's verdict. `needs` says what would test a claim that is untestable here."""
+
+    id: str
+    verdict: Verdict
+    evidence: str
+    basis: Literal["the paper's printed numbers", "our run", "nothing yet"]
+    interval: Interval | None = None
+    data_status: str = ""
+    needs: str = ""
+
+
+def judge(interval: Interval, low: float = -float("inf"), high: float = float("inf")) -> Verdict:
+    """holds where the whole interval lies in [low, high], fails where none of it does, undecided where it has both."""
+    if interval.low >= low and interval.high <= high:
+        return "holds"
+    if interval.low > high or interval.high < low:
+        return "fails"
+    return "undecided"
+
+
+def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
+    """The paper's claims in their order with our findings; a claim without one is untestable here for now."""
+    by_id = {f.id: f for f in findings}
+    rows = []
+    for claim in claims.itertuples():
+        f = by_id.get(str(claim.id)) or Finding(str(claim.id), "untestable here", "", "nothing yet", needs="a test in this chapter, not yet written")
+        interval = f"{f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
+        rows.append(
+            {
+                "claim": claim.claim,
+                "verdict": f.verdict,
+                "value [95 %]": interval,
+                "evidence": f.evidence or f"needs {f.needs}",
+                "rests on": f.basis,
+                "data": f.data_status,
+                "where in the paper": claim.source,
+            }
+        )
+    return pd.DataFrame(rows)
