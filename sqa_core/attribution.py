@@ -1,6 +1,6 @@
 """Explanations of a score: which part of the spectrogram moves it. Occlusion, after Zeiler and Fergus (arXiv:1311.2901)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,8 +12,15 @@ from . import scoring, spectrogram
 from .errors import SettingsError
 from .models.weights import Network
 
-# The paper's masks: squares of 24 bands × 24 frames, bands of 2, 4, 6, 8 over all frames, columns of 13 frames over all bands.
-PAPER_MASKS: tuple[tuple[int | None, int | None], ...] = ((24, 24), (2, None), (4, None), (6, None), (8, None), (None, 13))
+# The paper's masks as (bands, frames), None being the whole axis; the stride is the mask's own size.
+PAPER_MASKS: dict[str, tuple[int | None, int | None]] = {
+    "24 bands × 24 frames": (24, 24),
+    "2 bands": (2, None),
+    "4 bands": (4, None),
+    "6 bands": (6, None),
+    "8 bands": (8, None),
+    "13 frames": (None, 13),
+}
 HEAD_BATCH = 32_768  # segments through time dependency and pooling at once
 
 
@@ -66,6 +73,25 @@ def mask_boxes(
         for band in range(0, shape[0], step[0])
         for frame in range(0, shape[1], step[1])
     ]
+
+
+def paper_boxes(shape: tuple[int, int]) -> dict[str, list[Box]]:
+    """Every position of each of the paper's masks that fits a spectrogram (mels, frames), by the mask's name."""
+    return {name: mask_boxes(shape, mask) for name, mask in PAPER_MASKS.items() if (mask[1] or 0) <= shape[1]}
+
+
+def flat(boxes: dict[str, list[Box]]) -> list[Box]:
+    """All boxes of all masks, in order."""
+    return [box for group in boxes.values() for box in group]
+
+
+def split_by_mask(found: "Occlusion", boxes: dict[str, list[Box]]) -> dict[str, "Occlusion"]:
+    """The occlusion of all `boxes`, in their order, as one for each mask."""
+    out, start = {}, 0
+    for name, group in boxes.items():
+        out[name] = replace(found, boxes=group, scores=found.scores[start : start + len(group)])
+        start += len(group)
+    return out
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from .. import environment
+from ..corpora import fetch
 from ..errors import WeightsError
 from ..spectrogram import MelSettings
 from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
@@ -40,6 +41,10 @@ OFFICIAL = {
     ),
 }
 OWN = "polyglot-pesq"
+OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"
+LICENCE_NOTICE = """\
+NISQA's weights (Gabriel Mittag, TU Berlin; github.com/gabrielmittag/NISQA) are under CC BY-NC-SA 4.0:
+give credit, no commercial use, share alike. https://creativecommons.org/licenses/by-nc-sa/4.0/"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,13 @@ def found_networks() -> dict[str, Path]:
     folder = environment.resource("networks")
     ours = {p.parent.name: p for p in sorted(folder.glob("*/model.safetensors"))}
     return found | ours
+
+
+def fetch_official(base_url: str = OFFICIAL_URL) -> Path:
+    """The three published checkpoints into the cache, by hash. Show LICENCE_NOTICE first."""
+    folder = environment.cache_folder() / "weights" / "nisqa"
+    fetch.fetch(base_url, {Path(known.file).name: known.sha256 for known in OFFICIAL.values()}, folder)
+    return folder
 
 
 def default_network() -> str:
@@ -207,8 +219,3 @@ def save(model: Nisqa, path: Path, card: dict[str, str]) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     save_file(state, partial, metadata={**card, "settings": json.dumps(asdict(model.settings))})
     partial.replace(path)
-
-
-def with_model(network: Network, model: Nisqa, name: str) -> Network:
-    """The same network with other weights under another name, for controls such as shuffled weights."""
-    return replace(network, model=model, name=name, weights_hash="", path=None)

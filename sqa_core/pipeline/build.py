@@ -1,0 +1,124 @@
+"""The book from executed notebooks: refuses what is stale or broken, stages, builds clean with Jupyter Book 1, swaps in whole."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from ..errors import BuildError
+from . import chapters, execute, staleness
+
+JUPYTER_BOOK = "1.0.4.post1"
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where the book is and how long its parts took, in seconds."""
+
+    index: Path
+    times: dict[str, float]
+
+
+def build(allow_stale: bool = False) -> Built:
+    """Build `_build/html` from `_build/executed`.
+
+    Raises
+    ------
+    BuildError : stale pages, each with the command that mends it; error outputs; warnings of Sphinx; no index at the end.
+    """
+    root = chapters.root()
+    start = time.perf_counter()
+    slugs = in_toc(root)
+    _refuse_stale(slugs, allow_stale)
+    for slug in slugs:
+        refuse_errors(execute.executed(slug))
+    stage = stage_tree(root, slugs, root / "_build" / "stage")
+    html = run_jupyter_book(stage, root / "_build" / "book")
+    final = root / "_build" / "html"
+    swap_in(html, final)
+    noted = execute.folder() / "times.json"
+    times = json.loads(noted.read_text()) if noted.is_file() else {}
+    return Built(final / "index.html", {**{s: times.get(s, 0.0) for s in slugs}, "book": time.perf_counter() - start})
+
+
+def in_toc(root: Path) -> list[str]:
+    """Slugs of the notebooks in `_toc.yml`, in order; every one is a chapter and has its notebook."""
+    text = (root / "_toc.yml").read_text()
+    files = [entry.split("/", 1)[1] for entry in _files(yaml.safe_load(text)) if entry.startswith("notebooks/")]
+    for slug in files:
+        if not (root / "notebooks" / f"{slug}.ipynb").is_file():
+            raise BuildError(f"_toc.yml names notebooks/{slug}, which is not there.")
+    return files
+
+
+def _files(node) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["file"]] if "file" in node else [node["root"]] if "root" in node else []
+        return own + [f for value in node.values() for f in _files(value)]
+    return [f for item in node for f in _files(item)] if isinstance(node, list) else []
+
+
+def _refuse_stale(slugs: list[str], allow_stale: bool) -> None:
+    problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
+    absent = [slug for slug, why in problems.items() if why == ["never executed"]]
+    if problems and (absent or not allow_stale):
+        lines = [f"  {slug}: {', '.join(why)} (mend: sqa run {slug})" for slug, why in problems.items()]
+        raise BuildError("These pages are stale, changed since they were executed:\n" + "\n".join(lines))
+
+
+def refuse_errors(path: Path) -> None:
+    """A traceback in an executed notebook would be published without a word; it stops the build here."""
+    notebook = nbformat.read(path, as_version=4)
+    if notebook.metadata.get("papermill", {}).get("exception"):
+        raise BuildError(f"{path.name}: the run broke off; run `sqa run {path.stem} --force`.")
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                raise BuildError(f"{path.name}, cell {number}: holds a traceback ({output.ename}); run `sqa run {path.stem} --force`.")
+
+
+def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
+    """A build tree: the book's text and settings as they are, executed notebooks at the paths of their sources."""
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published"))
+    (stage / "notebooks").mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(root / name, stage / name)
+    for slug in slugs:
+        shutil.copy2(execute.executed(slug), stage / "notebooks" / f"{slug}.ipynb")
+    return stage
+
+
+def run_jupyter_book(stage: Path, out: Path) -> Path:
+    """A clean build with -W -n --keep-going: Sphinx forgets warnings of pages that it does not build again."""
+    import jupyter_book
+
+    if jupyter_book.__version__ != JUPYTER_BOOK:
+        raise BuildError(f"Jupyter Book {jupyter_book.__version__} is installed; this book needs {JUPYTER_BOOK} (2.x builds nothing from it).")
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "jupyter_book", "build", str(stage), "--path-output", str(out), "--all", "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if done.returncode:
+        telling = [line for line in said.splitlines() if "WARNING" in line or "ERROR" in line or "Error" in line]
+        raise BuildError("Jupyter Book did not build:\n" + "\n".join(telling[:30] or said.splitlines()[-15:]))
+    html = out / "_build" / "html"
+    if not (html / "index.html").is_file():
+        raise BuildError("Jupyter Book ended without an error and without a book; is another version installed?")
+    return html
+
+
+def swap_in(new: Path, final: Path) -> None:
+    """Put a finished build in place of the last one, which stays until the new one is whole."""
+    old = final.with_name("html-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    new.rename(final)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,58 @@
+"""The chapters there are, and what each needs. Parameters are checked here, before a kernel starts."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from .. import environment
+from ..corpora import registry
+from ..errors import CorpusError, SettingsError
+
+# slug = notebook = study = results folder
+CHAPTERS = ("score", "labels", "nisqa_explained")
+
+
+def study(slug: str) -> ModuleType:
+    """The study of a chapter."""
+    if slug not in CHAPTERS:
+        raise SettingsError(f"There is no chapter {slug!r}; there are {', '.join(CHAPTERS)}.")
+    return importlib.import_module(f"sqa_core.studies.{slug}")
+
+
+def root() -> Path:
+    """The checkout; the pipeline has nothing to do in an installed wheel."""
+    found = environment.project_root()
+    if found is None:
+        raise SettingsError("The book is built from a checkout: git clone https://github.com/sqa-book/sqa-book, then `make book` there.")
+    return found
+
+
+def notebook(slug: str) -> Path:
+    return root() / "notebooks" / f"{slug}.ipynb"
+
+
+def settings(slug: str, parameters: dict[str, Any]) -> BaseModel:
+    """Parameters as the study's settings; one sentence for an unknown name or a wrong value."""
+    model: type[BaseModel] = study(slug).Settings
+    try:
+        return model(**parameters)
+    except ValidationError as e:
+        first = e.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(f"{slug} has no parameter {name!r}; it has {', '.join(model.model_fields)}.") from e
+        raise SettingsError(f"{slug}: the parameter {name} cannot be {first['input']!r} ({first['msg'].lower()}).") from e
+
+
+def missing_corpora(slug: str, profile: str) -> list[str]:
+    """Corpora that the chapter's profile needs and this machine has not."""
+    needed = study(slug).CORPORA.get(profile, ())
+    return [name for name in needed if not registry.CORPORA[name].generated and registry.find(name) is None]
+
+
+def check_corpora(slug: str, profile: str) -> None:
+    if missing := missing_corpora(slug, profile):
+        raise CorpusError(f"{slug} with profile {profile} needs {missing[0]}, which is not here; run `sqa data fetch {missing[0]}`.")

@@ -1,0 +1,165 @@
+"""Notebooks through papermill: checked before, reported on while they run, normalised after, whole or not there at all."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from .. import environment
+from ..errors import BuildError, SqaError
+from . import chapters, staleness
+
+CELL_TIMEOUT_S = 3 * 3600
+OnCell = Callable[[str, int, int], None]  # slug, cell from 1, count
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one notebook: executed, fresh already, or failed with one sentence."""
+
+    slug: str
+    state: str
+    seconds: float = 0.0
+    problem: str = ""
+
+
+def folder() -> Path:
+    """Where executed copies lie."""
+    return chapters.root() / "_build" / "executed"
+
+
+def executed(slug: str) -> Path:
+    return folder() / f"{slug}.ipynb"
+
+
+class ReportingEngine(NBClientEngine):
+    """papermill's own engine, saying which cell it is at."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, on_cell=None, **kwargs):
+        start = nb_man.cell_start
+
+        def cell_start(cell, cell_index=None, **more):
+            if on_cell:
+                on_cell((cell_index or 0) + 1, len(nb_man.nb.cells))
+            return start(cell, cell_index, **more)
+
+        nb_man.cell_start = cell_start
+        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+
+papermill_engines.register("sqa", ReportingEngine)
+
+
+def run(
+    slugs: list[str],
+    parameters: dict[str, Any],
+    force: bool = False,
+    timeout_s: int = CELL_TIMEOUT_S,
+    on_cell: OnCell = lambda slug, cell, count: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Execute the chapters that are stale (all with `force`). One that fails does not stop the others.
+
+    All parameters are checked first, so that a mistake costs no computing.
+    """
+    for slug in slugs:
+        chapters.settings(slug, parameters)
+        _check_names(slug, parameters)
+        chapters.check_corpora(slug, parameters.get("profile", "demo"))
+    outcomes = []
+    for slug in slugs:
+        outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell))
+        on_outcome(outcomes[-1])
+    return outcomes
+
+
+def _check_names(slug: str, parameters: dict[str, Any]) -> None:
+    """papermill only warns of a parameter that the notebook does not have; here it stops the run."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(chapters.notebook(slug)))
+    if unknown := sorted(parameters.keys() - known.keys()):
+        raise BuildError(f"notebooks/{slug}.ipynb has no parameter {unknown[0]!r}; its cell tagged `parameters` has {', '.join(known)}.")
+
+
+def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int, on_cell: OnCell) -> Outcome:
+    import papermill
+
+    target = executed(slug)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    same = target.is_file() and nbformat.read(target, as_version=4).metadata.get("sqa", {}).get("parameters") == parameters
+    if same and not force and not staleness.stale(slug, target):
+        return Outcome(slug, "fresh")
+    partial = target.with_name(f"part-{slug}.ipynb")
+    start = time.perf_counter()
+    fingerprint = staleness.fingerprint(slug, parameters)
+    try:
+        papermill.execute_notebook(
+            str(chapters.notebook(slug)),
+            str(partial),
+            parameters=parameters,
+            engine_name="sqa",
+            kernel_name="python3",
+            cwd=str(chapters.root()),
+            progress_bar=False,
+            execution_timeout=timeout_s,
+            on_cell=lambda cell, count: on_cell(slug, cell, count),
+        )
+        notebook = normalised(nbformat.read(partial, as_version=4))
+        notebook.metadata["sqa"] = {"fingerprint": fingerprint, "parameters": parameters}
+        nbformat.write(notebook, partial)
+        partial.replace(target)
+    except PapermillExecutionError as e:
+        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {e.cell_index + 1}: {e.ename}: {_first_line(e.evalue)}")
+    except CellTimeoutError:
+        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s")
+    except (DeadKernelError, SqaError) as e:
+        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: {_first_line(str(e))}")
+    finally:
+        partial.unlink(missing_ok=True)
+    seconds = time.perf_counter() - start
+    _note_time(slug, seconds)
+    return Outcome(slug, "executed", seconds)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300] if text.strip() else ""
+
+
+def _last_cell(path: Path) -> int:
+    """The cell that papermill had started last, from 1."""
+    if not path.is_file():
+        return 0
+    cells = nbformat.read(path, as_version=4).cells
+    started = [i for i, c in enumerate(cells, start=1) if c.metadata.get("papermill", {}).get("status") not in (None, "pending")]
+    return started[-1] if started else 0
+
+
+def _note_time(slug: str, seconds: float) -> None:
+    path = folder() / "times.json"
+    times = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(times | {slug: round(seconds, 1)}))
+
+
+def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Without what differs from run to run: cell ids, papermill's times and paths, this machine's folders."""
+    notebook.metadata.pop("papermill", None)
+    here = {str(chapters.root()): ".", str(environment.cache_folder()): "~/.cache/sqa", str(Path.home()): "~"}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        for key in ("papermill", "execution", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = ["injected-parameters", "hide-input"]
+    text = nbformat.writes(notebook)
+    for path, name in here.items():
+        text = text.replace(path, name)
+    return nbformat.reads(text, as_version=4)

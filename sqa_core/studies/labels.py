@@ -1,0 +1,122 @@
+"""The labels that our own networks learn from: do intrusive measures agree with listeners, and what is a network made of them worth?"""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from .. import audio, environment, records
+from ..corpora import impaired, registry
+from ..models import weights
+from ..records import Record
+from ..trials import Trial
+from .listeners import LabelTrial, listeners_trials
+from .nisqa_explained import SyntheticTrial
+
+SLUG = "labels"
+TITLE = "Labels: PESQ, ViSQOL and the listeners"
+CORPORA = {"demo": (), "paper": ("p835",)}
+MEASURES = {"pesq": "PESQ wide band", "visqol": "ViSQOL speech mode"}
+
+
+class Settings(BaseModel):
+    """The notebook's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Literal["demo", "paper"] = "demo"
+    engine: Literal["local"] = "local"
+    store: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.store) if self.store else environment.results_store()
+
+
+def trials(settings: Settings) -> list[Trial]:
+    """Both measures on both sets of P.835, and every network found; in the demo our network against PESQ on synthetic speech."""
+    if settings.profile == "demo":
+        ours = weights.load(weights.OWN)
+        return [
+            SyntheticTrial(study=SLUG, data_status="synthetic", model_status="other", network=ours.name, weights_hash=ours.weights_hash)
+        ]
+    corpus_hash = registry.load("p835").hash
+    planned: list[Trial] = [
+        LabelTrial(study=SLUG, data_status="real", measure=measure, set=which, corpus_hash=corpus_hash)
+        for measure in MEASURES
+        for which in ("fullband", "wideband")
+    ]
+    return planned + list(listeners_trials(SLUG, ("fullband", "wideband")))
+
+
+def published_run() -> list[Record]:
+    """Records of the published run."""
+    return records.read_all(environment.resource("book", "results", SLUG))
+
+
+def table(found: list[Record]) -> pd.DataFrame:
+    """One row a measure or network and set: agreement with the listeners' overall score, and their ceiling."""
+    rows = []
+    for r in found:
+        if r.trial["kind"] not in ("label", "listeners"):
+            continue
+        m = r.metrics
+        name = MEASURES.get(r.trial.get("measure", "")) or r.trial["network"]
+        rows.append(
+            {
+                "measure or network": name,
+                "set": r.trial["set"],
+                "hears the original": "yes" if r.trial["kind"] == "label" else "no",
+                **{f"PCC by {by}": "{:.3f} [{:.3f}, {:.3f}]".format(*m[f"mos_pcc_{by}"]) for by in ("file", "condition")},
+                **{f"ceiling by {by}": f"{m[f'mos_ceiling_{by}']:.3f}" for by in ("file", "condition")},
+                "files": m["files"],
+                "seconds": f"{r.wall_s:.0f}",
+                "data": r.data_status,
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["set", "measure or network"], ignore_index=True) if rows else pd.DataFrame()
+
+
+def intervals(found: list[Record], which: str) -> pd.DataFrame:
+    """Long form for drawing: name, by (file or condition), value, low, high, ceiling."""
+    rows = []
+    for r in found:
+        if r.trial["kind"] not in ("label", "listeners") or r.trial["set"] != which:
+            continue
+        name = MEASURES.get(r.trial.get("measure", "")) or r.trial["network"]
+        for by in ("file", "condition"):
+            value, low, high = r.metrics[f"mos_pcc_{by}"]
+            rows.append({"name": name, "by": by, "value": value, "low": low, "high": high, "ceiling": r.metrics[f"mos_ceiling_{by}"]})
+    return pd.DataFrame(rows)
+
+
+def at_a_glance(found: list[Record]) -> dict[str, str]:
+    """The page's first numbers: correlations by file, full band, with intervals."""
+    frame = intervals(found, "fullband")
+    names = {"pesq": MEASURES["pesq"], "visqol": MEASURES["visqol"], "own": weights.OWN}
+    out = {}
+    for key, name in names.items():
+        row = frame[(frame["name"] == name) & (frame["by"] == "file")] if len(frame) else frame
+        out[key] = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**row.iloc[0]) if len(row) else "not available"
+    out["ceiling"] = f"{frame[frame['by'] == 'file']['ceiling'].iloc[0]:.3f}" if len(frame) else "not available"
+    return out
+
+
+def examples() -> list[tuple[audio.Sound, str, float]]:
+    """Four impaired synthetic utterances from the demonstration's material, with what was done to them and their label."""
+    made = impaired.make(4, 11, ("en",), ("f1",))
+    return [(audio.Sound(i.waveform[None], impaired.RATE), describe(i.recipe), i.pesq) for i in made]
+
+
+def describe(recipe: list[dict]) -> str:
+    """A recipe in words."""
+    words = {
+        "noise": "{colour} noise at {snr_db:g} dB",
+        "clip": "clipping of {share:.1%} of the samples",
+        "band": "band {low_hz:g} to {high_hz:g} Hz",
+        "mnru": "MNRU at {q_db:g} dB",
+        "gaps": "gaps of {gap_s:g} s, {loss:.0%} lost",
+    }
+    done = [words[step["kind"]].format(**step) for step in recipe if step["kind"] in words]
+    return ", ".join(done) or "no impairment"

@@ -1,0 +1,259 @@
+"""The paper "Visualising and Explaining Deep Learning Models for Speech Quality Prediction" (arXiv:2112.06219)."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from scipy import stats
+
+from .. import attribution, audio, environment, metrics, records, scoring
+from ..claims import Finding, judge
+from ..corpora import impaired, registry
+from ..metrics import Interval
+from ..models import weights
+from ..records import Record
+from ..trials import Result, Trial
+from .listeners import ListenersTrial, listeners_trials
+
+SLUG = "nisqa_explained"
+TITLE = "What has NISQA learnt?"
+CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}
+
+# Chosen beforehand: the file whose attributions are kept as goldens, speech at 0 dB over noise, listeners' overall score near 2.
+FILE = "c6_m1"
+# The sentence, the voice and the impairments of the demonstration, whose places are known exactly.
+DEMO = {"language": "en", "voice": "m2", "noise_db": 12.0, "cut_s": (1.30, 1.42)}
+SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
+DEMO_COUNT = 48
+
+
+class Settings(BaseModel):
+    """The notebook's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Literal["demo", "paper"] = "demo"
+    engine: Literal["local"] = "local"
+    store: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.store) if self.store else environment.results_store()
+
+
+class OcclusionTrial(Trial):
+    """All of the paper's masks on one sound: scores under each mask, and the maps."""
+
+    kind: ClassVar[str] = "occlusion"
+    corpus: Literal["p835", "polyglot"]
+    corpus_hash: str
+    file: str
+    network: str
+    weights_hash: str
+    fill: Literal["floor", "mean"] = "floor"
+
+    def run(self) -> Result:
+        network = weights.load(self.network)
+        sound = demo_sound()[1] if self.corpus == "polyglot" else audio.load(p835_path(self.file))
+        mel = scoring.mel_of(network, sound)
+        boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
+        found = attribution.occlusion(network, mel, boxes, self.fill)
+        arrays = {
+            "mel": mel.T.numpy().astype(np.float16),
+            "boxes": np.array(boxes, np.int16),
+            "scores": found.scores,
+            "score": found.score,
+        }
+        return Result({"mos": float(found.score[0]), "masks": len(boxes), "share_run": found.segments_run / found.segments_whole}, arrays=arrays)
+
+
+class OcclusionSurveyTrial(Trial):
+    """Occlusion of every file of a set: for each mask, the change of MOS, and how much of what it hides is silence."""
+
+    kind: ClassVar[str] = "occlusion_survey"
+    set: Literal["fullband", "wideband"]
+    corpus_hash: str
+    network: str
+    weights_hash: str
+    fill: Literal["floor", "mean"] = "floor"
+
+    def run(self) -> Result:
+        corpus = registry.load("p835").where(set=self.set)
+        network = weights.load(self.network)
+        tables = []
+        for path, row in zip(corpus.paths(), corpus.table.itertuples(), strict=True):
+            mel = scoring.mel_of(network, audio.load(path))
+            boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
+            found = attribution.occlusion(network, mel, boxes, self.fill)
+            silent = (mel.amax(dim=1) < float(mel.max()) + SILENCE_DB).numpy()
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "file": row.file,
+                        "condition": row.condition,
+                        "talker": row.talker,
+                        "mos": float(found.score[0]),
+                        "mask": [f"{b.bands}x{b.frames}" for b in boxes],
+                        "column": [b.bands == mel.shape[1] for b in boxes],
+                        "silent": [float(silent[b.frame : b.frame + b.frames].mean()) for b in boxes],
+                        "change": found.scores[:, 0] - found.score[0],
+                    }
+                )
+            )
+        items = pd.concat(tables, ignore_index=True)
+        return Result({"files": len(tables), "masks": len(items), "mean_change": float(items["change"].mean())}, items)
+
+
+class SyntheticTrial(Trial):
+    """A network against PESQ on impaired synthetic speech: the demonstration's stand-in for listeners."""
+
+    kind: ClassVar[str] = "synthetic"
+    network: str
+    weights_hash: str
+    count: int = DEMO_COUNT
+
+    def run(self) -> Result:
+        made = impaired.make(self.count, 3 + self.seed, ("sv", "el"), ("m6", "steph"))
+        network = weights.load(self.network)
+        scores = scoring.score([i.waveform for i in made], network, sample_rate=impaired.RATE)
+        items = pd.DataFrame(impaired.to_table(made)).assign(mos=scores["mos"])
+        x, y = items["mos"].to_numpy(), items["pesq"].to_numpy()
+        interval = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)))
+        return Result({"files": len(items), "mos_pcc_file": list(interval), "mos_rmse_file": metrics.rmse(x, y)}, items)
+
+
+@lru_cache(maxsize=1)
+def demo_sound() -> tuple[audio.Sound, audio.Sound]:
+    """Clean and impaired: one synthetic sentence in pink noise, with a cut whose place is known."""
+    from .. import degrade
+    from ..corpora import polyglot
+
+    text = polyglot.sentences(DEMO["language"])[0]
+    (clean,) = polyglot.synthesise([polyglot.job(DEMO["language"], DEMO["voice"], text)])
+    rate = clean.sample_rate
+    speech = degrade.set_level(clean.waveform[0], rate)
+    noise = degrade.coloured_noise(speech.shape, "pink", np.random.default_rng(4))
+    noisy = degrade.add_noise(speech, rate, noise, DEMO["noise_db"])
+    start, stop = (round(s * rate) for s in DEMO["cut_s"])
+    noisy[start:stop] = 0
+    return audio.Sound(speech[None], rate), audio.Sound(noisy[None], rate)
+
+
+def p835_path(stem: str) -> Path:
+    """The full-band file of this name (such as c6_m1), wherever the corpus lies and whatever its ending."""
+    corpus = registry.load("p835").where(set="fullband")
+    return next(p for p in corpus.paths() if p.stem == stem)
+
+
+def trials(settings: Settings) -> list[Trial]:
+    """What the profile runs with what is on this machine."""
+    if settings.profile == "demo":
+        ours = weights.load(weights.OWN)
+        common = {"study": SLUG, "data_status": "synthetic", "model_status": "other", "network": ours.name, "weights_hash": ours.weights_hash}
+        return [
+            SyntheticTrial(**common),
+            OcclusionTrial(**common, corpus="polyglot", corpus_hash=registry.load("polyglot").hash, file="demo"),
+        ]
+    corpus_hash = registry.load("p835").hash
+    planned: list[Trial] = list(listeners_trials(SLUG, ("fullband",)))
+    for name in weights.found_networks():
+        network = weights.load(name)
+        common = {"study": SLUG, "data_status": "real", "model_status": "other", "network": name, "weights_hash": network.weights_hash}
+        planned.append(OcclusionTrial(**common, corpus="p835", corpus_hash=corpus_hash, file=FILE))
+        planned.append(OcclusionSurveyTrial(**common, corpus_hash=corpus_hash, set="fullband"))
+    return planned
+
+
+def published_run() -> list[Record]:
+    """Records of the published run."""
+    return records.read_all(environment.resource("book", "results", SLUG))
+
+
+def of_kind(found: list[Record], kind: type[Trial], **fields: object) -> list[Record]:
+    """Records of one kind of trial whose fields have these values."""
+    return [r for r in found if r.trial["kind"] == kind.kind and all(r.trial.get(k) == v for k, v in fields.items())]
+
+
+def agreement_table(found: list[Record]) -> pd.DataFrame:
+    """One row a network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling."""
+    rows = []
+    for r in of_kind(found, ListenersTrial):
+        m = r.metrics
+        rows.append(
+            {
+                "network": r.trial["network"],
+                "PCC by file": _with_interval(m["mos_pcc_file"]),
+                "PCC by condition": _with_interval(m["mos_pcc_condition"]),
+                "ceiling by file": f"{m['mos_ceiling_file']:.3f}",
+                "ceiling by condition": f"{m['mos_ceiling_condition']:.3f}",
+                "RMSE by file": f"{m['mos_rmse_file']:.2f}",
+                "files": m["files"],
+                "data": r.data_status,
+                "model": r.model_status,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _with_interval(values: list[float]) -> str:
+    return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
+
+
+def findings(found: list[Record], network: str = "nisqa") -> list[Finding]:
+    """Verdicts on the claims that occlusion can test, from the survey of one network; an empty list without it."""
+    surveys = of_kind(found, OcclusionSurveyTrial, network=network)
+    if not surveys:
+        return []
+    items, status = surveys[0].items(), surveys[0].data_status
+    return [_silence(items, status), _high_and_low(items, status)]
+
+
+def _silence(items: pd.DataFrame, status: str) -> Finding:
+    """C1 by the columns of 13 frames: those that hide silence alone against those that hide none."""
+    columns = items[items["column"]]
+    silent, speech = (columns[columns["silent"] == share]["change"].abs() for share in (1.0, 0.0))
+    if len(silent) < 20:
+        needs = f"files with pauses below {SILENCE_DB:g} dB; the noise of these leaves {len(silent)} silent masks of {len(columns)}"
+        return Finding("C1", "untestable here", "", "our run", data_status=status, needs=needs)
+    rng = np.random.default_rng(0)
+    draws = [rng.choice(silent, len(silent)).mean() / rng.choice(speech, len(speech)).mean() for _ in range(2000)]
+    ratio = Interval(silent.mean() / speech.mean(), *np.quantile(draws, [0.025, 0.975]).tolist())
+    p = stats.mannwhitneyu(silent, speech, alternative="less").pvalue
+    evidence = f"mean |change| over {len(silent)} silent masks against {len(speech)} on speech; Mann-Whitney p = {p:.1g}"
+    verdict = judge(ratio, high=0.1)
+    return Finding("C1", verdict if p < 0.01 or verdict != "holds" else "undecided", evidence, "our run", ratio, status)
+
+
+def _high_and_low(items: pd.DataFrame, status: str) -> Finding:
+    """C2 by the mean change over a file's masks: falls with MOS, negative above 4, positive below 2."""
+    files = items.groupby("file").agg(
+        mos=("mos", "first"), change=("change", "mean"), condition=("condition", "first"), talker=("talker", "first")
+    )
+    ranks = [stats.rankdata(files[c]) for c in ("mos", "change")]
+    rho = metrics.crossed_pcc(*ranks, files["condition"].to_numpy(), files["talker"].to_numpy())
+    high, low = files[files["mos"] > 4]["change"], files[files["mos"] < 2]["change"]
+    verdict = judge(rho, high=0.0)
+    signs = len(high) > 0 and len(low) > 0 and high.mean() < 0 < low.mean()
+    evidence = f"Spearman over {len(files)} files; mean change {high.mean():+.2f} above MOS 4 (n = {len(high)}), {low.mean():+.2f} below 2 (n = {len(low)})"
+    return Finding("C2", verdict if verdict != "holds" or signs else "fails", evidence, "our run", rho, status)
+
+
+def claims_by_network(found: list[Record]) -> pd.DataFrame:
+    """The verdicts of `findings` for every network that was surveyed."""
+    rows = []
+    for survey in of_kind(found, OcclusionSurveyTrial):
+        for f in findings(found, survey.trial["network"]):
+            rows.append(
+                {
+                    "network": survey.trial["network"],
+                    "claim": f.id,
+                    "verdict": f.verdict,
+                    "value [95 %]": _with_interval(list(f.interval)) if f.interval else "",
+                    "evidence": f.evidence or f.needs,
+                    "data": f.data_status,
+                }
+            )
+    return pd.DataFrame(rows)
