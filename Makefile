@@ -39,6 +39,7 @@ check: $(ready)  ## format, lint, types, notebook pairs, lock against pyproject.
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
+	@$(bin)/python -m sqa_core.pipeline.pairs --check
 	@$(bin)/python -m pytest -p no:xdist tests/test_project.py
 
 bench: $(ready)  ## measure speeds against peers and the machine's limit
@@ -50,7 +51,7 @@ serve: $(ready)  ## show the built book on http://localhost:8000
 format: $(ready)  ## format the code and pair the notebooks
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
-	@$(bin)/jupytext --sync notebooks/*.py
+	@$(bin)/python -m sqa_core.pipeline.pairs
 
 lock: $(ready)  ## resolve requirements.lock anew
 	$(bin)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -51,8 +51,7 @@ for name, value in found.items():
 # - A small NISQA, taught by PESQ on synthetic voices alone and without the original at hand, reaches {glue:text}`own`.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Two rows of intervals of correlation with listeners, by file and by condition, for PESQ, ViSQOL and each network, with a line at the listeners' ceiling."}, "figure": {"caption": "Correlation with the listeners' overall score on P.835, full band, by file and by condition, with 95 % intervals over talkers and conditions. The vertical lines are the ceilings. Published run, real recordings.", "name": "fig-labels"}}
-if ours:
-    figures.agreement_intervals(study.intervals(ours, "fullband"));
+figures.agreement_intervals(study.intervals(ours, "fullband")) if ours else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance(ours, "labels_intervals", study.intervals(ours, "fullband") if ours else None)
@@ -89,8 +88,7 @@ figures.players([(sound, f"{text}: PESQ {label:.2f}") for sound, text, label in 
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network against PESQ, its teacher, on synthetic voices and languages that it has not heard. This run, synthetic speech.", "name": "fig-synthetic"}}
 synthetic = [r for r in this_run if r.trial["kind"] == "synthetic"]
-if synthetic:
-    figures.pesq_scatter(synthetic[0].items());
+figures.pesq_scatter(synthetic[0].items()) if synthetic else figures.absent("Drawn in the demo profile.")
 
 # %% tags=["remove-input"]
 figures.provenance(synthetic, "synthetic_scatter", synthetic[0].items() if synthetic else None)

@@ -33,7 +33,7 @@ store = ""
 # never heard? And when part of a sound is hidden, does the score move as the paper says?
 
 # %% tags=["remove-input"]
-from sqa_core import attribution, audio, claims, figures, published, trials
+from sqa_core import audio, claims, figures, published, trials
 from sqa_core.corpora import registry
 from sqa_core.studies import nisqa_explained as study
 
@@ -47,7 +47,7 @@ figures.table_setup()
 # ## At a glance
 
 # %% tags=["remove-cell"]
-listeners = study.of_kind(ours, study.ListenersTrial)
+listeners = [r for r in ours if r.trial["kind"] == "listeners"]
 best = next((r for r in listeners if r.trial["network"] == "nisqa"), None)
 own = next((r for r in listeners if r.trial["network"] == "polyglot-pesq"), None)
 figures.glue("official_file", f"{best.metrics['mos_pcc_file'][0]:.3f}" if best else "not available")
@@ -66,8 +66,7 @@ figures.glue("verdict_high_low", verdicts["C2"].verdict if "C2" in verdicts else
 #   ones": **{glue:text}`verdict_high_low`**. The paper's other claims are listed below with what would test them.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Scatter plots of predicted against listeners' MOS for each network, 78 recordings each; points lie near the diagonal for the official networks."}, "figure": {"caption": "Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel a network. Published run, real recordings.", "name": "fig-listeners"}}
-if listeners:
-    figures.listeners_scatter(listeners);
+figures.listeners_scatter(listeners) if listeners else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 items = listeners[0].items()[["file", "condition", "talker", "mos_ovrl"]] if listeners else None
@@ -128,14 +127,18 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 # ## Agreement with listeners
 
 # %% tags=["remove-input"]
-figures.table(study.agreement_table(ours), "agreement", "Published run, real recordings: correlation with the listeners' overall score, 95 % intervals over talkers and conditions, and the ceiling that the listeners' votes set")
+figures.table(
+    study.agreement_table(ours),
+    "agreement",
+    "Published run, real recordings: correlation with the listeners' overall score, 95 % intervals over talkers and conditions, and the ceiling that the listeners' votes set",
+)
 
 # %% [markdown]
 # The paper prints no correlation, so there is nothing beside which to put these. They say whether the networks that are explained
 # below are worth explaining.
 
 # %% tags=["remove-cell"]
-synthetic = study.of_kind(this_run, study.SyntheticTrial)
+synthetic = [r for r in this_run if r.trial["kind"] == "synthetic"]
 demo_pcc = synthetic[0].metrics["mos_pcc_file"] if synthetic else None
 figures.glue("demo_pcc", "{:.2f} [{:.2f}, {:.2f}]".format(*demo_pcc) if demo_pcc else "not run in this profile")
 figures.glue("demo_files", synthetic[0].metrics["files"] if synthetic else "none")
@@ -161,15 +164,13 @@ demo_arrays = demo[0].arrays() if demo else None
 figures.stepper_of(demo_arrays, impaired, "stepper_demo", "synthetic", "The synthetic sentence is explained in the demo profile")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "A mel spectrogram of noisy speech above six maps of the change of predicted MOS, one for each mask shape."}, "figure": {"caption": "Occlusion of one real recording (P.835, condition c6, talker m1) with the official network: the spectrogram, and the change of MOS under each of the paper's masks. Published run.", "name": "fig-occlusion"}}
-if arrays:
-    figures.occlusion_figure(arrays);
+figures.occlusion_figure(arrays) if arrays else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance(explained, "occlusion")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The mel spectrogram of a synthetic sentence with a cut, above six maps of the change of predicted MOS."}, "figure": {"caption": "The same for the synthetic sentence with a cut at 1.3 s, by our own network. This run, synthetic speech.", "name": "fig-occlusion-demo"}}
-if demo_arrays:
-    figures.occlusion_figure(demo_arrays);
+figures.occlusion_figure(demo_arrays) if demo_arrays else figures.absent("Drawn in the demo profile.")
 
 # %% tags=["remove-input"]
 figures.provenance(demo, "occlusion_demo")
@@ -193,7 +194,11 @@ figures.provenance(study.of_kind(ours, study.OcclusionSurveyTrial, network="nisq
 # survey of all 78 recordings was run for each network; the claims above can be read for each of them.
 
 # %% tags=["remove-input"]
-figures.table(study.claims_by_network(ours), "claims_by_network", "The two occlusion claims for each network, published run, real recordings")
+figures.table(
+    study.claims_by_network(ours),
+    "claims_by_network",
+    "The two occlusion claims for each network, published run, real recordings",
+)
 
 # %% [markdown]
 # ## What is missing here

@@ -85,8 +85,7 @@ figures.table(study.report_table(row), "input_report", f"Input report and score 
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS of windows of 1.5 s over time: higher in the clean sentence, lower in the noisy one."}, "figure": {"caption": "Predicted MOS in windows of 1.5 s, by our own network. This run, synthetic speech unless a recording is given.", "name": "fig-windows"}}
 windows = study.windows_table(sound)
-figures.windows_over_time(windows);
-
+figures.windows_over_time(windows)
 # %% tags=["remove-input"]
 figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")
 
@@ -99,8 +98,7 @@ figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "For each network, the score at 48 kHz against the score at the file's own rate of 16 kHz, with the diagonal."}, "figure": {"caption": "The same 72 wide-band recordings at their own 16 kHz and brought to 48 kHz. Published run, real recordings.", "name": "fig-rates"}}
 files, rates = study.rates(ours)
-if len(files):
-    figures.rates_scatter(files);
+figures.rates_scatter(files) if len(files) else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance(ours, "rates", files if len(files) else None)

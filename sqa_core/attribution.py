@@ -55,9 +55,7 @@ class Occlusion:
         return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
 
 
-def mask_boxes(
-    shape: tuple[int, int], mask: tuple[int | None, int | None], stride: tuple[int, int] | None = None
-) -> list[Box]:
+def mask_boxes(shape: tuple[int, int], mask: tuple[int | None, int | None], stride: tuple[int, int] | None = None) -> list[Box]:
     """Every position of a mask of (bands, frames) on a spectrogram (mels, frames); None is the whole axis.
 
     stride : the mask's own size where not given. The last row or column is narrower where the mask does not divide the axis.

@@ -79,7 +79,7 @@ def _load_file(path: Path, channel: Channel) -> Sound:
         raise AudioError(f"{path}: not a file but a {'folder' if path.is_dir() else 'pipe or device'}.")
     try:
         size = path.stat().st_size
-        with open(path, "rb") as f:
+        with path.open("rb") as f:
             head = f.read(12)
     except OSError as e:
         raise AudioError(f"{path}: cannot be read ({e.strerror}).") from e
@@ -209,7 +209,11 @@ def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, 
     # The parameters that torchaudio documents as equal to librosa's kaiser_best.
     settings = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
     out = functional.resample(
-        torch.from_numpy(np.ascontiguousarray(waveform)), sample_rate, new_rate, resampling_method="sinc_interp_kaiser", **settings
+        torch.from_numpy(np.ascontiguousarray(waveform)),
+        sample_rate,
+        new_rate,
+        resampling_method="sinc_interp_kaiser",
+        **settings,
     )
     return out.numpy()
 

@@ -37,7 +37,9 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
     by_id = {f.id: f for f in findings}
     rows = []
     for claim in claims.itertuples():
-        f = by_id.get(str(claim.id)) or Finding(str(claim.id), "untestable here", "", "nothing yet", needs="a test in this chapter, not yet written")
+        f = by_id.get(str(claim.id)) or Finding(
+            str(claim.id), "untestable here", "", "nothing yet", needs="a test in this chapter, not yet written"
+        )
         interval = f"{f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
         rows.append(
             {

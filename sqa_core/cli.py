@@ -3,18 +3,26 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
 import typer
 
 from . import __version__, environment
 from .errors import SettingsError, SqaError
 
-app = typer.Typer(name="sqa", help="The SQA Book: score and explain recordings, run chapters, build the book.", no_args_is_help=True)
+app = typer.Typer(
+    name="sqa",
+    help="The SQA Book: score and explain recordings, run chapters, build the book.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 data_app = typer.Typer(help="Corpora and weights: list, fetch, check.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Model = Annotated[Optional[str], typer.Option("--model", help="nisqa, nisqa-mos, nisqa-tts, one of ours (sqa status), or a path; default: the best found.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="nisqa, nisqa-mos, nisqa-tts, one of ours (sqa status), or a path; default: the best found."),
+]
 
 
 def main() -> None:
@@ -41,7 +49,14 @@ def _progress(total: int | None, what: str):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    bar = Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
     bar.add_task(what, total=total)
     return bar
 
@@ -68,12 +83,14 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     }
     for name, corpus in registry.CORPORA.items():
         place = registry.find(name)
-        found["corpora"][name] = str(place) if place else "generated when needed" if corpus.generated else "not here: sqa data fetch " + name
+        found["corpora"][name] = (
+            str(place) if place else "generated when needed" if corpus.generated else "not here: sqa data fetch " + name
+        )
     for slug in chapters.CHAPTERS:
         missing = {p: chapters.missing_corpora(slug, p) for p in ("demo", "paper")}
         found["chapters"][slug] = {p: "would run" if not m else f"needs {', '.join(m)}" for p, m in missing.items()}
     missing_networks = [name for name in weights.OFFICIAL if name not in found["networks"]]
-    found["networks"] |= {name: "not here: sqa data fetch nisqa-weights" for name in missing_networks}
+    found["networks"] |= dict.fromkeys(missing_networks, "not here: sqa data fetch nisqa-weights")
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -96,7 +113,9 @@ def data_list() -> None:
         place = registry.find(name)
         print(f"{name:15} {corpus.status:10} {corpus.megabytes:4} MB  {corpus.licence:28} {place or 'not here'}\n{'':15} {corpus.title}")
     here = [n for n in weights.OFFICIAL if n in weights.found_networks()]
-    print(f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {', '.join(here) or 'not here'}\n{'':15} NISQA's published networks")
+    print(
+        f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {', '.join(here) or 'not here'}\n{'':15} NISQA's published networks"
+    )
 
 
 @data_app.command("fetch")
@@ -123,7 +142,7 @@ def data_fetch(
 
 
 @data_app.command("check")
-def data_check(names: Annotated[Optional[list[str]], typer.Argument(help="All that are here, if none is named.")] = None) -> None:
+def data_check(names: Annotated[list[str] | None, typer.Argument(help="All that are here, if none is named.")] = None) -> None:
     """Compare every file with its manifest; exit status 1 if one differs."""
     from .corpora import manifest, registry
 
@@ -141,13 +160,16 @@ def data_check(names: Annotated[Optional[list[str]], typer.Argument(help="All th
 def score(
     paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.")],
     model: Model = None,
-    csv: Annotated[Optional[Path], typer.Option(help="Write the table here.")] = None,
-    channel: Annotated[Optional[int], typer.Option(help="One channel, from 0; default: the mean of all.")] = None,
-    resample: Annotated[Optional[int], typer.Option(help="Bring files to this rate in Hz first; default: their own.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+    channel: Annotated[int | None, typer.Option(help="One channel, from 0; default: the mean of all.")] = None,
+    resample: Annotated[int | None, typer.Option(help="Bring files to this rate in Hz first; default: their own.")] = None,
     windows: Annotated[bool, typer.Option("--windows", help="Score windows over time.")] = False,
     window_s: Annotated[float, typer.Option(help="Length of a window, seconds.")] = 10.0,
     hop_s: Annotated[float, typer.Option(help="From window to window, seconds.")] = 5.0,
-    report: Annotated[bool, typer.Option("--report", help="Add rate, level, length, channels, clipping, and whether the file suits the network.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Add rate, level, length, channels, clipping, and whether the file suits the network."),
+    ] = False,
 ) -> None:
     """Predicted quality of recordings: mos, noi, dis, col, loud, from 1 (bad) to 5 (excellent)."""
     import pandas as pd
@@ -208,11 +230,11 @@ def explain(
 
 @app.command()
 def run(
-    chapter: Annotated[Optional[list[str]], typer.Argument(help="Chapters; all, if none is named.")] = None,
+    chapter: Annotated[list[str] | None, typer.Argument(help="Chapters; all, if none is named.")] = None,
     profile: Annotated[str, typer.Option(help="demo: built in, minutes. paper: the paper's settings on what is found.")] = "demo",
     engine: Annotated[str, typer.Option(help="Where trials run.")] = "local",
-    store: Annotated[Optional[Path], typer.Option(help="Where records go; book/results makes the published run.")] = None,
-    param: Annotated[Optional[list[str]], typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Where records go; book/results makes the published run.")] = None,
+    param: Annotated[list[str] | None, typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
     timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take.")] = 3 * 3600,
 ) -> None:
@@ -262,8 +284,8 @@ def book(
 
 @app.command()
 def records(
-    chapter: Annotated[Optional[str], typer.Argument(help="One chapter; all, if none is named.")] = None,
-    store: Annotated[Optional[Path], typer.Option(help="Default: the published run.")] = None,
+    chapter: Annotated[str | None, typer.Argument(help="One chapter; all, if none is named.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Default: the published run.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
 ) -> None:
     """What was measured: one row a record."""
@@ -283,7 +305,9 @@ def records(
 @app.command()
 def train(
     network: Annotated[str, typer.Argument(help="Which of our networks.")] = "polyglot-pesq",
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and the result; a broken run goes on from there.")] = Path("_build/training"),
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and the result; a broken run goes on from there.")] = Path(
+        "_build/training"
+    ),
 ) -> None:
     """Train one of the book's own networks anew (about an hour on two cores)."""
     from .studies import own_network

@@ -81,7 +81,8 @@ def device_name(name: str) -> str:
 
     if name.startswith("cuda"):
         return torch.cuda.get_device_name(name)
-    return f"{name}, {platform.machine()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {platform.machine()}, {cores} cores"
 
 
 @cache
@@ -116,7 +117,7 @@ def commit() -> str:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as f:
+    with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 

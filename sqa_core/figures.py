@@ -54,6 +54,14 @@ def glue(name: str, value: Any) -> None:
     myst_glue(name, str(value), display=False)
 
 
+def _closed(figure):
+    """The figure, drawn once: as the cell's value, not by pyplot as well."""
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+    return figure
+
+
 def _html(text: str) -> Any:
     from IPython.display import HTML
 
@@ -90,7 +98,13 @@ def listeners_scatter(found: Sequence[Record], columns: int = 2):
     for axis, record in zip(axes.flat, found, strict=False):
         items = record.items()
         noise, mnru = items["snr_db"] < 40, items["mnru_q_db"] < 40
-        kinds = {"unimpaired": items["condition"] == "c0", "MNRU": ~noise & mnru, "noise": noise & ~mnru, "both": noise & mnru, "mild": ~noise & ~mnru & (items["condition"] != "c0")}
+        kinds = {
+            "unimpaired": items["condition"] == "c0",
+            "MNRU": ~noise & mnru,
+            "noise": noise & ~mnru,
+            "both": noise & mnru,
+            "mild": ~noise & ~mnru & (items["condition"] != "c0"),
+        }
         for (name, which), marker in zip(kinds.items(), "osD^v", strict=True):
             axis.scatter(items.loc[which, "mos_ovrl"], items.loc[which, "mos"], s=22, marker=marker, label=name, alpha=0.85, linewidths=0)
         axis.plot([1, 5], [1, 5], color="0.6", linewidth=1, zorder=0)
@@ -98,7 +112,7 @@ def listeners_scatter(found: Sequence[Record], columns: int = 2):
     figure.supxlabel("listeners' overall score (MOS)")
     figure.supylabel("predicted MOS")
     axes.flat[0].legend(loc="upper left", fontsize=8)
-    return figure
+    return _closed(figure)
 
 
 def agreement_intervals(frame: pd.DataFrame):
@@ -115,7 +129,7 @@ def agreement_intervals(frame: pd.DataFrame):
         axis.set(xlabel=f"PCC by {by}", xlim=(0, 1.02))
         axis.grid(axis="x", alpha=0.3)
     axes[0].legend(loc="lower left", fontsize=8)
-    return figure
+    return _closed(figure)
 
 
 def rates_scatter(files: pd.DataFrame):
@@ -131,7 +145,7 @@ def rates_scatter(files: pd.DataFrame):
         axis.set(title=network)
     figure.supxlabel("predicted MOS at the file's own rate")
     figure.supylabel("at 48 kHz")
-    return figure
+    return _closed(figure)
 
 
 def windows_over_time(frame: pd.DataFrame):
@@ -142,7 +156,7 @@ def windows_over_time(frame: pd.DataFrame):
     axis.hlines(frame["mos"], frame["start_s"], frame["end_s"], linewidth=3, alpha=0.6)
     axis.plot((frame["start_s"] + frame["end_s"]) / 2, frame["mos"], "o", color=COLOURS[1])
     axis.set(xlabel="time, s", ylabel="predicted MOS", ylim=(0.8, 5.2))
-    return figure
+    return _closed(figure)
 
 
 def pesq_scatter(items: pd.DataFrame):
@@ -153,7 +167,7 @@ def pesq_scatter(items: pd.DataFrame):
     axis.scatter(items["pesq"], items["mos"], s=24, alpha=0.85, linewidths=0)
     axis.plot([1, 5], [1, 5], color="0.6", linewidth=1, zorder=0)
     axis.set(xlabel="PESQ wide band (MOS-LQO)", ylabel="predicted MOS")
-    return figure
+    return _closed(figure)
 
 
 def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float, hop_s: float = 0.01):
@@ -172,11 +186,17 @@ def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float, h
         axis.set_yticks([0, 24, 48])
     figure.colorbar(drawn, ax=list(axes[1:]), label="change of MOS", pad=0.01)
     axes[-1].set_xlabel("time, s")
-    return figure
+    return _closed(figure)
 
 
 def mask_stepper(
-    mel: np.ndarray, boxes: dict[str, list[Box]], scores: np.ndarray, score: float, sound: audio.Sound | None, name: str, status: str
+    mel: np.ndarray,
+    boxes: dict[str, list[Box]],
+    scores: np.ndarray,
+    score: float,
+    sound: audio.Sound | None,
+    name: str,
+    status: str,
 ) -> Any:
     """A figure to step through: choose a mask, move it, read the score under it. Plain HTML and script, keyboard and screen reader.
 
@@ -247,7 +267,14 @@ def table(frame: pd.DataFrame, name: str, caption: str) -> Any:
     if frame.empty:
         return absent(f"{caption}: not available here.")
     body = itables.to_html_datatable(
-        frame, table_id=name, caption=caption, connected=False, paging=len(frame) > 20, info=False, showIndex=False, classes="display compact"
+        frame,
+        table_id=name,
+        caption=caption,
+        connected=False,
+        paging=len(frame) > 20,
+        info=False,
+        showIndex=False,
+        classes="display compact",
     )
     return _html(body + data_link(frame, name))
 
@@ -280,8 +307,9 @@ def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = 
     def distinct(values) -> str:
         return ", ".join(sorted({str(v) for v in values}))
 
+    corpora = [r.trial.get("corpus") or ("p835" if "set" in r.trial else "polyglot") for r in found]
     parts = [
-        f"data: {distinct(f'{r.trial.get("corpus", "p835" if "set" in r.trial else "polyglot")} ({STATUS_WORDS[r.data_status]})' for r in found)}",
+        f"data: {distinct(f'{c} ({STATUS_WORDS[r.data_status]})' for c, r in zip(corpora, found, strict=True))}",
         f"networks: {distinct(r.trial['network'] + ' ' + r.trial['weights_hash'] for r in found if 'network' in r.trial) or 'none'}",
         f"seed: {distinct(r.trial['seed'] for r in found)}",
         f"records: {distinct(r.key[:8] for r in found)}",

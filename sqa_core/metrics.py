@@ -59,7 +59,13 @@ def _weighted_pcc(x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, "draw
 
 
 def crossed_pcc(
-    x: Vector, y: Vector, rows: np.ndarray, columns: np.ndarray, by: Literal["item", "row"] = "item", draws: int = 2000, seed: int = 0
+    x: Vector,
+    y: Vector,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    by: Literal["item", "row"] = "item",
+    draws: int = 2000,
+    seed: int = 0,
 ) -> Interval:
     """Pearson's correlation with an interval that resamples rows and columns, both with replacement (two-way bootstrap).
 

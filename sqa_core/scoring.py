@@ -27,7 +27,23 @@ from .models.weights import Network
 CHUNK = 256  # segments through the CNN at once; the maps of more leave the cache
 GROUP = 16_384  # segments of whole files gathered before time dependency and pooling
 AHEAD = 8  # files decoded ahead, in a thread
-SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".g722", ".webm", ".mp4", ".wma", ".au", ".caf"}
+SOUNDS = {
+    ".wav",
+    ".flac",
+    ".mp3",
+    ".ogg",
+    ".opus",
+    ".m4a",
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".g722",
+    ".webm",
+    ".mp4",
+    ".wma",
+    ".au",
+    ".caf",
+}
 COLUMNS = ["file", *DIMENSIONS, "model", "weights_hash", "error"]
 
 
@@ -108,9 +124,7 @@ def score_mels(network: Network, mels: list[Tensor]) -> np.ndarray:
     return scores
 
 
-def score(
-    sources: Any, network: Network | None = None, sample_rate: int | None = None, resample: int | None = None
-) -> pd.DataFrame:
+def score(sources: Any, network: Network | None = None, sample_rate: int | None = None, resample: int | None = None) -> pd.DataFrame:
     """Scores of one sound or a list of sounds: paths, arrays or tensors; a row each, columns as in `COLUMNS`.
 
     A source that cannot be scored stays as a row with `error`. `sample_rate` is required for arrays and tensors.
@@ -221,7 +235,10 @@ def advice(network: Network, facts: dict[str, float | int]) -> str:
     checks = [
         (facts["level_dbov"] == -np.inf, "digital silence"),
         (not shortest <= facts["seconds"] <= longest, f"{facts['seconds']:.1f} s long, trained on {shortest:g} to {longest:g} s"),
-        (facts["rate_hz"] / 2 < heard_hz, f"holds nothing above {facts['rate_hz'] / 2000:g} kHz, the network hears up to {heard_hz / 1000:g}"),
+        (
+            facts["rate_hz"] / 2 < heard_hz,
+            f"holds nothing above {facts['rate_hz'] / 2000:g} kHz, the network hears up to {heard_hz / 1000:g}",
+        ),
         (abs(facts["active_level_dbov"] + 26) > 10, f"active level {facts['active_level_dbov']:.0f} dBov, usual is -26"),
         (facts["clipped_percent"] > 0.1, f"{facts['clipped_percent']:.1f} % of samples clipped"),
         (facts["channels"] > 1, f"{facts['channels']} channels, mixed to one"),

@@ -5,7 +5,9 @@ labels are validated on listeners' scores before anything is built on them.
 """
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -140,8 +142,11 @@ def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, .
     babble = _babble(sounds, rng)
     items = [(i, *plan[i], sounds[2 * i : 2 * i + 2], babble) for i in range(count)]
     made = []
-    with ProcessPoolExecutor(mp_context=environment.spawn_context()) as pool:
-        for one in pool.map(partial(_make, seed), items, chunksize=16):
+    with ExitStack() as stack:
+        run: Callable = map
+        if count > 32:  # fewer are done before worker processes have started
+            run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=16)
+        for one in run(partial(_make, seed), items):
             made.append(one)
             on_item()
     return [one for one in made if np.isfinite(one.pesq)]

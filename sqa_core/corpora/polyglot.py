@@ -5,6 +5,7 @@ is that of France and of Belgium. Whatever shows this corpus says that it is syn
 """
 
 import csv
+import hashlib
 import json
 import os
 import struct
@@ -71,8 +72,13 @@ VOICES = {
 
 def sentences(language: str) -> list[str]:
     """The twelve sentences, in order."""
-    with open(SENTENCES, encoding="utf-8", newline="") as f:
+    with SENTENCES.open(encoding="utf-8", newline="") as f:
         return [row[LANGUAGES[language][1]] for row in csv.DictReader(f)]
+
+
+def recipe_hash() -> str:
+    """Hash of all that decides what the voices say and how, for work on single utterances."""
+    return hashlib.sha256(SENTENCES.read_bytes() + repr((LANGUAGES, VOICES)).encode()).hexdigest()[:12]
 
 
 def synthesise(jobs: list[dict]) -> list[audio.Sound]:
@@ -121,7 +127,13 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
 def job(language: str, voice: str, sentence: str) -> dict:
     """What `synthesise` takes, for one of `LANGUAGES`, one of `VOICES` and a text."""
     v = VOICES[voice]
-    return {"text": sentence, "voice": f"{LANGUAGES[language][0]}+{v.variant}", "rate": v.rate, "pitch": v.pitch, "range": v.range}
+    return {
+        "text": sentence,
+        "voice": f"{LANGUAGES[language][0]}+{v.variant}",
+        "rate": v.rate,
+        "pitch": v.pitch,
+        "range": v.range,
+    }
 
 
 def generate(folder: Path, languages: tuple[str, ...] = tuple(LANGUAGES), on_file=lambda _: None) -> Manifest:

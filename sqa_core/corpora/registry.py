@@ -28,7 +28,13 @@ CORPORA = {
     "p835": Corpus("P.835 reference conditions with listeners' scores, English", "real", "CC BY 4.0", 55, p835.manifest, p835.fetch),
     "asterisk": Corpus("Asterisk prompts, five languages", "real", "CC BY-SA 3.0 / CC BY 3.0", 58, asterisk.manifest, asterisk.fetch),
     "polyglot": Corpus(
-        "built-in synthetic speech, eleven languages", "synthetic", polyglot.LICENCE, 200, polyglot.manifest, polyglot.generate, True
+        "built-in synthetic speech, eleven languages",
+        "synthetic",
+        polyglot.LICENCE,
+        200,
+        polyglot.manifest,
+        polyglot.generate,
+        True,
     ),
 }
 

@@ -196,9 +196,7 @@ class Nisqa(nn.Module):
             self.time_dependency = LstmOverTime(self.cnn.n_features, s.width)
             self.pool = nn.ModuleList(LastStepPool(s.width) for _ in s.outputs)
 
-    def forward(
-        self, segments: Float[Tensor, "batch time mels length"], lengths: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch outputs"]:
+    def forward(self, segments: Float[Tensor, "batch time mels length"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch outputs"]:
         """`lengths` counts the true segments of each file; what lies behind them takes no part."""
         valid = _valid(lengths, segments.shape[1])
         features = self.cnn(segments[valid].unsqueeze(1))
@@ -206,9 +204,7 @@ class Nisqa(nn.Module):
         padded[valid] = features
         return self.head(padded, lengths)
 
-    def head(
-        self, features: Float[Tensor, "batch time features"], lengths: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch outputs"]:
+    def head(self, features: Float[Tensor, "batch time features"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch outputs"]:
         """Time dependency and pooling: from the CNN's outputs to scores."""
         x = self.time_dependency(features, lengths)
         return torch.cat([pool(x, lengths) for pool in self.pool], dim=1)

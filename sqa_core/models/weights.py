@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from .. import environment
 from ..corpora import fetch
 from ..errors import WeightsError
-from ..spectrogram import MelSettings
 from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
 
 LARGEST_BYTES = 200_000_000  # a hundred times the largest NISQA; more is not one
@@ -35,9 +34,18 @@ OFFICIAL = {
     "nisqa": KnownNetwork(
         "nisqa/nisqa.tar", "7ec4cf937514dd3f8860b21e66fabd8ca87a168572675ef8d979c4c4ad2e805c", "CC BY-NC-SA 4.0", _OFFICIAL
     ),
-    "nisqa-mos": KnownNetwork("nisqa/nisqa_mos_only.tar", "16b2632bea0a481b1bba485587a8da2265f2c7797b525712ae0c072986ee783c", "CC BY-NC-SA 4.0", _OFFICIAL),
+    "nisqa-mos": KnownNetwork(
+        "nisqa/nisqa_mos_only.tar",
+        "16b2632bea0a481b1bba485587a8da2265f2c7797b525712ae0c072986ee783c",
+        "CC BY-NC-SA 4.0",
+        _OFFICIAL,
+    ),
     "nisqa-tts": KnownNetwork(
-        "nisqa/nisqa_tts.tar", "c556a954cd9536360b4fe6f524ad432816509cd22f436f345b281a7851360656", "CC BY-NC-SA 4.0", "naturalness of synthetic speech, bands up to 8 kHz", (1.0, 12.0)
+        "nisqa/nisqa_tts.tar",
+        "c556a954cd9536360b4fe6f524ad432816509cd22f436f345b281a7851360656",
+        "CC BY-NC-SA 4.0",
+        "naturalness of synthetic speech, bands up to 8 kHz",
+        (1.0, 12.0),
     ),
 }
 OWN = "polyglot-pesq"

@@ -100,9 +100,23 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
     import jupyter_book
 
     if jupyter_book.__version__ != JUPYTER_BOOK:
-        raise BuildError(f"Jupyter Book {jupyter_book.__version__} is installed; this book needs {JUPYTER_BOOK} (2.x builds nothing from it).")
+        raise BuildError(
+            f"Jupyter Book {jupyter_book.__version__} is installed; this book needs {JUPYTER_BOOK} (2.x builds nothing from it)."
+        )
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(stage), "--path-output", str(out), "--all", "-W", "-n", "--keep-going"]
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(stage),
+        "--path-output",
+        str(out),
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     said = done.stdout + done.stderr
     if done.returncode:

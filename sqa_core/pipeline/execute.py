@@ -52,7 +52,8 @@ class ReportingEngine(NBClientEngine):
             return start(cell, cell_index, **more)
 
         nb_man.cell_start = cell_start
-        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+        # The kernel's own log holds nothing for readers but a warning of its local connection.
+        return super().execute_managed_notebook(nb_man, kernel_name, extra_arguments=["--Application.log_level=40"], **kwargs)
 
 
 papermill_engines.register("sqa", ReportingEngine)
@@ -118,11 +119,26 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
         nbformat.write(notebook, partial)
         partial.replace(target)
     except PapermillExecutionError as e:
-        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {e.cell_index + 1}: {e.ename}: {_first_line(e.evalue)}")
+        return Outcome(
+            slug,
+            "failed",
+            time.perf_counter() - start,
+            f"notebooks/{slug}.ipynb, cell {e.cell_index + 1}: {e.ename}: {_first_line(e.evalue)}",
+        )
     except CellTimeoutError:
-        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s")
+        return Outcome(
+            slug,
+            "failed",
+            time.perf_counter() - start,
+            f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s",
+        )
     except (DeadKernelError, SqaError) as e:
-        return Outcome(slug, "failed", time.perf_counter() - start, f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: {_first_line(str(e))}")
+        return Outcome(
+            slug,
+            "failed",
+            time.perf_counter() - start,
+            f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: {_first_line(str(e))}",
+        )
     finally:
         partial.unlink(missing_ok=True)
     seconds = time.perf_counter() - start

@@ -21,14 +21,18 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     """One hash for each thing that can make a page stale."""
     root, profile = chapters.root(), str(parameters.get("profile", "demo"))
     sources = notebook_sources(chapters.notebook(slug))
-    data = {name: registry.load(name).hash if registry.find(name) else "absent" for name in chapters.study(slug).CORPORA.get(profile, ())}
+    needed = chapters.study(slug).CORPORA.get(profile, ())
+    fetched = [name for name in needed if not registry.CORPORA[name].generated]  # what is generated is decided by the library
+    data = {name: registry.load(name).hash if registry.find(name) else "absent" for name in fetched}
     return {
         "notebook": _hash(*sources),
         "parameters": _hash(json.dumps(parameters, sort_keys=True)),
         "library": _hash(*(p.read_text() for p in reached_files("\n".join(sources), root))),
         "lock": _hash((root / "requirements.lock").read_text()),
         "data": _hash(json.dumps(data, sort_keys=True)),
-        "records": _hash(*_folder(root / "book" / "results" / slug), *_folder(root / "book" / "published" / slug), *_folder(root / "networks")),
+        "records": _hash(
+            *_folder(root / "book" / "results" / slug), *_folder(root / "book" / "published" / slug), *_folder(root / "networks")
+        ),
     }
 
 

@@ -11,8 +11,7 @@ from ..corpora import impaired, registry
 from ..models import weights
 from ..records import Record
 from ..trials import Trial
-from .listeners import LabelTrial, listeners_trials
-from .nisqa_explained import SyntheticTrial
+from .listeners import LabelTrial, listeners_trials, synthetic_trial
 
 SLUG = "labels"
 TITLE = "Labels: PESQ, ViSQOL and the listeners"
@@ -37,10 +36,7 @@ class Settings(BaseModel):
 def trials(settings: Settings) -> list[Trial]:
     """Both measures on both sets of P.835, and every network found; in the demo our network against PESQ on synthetic speech."""
     if settings.profile == "demo":
-        ours = weights.load(weights.OWN)
-        return [
-            SyntheticTrial(study=SLUG, data_status="synthetic", model_status="other", network=ours.name, weights_hash=ours.weights_hash)
-        ]
+        return [synthetic_trial()]
     corpus_hash = registry.load("p835").hash
     planned: list[Trial] = [
         LabelTrial(study=SLUG, data_status="real", measure=measure, set=which, corpus_hash=corpus_hash)

@@ -10,6 +10,7 @@ from ..corpora import impaired, p835, registry
 from ..corpora.manifest import Manifest
 from ..models import weights
 from ..trials import Result, Trial
+from . import own_network
 
 # Which scale of the listeners each output of a network is held against.
 SCALES = {"mos": "ovrl", "noi": "bak"}
@@ -55,6 +56,30 @@ class LabelTrial(Trial):
             values.append(measure(clean, degraded))
         items = _listeners(corpus).assign(mos=values)
         return Result({"files": len(items), "failed": int(np.isnan(values).sum())} | agreement(items, "mos", "ovrl"), items)
+
+
+class SyntheticTrial(Trial):
+    """A network against PESQ on impaired synthetic speech: the demonstration's stand-in for listeners."""
+
+    kind: ClassVar[str] = "synthetic"
+    network: str
+    weights_hash: str
+    count: int = 40
+
+    def run(self) -> Result:
+        made = impaired.make(self.count, 3 + self.seed, own_network.VALID_LANGUAGES, own_network.VALID_VOICES)
+        network = weights.load(self.network)
+        scores = scoring.score([i.waveform for i in made], network, sample_rate=impaired.RATE)
+        items = pd.DataFrame(impaired.to_table(made)).assign(mos=scores["mos"])
+        x, y = items["mos"].to_numpy(), items["pesq"].to_numpy()
+        interval = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)))
+        return Result({"files": len(items), "mos_pcc_file": list(interval), "mos_rmse_file": metrics.rmse(x, y)}, items)
+
+
+def synthetic_trial() -> SyntheticTrial:
+    """Our network on synthetic speech; one record serves every chapter's demonstration."""
+    ours = weights.load(weights.OWN)
+    return SyntheticTrial(study="labels", data_status="synthetic", model_status="other", network=ours.name, weights_hash=ours.weights_hash)
 
 
 def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = impaired.RATE) -> float:

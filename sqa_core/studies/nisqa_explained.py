@@ -9,14 +9,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
-from .. import attribution, audio, environment, metrics, records, scoring
+from .. import attribution, audio, degrade, environment, metrics, records, scoring
 from ..claims import Finding, judge
-from ..corpora import impaired, registry
+from ..corpora import polyglot, registry
 from ..metrics import Interval
 from ..models import weights
 from ..records import Record
 from ..trials import Result, Trial
-from .listeners import ListenersTrial, listeners_trials
+from .listeners import ListenersTrial, listeners_trials, synthetic_trial
 
 SLUG = "nisqa_explained"
 TITLE = "What has NISQA learnt?"
@@ -27,7 +27,6 @@ FILE = "c6_m1"
 # The sentence, the voice and the impairments of the demonstration, whose places are known exactly.
 DEMO = {"language": "en", "voice": "m2", "noise_db": 12.0, "cut_s": (1.30, 1.42)}
 SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
-DEMO_COUNT = 48
 
 
 class Settings(BaseModel):
@@ -67,7 +66,10 @@ class OcclusionTrial(Trial):
             "scores": found.scores,
             "score": found.score,
         }
-        return Result({"mos": float(found.score[0]), "masks": len(boxes), "share_run": found.segments_run / found.segments_whole}, arrays=arrays)
+        return Result(
+            {"mos": float(found.score[0]), "masks": len(boxes), "share_run": found.segments_run / found.segments_whole},
+            arrays=arrays,
+        )
 
 
 class OcclusionSurveyTrial(Trial):
@@ -107,30 +109,9 @@ class OcclusionSurveyTrial(Trial):
         return Result({"files": len(tables), "masks": len(items), "mean_change": float(items["change"].mean())}, items)
 
 
-class SyntheticTrial(Trial):
-    """A network against PESQ on impaired synthetic speech: the demonstration's stand-in for listeners."""
-
-    kind: ClassVar[str] = "synthetic"
-    network: str
-    weights_hash: str
-    count: int = DEMO_COUNT
-
-    def run(self) -> Result:
-        made = impaired.make(self.count, 3 + self.seed, ("sv", "el"), ("m6", "steph"))
-        network = weights.load(self.network)
-        scores = scoring.score([i.waveform for i in made], network, sample_rate=impaired.RATE)
-        items = pd.DataFrame(impaired.to_table(made)).assign(mos=scores["mos"])
-        x, y = items["mos"].to_numpy(), items["pesq"].to_numpy()
-        interval = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)))
-        return Result({"files": len(items), "mos_pcc_file": list(interval), "mos_rmse_file": metrics.rmse(x, y)}, items)
-
-
 @lru_cache(maxsize=1)
 def demo_sound() -> tuple[audio.Sound, audio.Sound]:
     """Clean and impaired: one synthetic sentence in pink noise, with a cut whose place is known."""
-    from .. import degrade
-    from ..corpora import polyglot
-
     text = polyglot.sentences(DEMO["language"])[0]
     (clean,) = polyglot.synthesise([polyglot.job(DEMO["language"], DEMO["voice"], text)])
     rate = clean.sample_rate
@@ -152,16 +133,28 @@ def trials(settings: Settings) -> list[Trial]:
     """What the profile runs with what is on this machine."""
     if settings.profile == "demo":
         ours = weights.load(weights.OWN)
-        common = {"study": SLUG, "data_status": "synthetic", "model_status": "other", "network": ours.name, "weights_hash": ours.weights_hash}
-        return [
-            SyntheticTrial(**common),
-            OcclusionTrial(**common, corpus="polyglot", corpus_hash=registry.load("polyglot").hash, file="demo"),
-        ]
+        occluded = OcclusionTrial(
+            study=SLUG,
+            data_status="synthetic",
+            model_status="other",
+            network=ours.name,
+            weights_hash=ours.weights_hash,
+            corpus="polyglot",
+            corpus_hash=polyglot.recipe_hash(),
+            file="demo",
+        )
+        return [synthetic_trial(), occluded]
     corpus_hash = registry.load("p835").hash
     planned: list[Trial] = list(listeners_trials(SLUG, ("fullband",)))
     for name in weights.found_networks():
         network = weights.load(name)
-        common = {"study": SLUG, "data_status": "real", "model_status": "other", "network": name, "weights_hash": network.weights_hash}
+        common = {
+            "study": SLUG,
+            "data_status": "real",
+            "model_status": "other",
+            "network": name,
+            "weights_hash": network.weights_hash,
+        }
         planned.append(OcclusionTrial(**common, corpus="p835", corpus_hash=corpus_hash, file=FILE))
         planned.append(OcclusionSurveyTrial(**common, corpus_hash=corpus_hash, set="fullband"))
     return planned

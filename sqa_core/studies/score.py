@@ -54,7 +54,9 @@ def rates(found: list[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
         other = [r for r in found if r.trial.get("resample") == OTHER_RATE and r.trial["network"] == network]
         if not other:
             continue
-        both = own.items()[["file", "condition", "mos_ovrl", "mos"]].merge(other[0].items()[["file", "mos"]], on="file", suffixes=("", "_48k"))
+        both = own.items()[["file", "condition", "mos_ovrl", "mos"]].merge(
+            other[0].items()[["file", "mos"]], on="file", suffixes=("", "_48k")
+        )
         both = both[both["condition"] != "c0"]  # the six references are 48 kHz files already
         change = both["mos_48k"] - both["mos"]
         files.append(both.assign(network=network, change=change))
@@ -89,9 +91,7 @@ def example() -> audio.Sound:
 
 def windows_table(sound: audio.Sound, length_s: float = 1.5, hop_s: float = 0.5) -> pd.DataFrame:
     """Scores of a sound in windows over time."""
-    rows = scoring.score_stream(
-        [sound.waveform], weights.load(), sample_rate=sound.sample_rate, windows=(length_s, hop_s)
-    )
+    rows = scoring.score_stream([sound.waveform], weights.load(), sample_rate=sound.sample_rate, windows=(length_s, hop_s))
     return pd.DataFrame(list(rows))
 
 
