@@ -29,7 +29,7 @@ class Sound(NamedTuple):
     sample_rate: int
 
 
-def load(source: Any, sample_rate: int | None = None, channel: Channel = "mean") -> Sound:
+def load(source: Any, sample_rate: int | float | None = None, channel: Channel = "mean") -> Sound:
     """One place for a path, an array or a tensor.
 
     Parameters
@@ -50,7 +50,7 @@ def load(source: Any, sample_rate: int | None = None, channel: Channel = "mean")
     return _load_array(source, sample_rate, channel)
 
 
-def _load_array(source: Any, sample_rate: int | None, channel: Channel) -> Sound:
+def _load_array(source: Any, sample_rate: int | float | None, channel: Channel) -> Sound:
     array = np.asarray(source.detach().cpu() if hasattr(source, "detach") else source)
     if sample_rate is None:
         raise AudioError("An array of samples has no rate of its own; pass sample_rate in Hz.")
@@ -138,15 +138,17 @@ def _read_av(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
     import av
 
     blocks: list[np.ndarray] = []
+    rate = held = 0
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise AudioError(f"{path}: holds no sound.")
-            rate = container.streams.audio[0].rate
             resampler = av.AudioResampler(format="fltp")
             for frame in container.decode(audio=0):
+                rate = frame.sample_rate
                 blocks.extend(_mix(f.to_ndarray(), channel, str(path)) for f in resampler.resample(frame))
-                if sum(b.shape[1] for b in blocks[-1:]) * len(blocks) > LONGEST_S * rate:
+                held += frame.samples
+                if held > LONGEST_S * rate:
                     raise AudioError(f"{path}: longer than {LONGEST_S // 3600} hours; cut it first.")
     except (av.FFmpegError, ValueError) as e:
         raise AudioError(f"{path}: not a sound file that soundfile or PyAV can read ({type(e).__name__}).") from e

@@ -112,10 +112,8 @@ def data_list() -> None:
     for name, corpus in registry.CORPORA.items():
         place = registry.find(name)
         print(f"{name:15} {corpus.status:10} {corpus.megabytes:4} MB  {corpus.licence:28} {place or 'not here'}\n{'':15} {corpus.title}")
-    here = [n for n in weights.OFFICIAL if n in weights.found_networks()]
-    print(
-        f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {', '.join(here) or 'not here'}\n{'':15} NISQA's published networks"
-    )
+    here = ", ".join(n for n in weights.OFFICIAL if n in weights.found_networks())
+    print(f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {here or 'not here'}\n{'':15} NISQA's published networks")
 
 
 @data_app.command("fetch")
@@ -236,12 +234,15 @@ def run(
     store: Annotated[Path | None, typer.Option(help="Where records go; book/results makes the published run.")] = None,
     param: Annotated[list[str] | None, typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Leave alone what is fresh, whatever parameters it was made with.")] = False,
     timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take.")] = 3 * 3600,
 ) -> None:
     """Execute notebooks with papermill; fresh ones are left alone."""
-    from .pipeline import chapters, execute
+    from .pipeline import chapters, execute, staleness
 
     slugs = chapter or list(chapters.CHAPTERS)
+    if missing:
+        slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
     parameters: dict[str, Any] = {"profile": profile, "engine": engine} | ({"store": str(store)} if store else {})
     for item in param or []:
         name, equals, value = item.partition("=")

@@ -230,7 +230,8 @@ def _high_and_low(items: pd.DataFrame, status: str) -> Finding:
     high, low = files[files["mos"] > 4]["change"], files[files["mos"] < 2]["change"]
     verdict = judge(rho, high=0.0)
     signs = len(high) > 0 and len(low) > 0 and high.mean() < 0 < low.mean()
-    evidence = f"Spearman over {len(files)} files; mean change {high.mean():+.2f} above MOS 4 (n = {len(high)}), {low.mean():+.2f} below 2 (n = {len(low)})"
+    means = f"mean change {high.mean():+.2f} above MOS 4 (n = {len(high)}), {low.mean():+.2f} below 2 (n = {len(low)})"
+    evidence = f"Spearman over {len(files)} files; {means}"
     return Finding("C2", verdict if verdict != "holds" or signs else "fails", evidence, "our run", rho, status)
 
 

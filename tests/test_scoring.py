@@ -1,0 +1,158 @@
+"""NISQA: parity with the original, and what the original fails on."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sqa_core import audio, scoring, spectrogram
+from sqa_core.errors import SettingsError
+from sqa_core.models.nisqa import DIMENSIONS
+from tests.conftest import GOLDEN, ROOT
+
+CHECKPOINTS = {"nisqa": "nisqa", "nisqa-mos": "nisqa_mos_only", "nisqa-tts": "nisqa_tts"}
+# Sums of reference/nisqa_layers.csv, checked there against the weights.
+PARAMETERS = {"nisqa": 252_458, "nisqa-mos": 218_402, "nisqa-tts": 303_925}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_scores_equal_the_original_on_78_real_files(p835, official, name):
+    golden = pd.read_csv(GOLDEN / f"{CHECKPOINTS[name]}_p835_fullband.csv")
+    paths = {p.stem: p for p in p835.where(set="fullband").paths()}
+    scores = scoring.score([paths[d.removesuffix(".wav")] for d in golden["deg"]], official(name))
+    assert scores["error"].isna().all()
+    columns = [c for c in DIMENSIONS if f"{c}_pred" in golden]
+    assert columns == list(official(name).settings.outputs)
+    assert np.abs(scores[columns].to_numpy(float) - golden[[f"{c}_pred" for c in columns]].to_numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_networks_have_the_parameters_of_the_paper(official, name):
+    assert sum(p.numel() for p in official(name).model.parameters()) == PARAMETERS[name]
+
+
+def test_cnn_features_equal_the_original(p835, official):
+    golden = np.load(GOLDEN / "nisqa_tts_extract.npz")["c1_f2_cnn"]
+    network = official("nisqa-tts")
+    path = next(p for p in p835.where(set="fullband").paths() if p.stem == "c1_f2")
+    features = scoring.cnn_features(network, [scoring.mel_of(network, audio.load(path))])[0]
+    assert np.abs(features.numpy() - golden).max() < 1e-3
+
+
+def noise(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(int(seconds * rate)) * 0.05).astype(np.float32)
+
+
+def test_folded_network_equals_the_plain_one(own):
+    mel = scoring.mel_of(own, audio.Sound(noise(2)[None], 16_000))
+    s = own.settings
+    cut = spectrogram.segments(mel, s.segment_length, s.segment_hop)
+    with torch.inference_mode():
+        plain = own.model(cut[None], torch.tensor([len(cut)])).numpy()
+    assert scoring.score_mels(scoring.folded(own), [mel]) == pytest.approx(plain, abs=1e-5)
+
+
+def test_a_file_scores_the_same_alone_and_in_any_batch(own):
+    sounds = [noise(s, seed=i) for i, s in enumerate([0.3, 5.0, 1.1, 0.2, 9.7, 2.0])]
+    alone = [scoring.score(s, own, sample_rate=16_000)["mos"][0] for s in sounds]
+    together = scoring.score(sounds, own, sample_rate=16_000)["mos"]
+    backwards = scoring.score(sounds[::-1], own, sample_rate=16_000)["mos"][::-1]
+    assert np.abs(np.array(alone) - together.to_numpy()).max() < 1e-5
+    assert np.abs(together.to_numpy() - backwards.to_numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["nisqa", "nisqa-tts"])
+def test_official_batches_of_unequal_length(official, name):
+    sounds = [noise(s, 48_000, i) for i, s in enumerate([0.4, 3.0, 1.3])]
+    alone = [scoring.score(s, official(name), sample_rate=48_000)["mos"][0] for s in sounds]
+    assert scoring.score(sounds, official(name), sample_rate=48_000)["mos"].to_numpy() == pytest.approx(alone, abs=1e-5)
+
+
+def test_too_short_is_a_row_with_a_reason(own):
+    table = scoring.score([noise(0.1), noise(1)], own, sample_rate=16_000)
+    assert "too short" in table["error"][0]
+    assert np.isnan(table["mos"][0])
+    assert table["error"].isna()[1]
+
+
+def test_fifteen_frames_are_enough(own):
+    least = noise(0.14)
+    assert scoring.score(least, own, sample_rate=16_000)["error"].isna().all()
+    assert scoring.score(least[:-1], own, sample_rate=16_000)["error"].notna().all()
+
+
+def test_silence_and_any_rate_have_a_score(own):
+    for rate in (8000, 11_025, 22_050, 44_100, 96_000):
+        assert np.isfinite(scoring.score(noise(1, rate), own, sample_rate=rate)["mos"][0])
+    assert np.isfinite(scoring.score(np.zeros(16_000), own, sample_rate=16_000)["mos"][0])
+
+
+def test_rate_of_the_file_or_another(official):
+    x = noise(3)
+    own_rate = scoring.score(x, official("nisqa"), sample_rate=16_000)["mos"][0]
+    resampled = scoring.score(x, official("nisqa"), sample_rate=16_000, resample=48_000)["mos"][0]
+    by_hand = scoring.score(audio.resample(x[None], 16_000, 48_000), official("nisqa"), sample_rate=48_000)["mos"][0]
+    assert resampled == pytest.approx(by_hand, abs=1e-6)
+    assert own_rate != resampled
+
+
+def test_resample_has_bounds_and_a_reason(own):
+    for rate in (48_000, 10):
+        with pytest.raises(SettingsError):
+            scoring.score(noise(1), own, sample_rate=16_000, resample=rate)
+
+
+def test_windows_cover_the_sound_and_equal_their_own_score(own):
+    sound = noise(4.3)
+    rows = list(scoring.score_stream([sound], own, sample_rate=16_000, windows=(1.0, 0.5)))
+    assert rows[0]["start_s"] == 0
+    assert rows[-1]["end_s"] == pytest.approx(4.3)
+    middle = rows[3]
+    cut = sound[round(middle["start_s"] * 16_000) : round(middle["end_s"] * 16_000)]
+    assert middle["mos"] == pytest.approx(scoring.score(cut, own, sample_rate=16_000)["mos"][0], abs=1e-5)
+    assert len(list(scoring.score_stream([noise(0.5)], own, sample_rate=16_000, windows=(1.0, 0.5)))) == 1
+
+
+def test_report_says_what_the_network_was_not_trained_for(own):
+    loud = np.clip(noise(1) * 60, -1, 1)
+    (row,) = scoring.score_stream([np.stack([loud, loud])], own, sample_rate=8000, report=True)
+    for words in ("long, trained on", "nothing above 4 kHz", "active level", "clipped", "2 channels"):
+        assert words in row["advice"]
+    (fine,) = scoring.score_stream([noise(6) * 1.0], own, sample_rate=16_000, report=True)
+    assert fine["advice"] == "fits"
+
+
+def test_a_long_file_takes_bounded_memory_and_equals_the_whole():
+    """33 minutes in a process of its own: under 1.5 GB; 50 s in chunks or at once is the same."""
+    code = """
+import resource, numpy as np
+from sqa_core import scoring
+from sqa_core.models import weights
+x = (np.random.default_rng(0).standard_normal(33 * 60 * 16000) * 0.05).astype(np.float32)
+score = scoring.score(x, weights.load("polyglot-pesq"), sample_rate=16000)["mos"][0]
+assert np.isfinite(score)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) * 1024 < 1.5e9
+
+
+def test_chunk_size_does_not_show(own, monkeypatch):
+    sound = noise(20)
+    usual = scoring.score(sound, own, sample_rate=16_000)["mos"][0]
+    monkeypatch.setattr(scoring, "CHUNK", 32)
+    assert scoring.score(sound, own, sample_rate=16_000)["mos"][0] == pytest.approx(usual, abs=1e-5)
+
+
+def test_folders_are_searched_for_sounds(tmp_path, tone):
+    (tmp_path / "deep").mkdir()
+    audio.write_wav(tmp_path / "deep" / "a.wav", *tone)
+    (tmp_path / "notes.txt").write_text("no sound")
+    assert [p.name for p in scoring.sound_files([tmp_path])] == ["a.wav"]
+    with pytest.raises(SettingsError, match="no sound files"):
+        (tmp_path / "empty").mkdir()
+        scoring.sound_files([tmp_path / "empty"])

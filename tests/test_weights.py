@@ -1,0 +1,145 @@
+"""Checkpoints are untrusted: whatever is wrong with one, nothing runs and one sentence says what."""
+
+import json
+import os
+import pickle
+from dataclasses import asdict
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sqa_core.errors import WeightsError
+from sqa_core.models import weights
+from sqa_core.models.nisqa import Nisqa, NisqaSettings
+
+SETTINGS = NisqaSettings(outputs=("mos",), channels=(2, 2, 2), width=4, pool_width=4)
+ARGS = {
+    "cnn_model": "adapt", "td": "self_att", "td_2": "skip", "double_ended": False, "dim": False, "ms_sr": None, "ms_n_fft": 4096,
+    "ms_hop_length": 0.01, "ms_win_length": 0.02, "ms_n_mels": 48, "ms_fmax": 20_000, "cnn_c_out_1": 2, "cnn_c_out_2": 2, "cnn_c_out_3": 2,
+    "cnn_fc_out_h": None, "td_sa_d_model": 4, "td_lstm_h": None, "pool_att_h": 4, "ms_seg_length": 15, "ms_seg_hop_length": 4,
+}  # fmt: skip
+
+
+def official_state() -> dict[str, torch.Tensor]:
+    """A network's tensors under the names of the original."""
+    names = {}
+    for key, value in Nisqa(SETTINGS).state_dict().items():
+        part, rest = key.split(".", 1)
+        names[f"pool.model.{rest.removeprefix('0.')}" if part == "pool" else f"{part}.model.{rest}"] = value
+    return names
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+def checkpoint(path, args=None, state=None):
+    torch.save({"args": ARGS | (args or {}), "model_state_dict": official_state() if state is None else state}, path)
+
+
+def test_an_official_checkpoint_loads_strictly(tmp_path):
+    checkpoint(tmp_path / "x.tar")
+    network = weights.load(tmp_path / "x.tar")
+    assert network.settings == SETTINGS
+    assert len(network.weights_hash) == 12
+
+
+def test_safetensors_go_out_and_come_in(tmp_path):
+    model = Nisqa(SETTINGS).eval()
+    weights.save(model, tmp_path / "m.safetensors", {"name": "small", "licence": "MIT"})
+    network = weights.load(tmp_path / "m.safetensors")
+    assert (network.name, network.licence, network.settings) == ("small", "MIT", SETTINGS)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), network.model.state_dict().values(), strict=True))
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_pickle_bomb_does_not_go_off(tmp_path):
+    marker = tmp_path / "it_ran"
+    torch.save({"args": ARGS, "model_state_dict": Bomb(marker)}, tmp_path / "bomb.tar")
+    (tmp_path / "plain.tar").write_bytes(pickle.dumps(Bomb(marker)))
+    for name in ("bomb.tar", "plain.tar"):
+        with pytest.raises(WeightsError, match=name):
+            weights.load(tmp_path / name)
+    assert not marker.exists()
+
+
+def without(key):
+    return {k: v for k, v in official_state().items() if k != key}
+
+
+def with_nan():
+    state = official_state()
+    state["cnn.model.conv3.weight"] = state["cnn.model.conv3.weight"] * float("nan")
+    return state
+
+
+STATE_FAULTS = {
+    "missing key": (None, lambda: without("cnn.model.conv1.weight"), "lacks cnn.conv1.weight"),
+    "unknown key": (None, lambda: official_state() | {"extra": torch.zeros(1)}, "has extra"),
+    "NaN weights": (None, with_nan, "conv3.weight holds values that are not numbers"),
+    "wrong shape": (None, lambda: official_state() | {"cnn.model.conv1.weight": torch.zeros(3, 1, 3, 3)}, "has shape"),
+    "not a tensor": (None, lambda: official_state() | {"cnn.model.conv1.bias": [1.0, 2.0]}, "is not a tensor"),
+    "no tensors": (None, dict, "lacks"),
+    "another layout": ({"cnn_model": "dff"}, None, "layout"),
+    "double-ended": ({"double_ended": True}, None, "layout"),
+    "absurd size": ({"cnn_c_out_3": 10**9}, None, "no NISQA network"),
+    "text for a number": ({"ms_n_fft": "many"}, None, "n_fft"),
+    "other bands": ({"ms_n_mels": 64}, None, "48 bands"),
+    "hop of zero": ({"ms_seg_hop_length": 0}, None, "no NISQA network"),
+}
+
+
+@pytest.mark.parametrize("name", STATE_FAULTS)
+def test_a_wrong_checkpoint_says_what(tmp_path, name):
+    args, state, words = STATE_FAULTS[name]
+    checkpoint(tmp_path / "x.tar", args, state() if state else None)
+    with pytest.raises(WeightsError, match=words):
+        weights.load(tmp_path / "x.tar")
+
+
+def broken_files(tmp_path):
+    checkpoint(tmp_path / "whole.tar")
+    whole = (tmp_path / "whole.tar").read_bytes()
+    good = {k: v.contiguous() for k, v in Nisqa(SETTINGS).state_dict().items()}
+    save_file(good, tmp_path / "no_card.safetensors")
+    save_file(good, tmp_path / "bad_json.safetensors", metadata={"settings": "{"})
+    unknown = asdict(SETTINGS) | {"layout": "spiral"}
+    save_file(good, tmp_path / "bad_settings.safetensors", metadata={"settings": json.dumps(unknown)})
+    (tmp_path / "empty.tar").write_bytes(b"")
+    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.tar").write_bytes(b"not found")
+    (tmp_path / "text.safetensors").write_bytes(b"not found at all")
+    torch.save(torch.zeros(3), tmp_path / "tensor.tar")
+    torch.save({"state_dict": {}}, tmp_path / "other.tar")
+    return ["no_card.safetensors", "bad_json.safetensors", "bad_settings.safetensors", "empty.tar", "cut.tar", "text.tar", "text.safetensors", "tensor.tar", "other.tar", "absent.tar"]  # fmt: skip
+
+
+def test_broken_files_say_what(tmp_path):
+    for name in broken_files(tmp_path):
+        with pytest.raises(WeightsError) as raised:
+            weights.load(tmp_path / name)
+        assert name in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_an_official_name_means_the_published_file(tmp_path, monkeypatch):
+    (tmp_path / "nisqa").mkdir()
+    checkpoint(tmp_path / "nisqa" / "nisqa.tar")
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="not the published nisqa"):
+        weights.load("nisqa")
+
+
+def test_without_official_weights_ours_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_WEIGHTS", "")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    assert weights.load().name == weights.OWN
+    with pytest.raises(WeightsError, match="sqa data fetch nisqa-weights"):
+        weights.load("nisqa")
