@@ -29,7 +29,7 @@ class Sound(NamedTuple):
     sample_rate: int
 
 
-def load(source: Any, sample_rate: int | float | None = None, channel: Channel = "mean") -> Sound:
+def load(source: Any, sample_rate: float | None = None, channel: Channel = "mean") -> Sound:
     """One place for a path, an array or a tensor.
 
     Parameters
@@ -50,7 +50,7 @@ def load(source: Any, sample_rate: int | float | None = None, channel: Channel =
     return _load_array(source, sample_rate, channel)
 
 
-def _load_array(source: Any, sample_rate: int | float | None, channel: Channel) -> Sound:
+def _load_array(source: Any, sample_rate: float | None, channel: Channel) -> Sound:
     array = np.asarray(source.detach().cpu() if hasattr(source, "detach") else source)
     if sample_rate is None:
         raise AudioError("An array of samples has no rate of its own; pass sample_rate in Hz.")

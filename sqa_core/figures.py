@@ -28,6 +28,7 @@ STATUS_WORDS = {"paper": "the paper's own data", "real": "real recordings", "syn
 def style() -> None:
     """The book's look, for every figure after this call."""
     import matplotlib as mpl
+    from cycler import cycler
 
     mpl.rcParams.update(
         {
@@ -37,7 +38,7 @@ def style() -> None:
             "figure.constrained_layout.use": True,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": mpl.cycler(color=COLOURS),
+            "axes.prop_cycle": cycler(color=COLOURS),
             "font.size": 10,
             "legend.frameon": False,
             "svg.hashsalt": "sqa",
@@ -200,7 +201,8 @@ def mask_stepper(
 ) -> Any:
     """A figure to step through: choose a mask, move it, read the score under it. Plain HTML and script, keyboard and screen reader.
 
-    mel : (mels, frames) dB; scores : (masks,) under each of `boxes` (as `attribution.paper_boxes` gives them); sound : played with a cursor where it is given.
+    mel : (mels, frames) dB; boxes : as `attribution.paper_boxes` gives them; scores : (masks,) under each of them, in order;
+    sound : played with a cursor where it is given.
     """
     height, width = mel.shape
     values = iter(scores)
@@ -272,7 +274,6 @@ def table(frame: pd.DataFrame, name: str, caption: str) -> Any:
         caption=caption,
         connected=False,
         paging=len(frame) > 20,
-        info=False,
         showIndex=False,
         classes="display compact",
     )

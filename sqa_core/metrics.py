@@ -3,12 +3,12 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy import stats
 
 from .errors import SettingsError
 
-Vector = Float[np.ndarray, " n"]
+Vector = Real[np.ndarray, " n"]
 
 
 class Interval(NamedTuple):
@@ -37,7 +37,7 @@ def rmse(x: Vector, y: Vector) -> float:
     return float(np.sqrt(np.mean((x - y) ** 2)))
 
 
-def _paired(x: Vector, y: Vector) -> tuple[np.ndarray, np.ndarray]:
+def _paired(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
         raise SettingsError(f"Two series of one length, at least 2, are compared; these have shapes {x.shape} and {y.shape}.")

@@ -55,7 +55,7 @@ def folded(network: Network) -> Network:
         setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
         setattr(cnn, f"bn{i}", torch.nn.Identity())
         setattr(cnn, f"relu{i}", torch.nn.ReLU(inplace=True))
-    cnn.to(memory_format=torch.channels_last)
+    cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return replace(network, model=model)
 
 
@@ -165,7 +165,8 @@ def score_stream(
 
     waiting = 0
     for source, sound in _decoded(sources, sample_rate, channel, network, report):
-        for piece, extra in _cut(sound, windows) if isinstance(sound, audio.Sound) else [(sound, {})]:
+        pieces: Iterable[tuple[audio.Sound | AudioError, dict]] = [(sound, {})] if isinstance(sound, AudioError) else _cut(sound, windows)
+        for piece, extra in pieces:
             row = dict.fromkeys(COLUMNS) | extra
             row |= {"file": _name(source), "model": network.name, "weights_hash": network.weights_hash}
             try:

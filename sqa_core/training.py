@@ -77,7 +77,7 @@ def train(
         order = {"shuffle": True, "generator": shuffle} if shuffled else {}
         return torch.utils.data.DataLoader(items, settings.batch_size, collate_fn=lambda batch: collate(batch, segment, hop), **order)  # type: ignore[arg-type]
 
-    model.cnn.to(memory_format=torch.channels_last)  # convolutions run a third faster so on a CPU
+    model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     schedule = _schedule(optimizer, settings)
     model, optimizer, train_loader, valid_loader = accelerator.prepare(

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import jaxtyping
 
+import tests.typecheck  # noqa: F401 (the hook below looks it up by name)
+
 CHECKED = ["audio", "spectrogram", "degrade", "metrics", "losses", "attribution", "models.nisqa"]
-jaxtyping.install_import_hook([f"sqa_core.{m}" for m in CHECKED], "beartype.beartype")
+jaxtyping.install_import_hook([f"sqa_core.{m}" for m in CHECKED], "tests.typecheck.checked")
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402

@@ -153,6 +153,6 @@ def test_folders_are_searched_for_sounds(tmp_path, tone):
     audio.write_wav(tmp_path / "deep" / "a.wav", *tone)
     (tmp_path / "notes.txt").write_text("no sound")
     assert [p.name for p in scoring.sound_files([tmp_path])] == ["a.wav"]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match="no sound files"):
-        (tmp_path / "empty").mkdir()
         scoring.sound_files([tmp_path / "empty"])

@@ -52,7 +52,7 @@ def _run(command: list[str], cwd: str) -> None:
 def _describe(folder: Path, languages: tuple[str, ...]) -> Manifest:
     rows = []
     for language in languages:
-        for path in sorted((folder / language).rglob("*.g722")):
+        for path in sorted(p for p in (folder / language).rglob("*.g722") if p.stat().st_size):
             waveform, rate = audio.load(path)
             if audio.level(waveform) > SILENT_DBOV:
                 rows.append((path, language, rate, waveform.shape[1] / rate))

@@ -45,7 +45,7 @@ class Manifest:
 def read(path: Path, name: str, status: str) -> Manifest:
     """A manifest from its CSV file, checked; the files are looked for beside it."""
     try:
-        table = pd.read_csv(path, dtype={"speaker": str, "file": str})
+        table = pd.read_csv(path, dtype=dict.fromkeys(["file", "sha256", "speaker", "language", "licence"], str))
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:

@@ -105,14 +105,15 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(environment.PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
     sounds = []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
-        assert process.stdin
-        assert process.stdout
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
         with ThreadPoolExecutor(1) as writer:
-            writing = writer.submit(lambda: (process.stdin.write(lines), process.stdin.close()))
+            writer.submit(lambda: (stdin.write(lines), stdin.close()))
             try:
-                (rate,) = struct.unpack("<I", process.stdout.read(4))
+                (rate,) = struct.unpack("<I", stdout.read(4))
                 for job in jobs:
-                    samples = speak.receive_one(process.stdout)
+                    samples = speak.receive_one(stdout)
                     if samples is None:
                         raise CorpusError(f"eSpeak NG has no voice {job['voice']!r}; it would have gone on with the one before.")
                     sounds.append(audio.load(np.frombuffer(samples, "<i2"), rate))
@@ -120,7 +121,6 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
                 raise CorpusError("eSpeak NG stopped while it spoke; reinstall espeakng-loader.") from e
             finally:
                 process.kill()
-            writing.cancel()
     return sounds
 
 

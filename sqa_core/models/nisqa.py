@@ -32,57 +32,63 @@ class NisqaSettings:
     mel: MelSettings = field(default_factory=MelSettings)
 
 
-def _convolutions(channels: tuple[int, int, int], last_padding: int | tuple[int, int]) -> dict[str, nn.Module]:
-    c1, c2, c3 = channels
-    modules: dict[str, nn.Module] = {}
-    for i, (n_in, n_out) in enumerate([(1, c1), (c1, c2), (c2, c3), (c3, c3), (c3, c3), (c3, c3)], start=1):
-        modules[f"conv{i}"] = nn.Conv2d(n_in, n_out, 3, padding=last_padding if i == 6 else 1)
-        modules[f"bn{i}"] = nn.BatchNorm2d(n_out)
-        modules[f"relu{i}"] = nn.ReLU()  # one module each: attribution methods hook modules and refuse one that is used twice
-    return modules
+class SixConvolutions(nn.Module):
+    """What both CNNs share: six 3×3 convolutions with batch norm and ReLU, max pools after the first, second and fourth.
+
+    Each ReLU and each pool is a module of its own: attribution methods hook modules, and refuse one that is used twice.
+    """
+
+    n_features: int
+    pool1: nn.Module
+    pool2: nn.Module
+    pool3: nn.Module
+
+    def __init__(self, channels: tuple[int, int, int], last_padding: int | tuple[int, int]):
+        super().__init__()
+        c1, c2, c3 = channels
+        for i, (n_in, n_out) in enumerate([(1, c1), (c1, c2), (c2, c3), (c3, c3), (c3, c3), (c3, c3)], start=1):
+            self.add_module(f"conv{i}", nn.Conv2d(n_in, n_out, 3, padding=last_padding if i == 6 else 1))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(n_out))
+            self.add_module(f"relu{i}", nn.ReLU())
+        self.dropout = nn.Dropout2d(0.2)
+
+    def stage(self, i: int, x: Tensor) -> Tensor:
+        conv, norm, relu = (self.get_submodule(f"{name}{i}") for name in ("conv", "bn", "relu"))
+        return relu(norm(conv(x)))
+
+    def maps(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n channels height width"]:
+        """The last convolution's output."""
+        x = self.pool1(self.stage(1, x))
+        x = self.pool2(self.stage(2, x))
+        x = self.stage(3, self.dropout(x))
+        x = self.pool3(self.stage(4, self.dropout(x)))
+        x = self.stage(5, self.dropout(x))
+        return self.stage(6, self.dropout(x))
 
 
-class AdaptiveCNN(nn.Module):
-    """Six 3×3 convolutions; adaptive max pools to 24×7, 12×5, 6×3; the last map is 6×1."""
+class AdaptiveCNN(SixConvolutions):
+    """Adaptive max pools to 24×7, 12×5, 6×3; the last map is 6×1."""
 
     def __init__(self, channels: tuple[int, int, int]):
-        super().__init__()
-        for name, module in _convolutions(channels, (1, 0)).items():
-            self.add_module(name, module)
+        super().__init__(channels, last_padding=(1, 0))
         self.pool1, self.pool2, self.pool3 = (nn.AdaptiveMaxPool2d(size) for size in ((24, 7), (12, 5), (6, 3)))
-        self.dropout = nn.Dropout2d(0.2)
         self.n_features = 6 * channels[2]
 
     def forward(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n features"]:
-        x = self.pool1(self.relu1(self.bn1(self.conv1(x))))
-        x = self.pool2(self.relu2(self.bn2(self.conv2(x))))
-        x = self.relu3(self.bn3(self.conv3(self.dropout(x))))
-        x = self.pool3(self.relu4(self.bn4(self.conv4(self.dropout(x)))))
-        x = self.relu5(self.bn5(self.conv5(self.dropout(x))))
-        x = self.relu6(self.bn6(self.conv6(self.dropout(x))))
-        return x.flatten(1)
+        return self.maps(x).flatten(1)
 
 
-class StandardCNN(nn.Module):
-    """Six 3×3 convolutions; max pools by 2 after the first, second and fourth; a linear layer to `features` outputs."""
+class StandardCNN(SixConvolutions):
+    """Max pools by 2; the last map is 6×2, and a linear layer brings it to `features` outputs."""
 
     def __init__(self, channels: tuple[int, int, int], features: int | None):
-        super().__init__()
-        for name, module in _convolutions(channels, 1).items():
-            self.add_module(name, module)
+        super().__init__(channels, last_padding=1)
         self.pool1, self.pool2, self.pool3 = nn.MaxPool2d(2, padding=(0, 1)), nn.MaxPool2d(2), nn.MaxPool2d(2)
-        self.dropout = nn.Dropout2d(0.2)
         self.n_features = features or 12 * channels[2]
         self.fc_out = nn.Linear(12 * channels[2], features) if features else nn.Identity()
 
     def forward(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n features"]:
-        x = self.pool1(self.relu1(self.bn1(self.conv1(x))))
-        x = self.pool2(self.relu2(self.bn2(self.conv2(x))))
-        x = self.relu3(self.bn3(self.conv3(self.dropout(x))))
-        x = self.pool3(self.relu4(self.bn4(self.conv4(self.dropout(x)))))
-        x = self.relu5(self.bn5(self.conv5(self.dropout(x))))
-        x = self.relu6(self.bn6(self.conv6(self.dropout(x))))
-        return self.fc_out(x.flatten(1))
+        return self.fc_out(self.maps(x).flatten(1))
 
 
 class SelfAttention(nn.Module):
@@ -188,7 +194,7 @@ class Nisqa(nn.Module):
         self.settings = settings
         s = settings
         if s.layout == "attention":
-            self.cnn: nn.Module = AdaptiveCNN(s.channels)
+            self.cnn: AdaptiveCNN | StandardCNN = AdaptiveCNN(s.channels)
             self.time_dependency: nn.Module = AttentionOverTime(self.cnn.n_features, s.width)
             self.pool = nn.ModuleList(AttentionPool(s.width, s.pool_width) for _ in s.outputs)
         else:

@@ -27,7 +27,7 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     return {
         "notebook": _hash(*sources),
         "parameters": _hash(json.dumps(parameters, sort_keys=True)),
-        "library": _hash(*(p.read_text() for p in reached_files("\n".join(sources), root)), (root / PACKAGE / "pipeline" / "execute.py").read_text()),
+        "library": _hash(*(p.read_text() for p in [*reached_files("\n".join(sources), root), root / PACKAGE / "pipeline" / "execute.py"])),
         "lock": _hash((root / "requirements.lock").read_text()),
         "data": _hash(json.dumps(data, sort_keys=True)),
         "records": _hash(

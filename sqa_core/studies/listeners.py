@@ -33,7 +33,7 @@ class ListenersTrial(Trial):
         scores = scoring.score(corpus.paths(), network, resample=self.resample)
         items = _listeners(corpus).assign(**{name: scores[name] for name in network.settings.outputs}, error=scores["error"])
         good = items[items["error"].isna()]
-        found = {"files": len(items), "failed": int(items["error"].notna().sum())}
+        found: dict[str, object] = {"files": len(items), "failed": int(items["error"].notna().sum())}
         for output in set(network.settings.outputs) & SCALES.keys():
             found |= agreement(good, output, SCALES[output])
         return Result(found, items)

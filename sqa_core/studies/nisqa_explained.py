@@ -25,7 +25,7 @@ CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}
 # Chosen beforehand: the file whose attributions are kept as goldens, speech at 0 dB over noise, listeners' overall score near 2.
 FILE = "c6_m1"
 # The sentence, the voice and the impairments of the demonstration, whose places are known exactly.
-DEMO = {"language": "en", "voice": "m2", "noise_db": 12.0, "cut_s": (1.30, 1.42)}
+DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 1.42)
 SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
 
 
@@ -112,13 +112,13 @@ class OcclusionSurveyTrial(Trial):
 @lru_cache(maxsize=1)
 def demo_sound() -> tuple[audio.Sound, audio.Sound]:
     """Clean and impaired: one synthetic sentence in pink noise, with a cut whose place is known."""
-    text = polyglot.sentences(DEMO["language"])[0]
-    (clean,) = polyglot.synthesise([polyglot.job(DEMO["language"], DEMO["voice"], text)])
+    text = polyglot.sentences(DEMO_LANGUAGE)[0]
+    (clean,) = polyglot.synthesise([polyglot.job(DEMO_LANGUAGE, DEMO_VOICE, text)])
     rate = clean.sample_rate
     speech = degrade.set_level(clean.waveform[0], rate)
     noise = degrade.coloured_noise(speech.shape, "pink", np.random.default_rng(4))
-    noisy = degrade.add_noise(speech, rate, noise, DEMO["noise_db"])
-    start, stop = (round(s * rate) for s in DEMO["cut_s"])
+    noisy = degrade.add_noise(speech, rate, noise, DEMO_NOISE_DB)
+    start, stop = (round(s * rate) for s in DEMO_CUT_S)
     noisy[start:stop] = 0
     return audio.Sound(speech[None], rate), audio.Sound(noisy[None], rate)
 
@@ -226,7 +226,7 @@ def _high_and_low(items: pd.DataFrame, status: str) -> Finding:
         mos=("mos", "first"), change=("change", "mean"), condition=("condition", "first"), talker=("talker", "first")
     )
     ranks = [stats.rankdata(files[c]) for c in ("mos", "change")]
-    rho = metrics.crossed_pcc(*ranks, files["condition"].to_numpy(), files["talker"].to_numpy())
+    rho = metrics.crossed_pcc(ranks[0], ranks[1], files["condition"].to_numpy(), files["talker"].to_numpy())
     high, low = files[files["mos"] > 4]["change"], files[files["mos"] < 2]["change"]
     verdict = judge(rho, high=0.0)
     signs = len(high) > 0 and len(low) > 0 and high.mean() < 0 < low.mean()

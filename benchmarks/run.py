@@ -1,0 +1,192 @@
+"""Speeds as ratios, in one run: `run.py [score] [occlusion] [memory] [--repeat N]`. See README.md beside it."""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from sqa_core import attribution, audio, environment, scoring, spectrogram
+from sqa_core.corpora import registry
+from sqa_core.models import weights
+
+WORK = Path("_build/bench")
+HERE = Path(__file__).parent
+# From reference: multiply-adds of one segment, counted twice, and segments a second of sound.
+MFLOP = {"nisqa": (10.52, 25), "nisqa-mos": (10.45, 25), "nisqa-tts": (9.09, 100)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "memory"])
+    parser.add_argument("--repeat", type=int, default=10, help="times the 78 files; 10 is an hour")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
+    print(f"machine: {platform.machine()}, {model}, {os.cpu_count()} cores; {environment.versions()}; load {os.getloadavg()[0]:.1f}")
+    print(f"plain matrix product: {peak() / 1e9:.0f} GFLOP/s fp32")
+    for part in options.parts:
+        {"score": bench_score, "occlusion": bench_occlusion, "memory": bench_memory}[part](options)
+
+
+def peak(size: int = 2048, tries: int = 20) -> float:
+    """FLOP/s of a plain matrix product on the same cores."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    return 2 * size**3 / best(lambda: a @ b, tries)
+
+
+def best(function, tries: int = 5) -> float:
+    """Seconds of the fastest of several calls, after one that does not count."""
+    function()
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def wav_folder(repeat: int) -> tuple[Path, float]:
+    """The 78 full-band files as WAV (the original reads no other), `repeat` times over by links; and their seconds."""
+    corpus = registry.load("p835").where(set="fullband")
+    folder = WORK / f"wav-{repeat}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in corpus.paths():
+        first = folder / f"{path.stem}-0.wav"
+        if not first.exists():
+            samples, rate = soundfile.read(path, dtype="int16")
+            soundfile.write(first, samples, rate)
+        for i in range(1, repeat):
+            link = folder / f"{path.stem}-{i}.wav"
+            if not link.exists():
+                os.link(first, link)
+    return folder, float(corpus.table["seconds"].sum()) * repeat
+
+
+def peers() -> Path:
+    """The Python of the peers' environment: this one's torch, and the peers with --no-deps on top."""
+    python = WORK / "peers" / "bin" / "python"
+    if not (WORK / "peers" / ".ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(WORK / "peers")], check=True)
+        site = next((WORK / "peers" / "lib").glob("python*")) / "site-packages"
+        (site / "ours.pth").write_text(str(Path(torch.__file__).parents[1].resolve()))
+        pip = [str(python), "-m", "pip", "install", "-q"]
+        subprocess.run([*pip, "librosa", "seaborn", "lightning-utilities"], check=True)
+        subprocess.run([*pip, "--no-deps", "nisqa==2.0.post2", "torchmetrics==1.9.0"], check=True)
+        (WORK / "peers" / ".ready").touch()
+    return python
+
+
+def run_peer(*command: str) -> tuple[dict, float]:
+    """What a peer printed, and the seconds of its whole process."""
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - start
+
+
+def bench_score(options) -> None:
+    folder, seconds = wav_folder(options.repeat)
+    files = [str(p) for p in sorted(folder.glob("*.wav"))]
+    limit = peak()
+    ours = {}
+    for name, (mflop, per_second) in MFLOP.items():
+        network = weights.load(name)
+        scoring.score(files[:8], network)
+        start = time.perf_counter()
+        table = scoring.score(files, network)
+        ours[name] = time.perf_counter() - start
+        share = mflop * 1e6 * per_second * seconds / ours[name] / limit
+        print(
+            f"{name}: {seconds:.0f} s of sound in {ours[name]:.2f} s in process, {seconds / ours[name]:.0f} times real time; {share:.2f} of the peak"
+        )
+    mean = float(table["mos"].mean())
+    assert np.isfinite(mean)
+    start = time.perf_counter()
+    sqa = [str(Path(sys.executable).with_name("sqa")), "score", str(folder), "--model", "nisqa", "--csv", str(WORK / "out.csv")]
+    subprocess.run(sqa, check=True, capture_output=True)
+    whole = time.perf_counter() - start
+    python = str(peers())
+    known = weights.OFFICIAL["nisqa"]
+    checkpoint = environment.find("weights", known.file)
+    theirs, their_whole = run_peer(python, str(HERE / "peer_nisqa.py"), str(folder), str(checkpoint))
+    print(f"original: {theirs['seconds']:.1f} s in process, {their_whole:.1f} s whole process")
+    print(
+        f"  in process {theirs['seconds'] / ours['nisqa']:.1f} times faster, whole process {their_whole / whole:.1f} times ({whole:.1f} s)"
+    )
+    home = Path.home() / ".torchmetrics" / "NISQA"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "nisqa.tar").exists():
+        shutil.copy2(checkpoint, home / "nisqa.tar")
+    small, small_seconds = wav_folder(1)
+    metric, _ = run_peer(python, str(HERE / "peer_torchmetrics.py"), str(small))
+    ratio = metric["seconds"] / small_seconds / (ours["nisqa"] / seconds)
+    print(
+        f"torchmetrics: {metric['seconds']:.1f} s for {small_seconds:.0f} s of sound; in process {ratio:.1f} times faster per second of sound"
+    )
+
+
+def bench_occlusion(options) -> None:
+    corpus = registry.load("p835").where(set="fullband")
+    sound = audio.load(next(p for p in corpus.paths() if p.stem == "c6_m1"))
+    longer = audio.Sound(np.tile(sound.waveform, 3)[:, : int(12.99 * sound.sample_rate)], sound.sample_rate)
+    for name in ("nisqa", "nisqa-tts"):
+        network = weights.load(name)
+        for heard in (sound, longer):
+            mel = scoring.mel_of(network, heard)
+            boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
+            attribution.occlusion(network, mel, boxes[:5])
+            start = time.perf_counter()
+            found = attribution.occlusion(network, mel, boxes)
+            ours = time.perf_counter() - start
+            start = time.perf_counter()
+            plain = whole_passes(network, mel, boxes)
+            theirs = time.perf_counter() - start
+            difference = np.abs(found.scores - plain).max()
+            bound = found.segments_whole / found.segments_run
+            print(
+                f"occlusion, {name}, {len(boxes)} masks at {len(mel)} frames: {ours:.2f} s, "
+                f"{theirs / ours:.1f} times faster than whole passes ({theirs:.2f} s); segments that masks touch would allow {bound:.1f}; largest difference {difference:.1e}"
+            )
+
+
+@torch.inference_mode()
+def whole_passes(network, mel, boxes) -> np.ndarray:
+    """As one would at first: one pass of the whole network a mask."""
+    s = network.settings
+    floor = float(mel.min())
+    out = []
+    for box in boxes:
+        masked = mel.clone()
+        masked[box.frame : box.frame + box.frames, box.band : box.band + box.bands] = floor
+        cut = spectrogram.segments(masked, s.segment_length, s.segment_hop)
+        out.append(network.model(cut[None], torch.tensor([len(cut)]))[0].numpy())
+    return np.array(out)
+
+
+def bench_memory(options) -> None:
+    """A 33-minute stereo file at 48 kHz through `sqa score`, with the most memory its process held."""
+    path = WORK / "long.wav"
+    WORK.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        with soundfile.SoundFile(path, "w", 48_000, 2, "PCM_16") as f:
+            for _ in range(33 * 60):
+                f.write(rng.normal(0, 0.05, (48_000, 2)))
+    start = time.perf_counter()
+    command = [str(Path(sys.executable).with_name("sqa")), "score", str(path), "--model", "nisqa", "--csv", str(WORK / "long.csv")]
+    subprocess.run(command, check=True, capture_output=True)
+    held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    print(f"33 minutes, 48 kHz, stereo: {time.perf_counter() - start:.1f} s, at most {held:.2f} GB (the largest child of this run)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The `sqa` command as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sqa_core import audio
+from tests.conftest import ROOT
+
+SQA = [sys.executable, "-c", "from sqa_core.cli import main; main()"]
+
+
+def sqa(*arguments, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([*SQA, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, **more)
+
+
+@pytest.fixture
+def recordings(tmp_path, tone) -> Path:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    audio.write_wav(folder / "a good one.wav", *tone)
+    audio.write_wav(folder / "b.wav", np.concatenate([tone.waveform, tone.waveform * 0.1], axis=1), tone.sample_rate)
+    return folder
+
+
+def test_a_folder_is_scored_into_a_table(recordings, tmp_path):
+    done = sqa("score", recordings, "--model", "polyglot-pesq", "--csv", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["file", "mos", "noi", "dis", "col", "loud", "model", "weights_hash", "error"]
+    assert [Path(f).name for f in table["file"]] == ["a good one.wav", "b.wav"]
+    assert table["mos"].notna().all()
+    assert table[["noi", "dis", "col", "loud", "error"]].isna().all(axis=None)
+    assert (table["model"] == "polyglot-pesq").all()
+
+
+def test_a_broken_file_stays_in_the_table_and_sets_the_status(recordings, tmp_path):
+    (recordings / "aa broken.wav").write_bytes(b"RIFFxxxx")
+    done = sqa("score", recordings, "--model", "polyglot-pesq", "--csv", tmp_path / "out.csv")
+    assert done.returncode == 1
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["error"].notna().tolist() == [False, True, False]
+    assert table["mos"].notna().tolist() == [True, False, True]
+    assert "aa broken.wav" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_file_to_write_the_table_is_printed(recordings):
+    done = sqa("score", recordings / "b.wav", "--model", "polyglot-pesq", "--report")
+    assert done.returncode == 0
+    header, row, *_ = done.stdout.splitlines()
+    assert header.split(",")[:2] == ["file", "mos"]
+    assert {"rate_hz", "level_dbov", "seconds", "channels", "clipped_percent", "advice"} <= set(header.split(","))
+    assert "16000" in row
+
+
+def test_windows_have_their_times(recordings):
+    done = sqa("score", recordings / "b.wav", "--model", "polyglot-pesq", "--windows", "--window-s", 1, "--hop-s", 0.5)
+    lines = done.stdout.splitlines()
+    assert "start_s,end_s" in lines[0]
+    assert len(lines) == 1 + 3
+
+
+def test_a_network_by_its_path(recordings):
+    done = sqa("score", recordings / "b.wav", "--model", ROOT / "networks" / "polyglot-pesq" / "model.safetensors")
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_official_weights_it_says_which_network_scored(recordings, tmp_path):
+    import os
+
+    env = {**os.environ, "SQA_WEIGHTS": "", "SQA_CACHE": str(tmp_path)}
+    done = sqa("score", recordings / "b.wav", env=env)
+    assert "scored by polyglot-pesq" in done.stderr
+
+
+MISTAKES = {
+    "an unknown model": ["score", "FILE", "--model", "nisqa-9"],
+    "a folder to write to that is not there": ["score", "FILE", "--csv", "no/such/folder/out.csv"],
+    "a folder without sounds": ["score", "notebooks"],
+    "an impossible rate": ["score", "FILE", "--model", "polyglot-pesq", "--resample", "10"],
+    "a window of nothing": ["score", "FILE", "--windows", "--window-s", "0"],
+    "an unknown chapter": ["run", "nothing"],
+    "an unknown profile": ["run", "score", "--profile", "fast"],
+    "an unknown parameter": ["run", "score", "-p", "colour=red"],
+    "a parameter without a value": ["run", "score", "-p", "colour"],
+    "an unknown engine": ["run", "score", "--engine", "cloud"],
+    "an unknown corpus": ["data", "fetch", "timit"],
+    "an unknown corpus to check": ["data", "check", "timit"],
+    "records of an unknown chapter": ["records", "nothing"],
+    "records that are not there": ["records", "score", "--store", "notebooks"],
+    "an output that the network has not": ["explain", "FILE", "--model", "polyglot-pesq", "--output", "noi"],
+    "a method to come": ["explain", "FILE", "--method", "ig"],
+    "a file to explain that is not there": ["explain", "absent.wav"],
+    "a network without a recipe": ["train", "gpt"],
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_sentence(recordings, name):
+    done = sqa(*[recordings / "b.wav" if a == "FILE" else a for a in MISTAKES[name]])
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("sqa: ")
+    assert len([line for line in done.stderr.splitlines() if not line.startswith("sqa: scored")]) == 1
+
+
+def test_status_for_people_and_programs(tmp_path):
+    found = json.loads(sqa("status", "--json").stdout)
+    assert {"device", "corpora", "networks", "chapters", "default_network"} <= found.keys()
+    assert found["corpora"]["polyglot"]
+    assert set(found["chapters"]) == {"score", "labels", "nisqa_explained"}
+    text = sqa("status").stdout
+    assert "polyglot-pesq" in text
+    assert "device:" in text
+
+
+def test_data_list_and_check(p835):
+    assert "CC BY-NC-SA 4.0" in sqa("data", "list").stdout
+    done = sqa("data", "check", "p835")
+    assert done.returncode == 0
+    assert "156 files, 0 wrong" in done.stdout
+
+
+def test_weights_show_their_licence_before_they_are_fetched():
+    done = sqa("data", "fetch", "nisqa-weights", input="n\n")
+    assert "CC BY-NC-SA 4.0" in done.stdout
+    assert "Nothing was fetched" in done.stderr
+
+
+def test_explain_writes_figures_and_arrays(recordings, tmp_path):
+    done = sqa("explain", recordings / "b.wav", "--model", "polyglot-pesq", "--out", tmp_path / "why")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.suffix for p in (tmp_path / "why").iterdir()) == [".csv", ".npz", ".png"]
+    stored = np.load(tmp_path / "why" / "b-occlusion.npz")
+    assert stored["13_frames"].shape == stored["mel"].shape
+    table = pd.read_csv(tmp_path / "why" / "b-occlusion.csv")
+    assert list(table.columns) == ["band", "bands", "frame", "frames", "mos"]
+
+
+def test_records_as_csv():
+    done = sqa("records", "--csv")
+    assert done.returncode == 0, done.stderr
+    assert "data_status" in done.stdout.splitlines()[0]
+
+
+def test_help_names_every_command_and_completion():
+    text = sqa("--help").stdout
+    for word in ("status", "data", "run", "book", "records", "score", "explain", "train", "--install-completion"):
+        assert word in text
+    assert "sqa-core 0.1.0" in sqa("--version").stdout
+
+
+def test_import_and_help_load_nothing_heavy():
+    """What makes a start slow is torch and its like; the clock is for `benchmarks/`."""
+    code = "import sys; {}; print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib', 'numpy') if m in sys.modules])"
+    for statement in ("import sqa_core", "import sqa_core.cli"):
+        done = subprocess.run([sys.executable, "-c", code.format(statement)], capture_output=True, text=True, cwd=ROOT)
+        assert done.stdout.strip() == "[]", statement
+
+
+def test_readme_commands_exist():
+    """Every `sqa` command line of the README names a command and options that there are."""
+    import re
+
+    for line in re.findall(r"^sqa [^\n]*$", (ROOT / "README.md").read_text(), flags=re.M):
+        words = [w for w in line.split("#")[0].split()[1:] if not w.startswith(("my_", "*"))]
+        command = words[:2] if words[0] == "data" else words[:1]
+        text = sqa(*command, "--help").stdout
+        for option in [w for w in words if w.startswith("--")]:
+            assert option in text, line

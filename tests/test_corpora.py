@@ -1,0 +1,254 @@
+"""Manifests, the P.835 parser and its traps, the built-in corpus, the prompts."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sqa_core import audio
+from sqa_core.corpora import asterisk, impaired, manifest, polyglot, registry
+from sqa_core.corpora import p835 as p835_module
+from sqa_core.errors import CorpusError, SettingsError
+
+ROW = {"file": "a/b.wav", "sha256": "0" * 64, "sample_rate": 16_000, "seconds": 1.5, "speaker": "s1", "language": "en", "licence": "MIT"}
+
+MANIFEST_FAULTS = {
+    "a column is missing": (lambda t: t.drop(columns="speaker"), "lacks the column speaker"),
+    "no rows": (lambda t: t.iloc[:0], "no rows"),
+    "a name that climbs out": (lambda t: t.assign(file="../../etc/passwd"), "must stay below"),
+    "a climbing name in Windows' way": (lambda t: t.assign(file="..\\secret.wav"), "must stay below"),
+    "an absolute name": (lambda t: t.assign(file="/etc/passwd"), "must stay below"),
+    "a drive": (lambda t: t.assign(file="C:\\x.wav"), "must stay below"),
+    "a name twice": (lambda t: pd.concat([t, t]), "twice"),
+    "no hash": (lambda t: t.assign(sha256="abc"), "64 hexadecimal"),
+    "a rate of zero": (lambda t: t.assign(sample_rate=0), "sample_rate"),
+    "a rate of text": (lambda t: t.assign(sample_rate="fast"), "sample_rate"),
+    "a length below zero": (lambda t: t.assign(seconds=-1.0), "seconds"),
+    "a length that is no number": (lambda t: t.assign(seconds=np.nan), "seconds"),
+    "an infinite length": (lambda t: t.assign(seconds=np.inf), "seconds"),
+    "no speaker": (lambda t: t.assign(speaker=""), "speaker"),
+    "no licence": (lambda t: t.assign(licence=None), "licence"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFEST_FAULTS)
+def test_a_wrong_manifest_says_what(tmp_path, name):
+    damage, words = MANIFEST_FAULTS[name]
+    damage(pd.DataFrame([ROW])).to_csv(tmp_path / "manifest.csv", index=False)
+    with pytest.raises(CorpusError, match=words):
+        manifest.read(tmp_path / "manifest.csv", "x", "real")
+
+
+def test_a_manifest_that_is_no_table(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00\x01" * 50)
+    (tmp_path / "e.csv").write_bytes(b"")
+    for name in ("m.csv", "e.csv", "absent.csv"):
+        with pytest.raises(CorpusError, match=name):
+            manifest.read(tmp_path / name, "x", "real")
+
+
+def test_a_manifest_goes_out_and_comes_in(tmp_path, tone):
+    (tmp_path / "a").mkdir()
+    audio.write_wav(tmp_path / "a" / "b.wav", *tone)
+    described = manifest.describe(tmp_path, ["a/b.wav"]).assign(speaker="1", language="en", licence="MIT", label=0.5)
+    written = manifest.Manifest("x", described, tmp_path, "real")
+    manifest.write(written, tmp_path / "manifest.csv")
+    found = manifest.read(tmp_path / "manifest.csv", "x", "real")
+    assert found.hash == written.hash
+    assert found.table["speaker"][0] == "1"
+    assert manifest.verify(found) == []
+    (tmp_path / "a" / "b.wav").write_bytes(b"other")
+    assert "hash differs" in manifest.verify(found)[0]
+    (tmp_path / "a" / "b.wav").unlink()
+    assert "missing" in manifest.verify(found)[0]
+
+
+def test_windows_names_are_read(tmp_path):
+    pd.DataFrame([ROW | {"file": "a\\b.wav"}]).to_csv(tmp_path / "m.csv", index=False)
+    assert manifest.read(tmp_path / "m.csv", "x", "real").table["file"][0] == "a/b.wav"
+
+
+def test_a_corpus_that_is_not_here_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("SQA_DATA", "")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    registry.load.cache_clear()
+    with pytest.raises(CorpusError, match="sqa data fetch p835"):
+        registry.load("p835")
+    with pytest.raises(SettingsError, match="no corpus 'p999'"):
+        registry.load("p999")
+    registry.load.cache_clear()
+
+
+# P.835
+
+
+def test_p835_is_complete(p835):
+    table = p835.table
+    assert table.groupby("set").size().to_dict() == {"fullband": 78, "wideband": 78}
+    assert table["condition"].nunique() == 13
+    assert sorted(table["talker"].unique()) == ["f1", "f2", "f3", "m1", "m2", "m3"]
+    assert table["n_votes"].between(5, 15).all()
+    c6 = table[table["condition"] == "c6"]
+    assert (c6["snr_db"] == 0).all()
+    assert (c6["mnru_q_db"] == 40).all()
+    assert table[table["condition"] == "c0"]["snr_db"].isna().all()
+
+
+def test_p835_trap_wide_band_references_are_the_full_band_ones(p835):
+    references = p835.table[p835.table["condition"] == "c0"]
+    for _, pair in references.groupby("talker"):
+        assert pair["sha256"].nunique() == 1
+        assert (pair["sample_rate"] == 48_000).all()
+    others = p835.table[(p835.table["set"] == "wideband") & (p835.table["condition"] != "c0")]
+    assert (others["sample_rate"] == 16_000).all()
+
+
+def test_p835_trap_degraded_files_are_late_and_quieter(p835):
+    wide = p835.where(set="wideband", condition="c5")
+    file, reference = wide.paths()[0], wide.root / wide.table["reference"][0]
+    clean, degraded = audio.load(reference), audio.load(file)
+    x, y = p835_aligned = p835_module.aligned(clean, degraded, 16_000)
+    assert len(x) == len(y)
+    raw = audio.resample(clean.waveform, 48_000, 16_000)[0]
+    late = degraded.waveform[0]
+    n = min(len(raw), len(late))
+    before, after = np.corrcoef(raw[:n], late[:n])[0, 1], np.corrcoef(*p835_aligned)[0, 1]
+    assert after > 0.9 > abs(before)
+    assert len(raw) - len(x) == pytest.approx(275, abs=40) or len(late) - len(y) == pytest.approx(275, abs=40)
+    gain = np.dot(x, y) / np.dot(x, x)
+    assert 0.4 < gain < 0.85
+
+
+def test_p835_official_layout_is_read_too(p835, tmp_path):
+    import soundfile
+
+    root = registry.find("p835")
+    shutil.copy2(root / p835_module.SPREADSHEET, tmp_path)
+    for official, short in [("degraded_fullband_48KHz", "fullband"), ("degraded_WB_16KHz", "wideband")]:
+        (tmp_path / official).mkdir()
+        for path in sorted((root / short).iterdir()):
+            samples, rate = soundfile.read(path, dtype="int16")
+            soundfile.write(tmp_path / official / f"{path.stem}.wav", samples, rate, subtype="PCM_16")
+    official = p835_module.manifest(tmp_path)
+    known = pd.read_csv(p835_module.FILES).set_index("file")["sha256"]
+    assert len(official.table) == 156
+    # The fetcher's hashes are those of the files as distributed, and lossless copies turn back into them.
+    assert (official.table.set_index("file")["sha256"] == known.drop(p835_module.SPREADSHEET)).all()
+    assert hashlib.sha256((tmp_path / p835_module.SPREADSHEET).read_bytes()).hexdigest() == known[p835_module.SPREADSHEET]
+    labels = ["condition", "talker", "n_votes", "mos_ovrl", "mos_sig", "mos_bak", "std_ovrl"]
+    assert official.table[labels].equals(p835.table[labels])
+    next((tmp_path / "degraded_WB_16KHz").glob("c3_*")).unlink()
+    with pytest.raises(CorpusError, match="1 files that listeners heard are missing"):
+        p835_module.manifest(tmp_path)
+
+
+def test_p835_without_its_spreadsheet(tmp_path):
+    with pytest.raises(CorpusError, match="spreadsheet"):
+        p835_module.manifest(tmp_path)
+
+
+# polyglot
+
+
+def test_polyglot_is_the_same_each_time_and_in_any_order():
+    jobs = [polyglot.job(lang, voice, polyglot.sentences(lang)[1]) for lang in ("en", "zh") for voice in polyglot.VOICES]
+    first = polyglot.synthesise(jobs)
+    second = polyglot.synthesise(jobs[::-1])[::-1]
+    assert all(np.array_equal(a.waveform, b.waveform) for a, b in zip(first, second, strict=True))
+    assert {s.sample_rate for s in first} == {22_050}
+
+
+def test_polyglot_has_eleven_languages_ten_voices_and_the_same_sentences():
+    assert len(polyglot.LANGUAGES.keys() - {"fr-be"}) == 11
+    assert len(polyglot.VOICES) >= 10
+    for language in polyglot.LANGUAGES:
+        assert len(polyglot.sentences(language)) == 12
+        assert all(s.strip() for s in polyglot.sentences(language))
+    french, belgian = polyglot.synthesise([polyglot.job(lang, "m1", polyglot.sentences(lang)[10]) for lang in ("fr", "fr-be")])
+    assert french.waveform.shape != belgian.waveform.shape  # quatre-vingt-douze, nonante-deux
+
+
+@pytest.mark.parametrize("name", ["en-gb", "fr-fr", "xx"])
+def test_polyglot_trap_a_voice_that_espeak_has_not_is_an_error(name):
+    job = polyglot.job("en", "m1", "Hello.") | {"voice": name}
+    with pytest.raises(CorpusError, match=name):
+        polyglot.synthesise([polyglot.job("de", "m1", "Hallo."), job])
+
+
+def test_polyglot_trap_one_process_does_not_repeat_itself():
+    """Why each utterance has a fork of its own: said again in one process, a sentence differs."""
+    import subprocess
+    import sys
+
+    code = """
+from sqa_core.corpora import speak, polyglot
+library, rate = speak.start()
+job = polyglot.job("en", "f1", polyglot.sentences("en")[0])
+print(len({speak.speak(library, job) for _ in range(4)}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert int(done.stdout) > 1, done.stderr
+
+
+def test_polyglot_is_generated_whole_and_cached(tmp_path):
+    made = polyglot.generate(tmp_path, languages=("en",))
+    assert len(made.table) == 12 * len(polyglot.VOICES)
+    assert made.status == "synthetic"
+    assert manifest.verify(made) == []
+    assert polyglot.manifest(tmp_path).hash == made.hash
+    levels = [audio.level(audio.load(p).waveform) for p in made.paths()[::12]]
+    assert min(levels) > -35
+    assert max(np.abs(audio.load(p).waveform).max() for p in made.paths()[::12]) < 1
+
+
+# impaired
+
+
+def test_impaired_material_is_the_same_each_time_and_labelled():
+    once, again = (impaired.make(3, 5, ("en",), ("m1", "f1")) for _ in range(2))
+    for a, b in zip(once, again, strict=True):
+        assert np.array_equal(a.waveform, b.waveform)
+        assert (a.recipe, a.pesq) == (b.recipe, b.pesq)
+        assert 1 <= a.pesq <= 4.65
+        assert a.recipe[-1]["kind"] == "level"
+
+
+def test_pesq_of_a_sound_and_itself_is_its_top_and_of_silence_unknown(tone):
+    x = np.concatenate([tone.waveform[0]] * 3)
+    assert impaired.pesq_mos(x, x) == pytest.approx(4.64, abs=0.01)
+    assert np.isnan(impaired.pesq_mos(np.zeros_like(x), x))
+
+
+def test_a_recipe_with_an_unknown_step(tone):
+    with pytest.raises(CorpusError, match="'echo'"):
+        impaired.apply_recipe(tone.waveform[0], 16_000, [{"kind": "echo"}], np.random.default_rng(0), tone.waveform[0])
+
+
+# asterisk
+
+
+@pytest.mark.slow
+def test_asterisk_prompts_come_through_apt(tmp_path):
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        pytest.skip("this system has no apt")
+    try:
+        asterisk.fetch(tmp_path, languages=("ru",))
+    except CorpusError as e:
+        pytest.skip(f"the package cannot be fetched here: {e}")
+    found = asterisk.manifest(tmp_path)
+    table = found.table
+    assert len(table) > 400
+    assert (table["sample_rate"] == 16_000).all()
+    assert set(table["licence"]) == {"CC BY 3.0"}
+    every = len(list((tmp_path / "ru").rglob("*.g722")))
+    assert 5 <= every - len(table) <= 20  # the silent ones
+    assert not table["file"].str.contains("silence/").any()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_asterisk_without_apt_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(CorpusError, match="apt"):
+        asterisk.fetch(tmp_path / "a")

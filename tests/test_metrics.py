@@ -1,0 +1,110 @@
+"""Correlations, intervals, ceilings, losses."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from sqa_core import metrics
+from sqa_core.errors import SettingsError
+from sqa_core.losses import summed_mse
+
+numbers = st.floats(-100, 100, width=32)
+
+
+@given(x=arrays(float, 12, elements=numbers, unique=True), y=arrays(float, 12, elements=numbers, unique=True))
+def test_correlations_are_scipys(x, y):
+    assert metrics.srcc(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
+    if min(x.std(), y.std()) > 1e-3:
+        assert metrics.pcc(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-6)
+
+
+@given(x=arrays(float, 10, elements=numbers, unique=True), a=st.floats(0.1, 10), b=st.floats(-10, 10))
+def test_a_line_is_a_perfect_correlation(x, a, b):
+    if x.std() > 1e-2:
+        assert metrics.pcc(x, a * x + b) == pytest.approx(1, abs=1e-6)
+        assert metrics.pcc(x, -a * x + b) == pytest.approx(-1, abs=1e-6)
+    assert metrics.rmse(x, x) == 0
+
+
+def test_what_does_not_vary_has_no_correlation():
+    assert np.isnan(metrics.pcc(np.ones(5), np.arange(5.0)))
+
+
+def test_unequal_or_undefined_series_are_refused():
+    for x, y in [(np.zeros(3), np.zeros(4)), (np.zeros(1), np.zeros(1)), (np.array([1.0, np.nan]), np.zeros(2))]:
+        with pytest.raises(SettingsError):
+            metrics._paired(x, y)
+
+
+def crossed(seed, talker_sd=0.3, rows=13, columns=6):
+    rng = np.random.default_rng(seed)
+    row, column = (g.ravel() for g in np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"))
+    truth = rng.normal(size=rows)[row] + 0.3 * rng.normal(size=rows * columns)
+    predicted = truth + talker_sd * rng.normal(size=columns)[column] + 0.4 * rng.normal(size=rows * columns)
+    return predicted, truth, row, column
+
+
+def test_the_interval_holds_its_value_and_is_repeatable():
+    x, y, rows, columns = crossed(0)
+    for by in ("item", "row"):
+        found = metrics.crossed_pcc(x, y, rows, columns, by)
+        assert found.low < found.value < found.high
+        assert found == metrics.crossed_pcc(x, y, rows, columns, by)
+    assert metrics.crossed_pcc(x, y, rows, columns).value == pytest.approx(stats.pearsonr(x, y).statistic)
+    means = [[v[rows == r].mean() for r in range(13)] for v in (x, y)]
+    assert metrics.crossed_pcc(x, y, rows, columns, "row").value == pytest.approx(stats.pearsonr(*means).statistic)
+
+
+def test_weights_are_the_same_as_repeating_items():
+    """One bootstrap draw by weights equals the correlation of the items written out as often as they were drawn."""
+    x, y, rows, columns = crossed(1, rows=5, columns=4)
+    draw_rows, draw_columns = metrics._multiplicities(rows, columns, 20, 3)
+    for r, c in zip(draw_rows[1:], draw_columns[1:], strict=True):
+        repeats = (r[rows] * c[columns]).astype(int)
+        weighted = metrics._weighted_pcc(x, y, repeats[None].astype(float))[0]
+        assert weighted == pytest.approx(stats.pearsonr(np.repeat(x, repeats), np.repeat(y, repeats)).statistic, abs=1e-9)
+
+
+def test_resampling_talkers_widens_the_interval():
+    """Taking items as independent claims to be surer than talkers and conditions allow."""
+    wider = 0
+    for seed in range(10):
+        x, y, rows, columns = crossed(seed, talker_sd=0.8)
+        two_way = metrics.crossed_pcc(x, y, rows, columns, draws=500)
+        naive = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)), draws=500)
+        wider += two_way.high - two_way.low > naive.high - naive.low
+    assert wider >= 8
+
+
+def test_the_ceiling_is_what_a_perfect_predictor_reaches():
+    rng = np.random.default_rng(0)
+    n, votes = 4000, 7
+    truth = rng.normal(3, 0.9, n)
+    scores = truth[:, None] + rng.normal(0, 0.8, (n, votes))
+    mos, std = scores.mean(axis=1), scores.std(axis=1, ddof=1)
+    ceiling = metrics.ceiling(mos, std, np.full(n, votes), np.arange(n))
+    assert ceiling == pytest.approx(stats.pearsonr(truth, mos).statistic, abs=0.01)
+    by_row = metrics.ceiling(mos, std, np.full(n, votes), np.repeat(np.arange(n // 4), 4), "row")
+    means = [v.reshape(-1, 4).mean(axis=1) for v in (truth, mos)]
+    assert by_row == pytest.approx(stats.pearsonr(*means).statistic, abs=0.02)
+
+
+def test_votes_that_say_nothing_leave_no_ceiling():
+    assert metrics.ceiling(np.array([3.0, 3.1, 2.9]), np.full(3, 5.0), np.full(3, 2), np.arange(3)) == 0
+
+
+@given(arrays(np.float32, (6, 3), elements=st.floats(-5, 5, width=32)), st.lists(st.booleans(), min_size=18, max_size=18))
+def test_missing_labels_take_no_part(values, missing):
+    predicted = torch.zeros(6, 3, requires_grad=True)
+    target = torch.tensor(values)
+    mask = torch.tensor(missing).reshape(6, 3)
+    loss = summed_mse(predicted, torch.where(mask, torch.nan, target))
+    expected = sum((target[~mask[:, i], i] ** 2).mean() for i in range(3) if (~mask[:, i]).any())
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    loss.backward()
+    assert torch.isfinite(predicted.grad).all()
+    assert (predicted.grad[mask] == 0).all()

@@ -1,0 +1,296 @@
+"""The pipeline, and the traps that books of this kind fall into: none passes silently here."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+import yaml
+
+from sqa_core.errors import BuildError, CorpusError, SettingsError
+from sqa_core.pipeline import build, chapters, execute, pairs, staleness
+from tests.conftest import ROOT
+
+TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/score\n"
+PAGE = """# %% tags=["parameters", "remove-cell"]
+profile = "demo"
+engine = "local"
+store = ""
+recording = ""
+
+# %% [markdown]
+# # A page
+
+# %%
+from sqa_core import metrics
+
+print("value", metrics.VALUE)
+"""
+
+
+@pytest.fixture
+def small(checkout):
+    """A book of one short chapter, in the place of `score`."""
+    (checkout / "_toc.yml").write_text(TOC)
+    (checkout / "book" / "index.md").write_text("# A book\n")
+    (checkout / "book" / "references.bib").write_text("@book{x, title = {X}, author = {Y, Z}, year = {2020}}\n")
+    for path in (checkout / "notebooks").iterdir():
+        path.unlink()
+    write_page(checkout, PAGE)
+    with (checkout / "sqa_core" / "metrics.py").open("a") as f:
+        f.write("\nVALUE = 1\n")
+    staleness._imports.cache_clear()
+    return checkout
+
+
+def write_page(checkout, text):
+    script = checkout / "notebooks" / "score.py"
+    script.write_text(text)
+    script.with_suffix(".ipynb").write_text(pairs.paired(script))
+
+
+def run(**parameters):
+    (outcome,) = execute.run(["score"], {"profile": "demo", "engine": "local"} | parameters)
+    return outcome
+
+
+def test_trap_1_an_old_value_after_a_change_of_the_library(small):
+    assert run().state == "executed"
+    assert run().state == "fresh"
+    path = small / "sqa_core" / "metrics.py"
+    path.write_text(path.read_text().replace("VALUE = 1", "VALUE = 2"))
+    staleness._imports.cache_clear()
+    with pytest.raises(BuildError, match=r"(?s)stale.*score: library \(mend: sqa run score\)"):
+        build.build()
+    assert run().state == "executed"
+    html = build.build().index.parent / "notebooks" / "score.html"
+    assert "value 2" in html.read_text()
+
+
+@pytest.mark.parametrize("what", ["notebook", "lock", "records", "library in a function"])
+def test_whatever_changes_a_page_makes_it_stale(small, what):
+    run()
+    if what == "notebook":
+        write_page(small, PAGE + "\n# %%\n1 + 1\n")
+    elif what == "lock":
+        (small / "requirements.lock").write_text("numpy==1.0\n")
+    elif what == "records":
+        (small / "book" / "results" / "score").mkdir(parents=True, exist_ok=True)
+        (small / "book" / "results" / "score" / "x.json").write_text("{}")
+    else:
+        path = small / "sqa_core" / "errors.py"  # metrics imports it
+        path.write_text(path.read_text() + "\n# changed\n")
+    expected = "library" if what.startswith("library") else what
+    assert staleness.stale("score", execute.executed("score")) == [expected]
+    assert build.build(allow_stale=True).index.is_file()
+
+
+def test_a_module_that_the_page_does_not_reach_changes_nothing(small):
+    run()
+    path = small / "sqa_core" / "prosody.py"
+    path.write_text("# a new module\n")
+    assert staleness.stale("score", execute.executed("score")) == []
+
+
+def test_the_modules_that_a_page_reaches():
+    code = "from sqa_core.studies import nisqa_explained as study\n"
+    reached = {str(p.relative_to(ROOT)) for p in staleness.reached_files(code, ROOT)}
+    assert {"sqa_core/attribution.py", "sqa_core/degrade.py", "sqa_core/corpora/speak.py", "sqa_core/models/nisqa.py"} <= reached
+    assert "sqa_core/cli.py" not in reached
+    assert "sqa_core/corpora/polyglot_sentences.csv" in reached
+
+
+def test_trap_2_no_script_is_executed_by_accident(small):
+    run()
+    (small / "book" / "helper.py").write_text("raise SystemExit('executed')\n")
+    (small / "notebooks" / "other.py").write_text("raise SystemExit('executed')\n")
+    assert build.build().index.is_file()
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert config["only_build_toc_files"] is True
+
+
+def test_trap_3_and_8_colab_buttons_name_notebooks_that_are_committed():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    tracked = subprocess.run(["git", "ls-files", "notebooks"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    for slug in build.in_toc(ROOT):
+        assert f"notebooks/{slug}.ipynb" in tracked
+    assert config["launch_buttons"]["colab_url"]
+    assert config["repository"]["path_to_book"] == ""
+
+
+def test_trap_4_a_warning_fails_the_second_build_too(small):
+    run()
+    (small / "book" / "index.md").write_text("# A book\n\n[nowhere](no/such/page.md)\n")
+    for _ in range(2):
+        with pytest.raises(BuildError, match="no/such/page"):
+            build.build()
+
+
+def test_trap_5_a_traceback_is_not_published(small):
+    run()
+    path = execute.executed("score")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="x", traceback=["x"])]
+    nbformat.write(notebook, path)
+    with pytest.raises(BuildError, match=r"cell 4: holds a traceback \(ValueError\)"):
+        build.build()
+
+
+def test_trap_6_an_unknown_parameter_is_refused_before_a_kernel_starts(small):
+    with pytest.raises(SettingsError, match="no parameter 'profle'"):
+        run(profle="demo")
+    with pytest.raises(SettingsError, match="profile cannot be 'dmeo'"):
+        run(profile="dmeo")
+    with pytest.raises(SettingsError, match="no chapter 'scores'"):
+        execute.run(["scores"], {})
+    write_page(small, PAGE.replace('recording = ""\n', ""))
+    with pytest.raises(BuildError, match="has no parameter 'recording'"):
+        run(recording="x.wav")
+    assert not execute.executed("score").exists()
+
+
+def test_a_missing_corpus_is_one_sentence(small, monkeypatch, tmp_path):
+    monkeypatch.setenv("SQA_DATA", "")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(CorpusError, match="sqa data fetch p835"):
+        run(profile="paper")
+
+
+def test_trap_7_two_runs_and_two_builds_are_the_same_bytes(small):
+    def everything():
+        run_again = execute.run(["score"], {"profile": "demo", "engine": "local"}, force=True)
+        assert run_again[0].state == "executed"
+        index = build.build().index
+        files = {p.relative_to(index.parent): p.read_bytes() for p in sorted(index.parent.rglob("*")) if p.is_file()}
+        return execute.executed("score").read_bytes(), files
+
+    first, second = everything(), everything()
+    assert first[0] == second[0]
+    assert first[1].keys() == second[1].keys()
+    assert [str(n) for n in first[1] if first[1][n] != second[1][n]] == []
+
+
+def test_executed_notebooks_carry_no_times_ids_or_folders(small):
+    run()
+    text = execute.executed("score").read_text()
+    assert str(small) not in text
+    assert not re.search(r"20\d\d-\d\d-\d\dT", text)
+    assert [c["id"] for c in json.loads(text)["cells"]] == [f"cell-{i}" for i in range(len(json.loads(text)["cells"]))]
+
+
+def test_trap_9_a_build_without_a_book_does_not_pass(small, monkeypatch):
+    run()
+    import jupyter_book
+
+    monkeypatch.setattr(jupyter_book, "__version__", "2.1.7")
+    with pytest.raises(BuildError, match=re.escape("needs 1.0.4.post1")):
+        build.build()
+    monkeypatch.undo()
+    done = subprocess.CompletedProcess([], 0, "No site configuration found", "")
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: done)
+    with pytest.raises(BuildError, match="without a book"):
+        build.run_jupyter_book(small, small / "_build" / "book")
+
+
+FAILING = PAGE + '\n# %%\nopen("marker", "w").close()\nraise ValueError("it broke here")\n\n# %%\nprint("never")\n'
+
+
+def test_a_notebook_that_fails_in_the_middle(small):
+    run()
+    before = execute.executed("score").read_bytes()
+    write_page(small, FAILING)
+    outcome = run()
+    assert outcome.state == "failed"
+    assert outcome.problem == "notebooks/score.ipynb, cell 5: ValueError: it broke here"
+    assert execute.executed("score").read_bytes() == before
+    assert [p.name for p in execute.folder().iterdir() if p.name.startswith("part-")] == []
+
+
+def test_the_others_go_on_and_the_outcome_tells(small):
+    shutil.copy(ROOT / "notebooks" / "labels.ipynb", small / "notebooks")
+    write_page(small, FAILING)
+    script = small / "notebooks" / "labels.py"
+    script.write_text(PAGE.replace('recording = ""\n', ""))
+    script.with_suffix(".ipynb").write_text(pairs.paired(script))
+    outcomes = execute.run(["score", "labels"], {"profile": "demo", "engine": "local"})
+    assert [o.state for o in outcomes] == ["failed", "executed"]
+
+
+def test_a_cell_that_takes_too_long(small):
+    write_page(small, PAGE + "\n# %%\nimport time\n\ntime.sleep(60)\n")
+    (outcome,) = execute.run(["score"], {"profile": "demo", "engine": "local"}, timeout_s=3)
+    assert outcome.state == "failed"
+    assert "took more than 3 s" in outcome.problem
+    assert "cell 5" in outcome.problem
+
+
+def test_a_kernel_that_dies(small):
+    write_page(small, PAGE + "\n# %%\nimport os\n\nos._exit(1)\n")
+    outcome = run()
+    assert outcome.state == "failed"
+    assert "notebooks/score.ipynb, cell 5" in outcome.problem
+
+
+def test_cells_are_reported(small):
+    seen = []
+    execute.run(["score"], {"profile": "demo", "engine": "local"}, on_cell=lambda slug, cell, count: seen.append((slug, cell, count)))
+    assert seen[-1] == ("score", 4, 4)
+
+
+def test_a_build_killed_in_the_middle_leaves_the_last_book(small):
+    run()
+    index = build.build().index
+    before = index.read_bytes()
+    code = f"""
+from pathlib import Path
+from sqa_core import environment
+environment.project_root = lambda: Path({str(small)!r})
+from sqa_core.pipeline import build
+print("start", flush=True)
+build.build()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        process.stdout.readline()
+        time.sleep(2.0)
+        process.send_signal(signal.SIGKILL)
+    assert index.read_bytes() == before
+    assert build.build().index.read_bytes() == before
+
+
+def test_pairs_are_made_the_same_each_time(small):
+    script = small / "notebooks" / "score.py"
+    assert pairs.paired(script) == pairs.paired(script)
+    assert nbformat.reads(pairs.paired(script), as_version=4).cells[-1].source.endswith('print("value", metrics.VALUE)')
+
+
+def test_the_exit_ramp_plain_sphinx_reads_the_same_book(small, tmp_path_factory):
+    """Away from Jupyter Book: its configuration as conf.py, its own extensions taken out, the same `_toc.yml`."""
+    run()
+    stage = build.stage_tree(small, ["score"], tmp_path_factory.mktemp("ramp") / "stage")
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "config", "sphinx", str(stage)]
+    subprocess.run(command, check=True, capture_output=True)
+    conf = (stage / "conf.py").read_text()
+    for extension in ("jupyter_book", "sphinx_jupyterbook_latex", "sphinx_thebe"):
+        conf = conf.replace(f"'{extension}', ", "").replace(f", '{extension}'", "")
+    (stage / "conf.py").write_text(re.sub(r"^use_jupyterbook_latex.*$", "", conf, flags=re.M))
+    out = stage.parent / "html"
+    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", str(stage), str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "value 1" in (out / "notebooks" / "score.html").read_text()
+
+
+def test_every_chapter_has_its_parts():
+    for slug in chapters.CHAPTERS:
+        study = chapters.study(slug)
+        assert slug == study.SLUG
+        assert (ROOT / "notebooks" / f"{slug}.py").is_file()
+        assert {"demo", "paper"} <= study.CORPORA.keys()
+        import papermill
+
+        assert set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{slug}.ipynb"))) == set(study.Settings.model_fields)

@@ -1,0 +1,150 @@
+"""The project holds together: layers, versions, addresses, lock, notebooks."""
+
+import ast
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from sqa_core import __version__
+from tests.conftest import ROOT
+
+ADDRESS = "https://github.com/sqa-book/sqa-book"
+# From the ground up: a room imports from the rooms above it in this list, never from those below.
+LAYERS = [
+    ("errors", "environment"),
+    ("audio", "spectrogram", "prosody", "degrade"),
+    ("metrics", "losses"),
+    ("corpora",),
+    ("models",),
+    ("features", "training", "attribution", "scoring"),
+    ("records", "trials", "published", "claims"),
+    ("studies",),
+    ("figures",),
+    ("pipeline",),
+    ("cli",),
+]
+RANK = {room: i for i, row in enumerate(LAYERS) for room in row}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def modules():
+    return sorted((ROOT / "sqa_core").rglob("*.py"))
+
+
+def imported_rooms(path: Path) -> set[str]:
+    package = path.relative_to(ROOT).parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            full = [*base, *(node.module.split(".") if node.module else [])]
+            if full and full[0] == "sqa_core":
+                found |= {full[1]} if len(full) > 1 else {a.name for a in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("sqa_core.")}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT / "sqa_core")))
+def test_no_room_imports_from_below(path):
+    room = path.relative_to(ROOT / "sqa_core").parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for other in imported_rooms(path):
+        assert RANK[other] <= RANK[room], f"{room} imports {other}"
+
+
+def test_environment_variables_are_read_in_one_place():
+    for path in modules():
+        reads = "os.environ" in path.read_text()
+        # polyglot hands its environment on to the process that speaks, and reads nothing from it
+        assert not reads or path.name in {"environment.py", "polyglot.py"}, path
+
+
+def test_version_and_address_are_the_same_everywhere():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["project"]["version"] == citation["version"] == __version__
+    assert config["repository"]["url"] == citation["repository-code"] == PROJECT["project"]["urls"]["Homepage"] == ADDRESS
+    assert config["repository"]["branch"] == f"v{__version__}"
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    for path in (ROOT / "notebooks").glob("*.py"):
+        assert f"git+{ADDRESS}@v{__version__}" in path.read_text(), path
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return {canonicalize_name(m[1]): m[2] for line in lines if (m := re.match(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", line))}
+
+
+def declared() -> list[Requirement]:
+    extras = [r for group in PROJECT["project"]["optional-dependencies"].values() for r in group]
+    return [Requirement(r) for r in PROJECT["project"]["dependencies"] + extras]
+
+
+def test_the_lock_satisfies_pyproject():
+    pins = locked() | dict(re.findall(r"^(TORCH|TORCHAUDIO) \?= (\S+)", (ROOT / "Makefile").read_text(), flags=re.M))
+    pins |= {"torch": pins["TORCH"], "torchaudio": pins["TORCHAUDIO"]}
+    for requirement in declared():
+        name = canonicalize_name(requirement.name)
+        assert name in pins, f"{name} is not in requirements.lock; run `make lock`"
+        assert requirement.specifier.contains(pins[name]), f"{name} {pins[name]} is locked, {requirement} is asked for"
+
+
+def test_the_lock_has_hashes_and_no_addresses():
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"https?://|file:|--index|--find-links|nvidia|^torch==", text, flags=re.M)
+    assert text.count("--hash=sha256:") > len(locked())
+    assert len(locked()) > 100
+
+
+def test_environment_yml_is_in_step_with_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    listed = [d for d in environment["dependencies"] if isinstance(d, str)]
+    listed += [d for d in environment["dependencies"][-1]["pip"] if not d.startswith("-e")]
+    names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+    found = {canonicalize_name(names.get(r.name, r.name)): r.specifier for r in map(Requirement, listed) if r.name not in ("python", "pip")}
+    wanted = {canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["project"]["dependencies"])}
+    assert found == wanted
+    assert f"python{PROJECT['project']['requires-python']}" in environment["dependencies"]
+
+
+def test_notebooks_start_with_colab_and_parameters_and_stay_short():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text())["cells"]
+        assert "colab" in cells[0]["metadata"]["tags"]
+        assert "parameters" in cells[1]["metadata"]["tags"]
+        for cell in cells:
+            assert not cell.get("outputs")
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code":
+                assert source.count("\n") < 25, source
+                assert not re.search(r"^\s*def ", source, flags=re.M), source
+
+
+def test_no_recording_is_committed():
+    import subprocess
+
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
+    assert [f for f in files if f.lower().endswith((".wav", ".flac", ".mp3", ".ogg", ".opus", ".g722"))] == []
+
+
+def test_every_package_that_the_library_imports_is_declared():
+    """A wheel brings all that it needs; what only some functions need is in the extras."""
+    import sys
+
+    known = {"PIL": "matplotlib", "cycler": "matplotlib", "IPython": "ipykernel", "yaml": "jupyter-book", "myst_nb": "jupyter-book", "visqol": "visqol-python"}
+    wanted = {canonicalize_name(r.name) for r in declared()}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            for name in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names) - {"sqa_core"}:
+                assert canonicalize_name(known.get(name, name)) in wanted, f"{path}: {name}"

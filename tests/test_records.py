@@ -1,0 +1,143 @@
+"""Trials, records, claims, published numbers."""
+
+import json
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from sqa_core import claims, published, records, trials
+from sqa_core.claims import Finding
+from sqa_core.errors import SettingsError
+from sqa_core.metrics import Interval
+from sqa_core.trials import Result, Trial
+
+
+class Coin(Trial):
+    kind: ClassVar[str] = "coin"
+    sides: int = 2
+    runs: ClassVar[list[int]] = []
+
+    def run(self) -> Result:
+        self.runs.append(self.seed)
+        if self.sides == 0:
+            raise ZeroDivisionError
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed))
+        values = rng.integers(self.sides, size=5)
+        return Result({"mean": float(values.mean()), "undefined": float("nan")}, pd.DataFrame({"value": values}), {"values": values})
+
+
+def coin(**fields) -> Coin:
+    return Coin(study="coins", data_status="synthetic", **fields)
+
+
+def test_a_trial_is_run_once_and_read_after(tmp_path):
+    Coin.runs.clear()
+    first = trials.run([coin(seed=1), coin(seed=2)], tmp_path)
+    again = trials.run([coin(seed=2), coin(seed=1)], tmp_path)
+    assert Coin.runs == [1, 2]
+    assert [r.metrics for r in again] == [r.metrics for r in first[::-1]]
+    assert first[0].metrics["undefined"] is None
+    assert first[0].items()["value"].tolist() == first[0].arrays()["values"].tolist()
+    assert first[0].data_status == "synthetic"
+    assert {"python", "torch", "numpy"} <= first[0].versions.keys()
+
+
+def test_the_key_is_everything_that_decides():
+    assert coin().key == coin().key
+    assert len({coin(seed=s, sides=n).key for s in range(3) for n in (2, 6)}) == 6
+    assert coin().key == coin(seed=0, sides=2).key
+
+
+def test_a_trial_is_frozen_and_refuses_unknown_fields():
+    with pytest.raises(ValidationError):
+        coin(colour="red")
+    with pytest.raises(ValidationError):
+        coin().seed = 3
+    with pytest.raises(ValidationError):
+        Coin(study="coins", data_status="invented")
+
+
+def test_a_failing_trial_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        trials.run([coin(sides=0)], tmp_path)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path):
+    (good,) = trials.run([coin()], tmp_path)
+    broken = records.Record(**{**good.__dict__, "key": "broken", "metrics": {"x": object()}})
+    with pytest.raises(TypeError):
+        records.write(broken, tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_damaged_record_says_so(tmp_path):
+    (tmp_path / "x.json").write_text("{")
+    (tmp_path / "y.json").write_text('{"key": 1}')
+    for name in ("x.json", "y.json"):
+        with pytest.raises(SettingsError, match=name):
+            records.read(tmp_path / name)
+
+
+def test_an_unknown_engine_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="engine"):
+        trials.run([], tmp_path, engine="clouds")
+
+
+def test_records_are_one_table(tmp_path):
+    trials.run([coin(seed=s) for s in range(3)], tmp_path)
+    table = records.table(records.read_all(tmp_path / "coins"))
+    assert len(table) == 3
+    assert {"key", "kind", "seed", "mean", "data_status", "commit"} <= set(table.columns)
+    assert records.read_all(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.5, 0.4, 0.6), "holds"),
+        ((0.5, -0.1, 0.9), "undecided"),
+        ((-0.5, -0.6, -0.4), "fails"),
+        ((1.5, 1.2, 1.8), "fails"),
+        ((0.9, 0.8, 1.1), "undecided"),
+    ],
+)
+def test_verdicts_follow_the_interval(interval, verdict):
+    assert claims.judge(Interval(*interval), low=0.0, high=1.0) == verdict
+
+
+def test_every_claim_of_the_paper_is_in_the_table():
+    wanted = published.claims("nisqa_explained")
+    assert list(wanted["id"]) == [f"C{i}" for i in range(1, 18)]
+    table = claims.table(wanted, [Finding("C2", "holds", "seen", "our run", Interval(-0.5, -0.7, -0.2), "real")])
+    assert len(table) == 17
+    assert table["verdict"][1] == "holds"
+    assert table["value [95 %]"][1] == "-0.50 [-0.70, -0.20]"
+    assert set(table["verdict"].drop(1)) == {"untestable here"}
+    assert table["where in the paper"].str.contains("2112.06219").all()
+
+
+def test_published_tables_name_their_place():
+    for table in ("claims", "settings", "features", "contradictions"):
+        assert published.read("nisqa_explained", table)["source"].notna().all()
+    with pytest.raises(SettingsError, match="no published table"):
+        published.read("nisqa_explained", "wishes")
+
+
+def test_the_published_run_is_whole():
+    """Every record in the repository reads, carries its statuses, and its key is the hash of its trial."""
+    import hashlib
+
+    from sqa_core import environment
+
+    folder = environment.resource("book", "results")
+    found = [r for sub in sorted(folder.iterdir()) if sub.is_dir() for r in records.read_all(sub)]
+    assert found
+    for r in found:
+        text = json.dumps(r.trial, sort_keys=True, separators=(",", ":"))
+        assert r.key == hashlib.sha256(text.encode()).hexdigest()[:16]
+        assert r.data_status == "real"
+        assert r.trial["study"] == r.folder.name
