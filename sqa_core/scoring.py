@@ -55,6 +55,10 @@ def folded(network: Network) -> Network:
         setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
         setattr(cnn, f"bn{i}", torch.nn.Identity())
         setattr(cnn, f"relu{i}", torch.nn.ReLU(inplace=True))
+    for i, pool in ((1, "pool1"), (2, "pool2"), (4, "pool3")):  # ReLU and max commute, and after the pool there is less to do
+        relu = getattr(cnn, f"relu{i}")
+        setattr(cnn, f"relu{i}", torch.nn.Identity())
+        setattr(cnn, pool, torch.nn.Sequential(getattr(cnn, pool), relu))
     cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return replace(network, model=model)
 

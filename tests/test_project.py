@@ -139,7 +139,14 @@ def test_every_package_that_the_library_imports_is_declared():
     """A wheel brings all that it needs; what only some functions need is in the extras."""
     import sys
 
-    known = {"PIL": "matplotlib", "cycler": "matplotlib", "IPython": "ipykernel", "yaml": "jupyter-book", "myst_nb": "jupyter-book", "visqol": "visqol-python"}
+    known = {
+        "PIL": "matplotlib",
+        "cycler": "matplotlib",
+        "IPython": "ipykernel",
+        "yaml": "jupyter-book",
+        "myst_nb": "jupyter-book",
+        "visqol": "visqol-python",
+    }
     wanted = {canonicalize_name(r.name) for r in declared()}
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):

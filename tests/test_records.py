@@ -141,3 +141,25 @@ def test_the_published_run_is_whole():
         assert r.key == hashlib.sha256(text.encode()).hexdigest()[:16]
         assert r.data_status == "real"
         assert r.trial["study"] == r.folder.name
+
+
+def test_the_model_card_says_what_the_records_say():
+    """The card's numbers are those of the training and of the published run, to three places."""
+    from sqa_core import environment
+    from sqa_core.models import weights
+
+    folder = environment.resource("networks", weights.OWN)
+    card = (folder / "README.md").read_text()
+    training = json.loads((folder / "training.json").read_text())
+    network = weights.load(weights.OWN)
+    assert network.weights_hash in card
+    assert f"{sum(p.numel() for p in network.model.parameters()):,}" in card
+    for value in (training["valid_pcc"], training["valid_rmse"]):
+        assert f"{value:.3f}" in card
+    found = records.read_all(environment.resource("book", "results", "labels"))
+    heard = [r for r in found if r.trial.get("network") == weights.OWN]
+    assert {r.trial["set"] for r in heard} == {"fullband", "wideband"}
+    for r in heard:
+        assert r.trial["weights_hash"] == network.weights_hash
+        for by in ("file", "condition"):
+            assert "{:.3f} [{:.3f}, {:.3f}]".format(*r.metrics[f"mos_pcc_{by}"]) in card
