@@ -117,7 +117,8 @@ figures.table(rates, "rates_table", "Own rate against 48 kHz, and agreement with
 # - **Not one file.** The [agreement with listeners](nisqa_explained.ipynb) is far better for the mean of a condition than for a
 #   single file.
 # - **Level counts.** The score moves with the volume. The report names the active level; −26 dBov is usual.
-# - **Our own network** has heard no human voice. The [labels page](labels.ipynb) says what it is worth.
+# - **Our own network** has heard no human voice. On real ones the order of its scores means something and their level nothing, as
+#   the [labels page](labels.ipynb) shows. Fetch the official weights to score recordings of people.
 
 # %% tags=["remove-input"]
 figures.run_card(ours, this_run, settings)

@@ -49,6 +49,7 @@ OFFICIAL = {
     ),
 }
 OWN = "polyglot-pesq"
+OWN_CAVEAT = "it has heard synthetic voices alone: on real ones compare its scores, their level means nothing"
 OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"
 LICENCE_NOTICE = """\
 NISQA's weights (Gabriel Mittag, TU Berlin; github.com/gabrielmittag/NISQA) are under CC BY-NC-SA 4.0:

@@ -95,6 +95,11 @@ def at_a_glance(found: list[Record]) -> dict[str, str]:
     for key, name in names.items():
         row = frame[(frame["name"] == name) & (frame["by"] == "file")] if len(frame) else frame
         out[key] = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**row.iloc[0]) if len(row) else "not available"
+    own = [r for r in found if r.trial.get("network") == weights.OWN and r.trial.get("set") == "fullband"]
+    items = own[0].items() if own else None
+    out["own_condition"] = "{:.3f} [{:.3f}, {:.3f}]".format(*own[0].metrics["mos_pcc_condition"]) if own else "not available"
+    out["own_bias"] = f"{(items['mos'] - items['mos_ovrl']).mean():+.2f}" if items is not None else "not available"
+    out["own_top"] = f"{items['mos'].max():.2f}" if items is not None else "not available"
     out["ceiling"] = f"{frame[frame['by'] == 'file']['ceiling'].iloc[0]:.3f}" if len(frame) else "not available"
     return out
 
