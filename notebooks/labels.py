@@ -29,11 +29,12 @@ store = ""
 # %% tags=["remove-input"]
 from sqa_core import figures, trials
 from sqa_core.studies import labels as study
+from sqa_core.studies.common import published_run
 
 figures.style()
 settings = study.Settings(profile=profile, engine=engine, store=store)
 this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
-ours = study.published_run()
+ours = published_run(study.SLUG)
 figures.table_setup()
 
 # %% [markdown]
@@ -93,7 +94,7 @@ figures.players([(sound, f"{text}: PESQ {label:.2f}") for sound, text, label in 
 # %% [markdown]
 # ## This run, synthetic speech
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network against PESQ, its teacher, on synthetic voices and languages that it has not heard. This run, synthetic speech.", "name": "fig-synthetic"}}
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network against PESQ, its teacher, on synthetic voices and languages that it was not trained on. This run, synthetic speech.", "name": "fig-synthetic"}}
 synthetic = [r for r in this_run if r.trial["kind"] == "synthetic"]
 figures.pesq_scatter(synthetic[0].items()) if synthetic else figures.absent("Drawn in the demo profile.")
 

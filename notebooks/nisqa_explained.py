@@ -36,11 +36,12 @@ store = ""
 from sqa_core import audio, claims, figures, published, trials
 from sqa_core.corpora import registry
 from sqa_core.studies import nisqa_explained as study
+from sqa_core.studies.common import published_run
 
 figures.style()
 settings = study.Settings(profile=profile, engine=engine, store=store)
 this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
-ours = study.published_run()
+ours = published_run(study.SLUG)
 figures.table_setup()
 
 # %% [markdown]
@@ -61,7 +62,8 @@ figures.glue("verdict_high_low", verdicts["C2"].verdict if "C2" in verdicts else
 
 # %% [markdown]
 # - On 78 real recordings, the official network's MOS correlates with the listeners' at {glue:text}`official_file` by file and
-#   {glue:text}`official_condition` by condition. The listeners' own votes allow no more than {glue:text}`ceiling_file` by file.
+#   {glue:text}`official_condition` by condition. From the spread of the listeners' own votes, a perfect predictor
+#   would reach about {glue:text}`ceiling_file` by file.
 # - Our small network, taught by a machine on synthetic voices alone, reaches {glue:text}`own_file` by file and
 #   {glue:text}`own_condition` by condition: it keeps the order and loses the level on real voices.
 # - "Masking silence does not change the estimate": **{glue:text}`verdict_silence`**. "Masking lowers high scores and raises low
@@ -104,7 +106,8 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 # | status | closed | real recordings | synthetic speech |
 #
 # The conditions cross a speech-to-noise ratio with the modulated noise of MNRU. Each file has five to fifteen votes, about seven on
-# average, on its signal, its background and the whole. None of the networks has learnt from these talkers.
+# average, on its signal, its background and the whole. Ours has never met these talkers. Nothing published says that the
+# official networks were trained on them.
 
 # %% [markdown]
 # ## Method
@@ -123,7 +126,8 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 #
 # A negative change means that the hidden part held the score up. The masks are the paper's: squares of 24 bands by 24 frames, bands
 # of 2, 4, 6 and 8 over the whole file, columns of 13 frames (0.13 s). The stride is the mask's own size. The paper does not say
-# what a mask puts in. We take the file's own minimum, which is silence; 0 dB would be full scale.
+# what a mask puts in. We take the file's own minimum, the
+# nearest to silence that the file holds; 0 dB would be full scale.
 
 # %% [markdown]
 # ## Agreement with listeners
@@ -146,8 +150,8 @@ figures.glue("demo_pcc", "{:.2f} [{:.2f}, {:.2f}]".format(*demo_pcc) if demo_pcc
 figures.glue("demo_files", synthetic[0].metrics["files"] if synthetic else "none")
 
 # %% [markdown]
-# **This run, synthetic speech.** Our network on {glue:text}`demo_files` impaired utterances of voices and languages that it has not
-# heard correlates with PESQ, its teacher, at {glue:text}`demo_pcc`. That checks the machinery. It says nothing of listeners.
+# **This run, synthetic speech.** Our network on {glue:text}`demo_files` impaired utterances of voices and languages that it was not
+# trained on correlates with PESQ, its teacher, at {glue:text}`demo_pcc`. That checks the machinery. It says nothing of listeners.
 
 # %% [markdown]
 # ## What moves the score

@@ -37,11 +37,12 @@ recording = ""  # the path of your own sound file
 from sqa_core import audio, figures, scoring, trials
 from sqa_core.models import weights
 from sqa_core.studies import score as study
+from sqa_core.studies.common import published_run
 
 figures.style()
 settings = study.Settings(profile=profile, engine=engine, store=store, recording=recording)
 this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
-ours = study.published_run()
+ours = published_run(study.SLUG)
 figures.table_setup()
 
 # %% [markdown]

@@ -4,6 +4,8 @@ Nothing else in the library opens sound files. The sample rate is never guessed:
 """
 
 import importlib
+import io
+import math
 import sys
 import types
 from pathlib import Path
@@ -14,8 +16,10 @@ from jaxtyping import Float
 
 from .errors import AudioError
 
+LARGEST_KERNEL = 1_000_000  # 44100 to 48000 Hz needs 23,520
 BLOCK = 1 << 20  # samples read at a time, so that a stereo file is mixed down without being held twice
 LONGEST_S = 12 * 3600  # a header can promise anything; half a day is more than any use here
+SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
 LOUDEST = 8.0  # float files may pass full scale a little; integers that were never scaled pass it by thousands
 HANGOVER_S, TIME_CONSTANT_S, MARGIN_DB = 0.2, 0.03, 15.9  # ITU-T P.56 (2011), method B
 
@@ -69,7 +73,7 @@ def _load_array(source: Any, sample_rate: float | None, channel: Channel) -> Sou
     elif array.dtype.kind == "i":
         array = array / -float(np.iinfo(array.dtype).min)
     waveform = _mix(array.astype(np.float32), channel, "The array")
-    return Sound(_checked(waveform, "The array"), int(sample_rate))
+    return Sound(_checked(waveform, int(sample_rate), "The array"), int(sample_rate))
 
 
 def _load_file(path: Path, channel: Channel) -> Sound:
@@ -93,7 +97,7 @@ def _load_file(path: Path, channel: Channel) -> Sound:
         waveform, rate = _read_av(path, channel)
     if waveform.shape[1] == 0:
         raise AudioError(f"{path}: the file holds no samples.")
-    return Sound(_checked(waveform, str(path)), rate)
+    return Sound(_checked(waveform, rate, str(path)), rate)
 
 
 def _refuse_cut_riff(path: Path, head: bytes, size: int) -> None:
@@ -140,7 +144,10 @@ def _read_av(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
     blocks: list[np.ndarray] = []
     rate = held = 0
     try:
-        with av.open(str(path)) as container:
+        # A playlist or script under a sound's name could make FFmpeg open other files or addresses.
+        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+            if container.format.name in {"hls", "concat", "dash", "sdp", "image2", "lavfi"}:
+                raise AudioError(f"{path}: not a sound but a list of other files ({container.format.name}).")
             if not container.streams.audio:
                 raise AudioError(f"{path}: holds no sound.")
             resampler = av.AudioResampler(format="fltp")
@@ -169,7 +176,14 @@ def _mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
     return waveform[[int(channel)]]
 
 
-def _checked(waveform: np.ndarray, name: str) -> np.ndarray:
+def mixed(sound: Sound, channel: Channel) -> Sound:
+    """One channel, or the mean of all, of a sound that was loaded with all."""
+    return Sound(_mix(sound.waveform, 0 if len(sound.waveform) == 1 else channel, "The sound"), sound.sample_rate)
+
+
+def _checked(waveform: np.ndarray, rate: int, name: str) -> np.ndarray:
+    if not SLOWEST_HZ <= rate <= FASTEST_HZ:
+        raise AudioError(f"{name}: a rate of {rate} Hz is not one of sound ({SLOWEST_HZ} to {FASTEST_HZ} are read).")
     if waveform.size == 0:
         raise AudioError(f"{name}: there are no samples.")
     peak = max(float(waveform.max()), -float(waveform.min()))
@@ -205,6 +219,12 @@ def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, 
     """Band-limited resampling (windowed sinc, Kaiser window, 64 zero crossings); unchanged where the rates are equal."""
     if sample_rate == new_rate:
         return waveform
+    common = math.gcd(sample_rate, new_rate)
+    up, down = new_rate // common, sample_rate // common
+    if up * down > LARGEST_KERNEL:  # torchaudio's table of filters grows with their product: gigabytes at 44099 Hz
+        from scipy.signal import resample_poly
+
+        return resample_poly(waveform, up, down, axis=-1, window=("kaiser", 14.769656459379492)).astype(np.float32)
     import torch
 
     functional = import_torchaudio().functional
@@ -220,12 +240,20 @@ def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, 
     return out.numpy()
 
 
-def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
-    """16-bit WAV, written whole or not at all; samples beyond full scale are clipped."""
+def wav_bytes(waveform: np.ndarray, sample_rate: int) -> bytes:
+    """A 16-bit WAV file in memory; samples beyond full scale are clipped. What was read from 16 bits comes back bit for bit."""
     import soundfile
 
+    buffer = io.BytesIO()
+    integers = np.clip(np.round(np.atleast_2d(waveform) * 32768), -32768, 32767).astype(np.int16)
+    soundfile.write(buffer, integers.T, sample_rate, subtype="PCM_16", format="WAV")
+    return buffer.getvalue()
+
+
+def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """`wav_bytes` into a file, written whole or not at all."""
     partial = path.with_name(path.name + ".part")
-    soundfile.write(partial, np.clip(np.atleast_2d(waveform), -1, 1).T, sample_rate, subtype="PCM_16", format="WAV")
+    partial.write_bytes(wav_bytes(waveform, sample_rate))
     partial.replace(path)
 
 
@@ -278,7 +306,10 @@ def report(sound: Sound) -> dict[str, float | int]:
     active, activity = active_level(mean, sample_rate)
     peak = float(np.abs(waveform).max())
     flat = np.abs(waveform) >= min(peak, 1.0) * (1 - 2**-15) if peak > 0.5 else np.zeros_like(waveform, bool)
-    runs = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
+    starts = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
+    clipped = np.zeros_like(flat)
+    for shift in range(3):
+        clipped[:, shift : clipped.shape[1] - 2 + shift] |= starts
     return {
         "rate_hz": sample_rate,
         "seconds": waveform.shape[1] / sample_rate,
@@ -287,5 +318,5 @@ def report(sound: Sound) -> dict[str, float | int]:
         "active_level_dbov": active,
         "active_percent": 100 * activity,
         "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
-        "clipped_percent": 100 * float(runs.mean()) if runs.size else 0.0,
+        "clipped_percent": 100 * float(clipped.mean()),
     }

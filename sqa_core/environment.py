@@ -57,11 +57,24 @@ def resource(*parts: str) -> Path:
 
 
 def results_store() -> Path:
-    """Where runs of this machine keep their records: SQA_STORE, else `_build/results` of the checkout, else the cache."""
+    """Where runs of this machine keep their records: SQA_STORE, else `_build/results` of the checkout, else the cache.
+
+    A folder for each state of the library, so that a change of its code never meets a number that older code made.
+    """
     if named := os.environ.get("SQA_STORE"):
         return Path(named).expanduser()
     root = project_root()
-    return root / "_build" / "results" if root else cache_folder() / "results"
+    return (root / "_build" if root else cache_folder()) / "results" / library_hash()
+
+
+def library_hash() -> str:
+    """Hash of all code and tables of the library that can move a number."""
+    digest = hashlib.sha256()
+    folder = (project_root() or PACKAGE.parent) / "sqa_core"
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".csv"} and "data" not in p.relative_to(folder).parts):
+        if path.parent.name != "pipeline" and path.name not in {"cli.py", "figures.py"}:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def device() -> str:
@@ -119,11 +132,6 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def in_ci() -> bool:
-    """Whether this runs in continuous integration."""
-    return bool(os.environ.get("CI"))
 
 
 def spawn_context():

@@ -21,7 +21,6 @@ from .models import weights
 from .records import Record
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-NISQA_TOP_HZ = 20_000
 STATUS_WORDS = {"paper": "the paper's own data", "real": "real recordings", "synthetic": "synthetic speech"}
 
 
@@ -71,11 +70,7 @@ def _html(text: str) -> Any:
 
 def player(sound: audio.Sound, label: str, status: str) -> Any:
     """A player with a caption that says what is heard and whether it is synthetic."""
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(sound.waveform, -1, 1).T, sound.sample_rate, format="WAV", subtype="PCM_16")
-    data = base64.b64encode(buffer.getvalue()).decode()
+    data = base64.b64encode(audio.wav_bytes(*sound)).decode()
     text = html.escape(f"{label} ({STATUS_WORDS[status]})")
     return _html(
         f'<figure class="sqa-player"><figcaption>{text}</figcaption>'

@@ -90,6 +90,19 @@ def crossed_pcc(
     return Interval(float(values[0]), *np.nanquantile(values[1:], [0.025, 0.975]).tolist())
 
 
+def crossed_ratio(
+    sum_a: Vector, count_a: Vector, sum_b: Vector, count_b: Vector, rows: np.ndarray, columns: np.ndarray, draws: int = 2000, seed: int = 0
+) -> Interval:
+    """Mean of a over mean of b, each given as sums and counts of every item, resampled as in `crossed_pcc`."""
+    draw_rows, draw_columns = _multiplicities(rows, columns, draws, seed)
+    r_index, c_index = (np.unique(g, return_inverse=True)[1] for g in (rows, columns))
+    weights = draw_rows[:, r_index] * draw_columns[:, c_index]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (weights @ sum_a / (weights @ count_a)) / (weights @ sum_b / (weights @ count_b))
+    values = np.where(np.isfinite(values), values, np.nan)
+    return Interval(float(values[0]), *np.nanquantile(values[1:], [0.025, 0.975]).tolist())
+
+
 def _multiplicities(rows: np.ndarray, columns: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each row and each column is drawn; the first draw is the data as they are."""
     rng = np.random.default_rng(seed)

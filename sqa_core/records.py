@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def write(record: Record, folder: Path, items: pd.DataFrame | None = None, array
 
 
 def _replace(path: Path, write_to) -> None:
-    partial = path.with_name("part-" + path.name)  # the ending stays: savers choose by it
+    partial = path.with_name(f"part-{os.getpid()}-{path.name}")  # the ending stays: savers choose by it
     try:
         write_to(partial)
         partial.replace(path)

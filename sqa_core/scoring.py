@@ -26,7 +26,8 @@ from .models.weights import Network
 
 CHUNK = 256  # segments through the CNN at once; the maps of more leave the cache
 GROUP = 16_384  # segments of whole files gathered before time dependency and pooling
-AHEAD = 8  # files decoded ahead, in a thread
+AHEAD = 3  # files decoded ahead, in a thread
+LEAST_WINDOW_S = 0.1
 SOUNDS = {
     ".wav",
     ".flac",
@@ -155,6 +156,8 @@ def score_stream(
     """
     network = folded(network or weights.load())
     _check_resample(network, resample)
+    if windows is not None and not min(windows) >= LEAST_WINDOW_S:
+        raise SettingsError(f"A window and its hop are at least {LEAST_WINDOW_S} s, not {windows[0]} and {windows[1]}.")
     rows: list[dict[str, Any]] = []
     mels: list[Tensor] = []
 
@@ -176,7 +179,7 @@ def score_stream(
             try:
                 if isinstance(piece, AudioError):
                     raise piece
-                mels.append(mel_of(network, piece, resample))
+                mels.append(mel_of(network, audio.mixed(piece, channel), resample))
                 waiting += len(mels[-1]) // network.settings.segment_hop
             except AudioError as e:
                 row["error"] = str(e)
@@ -184,9 +187,9 @@ def score_stream(
                 facts = audio.report(piece)
                 row |= facts | {"advice": advice(network, facts)}
             rows.append(row)
-        if waiting >= GROUP:
-            yield from flush()
-            waiting = 0
+            if waiting >= GROUP:
+                yield from flush()
+                waiting = 0
     yield from flush()
 
 

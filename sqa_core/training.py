@@ -125,7 +125,7 @@ def train(
     from safetensors.torch import load_file
 
     plain.load_state_dict(load_file(folder / "best.safetensors"))
-    plain.eval()
+    plain.eval().to("cpu")
     return epochs
 
 

@@ -108,3 +108,15 @@ def test_missing_labels_take_no_part(values, missing):
     loss.backward()
     assert torch.isfinite(predicted.grad).all()
     assert (predicted.grad[mask] == 0).all()
+
+
+def test_a_ratio_of_means_and_its_interval():
+    rng = np.random.default_rng(0)
+    rows, columns = (g.ravel() for g in np.meshgrid(np.arange(10), np.arange(6), indexing="ij"))
+    a, b = rng.uniform(1, 2, 60), rng.uniform(3, 5, 60)
+    found = metrics.crossed_ratio(a, np.ones(60), b, np.ones(60), rows, columns)
+    assert found.value == pytest.approx(a.mean() / b.mean())
+    assert found.low < found.value < found.high
+    rare = np.zeros(60)
+    rare[0] = 1  # present in one item alone: many draws hold none of it
+    assert np.isfinite(metrics.crossed_ratio(a * rare, rare, b, np.ones(60), rows, columns).high)

@@ -12,7 +12,6 @@ from ..errors import AudioError, CorpusError
 
 # Labels follow these columns: a corpus has those it needs.
 REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence"]
-STATUSES = ("paper", "real", "synthetic")
 
 
 @dataclass(frozen=True)

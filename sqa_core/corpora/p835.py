@@ -4,13 +4,14 @@
 listeners' scores of signal, background and overall quality. From the P.808 toolkit on GitHub.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .. import audio
-from ..errors import CorpusError
+from ..errors import AudioError, CorpusError
 from . import fetch as downloads
 from .manifest import Manifest, describe
 
@@ -27,8 +28,31 @@ SCALES = {"ovrl": "OVRL", "sig": "SIG", "bak": "BAK"}
 
 def fetch(folder: Path, base_url: str = URL, on_file=lambda _: None) -> None:
     """The official tree's 156 degraded files and the spreadsheet of votes, by hash."""
+    hashes = published_hashes()
+    # The spreadsheet last: where it lies, the corpus is whole.
+    downloads.fetch(base_url, {k: hashes[k] for k in sorted(hashes, key=lambda name: name == SPREADSHEET)}, folder, on_file)
+
+
+def published_hashes() -> dict[str, str]:
+    """SHA-256 of each file of the official tree."""
     known = pd.read_csv(FILES)
-    downloads.fetch(base_url, dict(zip(known["file"], known["sha256"], strict=True)), folder, on_file)
+    return dict(zip(known["file"], known["sha256"], strict=True))
+
+
+def verify(corpus: Manifest) -> list[str]:
+    """One line for each file that is not the published one; a lossless copy is held against the WAV file that it was made from."""
+    published = {(Path(f).parent.name, Path(f).stem): digest for f, digest in published_hashes().items()}
+    official = {name: folder for name, (_, folder, _) in SETS.items()}
+    problems = []
+    for path, which in zip(corpus.paths(), corpus.table["set"], strict=True):
+        try:
+            digest = hashlib.sha256(audio.wav_bytes(*audio.load(path, channel="all"))).hexdigest()
+        except AudioError as e:
+            problems.append(str(e))
+            continue
+        if digest != published[official[which], path.stem]:
+            problems.append(f"{path}: not the published file (its samples differ)")
+    return problems
 
 
 def manifest(folder: Path) -> Manifest:
@@ -65,7 +89,9 @@ def _one_set(folder: Path, name: str, below: str, votes: pd.DataFrame, plan: pd.
     present = {p.stem: p for p in sorted((folder / below).iterdir()) if p.is_file()}
     stems = [Path(f).stem for f in votes["short_file_name"]]
     if lost := [s for s in stems if s not in present]:
-        raise CorpusError(f"{folder / below}: {len(lost)} files that listeners heard are missing, {lost[0]} first.")
+        raise CorpusError(
+            f"{folder / below}: {len(lost)} files that listeners heard are missing, {lost[0]} first; run `sqa data fetch p835`."
+        )
     table = describe(folder, [present[s].relative_to(folder).as_posix() for s in stems])
     table["condition"] = [s.split("_")[0] for s in stems]
     table["speaker"] = table["talker"] = [s.split("_")[1] for s in stems]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import asterisk, p835, polyglot
+from . import asterisk, manifest, p835, polyglot
 from .manifest import Manifest
 
 
@@ -22,10 +22,13 @@ class Corpus:
     read: Callable[[Path], Manifest]
     fetch: Callable[..., object]
     generated: bool = False
+    verify: Callable[[Manifest], list[str]] = manifest.verify
 
 
 CORPORA = {
-    "p835": Corpus("P.835 reference conditions with listeners' scores, English", "real", "CC BY 4.0", 55, p835.manifest, p835.fetch),
+    "p835": Corpus(
+        "P.835 reference conditions with listeners' scores, English", "real", "CC BY 4.0", 55, p835.manifest, p835.fetch, verify=p835.verify
+    ),
     "asterisk": Corpus("Asterisk prompts, five languages", "real", "CC BY-SA 3.0 / CC BY 3.0", 58, asterisk.manifest, asterisk.fetch),
     "polyglot": Corpus(
         "built-in synthetic speech, eleven languages",

@@ -76,7 +76,12 @@ def receive_one(pipe) -> bytes | None:
     if len(head) < 4:
         raise RuntimeError("eSpeak NG stopped in the middle of an utterance.")
     (size,) = struct.unpack("<I", head)
-    return None if size == REFUSED else pipe.read(size)
+    if size == REFUSED:
+        return None
+    samples = pipe.read(size)
+    if len(samples) < size:
+        raise RuntimeError("eSpeak NG stopped in the middle of an utterance.")
+    return samples
 
 
 def main() -> None:

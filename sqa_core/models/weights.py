@@ -94,7 +94,7 @@ def default_network() -> str:
     return "nisqa" if "nisqa" in found_networks() else OWN
 
 
-def load(name: str | Path | None = None, device: str = "cpu") -> Network:
+def load(name: str | Path | None = None, device: str | None = None) -> Network:
     """A network by name (`found_networks`) or by the path of a checkpoint (.tar of NISQA, or .safetensors of this library).
 
     Raises
@@ -102,6 +102,7 @@ def load(name: str | Path | None = None, device: str = "cpu") -> Network:
     WeightsError : not found, damaged, holding more than tensors, missing keys, numbers that are not numbers.
     """
     name = str(name or default_network())
+    device = device or environment.device()
     found = found_networks()
     if name in OFFICIAL and name not in found:
         raise WeightsError(f"The weights of {name} are not on this machine; run `sqa data fetch nisqa-weights`, or set SQA_WEIGHTS.")
@@ -112,8 +113,10 @@ def load(name: str | Path | None = None, device: str = "cpu") -> Network:
         raise WeightsError(f"{path}: {path.stat().st_size} bytes is not the size of a NISQA checkpoint.")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_official
     settings, state, card = read(path)
+    with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
+        _check_state(Nisqa(settings), state, path)
     model = Nisqa(settings)
-    _load_strictly(model, state, path)
+    model.load_state_dict(state, strict=True)
     known = OFFICIAL.get(name)
     digest = environment.sha256(path)
     if known and digest != known.sha256:
@@ -124,13 +127,21 @@ def load(name: str | Path | None = None, device: str = "cpu") -> Network:
         weights_hash=digest[:12],
         licence=known.licence if known else card.get("licence", "not stated"),
         trained_for=known.trained_for if known else card.get("trained_for", "not stated"),
-        best_seconds=known.best_seconds if known else tuple(json.loads(card.get("best_seconds", "[1, 12]"))),
+        best_seconds=known.best_seconds if known else _best_seconds(card, path),
         path=path,
         device=device,
     )
 
 
-def _load_strictly(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> None:
+def _best_seconds(card: dict[str, str], path: Path) -> tuple[float, float]:
+    try:
+        shortest, longest = map(float, json.loads(card.get("best_seconds", "[1, 12]")))
+    except (ValueError, TypeError) as e:
+        raise WeightsError(f"{path}: `best_seconds` in its metadata is not a pair of numbers.") from e
+    return shortest, longest
+
+
+def _check_state(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> None:
     expected = model.state_dict()
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
@@ -141,7 +152,6 @@ def _load_strictly(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> 
             raise WeightsError(f"{path}: {key} has shape {tuple(value.shape)}, not {tuple(expected[key].shape)}.")
         if not torch.isfinite(value).all():
             raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
-    model.load_state_dict(state, strict=True)
 
 
 def _read_official(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
@@ -200,7 +210,11 @@ def _validated(settings: dict[str, Any], path: Path) -> NisqaSettings:
         first = e.errors()[0]
         raise WeightsError(f"{path}: the setting {'.'.join(map(str, first['loc']))} is wrong ({first['msg'].lower()}).") from e
     sizes = [*checked.channels, checked.width, checked.pool_width, checked.segment_hop, checked.mel.n_fft, checked.features or 1]
-    if not all(1 <= size <= 8192 for size in sizes) or (checked.mel.n_mels, checked.segment_length) != (48, 15):
+    mel = checked.mel
+    sane = 8000 <= (mel.sample_rate or 8000) <= 192_000 and 0.001 <= mel.hop_s <= mel.win_s <= 0.1 and 1000 <= mel.fmax <= 96_000
+    named = len(set(checked.outputs)) == len(checked.outputs) > 0 and set(checked.outputs) <= set(DIMENSIONS)
+    shaped = all(1 <= size <= 8192 for size in sizes) and (mel.n_mels, checked.segment_length) == (48, 15)
+    if not (sane and named and shaped):
         raise WeightsError(f"{path}: its settings describe no NISQA network (segments are 48 bands by 15 frames).")
     return checked
 

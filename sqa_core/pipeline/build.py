@@ -131,6 +131,8 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
 def swap_in(new: Path, final: Path) -> None:
     """Put a finished build in place of the last one, which stays until the new one is whole."""
     old = final.with_name("html-old")
+    if old.exists() and not final.exists():
+        old.rename(final)  # a build was killed between the two renames below
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         final.rename(old)

@@ -1,6 +1,8 @@
 """Notebooks through papermill: checked before, reported on while they run, normalised after, whole or not there at all."""
 
 import json
+import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,7 +101,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
     same = target.is_file() and nbformat.read(target, as_version=4).metadata.get("sqa", {}).get("parameters") == parameters
     if same and not force and not staleness.stale(slug, target):
         return Outcome(slug, "fresh")
-    partial = target.with_name(f"part-{slug}.ipynb")
+    partial = target.with_name(f"part-{os.getpid()}-{slug}.ipynb")
     start = time.perf_counter()
     fingerprint = staleness.fingerprint(slug, parameters)
     try:
@@ -162,20 +164,33 @@ def _last_cell(path: Path) -> int:
 def _note_time(slug: str, seconds: float) -> None:
     path = folder() / "times.json"
     times = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps(times | {slug: round(seconds, 1)}))
+    partial = path.with_name(f"part-{os.getpid()}-times.json")
+    partial.write_text(json.dumps(times | {slug: round(seconds, 1)}))
+    partial.replace(path)
 
 
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Without what differs from run to run: cell ids, papermill's times and paths, this machine's folders."""
     notebook.metadata.pop("papermill", None)
-    here = {str(chapters.root()): ".", str(environment.cache_folder()): "~/.cache/sqa", str(Path.home()): "~"}
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         for key in ("papermill", "execution", "ExecuteTime"):
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
-    text = nbformat.writes(notebook)
-    for path, name in here.items():
-        text = text.replace(path, name)
-    return nbformat.reads(text, as_version=4)
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = _without_folders(output["text"])
+            for kind in ("text/plain", "text/html"):
+                if kind in output.get("data", {}):
+                    output["data"][kind] = _without_folders(output["data"][kind])
+    return notebook
+
+
+def _without_folders(text: str) -> str:
+    """This machine's folders by short names, where they stand as whole parts of a path."""
+    here = {str(chapters.root()): ".", str(environment.cache_folder()): "~/.cache/sqa", str(Path.home()): "~"}
+    for folder, name in here.items():
+        if len(folder) > 1:
+            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}(?![\w.-])", name, text)
+    return text

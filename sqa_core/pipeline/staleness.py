@@ -12,6 +12,7 @@ import nbformat
 from .. import environment
 from ..corpora import registry
 from ..errors import BuildError
+from ..models import weights
 from . import chapters
 
 PACKAGE = "sqa_core"
@@ -22,12 +23,19 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     root, profile = chapters.root(), str(parameters.get("profile", "demo"))
     sources = notebook_sources(chapters.notebook(slug))
     needed = chapters.study(slug).CORPORA.get(profile, ())
-    fetched = [name for name in needed if not registry.CORPORA[name].generated]  # what is generated is decided by the library
-    data = {name: registry.load(name).hash if registry.find(name) else "absent" for name in fetched}
+    fetched = [name for name, corpus in registry.CORPORA.items() if not corpus.generated]  # what is generated, the library decides
+    data: dict[str, object] = {name: bool(registry.find(name)) for name in fetched}  # a page plays what is there, in the demo too
+    data |= {name: registry.load(name).hash for name in fetched if name in needed and registry.find(name)}
+    if profile == "paper":
+        data["networks"] = sorted(weights.found_networks())
+    if recording := parameters.get("recording"):
+        data["recording"] = environment.sha256(Path(recording)) if Path(recording).is_file() else "absent"
     return {
         "notebook": _hash(*sources),
         "parameters": _hash(json.dumps(parameters, sort_keys=True)),
-        "library": _hash(*(p.read_text() for p in [*reached_files("\n".join(sources), root), root / PACKAGE / "pipeline" / "execute.py"])),
+        "library": _hash(
+            *(p.read_text() for p in [*reached_files(_code(chapters.notebook(slug)), root), root / PACKAGE / "pipeline" / "execute.py"])
+        ),
         "lock": _hash((root / "requirements.lock").read_text()),
         "data": _hash(json.dumps(data, sort_keys=True)),
         "records": _hash(
@@ -53,9 +61,14 @@ def notebook_sources(path: Path) -> list[str]:
     return [f"{cell.cell_type}\n{cell.source}" for cell in nbformat.read(path, as_version=4).cells]
 
 
+def _code(path: Path) -> str:
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+
+
 def reached_files(code: str, root: Path) -> list[Path]:
     """Modules of the library that `code` imports, and those they import, in functions too; and the library's data files."""
-    waiting = [m for line in code.splitlines() if PACKAGE in line for m in _imports_of_line(line, root)]
+    plain = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
+    waiting = _targets(ast.parse(plain), PACKAGE, root)
     reached: set[str] = set()
     while waiting:
         module = waiting.pop()
@@ -67,13 +80,6 @@ def reached_files(code: str, root: Path) -> list[Path]:
             waiting.append(module.rpartition(".")[0])
     files = [f for m in sorted(reached) if (f := _file(m, root))]
     return files + sorted((root / PACKAGE).rglob("*.csv"))
-
-
-def _imports_of_line(line: str, root: Path) -> list[str]:
-    try:
-        return _targets(ast.parse(line.strip()), PACKAGE, root)
-    except SyntaxError:
-        return []
 
 
 @lru_cache(maxsize=256)

@@ -1,36 +1,21 @@
 """The labels that our own networks learn from: do intrusive measures agree with listeners, and what is a network made of them worth?"""
 
-from pathlib import Path
-from typing import Literal
-
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
-from .. import audio, environment, records
+from .. import audio
 from ..corpora import impaired, registry
 from ..models import weights
 from ..records import Record
 from ..trials import Trial
+from .common import ChapterSettings, with_interval
 from .listeners import LabelTrial, listeners_trials, synthetic_trial
 
 SLUG = "labels"
-TITLE = "Labels: PESQ, ViSQOL and the listeners"
 CORPORA = {"demo": (), "paper": ("p835",)}
 MEASURES = {"pesq": "PESQ wide band", "visqol": "ViSQOL speech mode"}
 
 
-class Settings(BaseModel):
-    """The notebook's parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    profile: Literal["demo", "paper"] = "demo"
-    engine: Literal["local"] = "local"
-    store: str = ""
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.store) if self.store else environment.results_store()
+Settings = ChapterSettings
 
 
 def trials(settings: Settings) -> list[Trial]:
@@ -46,11 +31,6 @@ def trials(settings: Settings) -> list[Trial]:
     return planned + list(listeners_trials(SLUG, ("fullband", "wideband")))
 
 
-def published_run() -> list[Record]:
-    """Records of the published run."""
-    return records.read_all(environment.resource("book", "results", SLUG))
-
-
 def table(found: list[Record]) -> pd.DataFrame:
     """One row a measure or network and set: agreement with the listeners' overall score, and their ceiling."""
     rows = []
@@ -64,10 +44,9 @@ def table(found: list[Record]) -> pd.DataFrame:
                 "measure or network": name,
                 "set": r.trial["set"],
                 "hears the original": "yes" if r.trial["kind"] == "label" else "no",
-                **{f"PCC by {by}": "{:.3f} [{:.3f}, {:.3f}]".format(*m[f"mos_pcc_{by}"]) for by in ("file", "condition")},
+                **{f"PCC by {by}": with_interval(m[f"mos_pcc_{by}"]) for by in ("file", "condition")},
                 **{f"ceiling by {by}": f"{m[f'mos_ceiling_{by}']:.3f}" for by in ("file", "condition")},
                 "files": m["files"],
-                "seconds": f"{r.wall_s:.0f}",
                 "data": r.data_status,
             }
         )
@@ -97,7 +76,7 @@ def at_a_glance(found: list[Record]) -> dict[str, str]:
         out[key] = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**row.iloc[0]) if len(row) else "not available"
     own = [r for r in found if r.trial.get("network") == weights.OWN and r.trial.get("set") == "fullband"]
     items = own[0].items() if own else None
-    out["own_condition"] = "{:.3f} [{:.3f}, {:.3f}]".format(*own[0].metrics["mos_pcc_condition"]) if own else "not available"
+    out["own_condition"] = with_interval(own[0].metrics["mos_pcc_condition"]) if own else "not available"
     out["own_bias"] = f"{(items['mos'] - items['mos_ovrl']).mean():+.2f}" if items is not None else "not available"
     out["own_top"] = f"{items['mos'].max():.2f}" if items is not None else "not available"
     out["ceiling"] = f"{frame[frame['by'] == 'file']['ceiling'].iloc[0]:.3f}" if len(frame) else "not available"
@@ -105,7 +84,7 @@ def at_a_glance(found: list[Record]) -> dict[str, str]:
 
 
 def examples() -> list[tuple[audio.Sound, str, float]]:
-    """Four impaired synthetic utterances from the demonstration's material, with what was done to them and their label."""
+    """Four impaired synthetic utterances of one voice, with what was done to them and their label."""
     made = impaired.make(4, 11, ("en",), ("f1",))
     return [(audio.Sound(i.waveform[None], impaired.RATE), describe(i.recipe), i.pesq) for i in made]
 

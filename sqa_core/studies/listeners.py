@@ -1,5 +1,6 @@
 """Trials against listeners, used by several chapters: networks and intrusive measures on the P.835 reference conditions."""
 
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -84,11 +85,16 @@ def synthetic_trial() -> SyntheticTrial:
 
 def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = impaired.RATE) -> float:
     """ViSQOL's speech mode with its lattice model, MOS-LQO. reference, degraded : (samples,) at 16 kHz."""
+    return float(_visqol().measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
+
+
+@cache
+def _visqol():
     from visqol import VisqolApi
 
     api = VisqolApi()
     api.create(mode="speech")
-    return float(api.measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
+    return api
 
 
 def _listeners(corpus: Manifest) -> pd.DataFrame:

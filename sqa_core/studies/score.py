@@ -1,37 +1,24 @@
 """Scoring one's own recording: what sample rate does to a score, shown on real files."""
 
-from pathlib import Path
-from typing import Literal
-
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
-from .. import audio, environment, records, scoring
+from .. import audio, scoring
 from ..corpora import polyglot
 from ..models import weights
 from ..records import Record
 from ..trials import Trial
+from .common import ChapterSettings, with_interval
 from .listeners import ListenersTrial, listeners_trials
 
 SLUG = "score"
-TITLE = "Score your own recording"
 CORPORA = {"demo": (), "paper": ("p835",)}
 OTHER_RATE = 48_000
 
 
-class Settings(BaseModel):
-    """The notebook's parameters."""
+class Settings(ChapterSettings):
+    """The notebook's parameters; `recording` is a sound file of the reader's own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    profile: Literal["demo", "paper"] = "demo"
-    engine: Literal["local"] = "local"
-    store: str = ""
     recording: str = ""
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.store) if self.store else environment.results_store()
 
 
 def trials(settings: Settings) -> list[Trial]:
@@ -39,11 +26,6 @@ def trials(settings: Settings) -> list[Trial]:
     if settings.profile == "demo":
         return []
     return [*listeners_trials(SLUG, ("wideband",)), *listeners_trials(SLUG, ("wideband",), resample=OTHER_RATE)]
-
-
-def published_run() -> list[Record]:
-    """Records of the published run."""
-    return records.read_all(environment.resource("book", "results", SLUG))
 
 
 def rates(found: list[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -66,8 +48,8 @@ def rates(found: list[Record]) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "files": len(both),
                 "mean change": f"{change.mean():+.2f}",
                 "largest change": f"{change[change.abs().idxmax()]:+.2f}",
-                "PCC by file, own rate": "{:.3f} [{:.3f}, {:.3f}]".format(*own.metrics["mos_pcc_file"]),
-                "PCC by file, 48 kHz": "{:.3f} [{:.3f}, {:.3f}]".format(*other[0].metrics["mos_pcc_file"]),
+                "PCC by file, own rate": with_interval(own.metrics["mos_pcc_file"]),
+                "PCC by file, 48 kHz": with_interval(other[0].metrics["mos_pcc_file"]),
                 "data": own.data_status,
             }
         )
@@ -91,7 +73,7 @@ def example() -> audio.Sound:
 
 def windows_table(sound: audio.Sound, length_s: float = 1.5, hop_s: float = 0.5) -> pd.DataFrame:
     """Scores of a sound in windows over time."""
-    rows = scoring.score_stream([sound.waveform], weights.load(), sample_rate=sound.sample_rate, windows=(length_s, hop_s))
+    rows = scoring.score_stream([sound.waveform], weights.load(weights.OWN), sample_rate=sound.sample_rate, windows=(length_s, hop_s))
     return pd.DataFrame(list(rows))
 
 
