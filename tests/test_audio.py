@@ -60,6 +60,9 @@ FILE_FAULTS = {
     "zero_channels.wav": riff(channels=0),
     "zero_rate.wav": riff(rate=0),
     "zero_bits.wav": riff(bits=0),
+    "fifty_hertz.wav": riff(rate=50),
+    "playlist.wav": b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
+    "concat.wav": b"ffconcat version 1.0\nfile /etc/hostname\n",
     "unknown_codec.wav": riff(kind=0x7777),
     "nan.wav": with_value(np.nan),
     "infinite.wav": with_value(np.inf),
@@ -242,6 +245,21 @@ def test_resampling_keeps_level_and_length(rates):
     y = audio.resample(x, old, new)
     assert y.shape == (1, new)
     assert audio.level(y[:, new // 10 : -new // 10]) == pytest.approx(audio.level(x), abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [16_001, 44_099])
+def test_resampling_from_odd_rates_takes_little_memory(rate):
+    x = (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)[None]
+    y = audio.resample(x, rate, 16_000)
+    assert y.shape == (1, 16_000)
+    assert y.dtype == np.float32
+    assert audio.level(y[:, 2000:-2000]) == pytest.approx(audio.level(x), abs=0.1)
+
+
+def test_sixteen_bits_come_back_bit_for_bit(tmp_path):
+    integers = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
+    audio.write_wav(tmp_path / "x.wav", audio.load(integers, 16_000).waveform, 16_000)
+    assert np.array_equal(soundfile.read(tmp_path / "x.wav", dtype="int16")[0], integers)
 
 
 def test_torchaudio_is_there_beside_a_cpu_build_of_torch():

@@ -115,7 +115,7 @@ def test_p835_trap_degraded_files_are_late_and_quieter(p835):
     late = degraded.waveform[0]
     n = min(len(raw), len(late))
     before, after = np.corrcoef(raw[:n], late[:n])[0, 1], np.corrcoef(*p835_aligned)[0, 1]
-    assert after > 0.9 > abs(before)
+    assert after > 0.8 > 0.5 > abs(before)
     assert len(raw) - len(x) == pytest.approx(275, abs=40) or len(late) - len(y) == pytest.approx(275, abs=40)
     gain = np.dot(x, y) / np.dot(x, x)
     assert 0.4 < gain < 0.85
@@ -135,13 +135,29 @@ def test_p835_official_layout_is_read_too(p835, tmp_path):
     known = pd.read_csv(p835_module.FILES).set_index("file")["sha256"]
     assert len(official.table) == 156
     # The fetcher's hashes are those of the files as distributed, and lossless copies turn back into them.
-    assert (official.table.set_index("file")["sha256"] == known.drop(p835_module.SPREADSHEET)).all()
+    assert official.table.set_index("file")["sha256"].to_dict() == known.drop(p835_module.SPREADSHEET).to_dict()
     assert hashlib.sha256((tmp_path / p835_module.SPREADSHEET).read_bytes()).hexdigest() == known[p835_module.SPREADSHEET]
     labels = ["condition", "talker", "n_votes", "mos_ovrl", "mos_sig", "mos_bak", "std_ovrl"]
     assert official.table[labels].equals(p835.table[labels])
     next((tmp_path / "degraded_WB_16KHz").glob("c3_*")).unlink()
     with pytest.raises(CorpusError, match="1 files that listeners heard are missing"):
         p835_module.manifest(tmp_path)
+
+
+def test_p835_check_finds_an_altered_file(p835, tmp_path):
+    import soundfile
+
+    root = registry.find("p835")
+    shutil.copy2(root / p835_module.SPREADSHEET, tmp_path)
+    for short in ("fullband", "wideband"):
+        shutil.copytree(root / short, tmp_path / short, copy_function=shutil.copyfile)
+    path = tmp_path / "wideband" / "c3_f1.flac"
+    samples, rate = soundfile.read(path, dtype="int16")
+    samples[1000] += 1
+    soundfile.write(path, samples, rate)
+    assert p835_module.verify(p835) == []
+    (problem,) = p835_module.verify(p835_module.manifest(tmp_path))
+    assert "c3_f1" in problem
 
 
 def test_p835_without_its_spreadsheet(tmp_path):

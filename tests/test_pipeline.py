@@ -1,6 +1,7 @@
 """The pipeline, and the traps that books of this kind fall into: none passes silently here."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -70,6 +71,17 @@ def test_trap_1_an_old_value_after_a_change_of_the_library(small):
     assert run().state == "executed"
     html = build.build().index.parent / "notebooks" / "score.html"
     assert "value 2" in html.read_text()
+
+
+def test_trap_1_a_record_of_older_code_is_not_read_again(small):
+    """A page's numbers come from trials: after a change of the library they are made anew."""
+    from sqa_core.studies.common import ChapterSettings
+
+    before = ChapterSettings().folder
+    path = small / "sqa_core" / "degrade.py"
+    path.write_text(path.read_text() + "\n# changed\n")
+    assert ChapterSettings().folder != before
+    assert ChapterSettings(store="book/results").folder.as_posix() == "book/results"
 
 
 @pytest.mark.parametrize("what", ["notebook", "lock", "records", "library in a function"])
@@ -255,12 +267,25 @@ from sqa_core.pipeline import build
 print("start", flush=True)
 build.build()
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        process.stdout.readline()
-        time.sleep(2.0)
-        process.send_signal(signal.SIGKILL)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as process:
+        assert process.stdout.readline().strip() == "start"
+        while not (small / "_build" / "book").exists():  # Jupyter Book is at work
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
     assert index.read_bytes() == before
     assert build.build().index.read_bytes() == before
+
+
+def test_a_build_killed_between_its_two_renames_is_mended(tmp_path):
+    (tmp_path / "html-old").mkdir()
+    (tmp_path / "html-old" / "index.html").write_text("last")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "index.html").write_text("new")
+    build.swap_in(tmp_path / "new", tmp_path / "html")
+    assert (tmp_path / "html" / "index.html").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["html"]
 
 
 def test_pairs_are_made_the_same_each_time(small):

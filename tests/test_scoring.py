@@ -99,6 +99,11 @@ def test_rate_of_the_file_or_another(official):
     assert own_rate != resampled
 
 
+def test_windows_have_bounds(own):
+    with pytest.raises(SettingsError, match="A window and its hop"):
+        next(scoring.score_stream([noise(1)], own, sample_rate=16_000, windows=(1.0, 1e-6)))
+
+
 def test_resample_has_bounds_and_a_reason(own):
     for rate in (48_000, 10):
         with pytest.raises(SettingsError):
@@ -125,8 +130,18 @@ def test_report_says_what_the_network_was_not_trained_for(own):
     assert fine["advice"] == "fits"
 
 
-def test_a_long_file_takes_bounded_memory_and_equals_the_whole():
-    """33 minutes in a process of its own: under 1.5 GB; 50 s in chunks or at once is the same."""
+def test_report_and_channel_go_together(own):
+    both = np.stack([noise(2), noise(2, seed=1) * 0.01])
+    plain = next(scoring.score_stream([both], own, sample_rate=16_000, channel=1))
+    reported = next(scoring.score_stream([both], own, sample_rate=16_000, channel=1, report=True))
+    assert reported["mos"] == pytest.approx(plain["mos"], abs=1e-6)
+    assert reported["channels"] == 2
+    assert "no channel 5" in next(scoring.score_stream([both], own, sample_rate=16_000, channel=5, report=True))["error"]
+
+
+@pytest.mark.slow
+def test_a_long_sound_takes_bounded_memory():
+    """33 minutes in a process of its own: under 1.5 GB."""
     code = """
 import resource, numpy as np
 from sqa_core import scoring

@@ -92,6 +92,8 @@ STATE_FAULTS = {
     "absurd size": ({"cnn_c_out_3": 10**9}, None, "no NISQA network"),
     "text for a number": ({"ms_n_fft": "many"}, None, "n_fft"),
     "other bands": ({"ms_n_mels": 64}, None, "48 bands"),
+    "a front end that hears nothing": ({"ms_fmax": 1.0}, None, "no NISQA network"),
+    "a hop of a second": ({"ms_hop_length": 1.0}, None, "no NISQA network"),
     "hop of zero": ({"ms_seg_hop_length": 0}, None, "no NISQA network"),
 }
 

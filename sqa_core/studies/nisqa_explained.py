@@ -23,6 +23,7 @@ CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}
 # Chosen beforehand: the file whose attributions are kept as goldens, speech at 0 dB over noise, listeners' overall score near 2.
 FILE = "c6_m1"
 # The sentence, the voice and the impairments of the demonstration, whose places are known exactly.
+PAPERS_LAYOUT = "nisqa-tts"  # standard CNN with 20 outputs and BiLSTM: the nearest to the paper's network that there is
 DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 1.42)
 SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
 
@@ -172,7 +173,7 @@ def agreement_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def findings(found: list[Record], network: str = "nisqa") -> list[Finding]:
+def findings(found: list[Record], network: str = PAPERS_LAYOUT) -> list[Finding]:
     """Verdicts on the claims that occlusion can test, from the survey of one network; an empty list without it."""
     surveys = of_kind(found, OcclusionSurveyTrial, network=network)
     if not surveys:
@@ -212,7 +213,8 @@ def _high_and_low(items: pd.DataFrame, status: str) -> Finding:
     if min(len(high), len(low)) == 0 and verdict == "holds":
         verdict = "undecided"  # the signs cannot be seen
     signs = min(len(high), len(low)) == 0 or high.mean() < 0 < low.mean()
-    means = f"mean change {high.mean():+.2f} above MOS 4 (n = {len(high)}), {low.mean():+.2f} below 2 (n = {len(low)})"
+    groups = [(high, "above MOS 4"), (low, "below 2")]
+    means = ", ".join(f"mean change {g.mean():+.2f} {name} (n = {len(g)})" if len(g) else f"no file {name}" for g, name in groups)
     evidence = f"Spearman over {len(files)} files; {means}"
     return Finding("C2", verdict if verdict != "holds" or signs else "fails", evidence, "our run", rho, status)
 
