@@ -8,6 +8,7 @@ import io
 import math
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -124,13 +125,26 @@ def _read_soundfile(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
         if known and frames / rate > LONGEST_S:
             raise AudioError(f"{path}: claims to be {frames / rate / 3600:.0f} hours long; cut it first.")
         try:
-            blocks = [_mix(np.ascontiguousarray(b.T), channel, str(path)) for b in _blocks(f)]
+            blocks = (_mix(np.ascontiguousarray(b.T), channel, str(path)) for b in _blocks(f))
+            waveform = _filled(blocks, frames) if known else _joined(list(blocks))
         except (soundfile.LibsndfileError, RuntimeError) as e:
             raise AudioError(f"{path}: damaged, reading stopped inside ({e}).") from e
-    missing = frames - sum(b.shape[1] for b in blocks)
+    missing = frames - waveform.shape[1]
     if known and missing > 0:
         raise AudioError(f"{path}: cut short, {missing / rate:.2f} s that its header promises are missing; fetch it again.")
-    return _joined(blocks), rate
+    return waveform, rate
+
+
+def _filled(blocks: Iterator[np.ndarray], frames: int) -> np.ndarray:
+    """Blocks into one array of the length that the header promises, so that a long file is not held twice."""
+    out, filled = np.zeros((0, 0), np.float32), 0
+    for block in blocks:
+        if not filled:
+            out = np.empty((len(block), frames), np.float32)
+        room = block[:, : frames - filled]
+        out[:, filled : filled + room.shape[1]] = room
+        filled += room.shape[1]
+    return out[:, :filled]
 
 
 def _blocks(f):
@@ -167,7 +181,7 @@ def _joined(blocks: list[np.ndarray]) -> np.ndarray:
 
 
 def _mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
-    if channel == "all":
+    if channel == "all" or (channel == "mean" and len(waveform) == 1):
         return waveform
     if channel == "mean":
         return waveform.mean(axis=0, keepdims=True, dtype=np.float32)

@@ -24,7 +24,7 @@ from .models import weights
 from .models.nisqa import DIMENSIONS, Nisqa
 from .models.weights import Network
 
-CHUNK = 256  # segments through the CNN at once; the maps of more leave the cache
+CHUNK = 128  # segments through the CNN at once; the maps of more leave the cache
 GROUP = 16_384  # segments of whole files gathered before time dependency and pooling
 AHEAD = 3  # files decoded ahead, in a thread
 LEAST_WINDOW_S = 0.1
