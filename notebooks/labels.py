@@ -48,7 +48,7 @@ for name, value in found.items():
 # %% [markdown]
 # - By file, PESQ correlates with the listeners at {glue:text}`pesq`, ViSQOL's speech mode at {glue:text}`visqol` (full band). The
 #   choice of PESQ as our label was made beforehand.
-# - The listeners' own votes, about seven a file, allow {glue:text}`ceiling` at most.
+# - From the spread of the listeners' votes, about seven a file, a perfect predictor would reach about {glue:text}`ceiling`.
 # - A small NISQA, taught by PESQ on synthetic voices alone, does not carry over to real ones as it is. It keeps the order of the
 #   conditions, {glue:text}`own_condition`, and loses the level: {glue:text}`own` by file, and on average {glue:text}`own_bias` MOS
 #   beside the listeners.

@@ -124,7 +124,7 @@ def agreement_intervals(frame: pd.DataFrame):
         axis.axvline(part["ceiling"].iloc[0], color=COLOURS[1], linestyle="--", label="listeners' ceiling")
         axis.set(xlabel=f"PCC by {by}", xlim=(0, 1.02))
         axis.grid(axis="x", alpha=0.3)
-    axes[0].legend(loc="lower left", fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", fontsize=8)
     return _closed(figure)
 
 
