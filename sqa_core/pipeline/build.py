@@ -32,7 +32,11 @@ def build(allow_stale: bool = False) -> Built:
     ------
     BuildError : stale pages, each with the command that mends it; error outputs; warnings of Sphinx; no index at the end.
     """
-    root = chapters.root()
+    with chapters.one_at_a_time():
+        return _build(chapters.root(), allow_stale)
+
+
+def _build(root: Path, allow_stale: bool) -> Built:
     start = time.perf_counter()
     slugs = in_toc(root)
     _refuse_stale(slugs, allow_stale)

@@ -30,6 +30,14 @@ def root() -> Path:
     return found
 
 
+def one_at_a_time():
+    """A lock on the build tree: of two commands in one checkout, the second waits."""
+    from filelock import FileLock
+
+    (root() / "_build").mkdir(exist_ok=True)
+    return FileLock(root() / "_build" / ".lock")
+
+
 def notebook(slug: str) -> Path:
     return root() / "notebooks" / f"{slug}.ipynb"
 

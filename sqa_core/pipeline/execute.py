@@ -79,7 +79,8 @@ def run(
         chapters.check_corpora(slug, parameters.get("profile", "demo"))
     outcomes = []
     for slug in slugs:
-        outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell))
+        with chapters.one_at_a_time():
+            outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell))
         on_outcome(outcomes[-1])
     return outcomes
 
