@@ -72,9 +72,7 @@ def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) ->
 
     resample : Hz to bring the sound to first; None keeps the file's own rate unless the network fixes one.
     """
-    waveform, rate = sound
-    if len(waveform) > 1:
-        waveform = waveform.mean(axis=0, keepdims=True)
+    waveform, rate = audio.mixed(sound, "mean")
     wanted = network.settings.mel.sample_rate or resample
     if wanted:
         waveform, rate = audio.resample(waveform, rate, wanted), wanted

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import audio
+from .. import audio, environment
 from ..errors import CorpusError
 from . import manifest as manifests
 from .manifest import Manifest
@@ -59,7 +59,7 @@ def _describe(folder: Path, languages: tuple[str, ...]) -> Manifest:
     table = pd.DataFrame(
         {
             "file": [p.relative_to(folder).as_posix() for p, *_ in rows],
-            "sha256": [manifests.environment.sha256(p) for p, *_ in rows],
+            "sha256": [environment.sha256(p) for p, *_ in rows],
             "sample_rate": [r for _, _, r, _ in rows],
             "seconds": np.round([s for *_, s in rows], 4),
             "speaker": [f"asterisk-{language}" for _, language, *_ in rows],

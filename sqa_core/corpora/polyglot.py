@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from .. import audio, environment
 from ..errors import CorpusError
@@ -148,7 +149,7 @@ def generate(folder: Path, languages: tuple[str, ...] = tuple(LANGUAGES), on_fil
             audio.write_wav(folder / file, *sound)
             rows.append((file, sound, f"{language}-{voice}", language, number, text))
         on_file(language)
-    table = manifests.pd.DataFrame(
+    table = pd.DataFrame(
         {
             "file": [r[0] for r in rows],
             "sha256": [environment.sha256(folder / r[0]) for r in rows],

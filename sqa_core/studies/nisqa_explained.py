@@ -31,6 +31,13 @@ SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count a
 Settings = ChapterSettings
 
 
+def _occluded(network: weights.Network, sound: audio.Sound, fill: Literal["floor", "mean"]):
+    """The mel spectrogram (frames, mels), every box of the paper's masks on it, and the scores under them."""
+    mel = scoring.mel_of(network, sound)
+    boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
+    return mel, boxes, attribution.occlusion(network, mel, boxes, fill)
+
+
 class OcclusionTrial(Trial):
     """All of the paper's masks on one sound: scores under each mask, and the maps."""
 
@@ -45,9 +52,7 @@ class OcclusionTrial(Trial):
     def run(self) -> Result:
         network = weights.load(self.network)
         sound = demo_sound()[1] if self.corpus == "polyglot" else audio.load(p835_path(self.file))
-        mel = scoring.mel_of(network, sound)
-        boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
-        found = attribution.occlusion(network, mel, boxes, self.fill)
+        mel, boxes, found = _occluded(network, sound, self.fill)
         arrays = {
             "mel": mel.T.cpu().numpy().astype(np.float16),
             "scores": found.scores,
@@ -74,9 +79,7 @@ class OcclusionSurveyTrial(Trial):
         network = weights.load(self.network)
         tables = []
         for path, row in zip(corpus.paths(), corpus.table.itertuples(), strict=True):
-            mel = scoring.mel_of(network, audio.load(path))
-            boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
-            found = attribution.occlusion(network, mel, boxes, self.fill)
+            mel, boxes, found = _occluded(network, audio.load(path), self.fill)
             silent = (mel.amax(dim=1) < float(mel.max()) + SILENCE_DB).cpu().numpy()
             tables.append(
                 pd.DataFrame(
