@@ -41,15 +41,18 @@ def add_noise(waveform: Waveform, sample_rate: int, noise: Waveform, snr_db: flo
     return (waveform + gain * noise).astype(np.float32)
 
 
-def coloured_noise(shape: tuple[int, ...], colour: str, rng: np.random.Generator) -> Waveform:
-    """Gaussian noise of RMS 1 whose power falls as frequency ** 0 (white), -1 (pink) or -2 (brown); no DC."""
+def coloured_noise(shape: tuple[int, ...], sample_rate: int, colour: str, rng: np.random.Generator, low_hz: float = 50.0) -> Waveform:
+    """Gaussian noise of RMS 1 whose power falls as frequency ** 0 (white), -1 (pink) or -2 (brown) above `low_hz`; nothing below.
+
+    Without a lower limit most of the power of brown noise would lie below hearing, and its SNR would say little of what is heard.
+    """
     if colour not in NOISE_SLOPES:
         raise SettingsError(f"Noise is {', '.join(NOISE_SLOPES)}, not {colour!r}.")
     spectrum = np.fft.rfft(rng.standard_normal(shape))
-    frequency = np.arange(spectrum.shape[-1], dtype=np.float64)
-    frequency[0] = np.inf if colour != "white" else 1.0
-    spectrum *= frequency ** (NOISE_SLOPES[colour] / 2)
-    spectrum[..., 0] = 0
+    frequency = np.fft.rfftfreq(shape[-1], 1 / sample_rate)
+    heard = frequency >= max(low_hz, frequency[1])
+    spectrum[..., heard] *= frequency[heard] ** (NOISE_SLOPES[colour] / 2)
+    spectrum[..., ~heard] = 0
     noise = np.fft.irfft(spectrum, shape[-1])
     return (noise / np.sqrt(np.mean(noise**2, axis=-1, keepdims=True))).astype(np.float32)
 

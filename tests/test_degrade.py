@@ -21,18 +21,19 @@ def speech(seed: int = 0, seconds: float = 1.0) -> np.ndarray:
 @given(snr=st.floats(-10, 40), colour=st.sampled_from(list(degrade.NOISE_SLOPES)))
 def test_noise_has_the_asked_ratio(snr, colour):
     x = speech()
-    noise = degrade.coloured_noise(x.shape, colour, np.random.default_rng(1))
+    noise = degrade.coloured_noise(x.shape, RATE, colour, np.random.default_rng(1))
     added = degrade.add_noise(x, RATE, noise, snr).astype(np.float64) - x
     assert audio.active_level(x, RATE)[0] - audio.level(added) == pytest.approx(snr, abs=0.05)
 
 
 @pytest.mark.parametrize(("colour", "slope"), degrade.NOISE_SLOPES.items())
 def test_noise_has_its_colour(colour, slope):
-    noise = degrade.coloured_noise((RATE * 20,), colour, np.random.default_rng(0))
+    noise = degrade.coloured_noise((RATE * 20,), RATE, colour, np.random.default_rng(0))
     power = np.abs(np.fft.rfft(noise)) ** 2
     f = np.fft.rfftfreq(len(noise), 1 / RATE)
     low, high = (power[(f > a) & (f < 2 * a)].mean() for a in (200, 3200))
     assert np.log2(high / low) / 4 == pytest.approx(slope, abs=0.15)
+    assert power[f < 49].sum() < 1e-6 * power.sum(), "power below hearing"
     assert np.sqrt(np.mean(noise.astype(np.float64) ** 2)) == pytest.approx(1, abs=1e-3)
 
 
@@ -110,7 +111,7 @@ def test_concealment_repeats_and_fades():
 
 def test_many_at_once_equal_one_by_one():
     batch = np.stack([speech(i) for i in range(3)])
-    noise = degrade.coloured_noise(batch.shape, "pink", np.random.default_rng(0))
+    noise = degrade.coloured_noise(batch.shape, RATE, "pink", np.random.default_rng(0))
     together = degrade.add_noise(batch, RATE, noise, 10.0)
     assert np.allclose(together, [degrade.add_noise(x, RATE, n, 10.0) for x, n in zip(batch, noise, strict=True)], atol=1e-6)
     for function in (
@@ -126,7 +127,7 @@ def test_what_has_no_meaning_is_refused():
     refused = [
         lambda: degrade.add_noise(x, RATE, np.zeros_like(x), 10.0),
         lambda: degrade.add_noise(np.zeros_like(x), RATE, x, 10.0),
-        lambda: degrade.coloured_noise((100,), "beige", rng),
+        lambda: degrade.coloured_noise((100,), RATE, "beige", rng),
         lambda: degrade.gaps(x, RATE, 1.5, 0.02, rng),
         lambda: degrade.gaps(x, RATE, 0.5, 1e-9, rng),
         lambda: degrade.clip(x, 1.0),

@@ -5,7 +5,7 @@ labels are validated on listeners' scores before anything is built on them.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ import numpy as np
 from .. import audio, degrade, environment
 from ..errors import CorpusError
 from . import polyglot
+from .manifest import Manifest
 
 RATE = 16_000  # PESQ's wide band
+PROMPT_S = 2.2  # of prompts on each side of the pause: as long as two sentences in all
 NOISES = ("white", "pink", "brown", "speech-shaped", "babble")
 
 
@@ -62,7 +64,7 @@ def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.ra
     for step in recipe:
         match step["kind"]:
             case "noise":
-                noise = _noise(step["colour"], waveform, babble, rng)
+                noise = _noise(step["colour"], waveform, rate, babble, rng)
                 waveform = degrade.add_noise(waveform, rate, noise, step["snr_db"])
             case "clip":
                 waveform = degrade.clip(waveform, step["share"])
@@ -79,12 +81,12 @@ def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.ra
     return np.clip(waveform, -1, 1)
 
 
-def _noise(colour: str, speech: np.ndarray, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _noise(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if colour == "babble":
         return np.roll(babble, int(rng.integers(len(babble))))
     if colour == "speech-shaped":
         return degrade.speech_shaped_noise(babble, len(speech), rng)
-    return degrade.coloured_noise(speech.shape, colour, rng)
+    return degrade.coloured_noise(speech.shape, rate, colour, rng)
 
 
 def pesq_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = RATE) -> float:
@@ -126,7 +128,7 @@ def _make(seed: int, item: tuple[int, str, str, list[np.ndarray], np.ndarray]) -
     pause = [np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.1], [0.4, 0.7, 0.5])]
     clean = _coloured(np.concatenate([pause[0], parts[0], pause[1], parts[1], pause[2]]), rng)
     if rng.random() < 0.7:  # a room is never digitally silent
-        clean = degrade.add_noise(clean, RATE, degrade.coloured_noise(clean.shape, "pink", rng), float(rng.uniform(45, 70)))
+        clean = degrade.add_noise(clean, RATE, degrade.coloured_noise(clean.shape, RATE, "pink", rng), float(rng.uniform(45, 70)))
     clean = degrade.set_level(clean, RATE)
     recipe = draw_recipe(rng)
     degraded = apply_recipe(clean, RATE, recipe, rng, babble)
@@ -139,12 +141,41 @@ def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, .
     plan = [(str(rng.choice(languages)), str(rng.choice(voices))) for _ in range(count)]
     jobs = [j for language, voice in plan for j in _utterance(rng, language, voice)]
     sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
-    babble = _babble(sounds, rng)
-    items = [(i, *plan[i], sounds[2 * i : 2 * i + 2], babble) for i in range(count)]
+    return _make_all(seed, plan, [sounds[2 * i : 2 * i + 2] for i in range(count)], _babble(sounds, rng), on_item)
+
+
+def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None) -> list[Impaired]:
+    """`count` impaired utterances of real prompts: two stretches of `PROMPT_S` or more of one talker, spoken text unlike.
+
+    prompts : a corpus of short clean recordings with `language` and `speaker`, such as asterisk.
+    """
+    rng = np.random.default_rng([seed, 0])
+    plan, parts = [], []
+    spoken = prompts.table[prompts.table["seconds"].between(0.4, 6)]
+    by_speaker = {str(name): group for name, group in spoken.groupby("speaker")}
+    for _ in range(count):
+        speaker = str(rng.choice(sorted(by_speaker)))
+        chosen = iter(by_speaker[speaker].iloc[rng.permutation(len(by_speaker[speaker]))].itertuples())
+        parts.append([_stretch(prompts, chosen), _stretch(prompts, chosen)])
+        plan.append((str(by_speaker[speaker]["language"].iloc[0]), speaker))
+    return _make_all(seed, plan, parts, _babble([p for pair in parts for p in pair], rng), on_item)
+
+
+def _stretch(prompts: Manifest, rows: Iterator) -> np.ndarray:
+    """Prompts one after another until `PROMPT_S` seconds are full."""
+    pieces: list[np.ndarray] = []
+    while sum(map(len, pieces)) < PROMPT_S * RATE:
+        sound = audio.load(prompts.root / next(rows).file)
+        pieces.append(audio.resample(sound.waveform, sound.sample_rate, RATE)[0])
+    return np.concatenate(pieces)
+
+
+def _make_all(seed: int, plan: list[tuple[str, str]], parts: list[list[np.ndarray]], babble: np.ndarray, on_item) -> list[Impaired]:
+    items = [(i, *who, said, babble) for i, (who, said) in enumerate(zip(plan, parts, strict=True))]
     made = []
     with ExitStack() as stack:
         run: Callable = map
-        if count > 32:  # fewer are done before worker processes have started
+        if len(items) > 32:  # fewer are done before worker processes have started
             run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=16)
         for one in run(partial(_make, seed), items):
             made.append(one)

@@ -25,6 +25,7 @@ class NisqaSettings:
     outputs: tuple[str, ...] = DIMENSIONS
     channels: tuple[int, int, int] = (16, 32, 64)
     features: int | None = None  # CNN outputs for each segment: 20 in the LSTM layout, None leaves the last map as it is
+    features_relu: bool = False  # a ReLU on those outputs, as in the code of April 2020
     width: int = 64  # of the attention blocks; of each direction of the LSTM: 128
     pool_width: int = 128
     segment_length: int = 15
@@ -81,14 +82,15 @@ class AdaptiveCNN(SixConvolutions):
 class StandardCNN(SixConvolutions):
     """Max pools by 2; the last map is 6×2, and a linear layer brings it to `features` outputs."""
 
-    def __init__(self, channels: tuple[int, int, int], features: int | None):
+    def __init__(self, channels: tuple[int, int, int], features: int | None, relu: bool = False):
         super().__init__(channels, last_padding=1)
         self.pool1, self.pool2, self.pool3 = nn.MaxPool2d(2, padding=(0, 1)), nn.MaxPool2d(2), nn.MaxPool2d(2)
         self.n_features = features or 12 * channels[2]
         self.fc_out = nn.Linear(12 * channels[2], features) if features else nn.Identity()
+        self.relu_out = nn.ReLU() if relu else nn.Identity()
 
     def forward(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n features"]:
-        return self.fc_out(self.maps(x).flatten(1))
+        return self.relu_out(self.fc_out(self.maps(x).flatten(1)))
 
 
 class SelfAttention(nn.Module):
@@ -198,7 +200,7 @@ class Nisqa(nn.Module):
             self.time_dependency: nn.Module = AttentionOverTime(self.cnn.n_features, s.width)
             self.pool = nn.ModuleList(AttentionPool(s.width, s.pool_width) for _ in s.outputs)
         else:
-            self.cnn = StandardCNN(s.channels, s.features)
+            self.cnn = StandardCNN(s.channels, s.features, s.features_relu)
             self.time_dependency = LstmOverTime(self.cnn.n_features, s.width)
             self.pool = nn.ModuleList(LastStepPool(s.width) for _ in s.outputs)
 

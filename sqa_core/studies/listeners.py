@@ -11,7 +11,7 @@ from ..corpora import impaired, p835, registry
 from ..corpora.manifest import Manifest
 from ..models import weights
 from ..trials import Result, Trial
-from . import own_network
+from . import own_networks
 
 # Which scale of the listeners each output of a network is held against.
 SCALES = {"mos": "ovrl", "noi": "bak"}
@@ -68,7 +68,7 @@ class SyntheticTrial(Trial):
     count: int = 40
 
     def run(self) -> Result:
-        made = impaired.make(self.count, 3 + self.seed, own_network.VALID_LANGUAGES, own_network.VALID_VOICES)
+        made = impaired.make(self.count, 3 + self.seed, own_networks.VALID_LANGUAGES, own_networks.VALID_VOICES)
         network = weights.load(self.network)
         scores = scoring.score([i.waveform for i in made], network, sample_rate=impaired.RATE)
         items = pd.DataFrame(impaired.to_table(made)).assign(mos=scores["mos"])

@@ -106,7 +106,7 @@ def demo_sound() -> tuple[audio.Sound, audio.Sound]:
     (clean,) = polyglot.synthesise([polyglot.job(DEMO_LANGUAGE, DEMO_VOICE, text)])
     rate = clean.sample_rate
     speech = degrade.set_level(clean.waveform[0], rate)
-    noise = degrade.coloured_noise(speech.shape, "pink", np.random.default_rng(4))
+    noise = degrade.coloured_noise(speech.shape, rate, "pink", np.random.default_rng(4))
     noisy = degrade.add_noise(speech, rate, noise, DEMO_NOISE_DB)
     start, stop = (round(s * rate) for s in DEMO_CUT_S)
     noisy[start:stop] = 0

@@ -67,7 +67,7 @@ def example() -> audio.Sound:
     rng = np.random.default_rng(7)
     clean = degrade.set_level(first.waveform[0], rate)
     noisy = degrade.set_level(second.waveform[0], rate)
-    noisy = degrade.add_noise(noisy, rate, degrade.coloured_noise(noisy.shape, "white", rng), 15.0)
+    noisy = degrade.add_noise(noisy, rate, degrade.coloured_noise(noisy.shape, rate, "white", rng), 15.0)
     return audio.Sound(np.concatenate([clean, np.zeros(rate // 2, np.float32), noisy])[None], rate)
 
 
