@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import torch
 
-from sqa_core import attribution, audio, environment, scoring, spectrogram
+from sqa_core import audio, environment, occlusion, scoring, spectrogram
 from sqa_core.corpora import registry
 from sqa_core.models import weights
 
@@ -141,10 +141,10 @@ def bench_occlusion(options) -> None:
         network = weights.load(name)
         for heard in (sound, longer):
             mel = scoring.mel_of(network, heard)
-            boxes = attribution.flat(attribution.paper_boxes((mel.shape[1], len(mel))))
-            attribution.occlusion(network, mel, boxes[:5])
+            boxes = occlusion.flat(occlusion.paper_boxes((mel.shape[1], len(mel))))
+            occlusion.occlude(network, mel, boxes[:5])
             start = time.perf_counter()
-            found = attribution.occlusion(network, mel, boxes)
+            found = occlusion.occlude(network, mel, boxes)
             ours = time.perf_counter() - start
             start = time.perf_counter()
             plain = whole_passes(network, mel, boxes)

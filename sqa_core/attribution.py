@@ -1,147 +1,331 @@
-"""Explanations of a score: which part of the spectrogram moves it. Occlusion, after Zeiler and Fergus (arXiv:1311.2901)."""
+"""Attributions: how much each point of a segment's spectrogram, or each point of a layer's maps, moves an output.
 
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+Three methods against a baseline: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), DeepLIFT with the rescale rule
+(Shrikumar et al. 2017, arXiv:1704.02685) and layer conductance (Dhamdhere et al. 2018, arXiv:1805.12233). All of them promise
+completeness: the parts of a map sum to the output's difference from that of the baseline. `completeness` says how far each is off.
+
+The CNN is explained alone, as in the paper, segment by segment; `through_time` goes through the whole network.
+"""
+
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import scoring, spectrogram
 from .errors import SettingsError
 from .models.weights import Network
 
-# The paper's masks as (bands, frames), None being the whole axis; the stride is the mask's own size.
-PAPER_MASKS: dict[str, tuple[int | None, int | None]] = {
-    "24 bands × 24 frames": (24, 24),
-    "2 bands": (2, None),
-    "4 bands": (4, None),
-    "6 bands": (6, None),
-    "8 bands": (8, None),
-    "13 frames": (None, 13),
-}
-HEAD_BATCH = 32_768  # segments through time dependency and pooling at once
+BASELINES = ("zero", "floor", "min", "noise")
+Baseline = Literal["zero", "floor", "min", "noise"]
+# How DeepLIFT sees the network: ReLUs called as functions, which captum does not know of; ReLUs as modules; and modules with a
+# copy of the tensor between a ReLU and the pool that follows it.
+Variant = Literal["functions", "modules", "complete"]
+AHEAD = 4  # parts that are computed before the first is taken
+ROWS = 64  # through the CNN at once; the maps of more leave the cache
+FLOOR_DB = -spectrogram.RANGE_DB
 
 
-class Box(NamedTuple):
-    """Where a mask lies: bands [band, band + bands) and frames [frame, frame + frames)."""
+def baseline_of(mel: Float[Tensor, "frames mels"], kind: Baseline, seed: int = 0) -> Float[Tensor, "frames mels"]:
+    """The spectrogram that stands for "nothing there".
 
-    band: int
-    bands: int
-    frame: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class Occlusion:
-    """`scores` (masks, outputs) under each of `boxes`, against `score` (outputs,) of the sound as it is."""
-
-    outputs: tuple[str, ...]
-    score: np.ndarray
-    boxes: list[Box]
-    scores: np.ndarray
-    segments_run: int
-    segments_whole: int
-
-    def change_map(self, shape: tuple[int, int], output: str = "mos") -> Float[np.ndarray, "mels frames"]:
-        """Change of the score at each place of a spectrogram (mels, frames), averaged where masks overlap; NaN where none lay."""
-        change = self.scores[:, self.outputs.index(output)] - self.score[self.outputs.index(output)]
-        total, count = np.zeros(shape), np.zeros(shape)
-        for box, value in zip(self.boxes, change, strict=True):
-            where = np.s_[box.band : box.band + box.bands, box.frame : box.frame + box.frames]
-            total[where] += value
-            count[where] += 1
-        return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
-
-
-def mask_boxes(shape: tuple[int, int], mask: tuple[int | None, int | None], stride: tuple[int, int] | None = None) -> list[Box]:
-    """Every position of a mask of (bands, frames) on a spectrogram (mels, frames); None is the whole axis.
-
-    stride : the mask's own size where not given. The last row or column is narrower where the mask does not divide the axis.
+    "zero" is 0 dB in every band, which is full scale and not silence; "floor" is -80 dB; "min" the file's own minimum; "noise" is
+    drawn from a normal distribution with the file's mean and standard deviation.
     """
-    height, width = (m or n for m, n in zip(mask, shape, strict=True))
-    if min(height, width) < 1 or height > shape[0] or width > shape[1]:
-        raise SettingsError(f"A mask of {height} bands by {width} frames does not fit a spectrogram of {shape[0]} by {shape[1]}.")
-    step = stride or (height, width)
-    if min(step) < 1:
-        raise SettingsError(f"A stride is at least 1 in both directions, not {step}.")
-    return [
-        Box(band, min(height, shape[0] - band), frame, min(width, shape[1] - frame))
-        for band in range(0, shape[0], step[0])
-        for frame in range(0, shape[1], step[1])
-    ]
+    if kind == "noise":
+        generator = torch.Generator().manual_seed(seed)
+        return (torch.randn(mel.shape, generator=generator) * mel.std().cpu() + mel.mean().cpu()).to(mel.device)
+    values = {"zero": 0.0, "floor": FLOOR_DB, "min": float(mel.min())}
+    if kind not in values:
+        raise SettingsError(f"A baseline is one of {', '.join(BASELINES)}, not {kind!r}.")
+    return torch.full_like(mel, values[kind])
 
 
-def paper_boxes(shape: tuple[int, int]) -> dict[str, list[Box]]:
-    """Every position of each of the paper's masks that fits a spectrogram (mels, frames), by the mask's name."""
-    return {name: mask_boxes(shape, mask) for name, mask in PAPER_MASKS.items() if (mask[1] or 0) <= shape[1]}
+def segments_of(network: Network, mel: Float[Tensor, "frames mels"], hop: int = 1) -> Float[Tensor, "segments mels length"]:
+    """Segments of a spectrogram; at a hop of 1 there is one for each frame, as in the paper."""
+    return spectrogram.segments(mel, network.settings.segment_length, hop)
 
 
-def flat(boxes: dict[str, list[Box]]) -> list[Box]:
-    """All boxes of all masks, in order."""
-    return [box for group in boxes.values() for box in group]
+def overlap_mean(maps: Float[Tensor, "segments mels length"], n_frames: int, hop: int = 1) -> Float[np.ndarray, "mels frames"]:
+    """One map of the whole file: each frame is the mean over the segments that hold it (up to 15); NaN where none does."""
+    count, mels, length = maps.shape
+    total, times = torch.zeros(n_frames, mels), torch.zeros(n_frames, 1)
+    for offset in range(length):
+        where = torch.arange(count) * hop + offset
+        total[where] += maps[:, :, offset].cpu()
+        times[where] += 1
+    return (total / times).T.numpy()
 
 
-def split_by_mask(found: "Occlusion", boxes: dict[str, list[Box]]) -> dict[str, "Occlusion"]:
-    """The occlusion of all `boxes`, in their order, as one for each mask."""
-    out, start = {}, 0
-    for name, group in boxes.items():
-        out[name] = replace(found, boxes=group, scores=found.scores[start : start + len(group)])
-        start += len(group)
-    return out
+def completeness(
+    maps: Float[Tensor, "*rows mels length"], outputs: Float[Tensor, "*rows"], of_baseline: Float[Tensor, "*rows"]
+) -> Float[Tensor, "*rows"]:
+    """Sum of each map minus the difference that it should explain."""
+    return maps.double().sum(dim=(-2, -1)) - (outputs.double() - of_baseline.double())
 
 
-@torch.inference_mode()
-def occlusion(
-    network: Network, mel: Float[Tensor, "frames mels"], boxes: list[Box], value: float | Literal["floor", "mean"] = "floor"
-) -> Occlusion:
-    """Scores with each box of the spectrogram set to `value` dB: "floor" is the file's own minimum, "mean" its mean.
+def relative_error(errors: Float[Tensor, "segments *features"], differences: Float[Tensor, "segments *features"]) -> Tensor:
+    """Largest error over the segments, relative to the mean size of the difference explained; one number a feature."""
+    return errors.abs().amax(dim=0) / differences.double().abs().mean(dim=0).clamp(min=1e-12)
 
-    The same scores as one pass of the whole network a mask. Only segments that a mask changes go through the CNN again; time
-    dependency and pooling see each masked file whole.
+
+class _Columns(nn.Module):
+    """Windows of an adaptive pool laid side by side, each as wide as the widest: a column that stands twice changes no maximum."""
+
+    index: Tensor
+
+    def __init__(self, index: list[int]):
+        super().__init__()
+        self.register_buffer("index", torch.tensor(index))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, :, self.index]
+
+
+class _Copy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone()
+
+
+class _Relu(nn.Module):
+    """The same function as nn.ReLU in a module that captum has no rule for: what a call of F.relu is to it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+
+def explained_cnn(network: Network, variant: Variant = "complete") -> nn.Sequential:
+    """The CNN as a plain chain with the same outputs, in the form that DeepLIFT's rules need.
+
+    captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
+    both hook one tensor: the ReLU then reads a gradient that the pool has not yet replaced. A copy between them parts the two.
+    Batch norms are folded into the convolutions; both are linear, so no rule is touched.
+    """
+    if variant not in ("functions", "modules", "complete"):
+        raise SettingsError(f'DeepLIFT sees the network as "functions", "modules" or "complete", not {variant!r}.')
+    cnn = scoring.fused_convolutions(network)
+    pools = {1: cnn.pool1, 2: cnn.pool2, 4: cnn.pool3}
+    chain: dict[str, nn.Module] = {}
+    width = network.settings.segment_length
+    for i in range(1, 7):
+        chain[f"conv{i}"] = cnn.get_submodule(f"conv{i}")
+        chain[f"relu{i}"] = _Relu() if variant == "functions" else nn.ReLU()
+        if i in pools:
+            if variant == "complete":
+                chain[f"copy{i}"] = _Copy()
+            for name, module in _plain_pool(pools[i], width).items():
+                chain[f"{name}{i}"] = module
+            width = _width_after(pools[i], width)
+    chain["flatten"] = nn.Flatten()
+    for name in ("fc_out", "relu_out"):
+        if hasattr(cnn, name) and not isinstance(getattr(cnn, name), nn.Identity):
+            chain[name] = getattr(cnn, name)
+    if variant == "functions" and "relu_out" in chain:
+        chain["relu_out"] = _Relu()
+    model = nn.Sequential()
+    for name, module in chain.items():
+        model.add_module(name, module)
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _plain_pool(pool: nn.Module, width: int) -> dict[str, nn.Module]:
+    """A max pool that captum has a rule for. An adaptive one overlaps, and captum's rule holds for windows apart only."""
+    if isinstance(pool, nn.MaxPool2d):
+        return {"pool": nn.MaxPool2d(pool.kernel_size, pool.stride, pool.padding)}
+    windows = _windows(pool, width)
+    widest = max(map(len, windows))
+    index = [w[min(k, len(w) - 1)] for w in windows for k in range(widest)]
+    return {"columns": _Columns(index), "pool": nn.MaxPool2d((2, widest))}
+
+
+def _windows(pool: nn.Module, width: int) -> list[range]:
+    n = pool.output_size[1]  # type: ignore[index]
+    return [range(i * width // n, -(-(i + 1) * width // n)) for i in range(n)]
+
+
+def _width_after(pool: nn.Module, width: int) -> int:
+    if isinstance(pool, nn.MaxPool2d):
+        padding = pool.padding[1] if isinstance(pool.padding, tuple) else pool.padding
+        return (width + 2 * padding) // 2
+    return len(_windows(pool, width))
+
+
+@torch.no_grad()
+def features_of(network: Network, segments: Float[Tensor, "segments mels length"]) -> Float[Tensor, "segments features"]:
+    """The CNN's outputs, in chunks."""
+    cnn = explained_cnn(network)
+    return torch.cat([cnn(part.unsqueeze(1)) for part in segments.split(ROWS)])
+
+
+def integrated_gradients(
+    network: Network,
+    segments: Float[Tensor, "segments mels length"],
+    baselines: Float[Tensor, "segments mels length"],
+    features: Sequence[int],
+    steps: int = 50,
+) -> Float[Tensor, "segments features mels length"]:
+    """Gradients of the CNN's outputs along the straight way from the baselines, by Gauss-Legendre quadrature as in captum.
+
+    Each forward pass serves all features: captum, called once a feature, would make it anew for each. Memory holds `ROWS` rows.
+    """
+    cnn = network.model.cnn
+    nodes, weights = (torch.tensor(v, dtype=segments.dtype, device=segments.device) for v in _quadrature(steps))
+
+    def of_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+        which, step = rows[:, 0], rows[:, 1]
+        way = (segments - baselines)[which]
+        x = (baselines[which] + nodes[step, None, None] * way).unsqueeze(1).requires_grad_()
+        with torch.enable_grad():
+            outputs = cnn(x)
+        gradients = [
+            torch.autograd.grad(outputs[:, feature].sum(), x, retain_graph=column + 1 < len(features))[0]
+            for column, feature in enumerate(features)
+        ]
+        return which, torch.cat(gradients, dim=1) * (weights[step, None, None] * way).unsqueeze(1)
+
+    maps = segments.new_zeros(len(segments), len(features), *segments.shape[1:])
+    for which, part in _in_threads(of_rows, torch.cartesian_prod(torch.arange(len(segments)), torch.arange(steps)), network.device):
+        maps.index_add_(0, which, part)
+    return maps
+
+
+def _in_threads(function: Callable[[Tensor], Any], rows: Tensor, device: str) -> Iterator[Any]:
+    """`function` of `ROWS` rows at a time, in order; on a CPU by threads that compute alone, a few parts ahead and no more."""
+    parts = rows.split(ROWS)
+    if len(parts) == 1 or device != "cpu":
+        yield from map(function, parts)
+        return
+    with scoring.each_alone() as pool:
+        waiting = deque(pool.submit(function, part) for part in parts[:AHEAD])
+        for part in (*parts[AHEAD:], *[None] * min(AHEAD, len(parts))):
+            yield waiting.popleft().result()
+            if part is not None:
+                waiting.append(pool.submit(function, part))
+
+
+def _quadrature(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss and Legendre on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    return (nodes + 1) / 2, weights / 2
+
+
+def integrated_gradients_within(
+    network: Network,
+    segments: Float[Tensor, "segments mels length"],
+    baselines: Float[Tensor, "segments mels length"],
+    features: Sequence[int],
+    tolerance: float = 0.01,
+    steps: int = 50,
+    cap: int = 400,
+) -> tuple[Tensor, Float[Tensor, "segments features"], Tensor]:
+    """`integrated_gradients` with twice the steps, up to `cap`, wherever completeness is off by more than `tolerance`.
+
+    The tolerance is relative to the mean difference that a feature's maps explain. Returns maps, errors, and the steps taken for
+    each segment.
+    """
+    ends, starts = features_of(network, segments)[:, features], features_of(network, baselines)[:, features]
+    allowed = tolerance * (ends - starts).abs().mean(dim=0).double()
+    maps = integrated_gradients(network, segments, baselines, features, steps)
+    errors = completeness(maps, ends, starts)
+    taken = torch.full((len(segments),), steps)
+    while steps < cap:
+        worse = (errors.abs() > allowed).any(dim=1).nonzero().flatten()
+        if not len(worse):
+            break
+        steps *= 2
+        maps[worse] = integrated_gradients(network, segments[worse], baselines[worse], features, steps)
+        errors[worse] = completeness(maps[worse], ends[worse], starts[worse])
+        taken[worse] = steps
+    return maps, errors, taken
+
+
+def deeplift(
+    network: Network,
+    segments: Float[Tensor, "segments mels length"],
+    baselines: Float[Tensor, "segments mels length"],
+    features: Sequence[int],
+    variant: Variant = "complete",
+) -> Float[Tensor, "segments features mels length"]:
+    """captum's DeepLIFT on the CNN in the form of `variant`; segments and features go together, `ROWS` at a time."""
+    from captum.attr import DeepLift
+
+    chains = threading.local()  # captum leaves what its hooks saw in the modules, so each thread has a chain of its own
+    targets = torch.tensor(features, device=segments.device)
+
+    def of_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+        if not hasattr(chains, "method"):
+            chains.method = DeepLift(explained_cnn(network, variant))
+        which, column = rows[:, 0], rows[:, 1]
+        with torch.enable_grad():
+            found = chains.method.attribute(segments[which].unsqueeze(1), baselines[which].unsqueeze(1), target=targets[column])
+        return rows, found.detach()[:, 0]
+
+    maps = torch.empty(len(segments), len(features), *segments.shape[1:], device=segments.device)
+    everything = torch.cartesian_prod(torch.arange(len(segments)), torch.arange(len(features)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # captum announces its hooks at each call
+        for rows, part in _in_threads(of_rows, everything, network.device):
+            maps[rows[:, 0], rows[:, 1]] = part
+    return maps
+
+
+def conductance(
+    network: Network,
+    segments: Float[Tensor, "segments mels length"],
+    baselines: Float[Tensor, "segments mels length"],
+    feature: int,
+    layer: int,
+    steps: int = 50,
+) -> Float[Tensor, "segments channels height width"]:
+    """captum's layer conductance of one CNN output through the maps of convolution `layer` (1 to 6)."""
+    from captum.attr import LayerConductance
+
+    if not 1 <= layer <= 6:
+        raise SettingsError(f"The convolutions are numbered 1 to 6; there is no {layer}.")
+    cnn = explained_cnn(network, "functions")
+    method = LayerConductance(cnn, cnn.get_submodule(f"conv{layer}"))
+    with torch.enable_grad():
+        found = method.attribute(
+            segments.unsqueeze(1), baselines.unsqueeze(1), target=feature, n_steps=steps, internal_batch_size=max(ROWS, len(segments))
+        )
+    return found.detach()
+
+
+def through_time(
+    network: Network,
+    mel: Float[Tensor, "frames mels"],
+    baseline: Float[Tensor, "frames mels"],
+    outputs: Sequence[str],
+    steps: int = 50,
+) -> tuple[Float[Tensor, "outputs frames mels"], Float[Tensor, " outputs"]]:
+    """Integrated gradients of whole scores, through the CNN, time dependency and pooling; and the completeness errors.
+
+    One step at a time, so memory holds one pass of the file.
     """
     fast = scoring.folded(network)
-    s = network.settings
-    fill = {"floor": float(mel.min()), "mean": float(mel.mean())}.get(value) if isinstance(value, str) else float(value)
-    if fill is None:
-        raise SettingsError(f'A mask is filled with "floor", "mean" or a number of dB, not {value!r}.')
-    views = spectrogram.segments(mel, s.segment_length, s.segment_hop)
-    whole = scoring.run_cnn(fast, [views], len(views))
-    base = fast.model.head(whole[None], torch.tensor([len(whole)], device=mel.device))[0]
-    touched = [_touched(mel, box, fill, len(views), s.segment_length, s.segment_hop) for box in boxes]
-    counts = [len(t) for t in touched]
-    copies = (_masked(views, box, t, fill, s.segment_hop) for box, t in zip(boxes, touched, strict=True))
-    changed = scoring.run_cnn(fast, copies, sum(counts)).split(counts)
-    scores = base.repeat(len(boxes), 1)
-    work = [i for i, count in enumerate(counts) if count]
-    per_batch = max(1, HEAD_BATCH // len(whole))
-    for start in range(0, len(work), per_batch):
-        batch = work[start : start + per_batch]
-        features = whole.repeat(len(batch), 1, 1)
-        for row, i in enumerate(batch):
-            features[row, touched[i]] = changed[i]
-        scores[batch] = fast.model.head(features, torch.full((len(batch),), len(whole), device=mel.device))
-    return Occlusion(s.outputs, base.cpu().numpy(), boxes, scores.cpu().numpy(), sum(counts), len(boxes) * len(views))
+    model, s = fast.model.requires_grad_(False), network.settings
+    columns = [s.outputs.index(name) for name in outputs]
+    maps = mel.new_zeros(len(columns), *mel.shape)
 
+    def scores(x: Tensor) -> Tensor:
+        cut = spectrogram.segments(x, s.segment_length, s.segment_hop)
+        features = torch.cat([model.cnn(part.unsqueeze(1)) for part in cut.split(ROWS)])
+        return model.head(features[None], torch.tensor([len(features)], device=x.device))[0, columns]
 
-def _touched(mel: Tensor, box: Box, fill: float, count: int, length: int, hop: int) -> Tensor:
-    """Indices of the segments that a mask changes: those that hold a masked frame which is not at `fill` already."""
-    region = mel[box.frame : box.frame + box.frames, box.band : box.band + box.bands]
-    frames = (region != fill).any(dim=1).nonzero().flatten() + box.frame
-    if not len(frames):
-        return frames
-    starts = torch.arange(count, device=mel.device) * hop
-    # A segment is touched if the number of changed frames before its end exceeds that before its start.
-    before = torch.searchsorted(frames, torch.stack([starts, starts + length]))
-    return (before[1] > before[0]).nonzero().flatten()
-
-
-def _masked(views: Tensor, box: Box, touched: Tensor, fill: float, hop: int) -> Tensor:
-    """Copies of the touched segments with the box filled."""
-    out = views[touched].clone()
-    frame = touched[:, None] * hop + torch.arange(out.shape[2], device=out.device)
-    inside = (frame >= box.frame) & (frame < box.frame + box.frames)
-    bands = out[:, box.band : box.band + box.bands]
-    bands.masked_fill_(inside[:, None, :], fill)
-    return out
+    for node, weight in zip(*_quadrature(steps), strict=True):
+        x = (baseline + float(node) * (mel - baseline)).requires_grad_()
+        with torch.enable_grad():
+            found = scores(x)
+        for i in range(len(columns)):
+            (gradient,) = torch.autograd.grad(found[i], x, retain_graph=i + 1 < len(columns))
+            maps[i] += float(weight) * gradient
+    maps *= mel - baseline
+    with torch.no_grad():
+        ends, starts = scores(mel), scores(baseline)
+    return maps, completeness(maps, ends, starts)

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from . import attribution, audio, environment, scoring
-from .attribution import Box
+from . import audio, environment, occlusion, scoring
 from .errors import SettingsError
 from .models import weights
+from .occlusion import Box
 from .records import Record
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -196,7 +196,7 @@ def mask_stepper(
 ) -> Any:
     """A figure to step through: choose a mask, move it, read the score under it. Plain HTML and script, keyboard and screen reader.
 
-    mel : (mels, frames) dB; boxes : as `attribution.paper_boxes` gives them; scores : (masks,) under each of them, in order;
+    mel : (mels, frames) dB; boxes : as `occlusion.paper_boxes` gives them; scores : (masks,) under each of them, in order;
     sound : played with a cursor where it is given.
     """
     height, width = mel.shape
@@ -219,15 +219,15 @@ def stepper_of(arrays: dict[str, np.ndarray] | None, sound: audio.Sound | None, 
     if arrays is None:
         return absent(otherwise)
     mel = arrays["mel"].astype(np.float32)
-    return mask_stepper(mel, attribution.paper_boxes(mel.shape), arrays["scores"][:, 0], float(arrays["score"][0]), sound, name, status)
+    return mask_stepper(mel, occlusion.paper_boxes(mel.shape), arrays["scores"][:, 0], float(arrays["score"][0]), sound, name, status)
 
 
 def occlusion_figure(arrays: dict[str, np.ndarray]):
     """`occlusion_maps` of an occlusion record's arrays, for MOS."""
     mel = arrays["mel"].astype(np.float32)
-    boxes = attribution.paper_boxes(mel.shape)
-    whole = attribution.Occlusion(("mos",), arrays["score"][:1], attribution.flat(boxes), arrays["scores"][:, :1], 0, 0)
-    maps = {name: part.change_map(mel.shape) for name, part in attribution.split_by_mask(whole, boxes).items()}
+    boxes = occlusion.paper_boxes(mel.shape)
+    whole = occlusion.Occlusion(("mos",), arrays["score"][:1], occlusion.flat(boxes), arrays["scores"][:, :1], 0, 0)
+    maps = {name: part.change_map(mel.shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
     return occlusion_maps(mel, maps, float(arrays["score"][0]))
 
 
@@ -347,10 +347,10 @@ def explain_file(file: Path, out: Path, model: str | None, output: str, fill: Li
         raise SettingsError(f"{network.name} has no output {output!r}; it has {', '.join(network.settings.outputs)}.")
     mel = scoring.mel_of(network, audio.load(file))
     shape = (mel.shape[1], mel.shape[0])
-    boxes = attribution.paper_boxes(shape)
-    found = attribution.occlusion(network, mel, attribution.flat(boxes), fill)
+    boxes = occlusion.paper_boxes(shape)
+    found = occlusion.occlude(network, mel, occlusion.flat(boxes), fill)
     column = network.settings.outputs.index(output)
-    maps = {name: part.change_map(shape, output) for name, part in attribution.split_by_mask(found, boxes).items()}
+    maps = {name: part.change_map(shape, output) for name, part in occlusion.split_by_mask(found, boxes).items()}
     out.mkdir(parents=True, exist_ok=True)
     style()
     paths = [out / f"{file.stem}-occlusion.{kind}" for kind in ("png", "npz", "csv")]

@@ -90,6 +90,56 @@ def crossed_pcc(
     return Interval(float(values[0]), *np.nanquantile(values[1:], [0.025, 0.975]).tolist())
 
 
+def auc(scores: Vector, positive: np.ndarray) -> float:
+    """Area under the ROC curve: how often a positive has the higher score, ties counted half; NaN where one side is empty."""
+    positive = np.asarray(positive, bool)
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return float("nan")
+    ranks = stats.rankdata(scores)
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def crossed_mean(values: Vector, rows: np.ndarray, columns: np.ndarray, draws: int = 2000, seed: int = 0) -> Interval:
+    """Mean with an interval that resamples rows and columns, as in `crossed_pcc`; values that are NaN are left out."""
+    known = np.isfinite(values)
+    one = np.ones(int(known.sum()))
+    return crossed_ratio(np.asarray(values)[known], one, one, one, np.asarray(rows)[known], np.asarray(columns)[known], draws, seed)
+
+
+def participation_ratio(x: Float[np.ndarray, "n features"]) -> float:
+    """Effective number of features: (sum of eigenvalues)² over the sum of their squares, of the correlation matrix.
+
+    From 1, where all are one, to the number of features, where none goes with another. Features that never vary are left out.
+    """
+    varying = x[:, x.std(axis=0) > 1e-9]
+    values = np.linalg.eigvalsh(np.corrcoef(varying, rowvar=False)) if varying.shape[1] > 1 else np.ones(varying.shape[1])
+    return float(values.sum() ** 2 / (values**2).sum()) if len(values) else float("nan")
+
+
+def intraclass(x: Float[np.ndarray, "files features"]) -> float:
+    """Share of variance that lies between the features (columns), ICC(1) of a one-way analysis; NaN values are left out."""
+    columns = [c[np.isfinite(c)] for c in x.T]
+    columns = [c for c in columns if len(c) > 1]
+    if len(columns) < 2:
+        return float("nan")
+    sizes = np.array([len(c) for c in columns])
+    means, total = np.array([c.mean() for c in columns]), np.concatenate(columns)
+    between = float((sizes * (means - total.mean()) ** 2).sum() / (len(columns) - 1))
+    within = float(sum(((c - c.mean()) ** 2).sum() for c in columns) / (len(total) - len(columns)))
+    size = (len(total) - (sizes**2).sum() / len(total)) / (len(columns) - 1)
+    return (between - within) / (between + (size - 1) * within) if between + within > 0 else float("nan")
+
+
+def morans_i(image: Float[np.ndarray, "height width"]) -> float:
+    """Moran's I over neighbours that share a side: 1 for smooth maps, near 0 for values strewn at random; NaN if nothing varies."""
+    x = np.asarray(image, np.float64) - np.mean(image)
+    pairs = (x[1:] * x[:-1]).sum() + (x[:, 1:] * x[:, :-1]).sum()
+    count = (x.shape[0] - 1) * x.shape[1] + x.shape[0] * (x.shape[1] - 1)
+    variance = (x**2).mean()
+    return float(pairs / count / variance) if count and variance > 0 else float("nan")
+
+
 def crossed_ratio(
     sum_a: Vector, count_a: Vector, sum_b: Vector, count_b: Vector, rows: np.ndarray, columns: np.ndarray, draws: int = 2000, seed: int = 0
 ) -> Interval:

@@ -8,6 +8,7 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from . import audio, spectrogram
 from .errors import AudioError, SettingsError
 from .models import weights
-from .models.nisqa import DIMENSIONS, Nisqa
+from .models.nisqa import DIMENSIONS, Nisqa, SixConvolutions
 from .models.weights import Network
 
 CHUNK = 64  # segments through the CNN at once; the maps of more leave the cache
@@ -54,9 +55,8 @@ def folded(network: Network) -> Network:
     if isinstance(network.model.cnn.get_submodule("bn1"), torch.nn.Identity):
         return network
     model: Nisqa = copy.deepcopy(network.model).eval()
-    cnn = model.cnn
+    model.cnn = cnn = fused_convolutions(network)
     for i in range(1, 7):
-        setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
         setattr(cnn, f"bn{i}", torch.nn.Identity())
         setattr(cnn, f"relu{i}", torch.nn.ReLU(inplace=True))
     for i, pool in ((1, "pool1"), (2, "pool2"), (4, "pool3")):  # ReLU and max commute, and after the pool there is less to do
@@ -65,6 +65,15 @@ def folded(network: Network) -> Network:
         setattr(cnn, pool, torch.nn.Sequential(getattr(cnn, pool), relu))
     cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return replace(network, model=model)
+
+
+def fused_convolutions(network: Network) -> SixConvolutions:
+    """A copy of the CNN whose convolutions hold their batch norms; the norms stand there still, and are to be left out."""
+    cnn = copy.deepcopy(network.model.cnn).eval()
+    if not isinstance(cnn.get_submodule("bn1"), torch.nn.Identity):
+        for i in range(1, 7):
+            setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
+    return cnn
 
 
 def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) -> Tensor:
@@ -172,13 +181,21 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
             yield from _score_group(network, group, chosen)
         return
     audio.import_torchaudio()  # here, since an import by several threads at once can meet a half-made module
+    with each_alone() as pool:
+        waiting = deque(pool.submit(_score_group, network, group, chosen) for group in ahead)
+        while waiting:
+            waiting.extend(pool.submit(_score_group, network, group, chosen) for group in islice(groups, 1))
+            yield from waiting.popleft().result()
+
+
+@contextmanager
+def each_alone() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch has, each computing alone until the end of the block."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:
-            waiting = deque(pool.submit(_score_group, network, group, chosen) for group in ahead)
-            while waiting:
-                waiting.extend(pool.submit(_score_group, network, group, chosen) for group in islice(groups, 1))
-                yield from waiting.popleft().result()
+            yield pool
     finally:
         torch.set_num_threads(threads)
 

@@ -7,7 +7,7 @@ import jaxtyping
 
 import tests.typecheck  # noqa: F401 (the hook below looks it up by name)
 
-CHECKED = ["audio", "spectrogram", "degrade", "metrics", "losses", "attribution", "models.nisqa"]
+CHECKED = ["audio", "spectrogram", "degrade", "metrics", "losses", "occlusion", "attribution", "models.nisqa"]
 jaxtyping.install_import_hook([f"sqa_core.{m}" for m in CHECKED], "tests.typecheck.checked")
 
 import hypothesis  # noqa: E402

@@ -112,7 +112,7 @@ def test_a_module_that_the_page_does_not_reach_changes_nothing(small):
 def test_the_modules_that_a_page_reaches():
     code = "from sqa_core.studies import nisqa_explained as study\n"
     reached = {str(p.relative_to(ROOT)) for p in staleness.reached_files(code, ROOT)}
-    assert {"sqa_core/attribution.py", "sqa_core/degrade.py", "sqa_core/corpora/speak.py", "sqa_core/models/nisqa.py"} <= reached
+    assert {"sqa_core/occlusion.py", "sqa_core/degrade.py", "sqa_core/corpora/speak.py", "sqa_core/models/nisqa.py"} <= reached
     assert "sqa_core/cli.py" not in reached
     assert "sqa_core/corpora/polyglot_sentences.csv" in reached
 

@@ -22,7 +22,7 @@ LAYERS = [
     ("metrics", "losses"),
     ("corpora",),
     ("models",),
-    ("features", "training", "attribution", "scoring"),
+    ("features", "training", "occlusion", "attribution", "scoring"),
     ("records", "trials", "published", "claims"),
     ("studies",),
     ("figures",),

@@ -64,7 +64,7 @@ def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.ra
     for step in recipe:
         match step["kind"]:
             case "noise":
-                noise = _noise(step["colour"], waveform, rate, babble, rng)
+                noise = noise_like(step["colour"], waveform, rate, babble, rng)
                 waveform = degrade.add_noise(waveform, rate, noise, step["snr_db"])
             case "clip":
                 waveform = degrade.clip(waveform, step["share"])
@@ -81,7 +81,8 @@ def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.ra
     return np.clip(waveform, -1, 1)
 
 
-def _noise(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def noise_like(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise of one of `NOISES`, at least as long as `speech`."""
     if colour == "babble":
         return np.roll(babble, int(rng.integers(len(babble))))
     if colour == "speech-shaped":

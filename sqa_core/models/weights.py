@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,16 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
         best_seconds=known.best_seconds if known else _best_seconds(card, path),
         path=path,
         device=device,
+    )
+
+
+def randomised(network: Network, seed: int = 0) -> Network:
+    """The same layout with weights drawn anew, as before training: a control for what learning has to do with a result."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Nisqa(network.settings)
+    return replace(
+        network, name=f"{network.name} with random weights", model=model.eval().to(network.device), weights_hash=f"random {seed}"
     )
 
 

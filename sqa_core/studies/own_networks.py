@@ -50,14 +50,14 @@ class Recipe:
     epochs: int = 14
 
 
-_SYNTHETIC = {"learns": {"polyglot-train": 3000}, "chosen_by": {"polyglot-valid": 300}}
-_BOTH = {"learns": {"polyglot-train": 2000, "prompts-train": 1500}, "chosen_by": {"polyglot-valid": 150, "prompts-valid": 150}}
+_SYNTHETIC = {"polyglot-train": 3000}, {"polyglot-valid": 300}
+_BOTH = {"polyglot-train": 2000, "prompts-train": 1500}, {"polyglot-valid": 150, "prompts-valid": 150}
 RECIPES = {
-    "polyglot-pesq": Recipe(ATTENTION, **_SYNTHETIC, title="self-attention, synthetic voices alone"),
-    "prompts-pesq": Recipe(ATTENTION, **_BOTH, title="self-attention, synthetic voices and real prompts"),
-    "prompts-pesq-20": Recipe(LSTM, **_BOTH, title="20 outputs and BiLSTM, synthetic voices and real prompts"),
+    "polyglot-pesq": Recipe(ATTENTION, *_SYNTHETIC, title="self-attention, synthetic voices alone"),
+    "prompts-pesq": Recipe(ATTENTION, *_BOTH, title="self-attention, synthetic voices and real prompts"),
+    "prompts-pesq-20": Recipe(LSTM, *_BOTH, title="20 outputs and BiLSTM, synthetic voices and real prompts"),
     "prompts-pesq-20-relu": Recipe(
-        replace(LSTM, features_relu=True), **_BOTH, title="the same with a ReLU on the 20 outputs, as in NISQA's code of 2020"
+        replace(LSTM, features_relu=True), *_BOTH, title="the same with a ReLU on the 20 outputs, as in NISQA's code of 2020"
     ),
 }
 TRAINED_FOR = "speech up to 8 kHz with noise, MNRU, clipping, band limits, gaps; learnt from PESQ"

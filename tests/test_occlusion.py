@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sqa_core import attribution, audio, scoring, spectrogram
-from sqa_core.attribution import Box
+from sqa_core import audio, occlusion, scoring, spectrogram
 from sqa_core.errors import SettingsError
+from sqa_core.occlusion import Box
 from tests.conftest import GOLDEN
 
 
@@ -32,8 +32,8 @@ def mel(own):
 
 @pytest.mark.parametrize("fill", ["floor", "mean", 0.0])
 def test_equals_whole_passes(own, mel, fill):
-    boxes = attribution.flat(attribution.paper_boxes((48, len(mel))))
-    found = attribution.occlusion(own, mel, boxes, fill)
+    boxes = occlusion.flat(occlusion.paper_boxes((48, len(mel))))
+    found = occlusion.occlude(own, mel, boxes, fill)
     value = {"floor": float(mel.min()), "mean": float(mel.mean())}.get(fill, fill)
     assert np.abs(found.scores - by_whole_passes(own, mel, boxes, value)).max() < 1e-4
     assert found.segments_run < found.segments_whole
@@ -44,8 +44,8 @@ def test_equals_whole_passes_of_the_official_networks(official, name):
     network = official(name)
     x = (np.random.default_rng(0).standard_normal(48_000) * 0.05).astype(np.float32)
     mel = scoring.mel_of(network, audio.Sound(x[None], 48_000))
-    boxes = attribution.mask_boxes((48, len(mel)), (24, 24)) + attribution.mask_boxes((48, len(mel)), (8, None))
-    found = attribution.occlusion(network, mel, boxes)
+    boxes = occlusion.mask_boxes((48, len(mel)), (24, 24)) + occlusion.mask_boxes((48, len(mel)), (8, None))
+    found = occlusion.occlude(network, mel, boxes)
     assert np.abs(found.scores - by_whole_passes(network, mel, boxes, float(mel.min()))).max() < 1e-4
 
 
@@ -55,28 +55,28 @@ def test_equals_the_original(p835, official, key, mask, fill):
     golden = np.load(GOLDEN / "nisqa_tts_extract.npz")[f"occlusion_{key}_{fill}"]
     network = official("nisqa-tts")
     mel = scoring.mel_of(network, audio.load(next(p for p in p835.where(set="fullband").paths() if p.stem == "c6_m1")))
-    boxes = attribution.mask_boxes((48, len(mel)), mask)
-    found = attribution.occlusion(network, mel, boxes, 0.0 if fill == "zero" else "floor")
+    boxes = occlusion.mask_boxes((48, len(mel)), mask)
+    found = occlusion.occlude(network, mel, boxes, 0.0 if fill == "zero" else "floor")
     assert np.abs(found.scores[:, 0].reshape(golden.shape) - golden).max() < 1e-4
 
 
 def test_the_paper_has_127_masks_at_479_frames_and_260_at_1300():
-    assert len(attribution.flat(attribution.paper_boxes((48, 479)))) == 127
-    assert len(attribution.flat(attribution.paper_boxes((48, 1300)))) == 260
+    assert len(occlusion.flat(occlusion.paper_boxes((48, 479)))) == 127
+    assert len(occlusion.flat(occlusion.paper_boxes((48, 1300)))) == 260
 
 
 def test_hiding_what_is_silent_already_changes_nothing(own, mel):
     silent = Box(0, 48, 60, 30)
     assert (mel[60:90] == mel.min()).all()
-    found = attribution.occlusion(own, mel, [silent])
+    found = occlusion.occlude(own, mel, [silent])
     assert found.segments_run == 0
     assert np.array_equal(found.scores[0], found.score)
 
 
 def test_maps_cover_and_average():
-    boxes = attribution.mask_boxes((48, 100), (24, 30), (24, 15))
+    boxes = occlusion.mask_boxes((48, 100), (24, 30), (24, 15))
     rng = np.random.default_rng(0)
-    found = attribution.Occlusion(("mos",), np.array([3.0]), boxes, rng.normal(3, 1, (len(boxes), 1)), 0, 0)
+    found = occlusion.Occlusion(("mos",), np.array([3.0]), boxes, rng.normal(3, 1, (len(boxes), 1)), 0, 0)
     shown = found.change_map((48, 100))
     assert not np.isnan(shown).any()
     covering = [i for i, b in enumerate(boxes) if b.band <= 10 < b.band + b.bands and b.frame <= 50 < b.frame + b.frames]
@@ -85,9 +85,9 @@ def test_maps_cover_and_average():
 
 
 def test_every_place_is_under_one_mask():
-    for mask in attribution.PAPER_MASKS.values():
+    for mask in occlusion.PAPER_MASKS.values():
         cover = np.zeros((48, 479), int)
-        for b in attribution.mask_boxes((48, 479), mask):
+        for b in occlusion.mask_boxes((48, 479), mask):
             cover[b.band : b.band + b.bands, b.frame : b.frame + b.frames] += 1
         assert (cover == 1).all()
 
@@ -95,4 +95,4 @@ def test_every_place_is_under_one_mask():
 def test_masks_that_do_not_fit_are_refused(own, mel):
     for mask, stride in [((49, 10), None), ((10, 10_000), None), ((4, 4), (0, 4))]:
         with pytest.raises(SettingsError):
-            attribution.mask_boxes((48, 100), mask, stride)
+            occlusion.mask_boxes((48, 100), mask, stride)

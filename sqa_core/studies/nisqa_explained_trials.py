@@ -1,0 +1,509 @@
+"""The trials of the chapter on explaining NISQA: what is measured, on which sounds, by which network."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.ndimage import binary_dilation
+from torch import Tensor
+
+from .. import attribution, audio, degrade, metrics, occlusion, scoring
+from ..attribution import Baseline, Variant
+from ..corpora import controlled, polyglot, registry
+from ..errors import SettingsError
+from ..models import weights
+from ..models.weights import Network
+from ..trials import Result, Trial
+
+# Chosen beforehand: the file whose attributions are kept as goldens, speech at 0 dB over noise, listeners' overall score near 2.
+FILE = "c6_m1"
+# The sentence, the voice and the impairments of the demonstration, whose places are known exactly.
+DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 1.42)
+SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
+SEGMENTS = 30  # looked at one by one, as in the paper
+ACTIVE = 0.01  # a feature is active in a segment where its attribution passes this share of the file's largest
+NEAR = 5  # frames: a cut's neighbours, which it changes by contrast
+VARIANTS: tuple[Variant, ...] = ("functions", "modules", "complete")
+Corpus = Literal["p835", "prompts", "polyglot"]
+
+
+class NetworkTrial(Trial):
+    """A trial of one network. `randomised` keeps its layout and draws its weights anew: what an explanation owes to learning."""
+
+    network: str
+    weights_hash: str
+    corpus: Corpus
+    corpus_hash: str
+    randomised: bool = False
+
+    def load(self) -> Network:
+        network = weights.load(self.network)
+        return weights.randomised(network, self.seed) if self.randomised else network
+
+
+class Heard:
+    """One sound of a trial: its spectrogram (frames, mels), whence it is, and what is known of its frames."""
+
+    def __init__(self, network: Network, sound: audio.Sound, **facts: Any):
+        self.mel = scoring.mel_of(network, sound)
+        self.facts = facts
+        self.truth: controlled.Controlled | None = None
+
+    def frames(self, which: np.ndarray) -> np.ndarray:
+        """Truth of the frames, cut or filled to the spectrogram's length."""
+        return np.resize(np.pad(which, (0, max(0, len(self.mel) - len(which)))), len(self.mel))
+
+    @property
+    def empty(self) -> np.ndarray:
+        """Frames in which every band lies more than 60 dB below the file's maximum."""
+        return (self.mel.amax(dim=1) < float(self.mel.max()) + SILENCE_DB).cpu().numpy()
+
+
+def sounds(network: Network, corpus: Corpus, conditions: tuple[str, ...] = (), talkers: tuple[str, ...] = ()) -> Iterator[Heard]:
+    """The files of a corpus, or those of some conditions and talkers."""
+    if corpus == "p835":
+        chosen = registry.load("p835").where(set="fullband")
+        for path, row in zip(chosen.paths(), chosen.table.itertuples(), strict=True):
+            if (not conditions or row.condition in conditions) and (not talkers or row.talker in talkers):
+                facts = {"file": path.stem, "condition": row.condition, "talker": row.talker, "listeners": row.mos_ovrl}
+                yield Heard(network, audio.load(path), **facts)
+        return
+    for item in controlled.make(corpus, conditions or tuple(controlled.CONDITIONS)):
+        if talkers and item.talker not in talkers:
+            continue
+        facts = {"file": f"{item.talker} {item.condition}", "condition": item.condition, "talker": item.talker}
+        heard = Heard(network, item.sound, **facts, kind=item.recipe["kind"], snr_db=item.recipe.get("snr_db", np.nan))
+        heard.truth = item
+        yield heard
+
+
+def chosen_segments(count: int) -> Tensor:
+    """Indices of 30 segments, evenly spread over a file's."""
+    return torch.linspace(0, count - 1, min(SEGMENTS, count)).round().long()
+
+
+def _held(frames: np.ndarray, length: int, share: bool = False) -> np.ndarray:
+    """For each segment at a hop of 1: whether it holds such a frame, or what share of it does."""
+    windows = np.lib.stride_tricks.sliding_window_view(frames, length)
+    return np.mean(windows, axis=1) if share else np.any(windows, axis=1)
+
+
+def _pearson(a: Tensor, b: Tensor) -> np.ndarray:
+    """Correlation of maps over their points, for each leading index; NaN where one of them is empty."""
+    a, b = (x.double().flatten(-2) for x in (a, b))
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    size = a.norm(dim=-1) * b.norm(dim=-1)
+    return torch.where(size > 1e-12, (a * b).sum(-1) / size, torch.nan).numpy()
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation of the sizes of two maps, over the points that both have."""
+    both = np.isfinite(a) & np.isfinite(b)
+    return metrics.srcc(np.abs(a[both]), np.abs(b[both]))
+
+
+class FeaturesTrial(NetworkTrial):
+    """What the CNN's outputs follow: cuts, pauses, noise; and how they go with each other. One row a file and feature."""
+
+    kind: ClassVar[str] = "features"
+    conditions: tuple[str, ...] = ()
+
+    def run(self) -> Result:
+        network = self.load()
+        rows, moments, scores = [], [], []
+        for heard in sounds(network, self.corpus, self.conditions):
+            segments = attribution.segments_of(network, heard.mel)
+            values = attribution.features_of(network, segments).double().numpy()
+            mos = float(scoring.score_mels(scoring.folded(network), [heard.mel])[0, 0])
+            facts = heard.facts | {"mos": mos}
+            truth = self._truth(heard, network.settings.segment_length, values)
+            rows += [
+                facts | {"feature": i, "mean": values[:, i].mean(), **{k: v[i] for k, v in truth.items()}} for i in range(values.shape[1])
+            ]
+            with_one = np.column_stack([values, np.ones(len(values))])
+            moments.append(with_one.T @ with_one)
+            scores.append((values == 0).all(axis=0))
+        items = pd.DataFrame(rows)
+        together = np.stack(moments)
+        found = {
+            "files": len(moments),
+            "features": together.shape[1] - 1,
+            "never_above_zero": int(np.all(scores, axis=0).sum()),
+            "participation": _resampled(together, _participation, self.seed),
+            "pairs_above_0.9": int((np.abs(np.triu(_correlation(together.sum(0)), 1)) > 0.9).sum()),
+        }
+        return Result(found, items, {"correlation": _correlation(together.sum(axis=0))})
+
+    @staticmethod
+    def _truth(heard: Heard, length: int, values: np.ndarray) -> dict[str, list[float]]:
+        if heard.truth is None:
+            return {}
+        cut = _held(heard.frames(heard.truth.cut), length)
+        voice, pause = (_held(heard.frames(x), length, share=True) for x in (heard.truth.voice, heard.truth.pause))
+        known = (voice > 0.7) | (pause > 0.9)
+        return {
+            "auc_cut": [metrics.auc(v, cut) for v in values.T],
+            "auc_pause": [metrics.auc(v[known], pause[known] > 0.9) for v in values.T],
+        }
+
+
+def _correlation(moments: np.ndarray) -> np.ndarray:
+    """Correlations from the sums of products of features and a one; 0 where a feature does not vary."""
+    n, mean = moments[-1, -1], moments[:-1, -1] / moments[-1, -1]
+    covariance = moments[:-1, :-1] / n - np.outer(mean, mean)
+    deviation = np.sqrt(np.maximum(covariance.diagonal(), 0))
+    size = np.outer(deviation, deviation)
+    return np.where(size > 1e-12, covariance / np.maximum(size, 1e-12), 0.0)
+
+
+def _participation(moments: np.ndarray) -> float:
+    correlation = _correlation(moments)
+    values = np.linalg.eigvalsh(correlation[np.ix_(correlation.diagonal() > 0.5, correlation.diagonal() > 0.5)])
+    return float(values.sum() ** 2 / (values**2).sum()) if len(values) else float("nan")
+
+
+def _resampled(per_file: np.ndarray, statistic, seed: int, draws: int = 500) -> list[float]:
+    """A statistic of summed per-file moments with its 95 % interval over files."""
+    rng = np.random.default_rng(seed)
+    n = len(per_file)
+    drawn = [statistic(np.tensordot(rng.multinomial(n, np.full(n, 1 / n)), per_file, axes=1)) for _ in range(draws)]
+    return [statistic(per_file.sum(axis=0)), *np.nanquantile(drawn, [0.025, 0.975]).tolist()]
+
+
+class AttributionTrial(NetworkTrial):
+    """Integrated gradients and DeepLIFT in three variants, 30 segments a file and every feature. One row a file and feature."""
+
+    kind: ClassVar[str] = "attribution"
+    baseline: Baseline = "floor"
+    steps: int = 50
+    conditions: tuple[str, ...] = ()
+    talkers: tuple[str, ...] = ()
+
+    def run(self) -> Result:
+        network = self.load()
+        features = range(network.model.cnn.n_features)
+        tables = [self._file(network, features, heard) for heard in sounds(network, self.corpus, self.conditions, self.talkers)]
+        items = pd.concat(tables, ignore_index=True)
+        medians = items.select_dtypes("number").drop(columns="feature").median()
+        return Result({"files": len(tables)} | {f"median_{k}": float(v) for k, v in medians.items()}, items)
+
+    def _file(self, network: Network, features: range, heard: Heard) -> pd.DataFrame:
+        every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
+        index = chosen_segments(len(every))
+        segments, baselines = every[index], base[index]
+        maps = {"ig": attribution.integrated_gradients(network, segments, baselines, features, self.steps)}
+        maps |= {v: attribution.deeplift(network, segments, baselines, features, v) for v in VARIANTS}
+        ends, starts = attribution.features_of(network, segments), attribution.features_of(network, baselines)
+        out: dict[str, Any] = heard.facts | {"feature": list(features)}
+        for name, found in maps.items():
+            errors = attribution.completeness(found, ends, starts)
+            out[f"error_{name}"] = attribution.relative_error(errors, ends - starts).numpy()
+            size = (ends - starts).abs().double()
+            out[f"within_{name}"] = np.where((size > 1e-6).any(0), (errors.abs() <= 0.01 * size).double().mean(dim=0), np.nan)
+            peak = found.abs().amax(dim=(2, 3))
+            out[f"active_{name}"] = (peak > ACTIVE * peak.max()).double().mean(dim=0).numpy()
+            total = found.abs().sum(dim=(0, 3)).double()
+            bands = torch.arange(total.shape[1], dtype=torch.double)
+            out[f"centroid_{name}"] = torch.where(total.sum(1) > 0, (total * bands).sum(1) / total.sum(1), torch.nan).numpy()
+            empty = torch.from_numpy(_held(~heard.empty, segments.shape[2]) == 0)[index]
+            for where, which in (("empty", empty), ("sounding", ~empty)):
+                out[f"{where}_{name}"] = found[which].abs().mean(dim=(0, 2, 3)).numpy() if which.any() else np.nan
+            if name != "ig":
+                out[f"r_ig_{name}"] = _median(_pearson(found, maps["ig"]))
+        return pd.DataFrame(out)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Over segments, one a feature; NaN where no segment has a map."""
+    known = np.isfinite(values).any(axis=0)
+    out = np.full(values.shape[1], np.nan)
+    out[known] = np.nanmedian(values[:, known], axis=0)
+    return out
+
+
+class ConductanceTrial(NetworkTrial):
+    """Layer conductance of some segments: do channels part the segment between them, do features oppose, are maps smooth?"""
+
+    kind: ClassVar[str] = "conductance"
+    baseline: Baseline = "floor"
+    segments: int = 2
+    talkers: tuple[str, ...] = ()
+
+    def run(self) -> Result:
+        network = self.load()
+        rng = np.random.default_rng(self.seed)
+        rows = []
+        for heard in sounds(network, self.corpus, (), self.talkers):
+            every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
+            index = chosen_segments(len(every))[7 :: SEGMENTS // self.segments][: self.segments]
+            for layer in range(1, 7):
+                maps = [
+                    attribution.conductance(network, every[index], base[index], f, layer).numpy()
+                    for f in range(network.model.cnn.n_features)
+                ]
+                for i in range(len(index)):
+                    rows.append(heard.facts | {"segment": int(index[i]), "layer": layer} | _conductance_facts(np.stack(maps)[:, i], rng))
+        items = pd.DataFrame(rows)
+        return Result({"files": items["file"].nunique(), "rows": len(items)}, items)
+
+
+def _conductance_facts(maps: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    """Of maps (features, channels, height, width) of one segment and layer."""
+    alive = [m for m in maps if np.abs(m).max() > 0]
+    if not alive:
+        return dict.fromkeys(("overlap", "overlap_shuffled", "least_correlation", "smooth", "smooth_shuffled"), np.nan)
+    shuffled = [rng.permuted(m.reshape(len(m), -1), axis=1).reshape(m.shape) for m in alive]
+    flat = np.stack(alive).reshape(len(alive), -1)
+    together = np.corrcoef(flat) if len(alive) > 1 else np.ones((1, 1))
+    smooth = [[metrics.morans_i(c) for c in m if np.abs(c).max() > 0] for m in (alive[0], shuffled[0])]
+    return {
+        "overlap": float(np.nanmean([_overlap(m) for m in alive])),
+        "overlap_shuffled": float(np.nanmean([_overlap(m) for m in shuffled])),
+        "least_correlation": float(together.min()),
+        "smooth": float(np.nanmean(smooth[0])) if smooth[0] else np.nan,
+        "smooth_shuffled": float(np.nanmean(smooth[1])) if smooth[1] else np.nan,
+    }
+
+
+def _overlap(maps: np.ndarray) -> float:
+    """Mean share of points that the largest tenths of two channels have in common; maps (channels, height, width)."""
+    sizes = np.abs(maps).reshape(len(maps), -1)
+    sizes = sizes[sizes.max(axis=1) > 0]
+    if len(sizes) < 2:
+        return float("nan")
+    count = max(1, sizes.shape[1] // 10)
+    top = np.zeros(sizes.shape)
+    np.put_along_axis(top, np.argpartition(-sizes, count - 1, axis=1)[:, :count], 1.0, axis=1)
+    common = top @ top.T / count
+    return float(common[np.triu_indices(len(common), 1)].mean())
+
+
+class OcclusionTrial(NetworkTrial):
+    """All of the paper's masks on one sound: scores under each mask."""
+
+    kind: ClassVar[str] = "occlusion"
+    file: str
+    fill: Literal["floor", "mean"] = "floor"
+
+    def run(self) -> Result:
+        network = self.load()
+        mel, boxes, found = _occluded(network, one_sound(self.corpus, self.file), self.fill)
+        arrays = {"mel": mel.T.cpu().numpy().astype(np.float16), "scores": found.scores, "score": found.score}
+        run_share = found.segments_run / found.segments_whole
+        return Result({"mos": float(found.score[0]), "masks": len(boxes), "share_run": run_share}, arrays=arrays)
+
+
+def _occluded(network: Network, sound: audio.Sound, fill: Literal["floor", "mean"]):
+    """The mel spectrogram (frames, mels), every box of the paper's masks on it, and the scores under them."""
+    mel = scoring.mel_of(network, sound)
+    boxes = occlusion.flat(occlusion.paper_boxes((mel.shape[1], len(mel))))
+    return mel, boxes, occlusion.occlude(network, mel, boxes, fill)
+
+
+class OcclusionSurveyTrial(NetworkTrial):
+    """Occlusion of every file: for each mask, the change of each score, and how much of what it hides is what."""
+
+    kind: ClassVar[str] = "occlusion_survey"
+    fill: Literal["floor", "mean"] = "floor"
+
+    def run(self) -> Result:
+        network = self.load()
+        tables = []
+        for heard in sounds(network, self.corpus):
+            shape = (heard.mel.shape[1], len(heard.mel))
+            boxes = occlusion.flat(occlusion.paper_boxes(shape))
+            if heard.truth is not None:  # what is known there is known over time
+                boxes = [b for b in boxes if b.bands == shape[0]]
+            found = occlusion.occlude(network, heard.mel, boxes, self.fill)
+            masks = {"silent": heard.empty} | self._known(heard)
+            table = {"mask": [f"{b.bands}x{b.frames}" for b in boxes], "column": [b.bands == shape[0] for b in boxes]}
+            shares = {n: [float(w[b.frame : b.frame + b.frames].mean()) for b in boxes] for n, w in masks.items()}
+            changes = {f"change_{o}": c for o, c in zip(found.outputs, (found.scores - found.score).T, strict=True)}
+            tables.append(pd.DataFrame({**table, **shares, **changes}).assign(**heard.facts, mos=float(found.score[0])))
+        items = pd.concat(tables, ignore_index=True)
+        for text in ("file", "condition", "talker", "mask", "kind"):
+            if text in items:
+                items[text] = items[text].astype("category")
+        return Result({"files": len(tables), "masks": len(items), "mean_change": float(items["change_mos"].mean())}, items)
+
+    @staticmethod
+    def _known(heard: Heard) -> dict[str, np.ndarray]:
+        if heard.truth is None:
+            return {}
+        cut, noise, voice, pause = (heard.frames(x) for x in (heard.truth.cut, heard.truth.noise, heard.truth.voice, heard.truth.pause))
+        return {"cut": cut, "noise": noise, "noise_alone": noise & pause, "voice": voice}
+
+
+class LocalisationTrial(NetworkTrial):
+    """Known cuts: how well do the sizes of a map over time find them? Areas under the ROC curve over frames.
+
+    `auc` asks for the frames inside a cut among those of speech, `auc_near` for the frames of speech beside a cut among all others.
+    """
+
+    kind: ClassVar[str] = "localisation"
+    conditions: tuple[str, ...] = ("cut-40-4", "cut-80-4", "cut-160-4", "cut-320-4")
+    talkers: tuple[str, ...] = ()
+    baseline: Baseline = "floor"
+    hop: int = 4
+
+    def run(self) -> Result:
+        network, rng = self.load(), np.random.default_rng(self.seed)
+        trained = weights.load(self.network)
+        rows = []
+        for heard in sounds(network, self.corpus, self.conditions, self.talkers):
+            assert heard.truth is not None
+            cut, voice = heard.frames(heard.truth.cut), heard.frames(heard.truth.voice)
+            near = binary_dilation(cut, iterations=NEAR) & ~cut
+            judged = cut | voice
+            maps = self._maps(network, heard)
+            others = self._maps(trained, heard) if self.randomised else {}
+            for method, found in maps.items():
+                over_time = np.nan_to_num(np.abs(found)).sum(axis=0)
+                row = {"method": method, "auc": metrics.auc(over_time[judged], cut[judged])}
+                row["auc_near"] = metrics.auc(over_time[judged & ~cut], near[judged & ~cut])
+                row["auc_shuffled"] = metrics.auc(rng.permutation(over_time[judged]), cut[judged])
+                if others:
+                    row["r_trained"] = rank_correlation(found, others[method])
+                rows.append(heard.facts | row)
+        items = pd.DataFrame(rows)
+        return Result({"files": items["file"].nunique()} | dict(items.groupby("method")["auc"].mean()), items)
+
+    def _maps(self, network: Network, heard: Heard) -> dict[str, np.ndarray]:
+        """(mels, frames) by each method."""
+        mel, base = heard.mel, attribution.baseline_of(heard.mel, self.baseline)
+        columns = occlusion.mask_boxes((mel.shape[1], len(mel)), (None, 13))
+        out = {"occlusion": occlusion.occlude(network, mel, columns).change_map((mel.shape[1], len(mel)))}
+        out["integrated gradients, whole network"] = attribution.through_time(network, mel, base, ["mos"])[0][0].T.numpy()
+        segments, baselines = (attribution.segments_of(network, m, self.hop) for m in (mel, base))
+        features = range(network.model.cnn.n_features)
+        by_method = {
+            "integrated gradients, CNN": attribution.integrated_gradients(network, segments, baselines, features),
+            "DeepLIFT complete, CNN": attribution.deeplift(network, segments, baselines, features),
+            "DeepLIFT as captum has it, CNN": attribution.deeplift(network, segments, baselines, features, "modules"),
+        }
+        return out | {k: attribution.overlap_mean(m.abs().sum(dim=1), len(mel), self.hop) for k, m in by_method.items()}
+
+
+class StabilityTrial(NetworkTrial):
+    """How far maps of MOS move with what the paper leaves open: baseline, steps, mask, fill; and from one method to another."""
+
+    kind: ClassVar[str] = "stability"
+    conditions: tuple[str, ...] = ()
+    talkers: tuple[str, ...] = ()
+
+    def run(self) -> Result:
+        network = self.load()
+        rows: list[dict[str, Any]] = []
+        for heard in sounds(network, self.corpus, self.conditions, self.talkers):
+            maps, errors = self._maps(network, heard.mel)
+            pairs = [("IG floor 50", b) for b in maps if b.startswith("IG")] + [("occlusion 24x24", b) for b in maps if b.startswith("occ")]
+            pairs += [("occlusion 24x24", "IG floor 50"), ("occlusion 24x24", "CNN alone"), ("IG floor 50", "CNN alone")]
+            rows += [
+                heard.facts | {"one": a, "other": b, "rho": rank_correlation(maps[a], maps[b]), "error": errors.get(b)}
+                for a, b in pairs
+                if a != b
+            ]
+        items = pd.DataFrame(rows)
+        return Result({"files": items["file"].nunique(), "rows": len(items)}, items)
+
+    @staticmethod
+    def _maps(network: Network, mel: Tensor) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        shape = (mel.shape[1], len(mel))
+        maps, errors = {}, {}
+        for baseline, steps in (("floor", 50), ("floor", 25), ("floor", 100), ("zero", 50), ("min", 50), ("noise", 50)):
+            name = f"IG {baseline} {steps}"
+            found, error = attribution.through_time(network, mel, attribution.baseline_of(mel, baseline), ["mos"], steps)  # type: ignore[arg-type]
+            maps[name], errors[name] = found[0].T.numpy(), float(error[0])
+        for (height, width), fill in (((24, 24), "floor"), ((24, 24), "mean"), ((12, 24), "floor"), ((12, 12), "floor")):
+            name = f"occlusion {height}x{width}" + (" mean" if fill == "mean" else "")
+            boxes = occlusion.mask_boxes(shape, (height, width))
+            maps[name] = occlusion.occlude(network, mel, boxes, fill).change_map(shape)  # type: ignore[arg-type]
+        segments, baselines = (attribution.segments_of(network, m, 4) for m in (mel, attribution.baseline_of(mel, "floor")))
+        alone = attribution.deeplift(network, segments, baselines, range(network.model.cnn.n_features))
+        maps["CNN alone"] = attribution.overlap_mean(alone.abs().sum(dim=1), len(mel), 4)
+        return maps, errors
+
+
+class FiguresTrial(NetworkTrial):
+    """The maps of one file, for the paper's figures and beside them."""
+
+    kind: ClassVar[str] = "figures"
+    file: str
+    baseline: Baseline = "floor"
+    show: tuple[int, ...]  # features whose maps by other methods and baselines are kept
+
+    def run(self) -> Result:
+        network = self.load()
+        mel = scoring.mel_of(network, one_sound(self.corpus, self.file))
+        features = range(network.model.cnn.n_features)
+        segments, baselines = (attribution.segments_of(network, m) for m in (mel, attribution.baseline_of(mel, self.baseline)))
+        index = chosen_segments(len(segments))
+        half: dict[str, np.ndarray] = {"mel": mel.T.numpy(), "segments_index": index.numpy(), "show": np.array(self.show)}
+        complete = attribution.deeplift(network, segments, baselines, features)
+        half["segments"] = segments[index].numpy()
+        half["segment_maps"] = complete[index].numpy()
+        half["deeplift_complete"] = _averaged(complete, len(mel))
+        shown = list(self.show)
+        half["features"] = attribution.features_of(network, segments).numpy()
+        found: dict[str, Any] = {"segments": len(segments)}
+        for variant in ("functions", "modules"):
+            half[f"deeplift_{variant}"] = _averaged(attribution.deeplift(network, segments, baselines, shown, variant), len(mel))
+        maps, errors, steps = attribution.integrated_gradients_within(network, segments[index], baselines[index], shown)
+        ends, starts = (attribution.features_of(network, x)[:, shown] for x in (segments[index], baselines[index]))
+        half["ig_segment_maps"] = maps.numpy()
+        found["ig_error"] = attribution.relative_error(errors, ends - starts).tolist()
+        found["ig_steps"] = int(steps.max())
+        half["ig"] = _averaged(attribution.integrated_gradients(network, segments, baselines, shown), len(mel))
+        for other in attribution.BASELINES:
+            against = attribution.segments_of(network, attribution.baseline_of(mel, other))  # type: ignore[arg-type]
+            half[f"baseline_{other}"] = _averaged(attribution.deeplift(network, segments, against, shown), len(mel))
+        middle = index[len(index) // 3 : len(index) // 3 + 1]
+        half["conductance_segment"] = segments[middle][0].numpy()
+        for layer in (1, 2):
+            stack = [attribution.conductance(network, segments[middle], baselines[middle], f, layer)[0] for f in shown]
+            half[f"conductance_{layer}"] = torch.stack(stack).numpy()
+        for whole_steps in (50, 100, 200, 400):
+            whole, error = attribution.through_time(network, mel, attribution.baseline_of(mel, self.baseline), ["mos"], whole_steps)
+            difference = float(whole.sum() - error[0])
+            if abs(float(error[0])) <= 0.01 * abs(difference):
+                break
+        half["whole"] = whole[0].T.numpy()
+        found |= {"whole_error": float(error[0]), "whole_difference": difference, "whole_steps": whole_steps}
+        return Result(found, arrays={k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in half.items()})
+
+
+def _averaged(maps: Tensor, n_frames: int) -> np.ndarray:
+    """(features, mels, frames) of maps (segments, features, mels, length)."""
+    return np.stack([attribution.overlap_mean(maps[:, i], n_frames) for i in range(maps.shape[1])]).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def demo_sound() -> tuple[audio.Sound, audio.Sound]:
+    """Clean and impaired: one synthetic sentence in pink noise, with a cut whose place is known."""
+    text = polyglot.sentences(DEMO_LANGUAGE)[0]
+    (clean,) = polyglot.synthesise([polyglot.job(DEMO_LANGUAGE, DEMO_VOICE, text)])
+    rate = clean.sample_rate
+    speech = degrade.set_level(clean.waveform[0], rate)
+    noise = degrade.coloured_noise(speech.shape, rate, "pink", np.random.default_rng(4))
+    noisy = degrade.add_noise(speech, rate, noise, DEMO_NOISE_DB)
+    start, stop = (round(s * rate) for s in DEMO_CUT_S)
+    noisy[start:stop] = 0
+    return audio.Sound(speech[None], rate), audio.Sound(noisy[None], rate)
+
+
+def p835_path(stem: str):
+    """The full-band file of this name (such as c6_m1), wherever the corpus lies and whatever its ending."""
+    corpus = registry.load("p835").where(set="fullband")
+    return next(p for p in corpus.paths() if p.stem == stem)
+
+
+def one_sound(corpus: Corpus, file: str) -> audio.Sound:
+    """A file of P.835 by its name, or the demonstration."""
+    if corpus == "p835":
+        return audio.load(p835_path(file))
+    if file == "demo":
+        return demo_sound()[1]
+    raise SettingsError(f"There is no single sound {file!r} of {corpus}; there is demo.")
