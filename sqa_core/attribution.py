@@ -32,7 +32,7 @@ ROWS = 64  # through the CNN at once; the maps of more leave the cache
 FLOOR_DB = -spectrogram.RANGE_DB
 
 
-def baseline_of(mel: Float[Tensor, "frames mels"], kind: Baseline, seed: int = 0) -> Float[Tensor, "frames mels"]:
+def baseline_of(mel: Float[Tensor, "frames mels"], kind: str, seed: int = 0) -> Float[Tensor, "frames mels"]:
     """The spectrogram that stands for "nothing there".
 
     "zero" is 0 dB in every band, which is full scale and not silence; "floor" is -80 dB; "min" the file's own minimum; "noise" is
@@ -100,7 +100,7 @@ class _Relu(nn.Module):
         return torch.relu(x)
 
 
-def explained_cnn(network: Network, variant: Variant = "complete") -> nn.Sequential:
+def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
     """The CNN as a plain chain with the same outputs, in the form that DeepLIFT's rules need.
 
     captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
@@ -250,7 +250,7 @@ def deeplift(
     segments: Float[Tensor, "segments mels length"],
     baselines: Float[Tensor, "segments mels length"],
     features: Sequence[int],
-    variant: Variant = "complete",
+    variant: str = "complete",
 ) -> Float[Tensor, "segments features mels length"]:
     """captum's DeepLIFT on the CNN in the form of `variant`; segments and features go together, `ROWS` at a time."""
     from captum.attr import DeepLift
