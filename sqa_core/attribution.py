@@ -329,3 +329,24 @@ def through_time(
     with torch.no_grad():
         ends, starts = scores(mel), scores(baseline)
     return maps, completeness(maps, ends, starts)
+
+
+def through_time_within(
+    network: Network,
+    mel: Float[Tensor, "frames mels"],
+    baseline: Float[Tensor, "frames mels"],
+    output: str,
+    tolerance: float = 0.01,
+    cap: int = 400,
+) -> tuple[Float[Tensor, "frames mels"], Float[Tensor, ""], int]:
+    """`through_time` for one output with 50 steps, and twice as many up to `cap` until completeness is within `tolerance`.
+
+    Returns the map, its error, and the steps taken.
+    """
+    steps = 50
+    while True:
+        maps, errors = through_time(network, mel, baseline, [output], steps)
+        difference = maps[0].double().sum() - errors[0]
+        if errors[0].abs() <= tolerance * difference.abs() or 2 * steps > cap:
+            return maps[0], errors[0], steps
+        steps *= 2

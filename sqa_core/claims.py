@@ -38,7 +38,7 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
     rows = []
     for claim in claims.itertuples():
         f = by_id.get(str(claim.id)) or Finding(
-            str(claim.id), "untestable here", "", "nothing yet", needs="a test in this chapter, not yet written"
+            str(claim.id), "untestable here", "", "nothing yet", needs="records that the published run does not hold"
         )
         interval = f"{f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
         rows.append(

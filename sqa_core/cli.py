@@ -216,13 +216,15 @@ def explain(
     model: Model = None,
     output: Annotated[str, typer.Option(help="Which score: mos, noi, dis, col or loud.")] = "mos",
     fill: Annotated[Literal["floor", "mean"], typer.Option(help="What a mask puts in: the file's floor or its mean.")] = "floor",
+    baseline: Annotated[
+        Literal["zero", "floor", "min", "noise"],
+        typer.Option(help="What the other methods compare with: 0 dB, -80 dB, the file's minimum, noise."),
+    ] = "floor",
 ) -> None:
-    """Why this score? Hide parts of the spectrogram and see how the score moves."""
-    from . import figures
+    """Why this score? Hide parts of the spectrogram, or follow gradients through the network, and see what moves it."""
+    from . import figures_explained
 
-    if method != "occlusion":
-        raise SettingsError(f"The method {method} comes with the full chapter on explanations; there is occlusion now.")
-    for path in figures.explain_file(file, out, model, output, fill):
+    for path in figures_explained.explain_file(file, out, method, model, output, fill, baseline):
         print(path)
 
 

@@ -5,19 +5,13 @@ Figures stand on opaque white, so that they can be read on a dark page too; colo
 
 import base64
 import html
-import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import audio, environment, occlusion, scoring
-from .errors import SettingsError
-from .models import weights
-from .occlusion import Box
+from . import audio, environment
 from .records import Record
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -54,7 +48,7 @@ def glue(name: str, value: Any) -> None:
     myst_glue(name, str(value), display=False)
 
 
-def _closed(figure):
+def closed(figure):
     """The figure, drawn once: as the cell's value, not by pyplot as well."""
     import matplotlib.pyplot as plt
 
@@ -62,7 +56,7 @@ def _closed(figure):
     return figure
 
 
-def _html(text: str) -> Any:
+def html_output(text: str) -> Any:
     from IPython.display import HTML
 
     return HTML(text)
@@ -72,7 +66,7 @@ def player(sound: audio.Sound, label: str, status: str) -> Any:
     """A player with a caption that says what is heard and whether it is synthetic."""
     data = base64.b64encode(audio.wav_bytes(*sound)).decode()
     text = html.escape(f"{label} ({STATUS_WORDS[status]})")
-    return _html(
+    return html_output(
         f'<figure class="sqa-player"><figcaption>{text}</figcaption>'
         f'<audio controls preload="metadata" aria-label="{text}" src="data:audio/wav;base64,{data}"></audio></figure>'
     )
@@ -80,7 +74,7 @@ def player(sound: audio.Sound, label: str, status: str) -> Any:
 
 def players(heard: Sequence[tuple[audio.Sound, str]], status: str) -> Any:
     """Several players, one below the other."""
-    return _html("".join(player(sound, label, status).data for sound, label in heard))
+    return html_output("".join(player(sound, label, status).data for sound, label in heard))
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
@@ -108,7 +102,7 @@ def listeners_scatter(found: Sequence[Record], columns: int = 2):
     figure.supxlabel("listeners' overall score (MOS)")
     figure.supylabel("predicted MOS")
     axes.flat[0].legend(loc="upper left", fontsize=8)
-    return _closed(figure)
+    return closed(figure)
 
 
 def agreement_intervals(frame: pd.DataFrame):
@@ -125,7 +119,7 @@ def agreement_intervals(frame: pd.DataFrame):
         axis.set(xlabel=f"PCC by {by}", xlim=(0, 1.02))
         axis.grid(axis="x", alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", fontsize=8)
-    return _closed(figure)
+    return closed(figure)
 
 
 def rates_scatter(files: pd.DataFrame):
@@ -141,7 +135,7 @@ def rates_scatter(files: pd.DataFrame):
         axis.set(title=network)
     figure.supxlabel("predicted MOS at the file's own rate")
     figure.supylabel("at 48 kHz")
-    return _closed(figure)
+    return closed(figure)
 
 
 def windows_over_time(frame: pd.DataFrame):
@@ -152,7 +146,7 @@ def windows_over_time(frame: pd.DataFrame):
     axis.hlines(frame["mos"], frame["start_s"], frame["end_s"], linewidth=3, alpha=0.6)
     axis.plot((frame["start_s"] + frame["end_s"]) / 2, frame["mos"], "o", color=COLOURS[1])
     axis.set(xlabel="time, s", ylabel="predicted MOS", ylim=(0.8, 5.2))
-    return _closed(figure)
+    return closed(figure)
 
 
 def pesq_scatter(items: pd.DataFrame):
@@ -163,98 +157,12 @@ def pesq_scatter(items: pd.DataFrame):
     axis.scatter(items["pesq"], items["mos"], s=24, alpha=0.85, linewidths=0)
     axis.plot([1, 5], [1, 5], color="0.6", linewidth=1, zorder=0)
     axis.set(xlabel="PESQ wide band (MOS-LQO)", ylabel="predicted MOS")
-    return _closed(figure)
-
-
-def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float, hop_s: float = 0.01):
-    """The spectrogram above the maps of change, one row each; blue where hiding lowers the score, orange where it raises it."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(8.5, 1.5 + 1.25 * len(maps)), sharex=True)
-    extent = (0, mel.shape[1] * hop_s, 0, mel.shape[0])
-    shown = axes[0].imshow(mel, origin="lower", aspect="auto", extent=extent, cmap="magma")
-    axes[0].set(ylabel="mel band", title=f"the sound, predicted MOS {score:.2f}")
-    figure.colorbar(shown, ax=axes[0], label="dB", pad=0.01)
-    limit = max(float(np.nanmax(np.abs(m))) for m in maps.values()) or 1.0
-    for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
-        drawn = axis.imshow(values, origin="lower", aspect="auto", extent=extent, cmap="PuOr_r", vmin=-limit, vmax=limit)
-        axis.set_title(name, fontsize=9, loc="left")
-        axis.set_yticks([0, 24, 48])
-    figure.colorbar(drawn, ax=list(axes[1:]), label="change of MOS", pad=0.01)
-    axes[-1].set_xlabel("time, s")
-    return _closed(figure)
-
-
-def mask_stepper(
-    mel: np.ndarray,
-    boxes: dict[str, list[Box]],
-    scores: np.ndarray,
-    score: float,
-    sound: audio.Sound | None,
-    name: str,
-    status: str,
-) -> Any:
-    """A figure to step through: choose a mask, move it, read the score under it. Plain HTML and script, keyboard and screen reader.
-
-    mel : (mels, frames) dB; boxes : as `occlusion.paper_boxes` gives them; scores : (masks,) under each of them, in order;
-    sound : played with a cursor where it is given.
-    """
-    height, width = mel.shape
-    values = iter(scores)
-    groups = {label: [[*map(int, box), round(float(next(values)), 3)] for box in group] for label, group in boxes.items()}
-    data = {"groups": groups, "score": round(float(score), 3), "bands": height, "frames": width, "hop": 0.01}
-    audio_html = player(sound, "The sound that is explained", status).data if sound is not None else ""
-    body = {
-        "id": html.escape(name),
-        "image": _png(mel),
-        "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups),
-        "data": json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
-        "audio": audio_html,
-    }
-    return _html(_STEPPER.format(**body))
-
-
-def stepper_of(arrays: dict[str, np.ndarray] | None, sound: audio.Sound | None, name: str, status: str, otherwise: str) -> Any:
-    """`mask_stepper` of an occlusion record's arrays; without a record, the sentence `otherwise`."""
-    if arrays is None:
-        return absent(otherwise)
-    mel = arrays["mel"].astype(np.float32)
-    return mask_stepper(mel, occlusion.paper_boxes(mel.shape), arrays["scores"][:, 0], float(arrays["score"][0]), sound, name, status)
-
-
-def occlusion_figure(arrays: dict[str, np.ndarray]):
-    """`occlusion_maps` of an occlusion record's arrays, for MOS."""
-    mel = arrays["mel"].astype(np.float32)
-    boxes = occlusion.paper_boxes(mel.shape)
-    whole = occlusion.Occlusion(("mos",), arrays["score"][:1], occlusion.flat(boxes), arrays["scores"][:, :1], 0, 0)
-    maps = {name: part.change_map(mel.shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
-    return occlusion_maps(mel, maps, float(arrays["score"][0]))
-
-
-_STEPPER = """<div class="sqa-stepper" id="{id}">
-<div class="sqa-view"><img alt="Mel spectrogram of the sound; the mask is drawn over it" src="data:image/png;base64,{image}">
-<div class="sqa-mask"></div><div class="sqa-cursor"></div></div>
-<div class="sqa-controls"><label>mask <select>{options}</select></label>
-<label>position <input type="range" min="0" value="0" step="1"></label></div>
-<p class="sqa-readout" aria-live="polite"></p>{audio}
-<script type="application/json">{data}</script></div>"""
-
-
-def _png(mel: np.ndarray) -> str:
-    """The spectrogram as a PNG, one pixel a frame and three a band, low bands below."""
-    import matplotlib as mpl
-    from PIL import Image
-
-    scaled = (mel[::-1] - mel.min()) / max(float(np.ptp(mel)), 1e-9)
-    pixels = (mpl.colormaps["magma"](scaled.astype(np.float32))[..., :3] * 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((mel.shape[1] * 2, mel.shape[0] * 4), Image.Resampling.NEAREST).save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return closed(figure)
 
 
 def absent(text: str) -> Any:
     """What is not here, and how to get it."""
-    return _html(f'<p class="sqa-absent">{html.escape(text)}</p>')
+    return html_output(f'<p class="sqa-absent">{html.escape(text)}</p>')
 
 
 def table(frame: pd.DataFrame, name: str, caption: str) -> Any:
@@ -272,7 +180,7 @@ def table(frame: pd.DataFrame, name: str, caption: str) -> Any:
         showIndex=False,
         classes="display compact",
     )
-    return _html(body + data_link(frame, name))
+    return html_output(body + data_link(frame, name))
 
 
 def table_setup() -> Any:
@@ -281,7 +189,7 @@ def table_setup() -> Any:
     from itables.javascript import generate_init_offline_itables_html
 
     itables.options.warn_on_undocumented_option = False
-    return _html(generate_init_offline_itables_html(itables.options.dt_bundle))
+    return html_output(generate_init_offline_itables_html(itables.options.dt_bundle))
 
 
 def data_link(frame: pd.DataFrame, name: str) -> str:
@@ -292,13 +200,13 @@ def data_link(frame: pd.DataFrame, name: str) -> str:
 
 def with_data(frame: pd.DataFrame, name: str) -> Any:
     """The data of a figure that has no record, as a link."""
-    return _html(data_link(frame, name))
+    return html_output(data_link(frame, name))
 
 
 def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = None) -> Any:
     """The line under a figure: on which data, by which networks, from which records and commit; with the figure's data."""
     if not found:
-        return _html('<p class="sqa-provenance">No record: not available here.</p>')
+        return html_output('<p class="sqa-provenance">No record: not available here.</p>')
 
     def distinct(values) -> str:
         return ", ".join(sorted({str(v) for v in values}))
@@ -312,7 +220,7 @@ def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = 
         f"commit: {distinct(r.commit for r in found)}",
     ]
     link = data_link(frame, name) if frame is not None else ""
-    return _html(f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>{link}')
+    return html_output(f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>{link}')
 
 
 def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: Any) -> Any:
@@ -334,29 +242,7 @@ def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: 
     lines.append(f"<tr><th scope='row'>time</th><td>{took}</td><td>in the build's log</td></tr>")
     lines.append(f"<tr><th scope='row'>parameters</th><td>–</td><td>{html.escape(settings.model_dump_json(exclude={'store'}))}</td></tr>")
     version = environment.versions()["sqa-core"]
-    return _html(
+    return html_output(
         f'<table class="sqa-card"><caption>Run card, sqa-core {version}</caption>'
         f"<thead><tr><th></th><th>published run</th><th>this run</th></tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
-
-
-def explain_file(file: Path, out: Path, model: str | None, output: str, fill: Literal["floor", "mean"]) -> list[Path]:
-    """Occlusion of one sound file into `out`: figures as PNG, arrays as NPZ, scores under each mask as CSV; returns the paths."""
-    network = weights.load(model, environment.device())
-    if output not in network.settings.outputs:
-        raise SettingsError(f"{network.name} has no output {output!r}; it has {', '.join(network.settings.outputs)}.")
-    mel = scoring.mel_of(network, audio.load(file))
-    shape = (mel.shape[1], mel.shape[0])
-    boxes = occlusion.paper_boxes(shape)
-    found = occlusion.occlude(network, mel, occlusion.flat(boxes), fill)
-    column = network.settings.outputs.index(output)
-    maps = {name: part.change_map(shape, output) for name, part in occlusion.split_by_mask(found, boxes).items()}
-    out.mkdir(parents=True, exist_ok=True)
-    style()
-    paths = [out / f"{file.stem}-occlusion.{kind}" for kind in ("png", "npz", "csv")]
-    image = mel.T.cpu().numpy()
-    occlusion_maps(image, maps, float(found.score[column])).savefig(paths[0])
-    np.savez_compressed(paths[1], mel=image, score=found.score, **{n.replace(" ", "_"): m for n, m in maps.items()})  # type: ignore[arg-type]
-    table = pd.DataFrame(found.boxes, columns=Box._fields).assign(**dict(zip(found.outputs, found.scores.T, strict=True)))
-    table.to_csv(paths[2], index=False, float_format="%.6g")
-    return paths

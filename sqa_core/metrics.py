@@ -107,13 +107,14 @@ def crossed_mean(values: Vector, rows: np.ndarray, columns: np.ndarray, draws: i
     return crossed_ratio(np.asarray(values)[known], one, one, one, np.asarray(rows)[known], np.asarray(columns)[known], draws, seed)
 
 
-def participation_ratio(x: Float[np.ndarray, "n features"]) -> float:
-    """Effective number of features: (sum of eigenvalues)² over the sum of their squares, of the correlation matrix.
+def participation_ratio(correlation: Float[np.ndarray, "features features"]) -> float:
+    """Effective number of features: (sum of eigenvalues)² over the sum of their squares, of their correlation matrix.
 
-    From 1, where all are one, to the number of features, where none goes with another. Features that never vary are left out.
+    From 1, where all are one, to the number of features, where none goes with another. Features that never vary, whose own
+    correlation is 0, are left out.
     """
-    varying = x[:, x.std(axis=0) > 1e-9]
-    values = np.linalg.eigvalsh(np.corrcoef(varying, rowvar=False)) if varying.shape[1] > 1 else np.ones(varying.shape[1])
+    varying = correlation.diagonal() > 0.5
+    values = np.linalg.eigvalsh(correlation[np.ix_(varying, varying)])
     return float(values.sum() ** 2 / (values**2).sum()) if len(values) else float("nan")
 
 

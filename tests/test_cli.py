@@ -95,7 +95,6 @@ MISTAKES = {
     "records of an unknown chapter": ["records", "nothing"],
     "records that are not there": ["records", "score", "--store", "notebooks"],
     "an output that the network has not": ["explain", "FILE", "--model", "polyglot-pesq", "--output", "noi"],
-    "a method to come": ["explain", "FILE", "--method", "ig"],
     "a file to explain that is not there": ["explain", "absent.wav"],
     "a network without a recipe": ["train", "gpt"],
 }
@@ -141,6 +140,16 @@ def test_explain_writes_figures_and_arrays(recordings, tmp_path):
     assert stored["13_frames"].shape == stored["mel"].shape
     table = pd.read_csv(tmp_path / "why" / "b-occlusion.csv")
     assert list(table.columns) == ["band", "bands", "frame", "frames", "mos"]
+
+
+@pytest.mark.parametrize(("method", "array"), [("ig", "mos"), ("deeplift", "feature_maps"), ("conductance", "segment")])
+def test_explain_by_other_methods(recordings, tmp_path, method, array):
+    done = sqa("explain", recordings / "b.wav", "--method", method, "--model", "prompts-pesq-20", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / f"b-{method}.{kind}") for kind in ("png", "npz")]
+    stored = np.load(tmp_path / f"b-{method}.npz")
+    assert np.isfinite(stored[array]).any()
+    assert (tmp_path / f"b-{method}.png").stat().st_size > 10_000
 
 
 def test_records_as_csv():

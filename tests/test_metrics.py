@@ -120,3 +120,56 @@ def test_a_ratio_of_means_and_its_interval():
     rare = np.zeros(60)
     rare[0] = 1  # present in one item alone: many draws hold none of it
     assert np.isfinite(metrics.crossed_ratio(a * rare, rare, b, np.ones(60), rows, columns).high)
+
+
+@given(n=st.integers(2, 40), seed=st.integers(0, 20))
+def test_auc_is_the_share_of_pairs_in_order(n, seed):
+    rng = np.random.default_rng(seed)
+    scores, positive = rng.integers(0, 6, n).astype(float), np.arange(n) % 2 == 0
+    pairs = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
+    assert metrics.auc(scores, positive) == pytest.approx(np.mean(pairs))
+    assert metrics.auc(-scores, positive) == pytest.approx(1 - np.mean(pairs))
+
+
+def test_auc_of_one_side_is_not_a_number():
+    assert np.isnan(metrics.auc(np.arange(4.0), np.ones(4, bool)))
+
+
+def test_a_mean_over_groups_is_wider_than_over_items():
+    rng = np.random.default_rng(0)
+    rows, columns = np.repeat(np.arange(8), 8), np.tile(np.arange(8), 8)
+    values = rng.normal(0, 1, 8)[rows] + rng.normal(0, 0.1, 64)
+    value, low, high = metrics.crossed_mean(values, rows, columns)
+    assert value == pytest.approx(values.mean())
+    assert high - low > 2 * 1.96 * values.std() / 8
+    values[3] = np.nan
+    assert metrics.crossed_mean(values, rows, columns).value == pytest.approx(np.nanmean(values))
+
+
+def test_effective_number_of_features():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5000, 4))
+    assert metrics.participation_ratio(np.corrcoef(x.T)) == pytest.approx(4, abs=0.05)
+    assert metrics.participation_ratio(np.ones((5, 5))) == pytest.approx(1)
+    pairs = np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]])
+    assert metrics.participation_ratio(pairs) == pytest.approx(2)
+    assert metrics.participation_ratio(np.pad(pairs, (0, 1))) == pytest.approx(2), "one that never varies"
+    assert np.isnan(metrics.participation_ratio(np.zeros((3, 3))))
+
+
+def test_intraclass_correlation():
+    rng = np.random.default_rng(0)
+    centres = np.array([5.0, 15, 25, 35])
+    assert metrics.intraclass(centres + rng.normal(0, 0.1, (50, 4))) > 0.99
+    assert abs(metrics.intraclass(rng.normal(0, 1, (400, 4)))) < 0.02
+    # Two variances that are equal make one half.
+    assert metrics.intraclass(rng.normal(0, 1, 300) + rng.normal(0, 1, (300, 300))) == pytest.approx(0.5, abs=0.05)
+
+
+def test_morans_i():
+    rng = np.random.default_rng(0)
+    smooth = np.add.outer(np.arange(30.0), np.arange(20.0))
+    assert metrics.morans_i(smooth) > 0.9
+    assert abs(metrics.morans_i(rng.standard_normal((60, 60)))) < 0.05
+    assert metrics.morans_i(np.indices((20, 20)).sum(0) % 2) == pytest.approx(-1)
+    assert np.isnan(metrics.morans_i(np.ones((4, 4))))

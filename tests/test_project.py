@@ -25,7 +25,7 @@ LAYERS = [
     ("features", "training", "occlusion", "attribution", "scoring"),
     ("records", "trials", "published", "claims"),
     ("studies",),
-    ("figures",),
+    ("figures", "figures_explained"),
     ("pipeline",),
     ("cli",),
 ]

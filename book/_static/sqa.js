@@ -1,9 +1,19 @@
-// The steppable figure: a mask is chosen and moved, and the score under it read out. Data stands in the page beside it.
+// Figures to step through. Their data stands in the page beside them; a player moves a cursor over what it plays.
+function followSound(box, seconds) {
+  const audio = box.querySelector("audio"), cursors = box.querySelectorAll(".sqa-cursor");
+  if (!audio) return cursors.forEach((cursor) => cursor.remove());
+  const move = () => {
+    cursors.forEach((cursor) => (cursor.style.left = Math.min(100, (100 * audio.currentTime) / seconds) + "%"));
+    if (!audio.paused) requestAnimationFrame(move);
+  };
+  ["play", "seeked", "timeupdate"].forEach((event) => audio.addEventListener(event, move));
+}
+
+// A mask is chosen and moved, and the score under it read out.
 function startStepper(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
   const select = box.querySelector("select"), slider = box.querySelector('input[type="range"]');
-  const mask = box.querySelector(".sqa-mask"), cursor = box.querySelector(".sqa-cursor");
-  const readout = box.querySelector(".sqa-readout"), audio = box.querySelector("audio");
+  const mask = box.querySelector(".sqa-mask"), readout = box.querySelector(".sqa-readout");
   const percent = (part, whole) => (100 * part) / whole + "%";
 
   function show() {
@@ -25,9 +35,26 @@ function startStepper(box) {
   }
   select.addEventListener("change", choose);
   slider.addEventListener("input", show);
-  if (audio) audio.addEventListener("timeupdate", () => (cursor.style.left = percent(audio.currentTime, data.frames * data.hop)));
-  else cursor.remove();
+  followSound(box, data.frames * data.hop);
   choose();
 }
 
-document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".sqa-stepper").forEach(startStepper));
+// One map of several, below the spectrogram of the sound.
+function startChooser(box) {
+  const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+  const select = box.querySelector("select"), map = box.querySelector(".sqa-map"), readout = box.querySelector(".sqa-readout");
+  function choose() {
+    const [image, text] = data.images[select.value];
+    map.src = "data:image/png;base64," + image;
+    map.alt = `Map of ${select.value}: orange raises it, violet lowers it`;
+    readout.textContent = text;
+  }
+  select.addEventListener("change", choose);
+  followSound(box, data.seconds);
+  choose();
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".sqa-stepper").forEach(startStepper);
+  document.querySelectorAll(".sqa-chooser").forEach(startChooser);
+});

@@ -173,6 +173,7 @@ def _note_time(slug: str, seconds: float) -> None:
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Without what differs from run to run: cell ids, papermill's times and paths, this machine's folders."""
     notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)  # live in a kernel alone; their state would make the page load scripts from elsewhere
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         for key in ("papermill", "execution", "ExecuteTime"):

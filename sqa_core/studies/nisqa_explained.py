@@ -30,7 +30,7 @@ from .nisqa_explained_trials import (
 )
 
 SLUG = "nisqa_explained"
-CORPORA = {"demo": ("polyglot",), "paper": ("p835", "asterisk")}
+CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}
 
 PAPERS_LAYOUT = "nisqa-tts"  # standard CNN with 20 outputs and BiLSTM: the nearest to the paper's network that there is
 TWENTY = (PAPERS_LAYOUT, "prompts-pesq-20", "prompts-pesq-20-relu")  # every network here with the paper's 20 outputs
@@ -81,36 +81,43 @@ def figure_trials(settings: Settings, found: list[Record]) -> list[Trial]:
 
 
 def _paper_trials() -> list[Trial]:
+    """What P.835 allows, and with the asterisk prompts what the controlled set allows."""
     planned: list[Trial] = list(listeners_trials(SLUG, ("fullband",)))
-    found = weights.found_networks()
+    found, prompts = weights.found_networks(), registry.find("asterisk") is not None
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))
         planned.append(OcclusionSurveyTrial(**_fields(name, "p835")))
-        planned.append(OcclusionSurveyTrial(**_fields(name, "prompts")))
     for name in [n for n in ("nisqa", "prompts-pesq", *TWENTY) if n in found]:
         planned.append(StabilityTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS)))
     for name in [n for n in TWENTY if n in found]:
-        planned += _twenty_trials(name)
+        planned += _attribution_trials(name)
+    if prompts:
+        planned += [OcclusionSurveyTrial(**_fields(n, "prompts")) for n in ("nisqa", *TWENTY) if n in found]
+        planned += [t for n in TWENTY if n in found for t in _controlled_trials(n)]
     return planned
 
 
-def _twenty_trials(name: str) -> list[Trial]:
-    """What asks for the 20 outputs."""
+def _attribution_trials(name: str) -> list[Trial]:
+    """What asks for the 20 outputs on real recordings."""
     some = {"talkers": SOME_TALKER, "conditions": SOME_CONDITIONS}
-    out: list[Trial] = [
-        FeaturesTrial(**_fields(name, "prompts")),
+    return [
         FeaturesTrial(**_fields(name, "p835")),
         AttributionTrial(**_fields(name, "p835")),
         AttributionTrial(**_fields(name, "p835", steps=200, **some)),
         AttributionTrial(**_fields(name, "p835", randomised=True, **some)),
-        AttributionTrial(**_fields(name, "prompts", conditions=BRIEF)),
-        *(AttributionTrial(**_fields(name, "prompts", conditions=QUIET, baseline=b)) for b in BASELINES if b != "floor"),
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER)),
+    ]
+
+
+def _controlled_trials(name: str) -> list[Trial]:
+    """What asks for the 20 outputs and for known truth."""
+    return [
+        FeaturesTrial(**_fields(name, "prompts")),
+        *(AttributionTrial(**_fields(name, "prompts", conditions=QUIET, baseline=b)) for b in BASELINES),
         LocalisationTrial(**_fields(name, "prompts")),
         LocalisationTrial(**_fields(name, "prompts", baseline="zero")),
         LocalisationTrial(**_fields(name, "prompts", talkers=("en",), randomised=True)),
     ]
-    return out
 
 
 def of_kind(found: list[Record], kind: type[Trial], **fields: object) -> list[Record]:
@@ -422,6 +429,24 @@ def _noise_feature(features: Record) -> Finding:
     size = rho if rho.value > 0 else Interval(-rho.value, -rho.high, -rho.low)
     evidence = f"feature {feature}, chosen on other talkers: size of Spearman's correlation of its mean with SNR over {len(items)} files"
     return _finding("C17", judge(size, low=0.7), evidence, features, size)
+
+
+def count_verdicts(found: list[Finding]) -> str:
+    """Such as "9 hold, 5 fail, 3 undecided"."""
+    words = {"holds": "hold", "fails": "fail", "undecided": "undecided", "untestable here": "untestable here"}
+    counts = {word: sum(f.verdict == verdict for f in found) for verdict, word in words.items()}
+    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "not available"
+
+
+def completeness_in_words(maps: Record | None) -> dict[str, str]:
+    """Median completeness error of DeepLIFT's variants, as `error_VARIANT`."""
+    if maps is None:
+        return {f"error_{v}": "not available" for v in VARIANTS}
+    items = maps.items()
+    return {
+        f"error_{v}": f"{items[f'error_{v}'].median():.2g} times" if v != "complete" else f"{items[f'error_{v}'].median():.0e}"
+        for v in VARIANTS
+    }
 
 
 def claims_by_network(found: list[Record]) -> pd.DataFrame:

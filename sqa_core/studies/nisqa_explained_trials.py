@@ -132,7 +132,7 @@ class FeaturesTrial(NetworkTrial):
             "files": len(moments),
             "features": together.shape[1] - 1,
             "never_above_zero": int(np.all(scores, axis=0).sum()),
-            "participation": _resampled(together, _participation, self.seed),
+            "participation": _resampled(together, lambda m: metrics.participation_ratio(_correlation(m)), self.seed),
             "pairs_above_0.9": int((np.abs(np.triu(_correlation(together.sum(0)), 1)) > 0.9).sum()),
         }
         return Result(found, items, {"correlation": _correlation(together.sum(axis=0))})
@@ -157,12 +157,6 @@ def _correlation(moments: np.ndarray) -> np.ndarray:
     deviation = np.sqrt(np.maximum(covariance.diagonal(), 0))
     size = np.outer(deviation, deviation)
     return np.where(size > 1e-12, covariance / np.maximum(size, 1e-12), 0.0)
-
-
-def _participation(moments: np.ndarray) -> float:
-    correlation = _correlation(moments)
-    values = np.linalg.eigvalsh(correlation[np.ix_(correlation.diagonal() > 0.5, correlation.diagonal() > 0.5)])
-    return float(values.sum() ** 2 / (values**2).sum()) if len(values) else float("nan")
 
 
 def _resampled(per_file: np.ndarray, statistic, seed: int, draws: int = 500) -> list[float]:
@@ -344,7 +338,7 @@ class LocalisationTrial(NetworkTrial):
     """
 
     kind: ClassVar[str] = "localisation"
-    conditions: tuple[str, ...] = ("cut-40-4", "cut-80-4", "cut-160-4", "cut-320-4")
+    conditions: tuple[str, ...] = ("cut-80-4", "cut-320-4")
     talkers: tuple[str, ...] = ()
     baseline: Baseline = "floor"
     hop: int = 4
@@ -465,13 +459,10 @@ class FiguresTrial(NetworkTrial):
         for layer in (1, 2):
             stack = [attribution.conductance(network, segments[middle], baselines[middle], f, layer)[0] for f in shown]
             half[f"conductance_{layer}"] = torch.stack(stack).numpy()
-        for whole_steps in (50, 100, 200, 400):
-            whole, error = attribution.through_time(network, mel, attribution.baseline_of(mel, self.baseline), ["mos"], whole_steps)
-            difference = float(whole.sum() - error[0])
-            if abs(float(error[0])) <= 0.01 * abs(difference):
-                break
-        half["whole"] = whole[0].T.numpy()
-        found |= {"whole_error": float(error[0]), "whole_difference": difference, "whole_steps": whole_steps}
+        whole, error, whole_steps = attribution.through_time_within(network, mel, attribution.baseline_of(mel, self.baseline), "mos")
+        half["whole"] = whole.T.numpy()
+        difference = float(whole.double().sum() - error)
+        found |= {"whole_error": float(error), "whole_difference": difference, "whole_steps": whole_steps}
         return Result(found, arrays={k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in half.items()})
 
 

@@ -19,8 +19,10 @@ from ..corpora.manifest import Manifest
 from ..errors import SettingsError
 from ..models import weights
 from ..models.nisqa import Nisqa, NisqaSettings
+from ..records import Record
 from ..spectrogram import MelSettings
 from ..training import Epoch, Item, TrainingSettings, train
+from .common import with_interval
 
 TRAIN_LANGUAGES = ("en", "de", "fr", "zh", "nl", "it", "es", "fa", "ar")
 TRAIN_VOICES = ("m1", "m2", "m3", "m4", "m5", "m7", "f1", "f4", "anika", "belinda")
@@ -155,3 +157,54 @@ def predict(model: Nisqa, items: list[Item]) -> np.ndarray:
         cut = spectrogram.segments(mel, s.segment_length, s.segment_hop)
         out.append(float(model(cut[None], torch.tensor([len(cut)]))[0, 0]))
     return np.array(out)
+
+
+def card(name: str, found: list[Record]) -> str:
+    """The model card, made from the training's facts and the records of the published run, so that it says what they say."""
+    recipe, folder = RECIPES[name], environment.resource("networks", name)
+    facts = json.loads((folder / "training.json").read_text())
+    network = weights.load(name)
+    heard = [r for r in found if r.trial["kind"] == "listeners" and r.trial["network"] == name and not r.trial["resample"]]
+    sets = {"fullband": "full band", "wideband": "wide band"}
+    rows = {
+        r.trial["set"]: f"| P.835, {sets[r.trial['set']]} | {with_interval(r.metrics['mos_pcc_file'])} |"
+        f" {with_interval(r.metrics['mos_pcc_condition'])} | {r.metrics['mos_rmse_file']:.2f} |"
+        for r in heard
+    }
+    s = recipe.settings
+    layers = (
+        f"standard CNN {s.channels} with {s.features} outputs{', a ReLU on them' if s.features_relu else ''}, BiLSTM of width {s.width}, last steps"
+        if s.layout == "lstm"
+        else f"adaptive CNN {s.channels}, self-attention of width {s.width}, attention pooling"
+    )
+    learnt = " and ".join(f"{count} of {part}" for part, count in recipe.learns.items())
+    chosen = " and ".join(f"{count} of {part}" for part, count in recipe.chosen_by.items())
+    real = "prompts-train" in recipe.learns
+    use = (
+        "**For** the chapter on explanations, and for scores of speech up to 8 kHz. **Not for** judging codecs, rooms, or sound above 8 kHz."
+        if real
+        else "**For** demonstrations without a download, and for comparing versions of one recording. **Not for** reading the level of a\n"
+        "score on a human voice: it has heard synthetic voices alone."
+    )
+    return f"""# {name}
+
+A small NISQA: {layers}; one output, MOS. {sum(p.numel() for p in network.model.parameters()):,} parameters;
+weights' hash {network.weights_hash}. It hears 16 kHz, 48 mel bands up to 8 kHz. MIT licence.
+
+{use}
+
+**Learnt from** utterances of the controlled material with noise, MNRU, clipping, band limits and gaps drawn at random
+(`sqa_core/corpora/impaired.py`), labelled by PESQ wide band: {learnt}.
+Chosen: epoch {facts["best_epoch"] + 1} of {facts["epochs"]}, by the RMSE on {chosen}: other voices, other languages.
+polyglot is eSpeak NG; prompts are Asterisk's (CC BY-SA 3.0, Italian and Russian CC BY 3.0), one talker a language.
+`sqa train {name}` makes it anew.
+
+**Against its teacher**, on that validation set: PCC {facts["valid_pcc"]:.3f}, RMSE {facts["valid_rmse"]:.3f}.
+
+**Against listeners**, on real voices, which took no part in training or choosing (correlation with the overall score, 95 % intervals
+over talkers and conditions):
+
+| set | by file | by condition | RMSE by file |
+|---|---|---|---|
+{chr(10).join(rows[w] for w in sets if w in rows) or "| not measured yet | | | |"}
+"""

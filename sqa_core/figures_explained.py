@@ -1,0 +1,471 @@
+"""Figures of explanations: maps beside the sound they explain, things to step through, and what `sqa explain` writes."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from . import attribution, audio, environment, occlusion, scoring
+from .errors import SettingsError
+from .figures import absent, closed, html_output, player, style
+from .models import weights
+from .models.weights import Network
+from .occlusion import Box
+from .records import Record
+
+HOP_S = 0.01
+SIGNED = "PuOr_r"  # orange raises, violet lowers, white does nothing
+
+
+def _signed(axis, values: np.ndarray, limit: float | None = None, extent=None):
+    """A map of signed values, white at nothing; each to its own scale unless one is given."""
+    limit = limit or float(np.nanmax(np.abs(values))) or 1.0
+    return axis.imshow(values, origin="lower", aspect="auto", cmap=SIGNED, vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
+
+
+def _spectrogram(axis, mel: np.ndarray, extent=None):
+    return axis.imshow(mel, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
+
+
+def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, title: str = "the sound"):
+    """The spectrogram above one map a row, on one time axis; each map to its own scale."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(8.5, 1.5 + 1.3 * len(maps)), sharex=True)
+    extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
+    figure.colorbar(_spectrogram(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
+    axes[0].set_title(title, fontsize=9, loc="left")
+    for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        figure.colorbar(_signed(axis, values, extent=extent), ax=axis, pad=0.01)
+        axis.set_title(name, fontsize=9, loc="left")
+    for axis in axes:
+        axis.set_yticks([0, 24, 48])
+    figure.supylabel("mel band", fontsize=9)
+    axes[-1].set_xlabel("time, s")
+    figure.text(0.995, 0.5, label, rotation=270, va="center", ha="right", fontsize=8)
+    return closed(figure)
+
+
+def segments_by_feature(segments: np.ndarray, maps: np.ndarray, features: Sequence[int], columns: int = 10):
+    """The paper's Figure 1: segments in the top row, below each its map for each feature; segments (n, mels, length)."""
+    import matplotlib.pyplot as plt
+
+    chosen = np.linspace(0, len(segments) - 1, columns).round().astype(int)
+    figure, axes = plt.subplots(len(features) + 1, columns, figsize=(8.5, 1.25 * (len(features) + 1)), sharex=True, sharey=True)
+    for column, index in enumerate(chosen):
+        _spectrogram(axes[0, column], segments[index])
+        for row, feature in enumerate(features, start=1):
+            _signed(axes[row, column], maps[index, feature], float(np.abs(maps[:, feature]).max()))
+    for row, name in enumerate(["segment", *(f"feature {f}" for f in features)]):
+        axes[row, 0].set_ylabel(name, fontsize=8)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    return closed(figure)
+
+
+def vertical_focus(mel: np.ndarray, maps: np.ndarray, count: int = 7, width: int = 90):
+    """The paper's Figure 4: cutouts of averaged maps, features in the order of their centre of mass over mel bands."""
+    import matplotlib.pyplot as plt
+
+    sizes = np.nan_to_num(np.abs(maps))
+    total = sizes.sum(axis=(1, 2))
+    centre = (sizes.sum(axis=2) * np.arange(maps.shape[1])).sum(axis=1) / np.maximum(total, 1e-12)
+    order = [i for i in np.argsort(-centre) if total[i] > 0]
+    chosen = [order[i] for i in np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
+    figure, axes = plt.subplots(1, len(chosen) + 1, figsize=(8.5, 2.4), sharey=True)
+    start = max(0, mel.shape[1] // 2 - width // 2)
+    _spectrogram(axes[0], mel[:, start : start + width])
+    axes[0].set_title("the sound", fontsize=8)
+    for axis, feature in zip(axes[1:], chosen, strict=True):
+        _signed(axis, maps[feature][:, start : start + width])
+        axis.axhline(centre[feature], color="black", linewidth=1, linestyle=":")
+        axis.set_title(f"feature {feature}", fontsize=8)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[0, 24, 47])
+    axes[0].set_ylabel("mel band")
+    return closed(figure)
+
+
+def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], channels: int = 16):
+    """The paper's Figures 5 and 6: a segment, and the conductance of single channels, a row a feature, to one scale a row."""
+    import matplotlib.pyplot as plt
+
+    count = min(channels, next(iter(maps.values())).shape[0])
+    # Channels with the most to show, the same in every row.
+    size = sum(np.abs(m).max(axis=(1, 2)) / max(float(np.abs(m).max()), 1e-12) for m in maps.values())
+    chosen = np.sort(np.argsort(-np.asarray(size))[:count])
+    across = 8
+    lines = -(-count // across)
+    figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(8.5, 1.6 * lines * len(maps)), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for row, (name, values) in enumerate(maps.items()):
+        first = axes[row * lines, 0]
+        _spectrogram(first, segment)
+        first.set_title(name, fontsize=8)
+        limit = float(np.abs(values).max()) or 1.0
+        for i, channel in enumerate(chosen):
+            axis = axes[row * lines + i // across, 1 + i % across]
+            _signed(axis, values[channel], limit)
+            axis.set_title(str(channel), fontsize=7)
+    return closed(figure)
+
+
+def roles_figure(arrays: dict[str, np.ndarray], roles: dict[str, int]):
+    """The paper's Figures 2 and 3: the spectrogram above the averaged maps of the features that follow cuts, pauses, voice, noise."""
+    mel = arrays["mel"].astype(np.float32)
+    maps = {f"follows {role}s (feature {i})" if role != "noise" else f"follows noise (feature {i})": i for role, i in roles.items()}
+    return maps_over_time(mel, {n: arrays["deeplift_complete"][i].astype(np.float32) for n, i in maps.items()}, "attribution")
+
+
+def conductance_figure(arrays: dict[str, np.ndarray], layer: int, features: int):
+    """Conductance of one layer: for the first of the features shown, or for the two whose maps oppose each other most."""
+    maps, show = arrays[f"conductance_{layer}"].astype(np.float32), arrays["show"]
+    chosen = [0]
+    if features == 2 and len(maps) > 1:
+        together = np.corrcoef(maps.reshape(len(maps), -1))
+        chosen = [int(i) for i in np.unravel_index(np.nanargmin(together), together.shape)]
+    named = {f"feature {show[i]}": maps[i] for i in chosen}
+    return conductance_maps(arrays["conductance_segment"].astype(np.float32), named)
+
+
+def variants_figure(record: Record, arrays: dict[str, np.ndarray]):
+    """One feature by DeepLIFT in three variants and by integrated gradients."""
+    feature = int(arrays["show"][0])
+    error = record.metrics["ig_error"][0]
+    more = f"completeness error {100 * error:.1f} % after up to {record.metrics['ig_steps']} steps on 30 segments"
+    maps = {
+        "DeepLIFT, ReLUs as functions": arrays["deeplift_functions"][0],
+        "DeepLIFT, ReLUs as modules (captum as it is)": arrays["deeplift_modules"][0],
+        "DeepLIFT, complete": arrays["deeplift_complete"][feature],
+        f"integrated gradients, 50 steps ({more})": arrays["ig"][0],
+    }
+    named = {name: values.astype(np.float32) for name, values in maps.items()}
+    return maps_over_time(arrays["mel"].astype(np.float32), named, "attribution", f"the sound; below, maps of feature {feature}")
+
+
+def baselines_figure(arrays: dict[str, np.ndarray]):
+    """One feature against each baseline."""
+    names = {"zero": "0 dB (full scale)", "floor": "−80 dB", "min": "the file's minimum", "noise": "noise"}
+    maps = {f"baseline {text}": arrays[f"baseline_{name}"][0].astype(np.float32) for name, text in names.items()}
+    title = f"the sound; below, maps of feature {arrays['show'][0]}"
+    return maps_over_time(arrays["mel"].astype(np.float32), maps, "attribution", title)
+
+
+def whole_figure(record: Record, arrays: dict[str, np.ndarray], masked: dict[str, np.ndarray]):
+    """MOS through the whole network, all features of the CNN together, and occlusion by squares."""
+    m = record.metrics
+    error = abs(m["whole_error"] / m["whole_difference"]) if m["whole_difference"] else np.nan
+    care = ": take it with care" if error > 0.01 else ""
+    mel = arrays["mel"].astype(np.float32)
+    boxes = occlusion.paper_boxes(mel.shape)
+    squares = occlusion.Occlusion(("mos",), masked["score"][:1], occlusion.flat(boxes), masked["scores"][:, :1], 0, 0)
+    maps = {
+        f"integrated gradients of MOS, completeness error {100 * error:.1f} % after {m['whole_steps']} steps{care}": arrays["whole"],
+        "all features of the CNN, sizes added": np.abs(arrays["deeplift_complete"].astype(np.float32)).sum(axis=0),
+        "occlusion by squares of 24": next(iter(occlusion.split_by_mask(squares, boxes).values())).change_map(mel.shape),
+    }
+    return maps_over_time(mel, {n: v.astype(np.float32) for n, v in maps.items()}, "attribution, change of MOS")
+
+
+def live_occlusion(sound: audio.Sound, model: str) -> Any:
+    """Sliders for a mask, in a running kernel: hide a part, and read the score. Without ipywidgets, a sentence."""
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    network = weights.load(model)
+    mel = scoring.mel_of(network, sound)
+    frames, bands = mel.shape
+
+    def hide(first_band: int, height: int, first_frame: int, width: int) -> None:
+        box = Box(first_band, min(height, bands - first_band), first_frame, min(width, frames - first_frame))
+        found = occlusion.occlude(network, mel, [box])
+        print(f"predicted MOS {found.scores[0, 0]:.2f} with this hidden, {found.score[0]:.2f} without")
+
+    def slider(name: str, value: int, low: int, high: int):
+        return widgets.IntSlider(value, low, high, description=name, continuous_update=False)
+
+    controls = {"first_band": slider("first band", 0, 0, bands - 1), "height": slider("bands", 24, 1, bands)}
+    controls |= {"first_frame": slider("first frame", 0, 0, frames - 1), "width": slider("frames", 24, 1, frames)}
+    return widgets.VBox([*controls.values(), widgets.interactive_output(hide, controls)])
+
+
+def feature_activity(rates: dict[str, pd.Series]):
+    """Share of segments in which each feature is active, one group of bars a network."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(rates), 1, figsize=(8.5, 1.1 + 1.3 * len(rates)), sharex=True, sharey=True, squeeze=False)
+    for axis, (name, rate) in zip(axes[:, 0], rates.items(), strict=True):
+        axis.bar(rate.index, rate.to_numpy())
+        for share in (0.1, 0.9):
+            axis.axhline(share, color="0.4", linewidth=1, linestyle=":")
+        axis.set_title(name, fontsize=9, loc="left")
+        axis.set(ylim=(0, 1.05))
+    figure.supylabel("share of segments", fontsize=9)
+    axes[-1, 0].set(xlabel="feature", xticks=range(max(len(r) for r in rates.values())))
+    return closed(figure)
+
+
+def correlation_matrices(matrices: dict[str, np.ndarray]):
+    """Correlation of the features with each other, a panel a network."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(matrices), figsize=(8.5, 8.5 / len(matrices) + 0.2), squeeze=False)
+    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+        drawn = axis.imshow(matrix, cmap=SIGNED, vmin=-1, vmax=1)
+        axis.set_title(name, fontsize=9)
+        axis.set_xticks(range(0, len(matrix), 5))
+        axis.set_yticks(range(0, len(matrix), 5))
+    figure.colorbar(drawn, ax=list(axes[0]), label="correlation", shrink=0.8)
+    figure.supxlabel("feature", fontsize=9)
+    return closed(figure)
+
+
+def map_chooser(
+    mel: np.ndarray, maps: dict[str, np.ndarray], texts: dict[str, str], sound: audio.Sound | None, name: str, status: str
+) -> Any:
+    """Choose a map, see it below the spectrogram, hear the sound with a cursor over both. Plain HTML and script.
+
+    maps, texts : (mels, frames) and one sentence, by the name that stands in the list.
+    """
+    images = {label: [_png(_coloured(values)), texts[label]] for label, values in maps.items()}
+    first = next(iter(images))
+    body = {
+        "id": html.escape(name),
+        "sound": _png(_magma(mel)),
+        "image": images[first][0],
+        "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images),
+        "data": json.dumps({"images": images, "seconds": mel.shape[1] * HOP_S}, separators=(",", ":")).replace("</", "<\\/"),
+        "audio": player(sound, "The sound that is explained", status).data if sound is not None else "",
+    }
+    return html_output(_CHOOSER.format(**body))
+
+
+def chooser_of(arrays: dict[str, np.ndarray] | None, sound: audio.Sound | None, name: str, status: str, otherwise: str) -> Any:
+    """`map_chooser` over every feature of a record's arrays; without a record, the sentence `otherwise`."""
+    if arrays is None:
+        return absent(otherwise)
+    maps = arrays["deeplift_complete"].astype(np.float32)
+    values = arrays["features"].astype(np.float32)
+    texts = {
+        f"feature {i}": f"Feature {i}: from {values[:, i].min():.2f} to {values[:, i].max():.2f}, mean {values[:, i].mean():.2f}; "
+        f"the largest part of a point is {np.nanmax(np.abs(maps[i])):.3f}."
+        for i in range(len(maps))
+    }
+    return map_chooser(arrays["mel"].astype(np.float32), dict(zip(texts, maps, strict=True)), texts, sound, name, status)
+
+
+_CHOOSER = """<div class="sqa-chooser" id="{id}">
+<div class="sqa-view"><img alt="Mel spectrogram of the sound" src="data:image/png;base64,{sound}"><div class="sqa-cursor"></div></div>
+<div class="sqa-view"><img class="sqa-map" alt="Map of the chosen feature: orange raises it, violet lowers it"
+ src="data:image/png;base64,{image}"><div class="sqa-cursor"></div></div>
+<div class="sqa-controls"><label>map <select>{options}</select></label></div>
+<p class="sqa-readout" aria-live="polite"></p>{audio}
+<script type="application/json">{data}</script></div>"""
+
+
+def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float):
+    """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(8.5, 1.5 + 1.25 * len(maps)), sharex=True)
+    extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
+    shown = _spectrogram(axes[0], mel, extent)
+    axes[0].set(ylabel="mel band", title=f"the sound, predicted MOS {score:.2f}")
+    figure.colorbar(shown, ax=axes[0], label="dB", pad=0.01)
+    limit = max(float(np.nanmax(np.abs(m))) for m in maps.values()) or 1.0
+    for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        drawn = _signed(axis, values, limit, extent)
+        axis.set_title(name, fontsize=9, loc="left")
+        axis.set_yticks([0, 24, 48])
+    figure.colorbar(drawn, ax=list(axes[1:]), label="change of MOS", pad=0.01)
+    axes[-1].set_xlabel("time, s")
+    return closed(figure)
+
+
+def mask_stepper(
+    mel: np.ndarray,
+    boxes: dict[str, list[Box]],
+    scores: np.ndarray,
+    score: float,
+    sound: audio.Sound | None,
+    name: str,
+    status: str,
+) -> Any:
+    """A figure to step through: choose a mask, move it, read the score under it. Plain HTML and script, keyboard and screen reader.
+
+    mel : (mels, frames) dB; boxes : as `occlusion.paper_boxes` gives them; scores : (masks,) under each of them, in order;
+    sound : played with a cursor where it is given.
+    """
+    height, width = mel.shape
+    values = iter(scores)
+    groups = {label: [[*map(int, box), round(float(next(values)), 3)] for box in group] for label, group in boxes.items()}
+    data = {"groups": groups, "score": round(float(score), 3), "bands": height, "frames": width, "hop": HOP_S}
+    audio_html = player(sound, "The sound that is explained", status).data if sound is not None else ""
+    body = {
+        "id": html.escape(name),
+        "image": _png(_magma(mel)),
+        "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups),
+        "data": json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        "audio": audio_html,
+    }
+    return html_output(_STEPPER.format(**body))
+
+
+def stepper_of(arrays: dict[str, np.ndarray] | None, sound: audio.Sound | None, name: str, status: str, otherwise: str) -> Any:
+    """`mask_stepper` of an occlusion record's arrays; without a record, the sentence `otherwise`."""
+    if arrays is None:
+        return absent(otherwise)
+    mel = arrays["mel"].astype(np.float32)
+    return mask_stepper(mel, occlusion.paper_boxes(mel.shape), arrays["scores"][:, 0], float(arrays["score"][0]), sound, name, status)
+
+
+def occlusion_figure(arrays: dict[str, np.ndarray]):
+    """`occlusion_maps` of an occlusion record's arrays, for MOS."""
+    mel = arrays["mel"].astype(np.float32)
+    boxes = occlusion.paper_boxes(mel.shape)
+    whole = occlusion.Occlusion(("mos",), arrays["score"][:1], occlusion.flat(boxes), arrays["scores"][:, :1], 0, 0)
+    maps = {name: part.change_map(mel.shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
+    return occlusion_maps(mel, maps, float(arrays["score"][0]))
+
+
+_STEPPER = """<div class="sqa-stepper" id="{id}">
+<div class="sqa-view"><img alt="Mel spectrogram of the sound; the mask is drawn over it" src="data:image/png;base64,{image}">
+<div class="sqa-mask"></div><div class="sqa-cursor"></div></div>
+<div class="sqa-controls"><label>mask <select>{options}</select></label>
+<label>position <input type="range" min="0" value="0" step="1"></label></div>
+<p class="sqa-readout" aria-live="polite"></p>{audio}
+<script type="application/json">{data}</script></div>"""
+
+
+def _magma(mel: np.ndarray) -> np.ndarray:
+    import matplotlib as mpl
+
+    return mpl.colormaps["magma"](((mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.float32))
+
+
+def _coloured(values: np.ndarray) -> np.ndarray:
+    import matplotlib as mpl
+
+    values = np.nan_to_num(values.astype(np.float32))
+    return mpl.colormaps[SIGNED](0.5 + 0.5 * values / max(float(np.abs(values).max()), 1e-12))
+
+
+def _png(colours: np.ndarray) -> str:
+    """(bands, frames, RGBA) as a PNG, one pixel a point, low bands below; the page scales it."""
+    from PIL import Image
+
+    pixels = (colours[::-1, :, :3] * 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).quantize(128).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+Method = Literal["occlusion", "ig", "deeplift", "conductance"]
+MOST_FEATURES = 8  # of a network with hundreds, those that vary most over the file
+
+
+def explain_file(
+    file: Path, out: Path, method: Method, model: str | None, output: str, fill: Literal["floor", "mean"], baseline: str
+) -> list[Path]:
+    """One sound file explained into `out`: a figure as PNG, arrays as NPZ, for occlusion the scores as CSV; returns the paths.
+
+    ig : the chosen score through the whole network, and the CNN's features; deeplift : the features, by the complete variant;
+    conductance : the first two convolutions at the loudest segment, for the two features that vary most.
+    """
+    network = weights.load(model, environment.device())
+    if output not in network.settings.outputs:
+        raise SettingsError(f"{network.name} has no output {output!r}; it has {', '.join(network.settings.outputs)}.")
+    mel = scoring.mel_of(network, audio.load(file))
+    style()
+    if method == "occlusion":
+        figure, arrays, table = _explain_by_occlusion(network, mel, output, fill)
+    else:
+        figure, arrays = _EXPLAIN[method](network, mel, attribution.baseline_of(mel, baseline), output)
+        table = None
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / f"{file.stem}-{method}.{kind}" for kind in ("png", "npz")]
+    figure.savefig(paths[0])
+    np.savez_compressed(paths[1], mel=mel.T.cpu().numpy(), **arrays)  # type: ignore[arg-type]
+    if table is not None:
+        paths.append(out / f"{file.stem}-{method}.csv")
+        table.to_csv(paths[2], index=False, float_format="%.6g")
+    return paths
+
+
+def _explain_by_occlusion(network: Network, mel: torch.Tensor, output: str, fill: Literal["floor", "mean"]):
+    shape = (mel.shape[1], mel.shape[0])
+    boxes = occlusion.paper_boxes(shape)
+    found = occlusion.occlude(network, mel, occlusion.flat(boxes), fill)
+    maps = {name: part.change_map(shape, output) for name, part in occlusion.split_by_mask(found, boxes).items()}
+    figure = occlusion_maps(mel.T.cpu().numpy(), maps, float(found.score[network.settings.outputs.index(output)]))
+    table = pd.DataFrame(found.boxes, columns=Box._fields).assign(**dict(zip(found.outputs, found.scores.T, strict=True)))
+    return figure, {"score": found.score, **{n.replace(" ", "_"): m for n, m in maps.items()}}, table
+
+
+def _most_varied(network: Network, segments: torch.Tensor) -> list[int]:
+    spread = attribution.features_of(network, segments).std(dim=0)
+    return spread.argsort(descending=True)[:MOST_FEATURES].tolist()
+
+
+def _missed(errors: torch.Tensor, differences: torch.Tensor, steps: str = "") -> str:
+    """What a title says of completeness: how far the worst map is off, in percent of the mean difference explained."""
+    percent = 100 * float(attribution.relative_error(errors, differences))
+    return f"completeness error {percent:.2g} %" + (f" after {steps} steps: take it with care" if percent > 1 and steps else "")
+
+
+def _explain_features(network: Network, mel: torch.Tensor, base: torch.Tensor, by_gradients: bool):
+    """Averaged maps of the features that vary most; their names carry the completeness errors."""
+    segments, baselines = (attribution.segments_of(network, m, network.settings.segment_hop) for m in (mel, base))
+    features = _most_varied(network, segments)
+    ends, starts = (attribution.features_of(network, x)[:, features] for x in (segments, baselines))
+    if by_gradients:
+        maps, errors, taken = attribution.integrated_gradients_within(network, segments, baselines, features)
+        steps = str(int(taken.max()))
+    else:
+        maps, steps = attribution.deeplift(network, segments, baselines, features), ""
+        errors = attribution.completeness(maps, ends, starts)
+    out = {}
+    for i, feature in enumerate(features):
+        title = f"feature {feature}, {_missed(errors[:, i], (ends - starts)[:, i], steps)}"
+        out[title] = attribution.overlap_mean(maps[:, i], len(mel), network.settings.segment_hop)
+    return out, {"features": np.array(features), "feature_maps": np.stack(list(out.values()))}
+
+
+def _explain_by_deeplift(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
+    maps, arrays = _explain_features(network, mel, base, by_gradients=False)
+    return maps_over_time(mel.T.cpu().numpy(), maps, "attribution", f"{network.name}: DeepLIFT of CNN outputs"), arrays
+
+
+def _explain_by_gradients(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
+    whole, errors, steps = attribution.through_time_within(network, mel, base, output)
+    title = f"{output}, whole network, {_missed(errors[None], (whole.sum() - errors)[None], str(steps))}"
+    maps, arrays = _explain_features(network, mel, base, by_gradients=True)
+    whole_map = whole.T.cpu().numpy()
+    figure = maps_over_time(mel.T.cpu().numpy(), {title: whole_map} | maps, "attribution", f"{network.name}: integrated gradients")
+    return figure, arrays | {output: whole_map}
+
+
+def _explain_by_conductance(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
+    segments, baselines = (attribution.segments_of(network, m) for m in (mel, base))
+    loudest = int(segments.mean(dim=(1, 2)).argmax())
+    features = _most_varied(network, segments)[:2]
+    one = slice(loudest, loudest + 1)
+    layers = {
+        f"conv{layer}, feature {f}": attribution.conductance(network, segments[one], baselines[one], f, layer)[0].cpu().numpy()
+        for layer in (1, 2)
+        for f in features
+    }
+    figure = conductance_maps(segments[loudest].cpu().numpy(), layers)
+    return figure, {"segment": np.array(loudest), **{n.replace(", ", "_").replace(" ", ""): m for n, m in layers.items()}}
+
+
+_EXPLAIN = {"ig": _explain_by_gradients, "deeplift": _explain_by_deeplift, "conductance": _explain_by_conductance}

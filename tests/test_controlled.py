@@ -1,0 +1,70 @@
+"""The controlled set: the paper's shape, and a truth that is true."""
+
+import numpy as np
+import pytest
+
+from sqa_core import audio
+from sqa_core.corpora import controlled
+
+
+@pytest.fixture(scope="module")
+def files():
+    chosen = ("clean", "noise-pink-10", "stretch-white-0-0.8", "cut-80-4", "silence-0.5", "band-300-3400", "mnru-10", "clip-0.05")
+    return {f.condition: f for f in controlled.make("polyglot", chosen, talkers=1)}
+
+
+def test_it_has_the_papers_shape():
+    assert len(controlled.CONDITIONS) == 54
+    assert all(len(talkers) == 4 for talkers in controlled.TALKERS.values())
+
+
+def test_it_is_the_same_each_time(files):
+    (again,) = controlled.make("polyglot", ("cut-80-4",), talkers=1)
+    assert np.array_equal(again.waveform, files["cut-80-4"].waveform)
+
+
+def test_cuts_are_where_it_says(files):
+    clean, cut = files["clean"], files["cut-80-4"]
+    gone = (clean.waveform != 0) & (cut.waveform == 0)
+    assert controlled.frames_of(gone)[cut.cut].mean() > 0.8, "a cut may end in a stop, which is silent of itself"
+    assert not controlled.frames_of(gone)[~cut.cut].any()
+    assert 4 * 8 - 8 <= cut.cut.sum() <= 4 * 8 + 8, "four cuts of 80 ms, unless two overlap"
+    assert not clean.cut.any()
+
+
+def test_noise_is_where_it_says(files):
+    stretch = files["stretch-white-0-0.8"]
+    changed = controlled.frames_of(stretch.waveform != files["clean"].waveform)
+    assert np.array_equal(changed, stretch.noise)
+    assert stretch.noise.sum() == pytest.approx(80, abs=2)
+    assert files["noise-pink-10"].noise.all()
+
+
+def test_voice_and_pause_are_told_apart(files):
+    for file in files.values():
+        assert not (file.voice & file.pause).any()
+        assert 0.4 < file.voice.mean() < 0.85
+        assert 0.1 < file.pause.mean() < 0.5
+    hop = int(controlled.RATE * controlled.HOP_S)
+    clean = files["clean"]
+    frames = clean.waveform[: len(clean.waveform) // hop * hop].reshape(-1, hop)
+    levels = np.array([audio.level(f) for f in frames])
+    quiet, loud = levels[clean.pause[: len(levels)]], levels[clean.voice[: len(levels)]]
+    assert np.median(loud) - np.median(np.maximum(quiet, -100)) > 30
+
+
+def test_silence_put_in_makes_it_longer(files):
+    more = len(files["silence-0.5"].waveform) - len(files["clean"].waveform)
+    assert more == controlled.RATE // 2
+    assert files["silence-0.5"].pause.sum() == pytest.approx(files["clean"].pause.sum() + 50, abs=3)
+
+
+def test_real_prompts():
+    from sqa_core.corpora import registry
+
+    if registry.find("asterisk") is None:
+        pytest.skip("the asterisk prompts are not here (sqa data fetch asterisk)")
+    (file,) = controlled.make("prompts", ("noise-babble-0",), talkers=1)
+    assert file.talker == "en"
+    assert 3 < len(file.waveform) / controlled.RATE < 5
+    assert file.noise.all()
