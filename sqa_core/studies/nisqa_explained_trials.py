@@ -224,13 +224,14 @@ class ConductanceTrial(NetworkTrial):
     kind: ClassVar[str] = "conductance"
     baseline: Baseline = "floor"
     segments: int = 2
+    conditions: tuple[str, ...] = ()
     talkers: tuple[str, ...] = ()
 
     def run(self) -> Result:
         network = self.load()
         rng = np.random.default_rng(self.seed)
         rows = []
-        for heard in sounds(network, self.corpus, (), self.talkers):
+        for heard in sounds(network, self.corpus, self.conditions, self.talkers):
             every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
             index = chosen_segments(len(every))[7 :: SEGMENTS // self.segments][: self.segments]
             for layer in range(1, 7):
