@@ -87,8 +87,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
             str(place) if place else "generated when needed" if corpus.generated else "not here: sqa data fetch " + name
         )
     for slug in chapters.CHAPTERS:
-        missing = {p: chapters.missing_corpora(slug, p) for p in ("demo", "paper")}
-        found["chapters"][slug] = {p: "would run" if not m else f"needs {', '.join(m)}" for p, m in missing.items()}
+        found["chapters"][slug] = {p: chapters.would_run(slug, p) for p in ("demo", "paper")}
     missing_networks = [name for name in weights.OFFICIAL if name not in found["networks"]]
     found["networks"] |= dict.fromkeys(missing_networks, "not here: sqa data fetch nisqa-weights")
     if as_json:

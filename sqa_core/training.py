@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import spectrogram
 from .errors import SettingsError, WeightsError
@@ -65,27 +65,22 @@ def train(
 
     Raises
     ------
-    SettingsError : `folder` holds a run with other settings. WeightsError : its checkpoint is damaged.
+    SettingsError : `folder` holds a run with other settings, another network or other counts of items.
+    WeightsError : its checkpoint is damaged, or the loss is no longer a number.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    segment, hop = model.settings.segment_length, model.settings.segment_hop
+    run = {"training": asdict(settings), "network": asdict(model.settings), "items": [len(train_items), len(valid_items)]}
     shuffle = torch.Generator()
-
-    def loader(items: list[Item], shuffled: bool) -> torch.utils.data.DataLoader:
-        order = {"shuffle": True, "generator": shuffle} if shuffled else {}
-        return torch.utils.data.DataLoader(items, settings.batch_size, collate_fn=lambda batch: collate(batch, segment, hop), **order)  # type: ignore[arg-type]
-
     model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     schedule = _schedule(optimizer, settings)
-    model, optimizer, train_loader, valid_loader = accelerator.prepare(
-        model, optimizer, loader(train_items, True), loader(valid_items, False)
-    )
+    loaders = (_loader(model, train_items, settings, shuffle), _loader(model, valid_items, settings))
+    model, optimizer, train_loader, valid_loader = accelerator.prepare(model, optimizer, *loaders)
     plain: Nisqa = accelerator.unwrap_model(model)
     folder.mkdir(parents=True, exist_ok=True)
-    epochs = _resume(folder, settings, plain, optimizer, schedule)
+    epochs = _resume(folder, run, plain, optimizer, schedule)
     best = min(epochs, key=lambda e: e.rmse, default=None)
 
     for number in range(len(epochs), settings.epochs):
@@ -94,30 +89,16 @@ def train(
         seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
         torch.manual_seed(seed)
         shuffle.manual_seed(seed)
-        model.train()
-        losses = []
-        for segments, lengths, labels in train_loader:
-            loss = summed_mse(model(segments, lengths), labels)
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            optimizer.step()
-            losses.append(loss.detach())
-        mean_loss = float(torch.stack(losses).mean())
-        if not math.isfinite(mean_loss):
-            raise WeightsError(f"Training diverged in epoch {number}: the loss is {mean_loss}; lower the learning rate.")
-
-        model.eval()
-        with torch.inference_mode():
-            pairs = [accelerator.gather_for_metrics((model(s, n)[:, 0], y[:, 0])) for s, n, y in valid_loader]
-        predicted, target = (torch.cat(column).float() for column in zip(*pairs, strict=True))
-        rmse = float((predicted - target).square().nanmean().sqrt())
-        epoch = Epoch(number, mean_loss, rmse, optimizer.param_groups[0]["lr"])
-        schedule.step(*([mean_loss] if settings.schedule == "plateau" else []))
+        loss = _learn(model, train_loader, optimizer, accelerator)
+        if not math.isfinite(loss):
+            raise WeightsError(f"Training diverged in epoch {number}: the loss is {loss}; lower the learning rate.")
+        epoch = Epoch(number, loss, _rmse(model, valid_loader, accelerator), optimizer.param_groups[0]["lr"])
+        schedule.step(*([loss] if settings.schedule == "plateau" else []))
         epochs.append(epoch)
         if accelerator.is_main_process:
-            if best is None or rmse < best.rmse:
+            if best is None or epoch.rmse < best.rmse:
                 save(plain, folder / "best.safetensors", {})
-            _save(folder, settings, plain, optimizer, schedule, epochs)
+            _save(folder, run, plain, optimizer, schedule, epochs)
         best = min(epochs, key=lambda e: e.rmse)
         on_epoch(epoch)
 
@@ -129,15 +110,44 @@ def train(
     return epochs
 
 
+def _loader(model: Nisqa, items: list[Item], settings: TrainingSettings, shuffle: torch.Generator | None = None):
+    def batch(chosen: list[Item]) -> tuple[Tensor, Tensor, Tensor]:
+        return collate(chosen, model.settings.segment_length, model.settings.segment_hop)
+
+    return torch.utils.data.DataLoader(items, settings.batch_size, collate_fn=batch, shuffle=shuffle is not None, generator=shuffle)  # type: ignore[arg-type]
+
+
+def _learn(model: nn.Module, loader, optimizer, accelerator) -> float:
+    """One pass over the training items; the mean loss."""
+    model.train()
+    losses = []
+    for segments, lengths, labels in loader:
+        loss = summed_mse(model(segments, lengths), labels)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        optimizer.step()
+        losses.append(loss.detach())
+    return float(torch.stack(losses).mean())
+
+
+@torch.inference_mode()
+def _rmse(model: nn.Module, loader, accelerator) -> float:
+    """Over the validation items' first output."""
+    model.eval()
+    pairs = [accelerator.gather_for_metrics((model(s, n)[:, 0], y[:, 0])) for s, n, y in loader]
+    predicted, target = (torch.cat(column).float() for column in zip(*pairs, strict=True))
+    return float((predicted - target).square().nanmean().sqrt())
+
+
 def _schedule(optimizer, settings: TrainingSettings):
     if settings.schedule == "plateau":
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=15, threshold=0.003, factor=0.1)
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs)
 
 
-def _save(folder: Path, settings: TrainingSettings, model, optimizer, schedule, epochs: list[Epoch]) -> None:
+def _save(folder: Path, run: dict, model, optimizer, schedule, epochs: list[Epoch]) -> None:
     state = {
-        "settings": json.dumps(asdict(settings)),
+        "run": json.dumps(run),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "schedule": schedule.state_dict(),
@@ -148,17 +158,19 @@ def _save(folder: Path, settings: TrainingSettings, model, optimizer, schedule, 
     partial.replace(folder / "last.pt")
 
 
-def _resume(folder: Path, settings: TrainingSettings, model, optimizer, schedule) -> list[Epoch]:
+def _resume(folder: Path, run: dict, model, optimizer, schedule) -> list[Epoch]:
     path = folder / "last.pt"
     if not path.is_file():
         return []
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        same = json.loads(state["settings"]) == asdict(settings)
+        same = json.loads(state["run"]) == json.loads(json.dumps(run))
     except Exception as e:  # whatever a damaged or foreign file raises, the answer is one
         raise WeightsError(f"{path}: the checkpoint cannot be read ({type(e).__name__}); delete it to train anew.") from e
     if not same:
-        raise SettingsError(f"{folder}: holds a run with other settings; choose another folder or delete it.")
+        raise SettingsError(
+            f"{folder}: holds a run with other settings, another network or other material; choose another folder or delete it."
+        )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
+from tqdm import tqdm
 
 from . import environment, records
 from .errors import SettingsError
@@ -55,22 +56,19 @@ class Trial(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run(
-    trials: Sequence[Trial], store: Path, engine: str = "local", on_trial: Callable[[Trial, bool], None] = lambda trial, ran: None
-) -> list[Record]:
-    """Records of the trials, in their order; those that `store/STUDY` lacks are run first.
-
-    on_trial : called after each trial with whether it was run now.
-    """
+def run(trials: Sequence[Trial], store: Path, engine: str = "local") -> list[Record]:
+    """Records of the trials, in their order; those that `store/STUDY` lacks are run, with a bar where there are several."""
     if engine != "local":
         raise SettingsError(f"There is one engine, local; {engine!r} is not known.")
-    found = []
-    for trial in trials:
-        path = store / trial.study / f"{trial.key}.json"
-        missing = not path.is_file()
-        found.append(_make(trial, path.parent) if missing else records.read(path))
-        on_trial(trial, missing)
-    return found
+    paths = [store / trial.study / f"{trial.key}.json" for trial in trials]
+    missing = [(trial, path) for trial, path in zip(trials, paths, strict=True) if not path.is_file()]
+    # To the error stream, and gone when done, so that a page that is built from the notebook does not show it.
+    with tqdm(missing, unit="trial", leave=False, disable=len(missing) < 2) as bar:
+        for trial, path in bar:
+            bar.set_description(trial.kind)
+            if not path.is_file():  # two trials may be one
+                _make(trial, path.parent)
+    return [records.read(path) for path in paths]
 
 
 def _make(trial: Trial, folder: Path) -> Record:

@@ -133,6 +133,11 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     )
 
 
+def hash_of(name: str) -> str:
+    """The hash of a network found here, as its `weights_hash`, without loading it."""
+    return environment.sha256(found_networks()[name])[:12]
+
+
 def randomised(network: Network, seed: int = 0) -> Network:
     """The same layout with weights drawn anew, as before training: a control for what learning has to do with a result."""
     with torch.random.fork_rng(devices=[]):

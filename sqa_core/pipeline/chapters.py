@@ -55,6 +55,16 @@ def settings(slug: str, parameters: dict[str, Any]) -> BaseModel:
         raise SettingsError(f"{slug}: the parameter {name} cannot be {first['input']!r} ({first['msg'].lower()}).") from e
 
 
+def would_run(slug: str, profile: str) -> str:
+    """How many trials a profile has on this machine, and how many of them have no record yet."""
+    if missing := missing_corpora(slug, profile):
+        return f"needs {', '.join(missing)}"
+    chosen = settings(slug, {"profile": profile})
+    planned = study(slug).trials(chosen)
+    new = sum(not (chosen.folder / t.study / f"{t.key}.json").is_file() for t in planned)  # type: ignore[attr-defined]
+    return f"{len(planned)} trials, {new} to run"
+
+
 def missing_corpora(slug: str, profile: str) -> list[str]:
     """Corpora that the chapter's profile needs and this machine has not."""
     needed = study(slug).CORPORA.get(profile, ())

@@ -180,6 +180,8 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
+        if "outputs" in cell:
+            cell["outputs"] = [o for o in cell.outputs if not _a_bar(o)]
         for output in cell.get("outputs", []):
             if "text" in output:
                 output["text"] = _without_folders(output["text"])
@@ -187,6 +189,12 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 if kind in output.get("data", {}):
                     output["data"][kind] = _without_folders(output["data"][kind])
     return notebook
+
+
+def _a_bar(output: nbformat.NotebookNode) -> bool:
+    """A progress bar that has run its course: it draws over itself and leaves the line empty."""
+    text = "".join(output.get("text", ""))
+    return output.get("name") == "stderr" and "\r" in text and not text.split("\r")[-1].strip()
 
 
 def _without_folders(text: str) -> str:

@@ -55,7 +55,7 @@ def _fields(network: str, corpus: str, **more: Any) -> dict[str, Any]:
         "data_status": "synthetic" if corpus == "polyglot" else "real",
         "model_status": "random" if more.get("randomised") else "other",
         "network": network,
-        "weights_hash": weights.load(network).weights_hash,
+        "weights_hash": weights.hash_of(network),
         "corpus": corpus,
         "corpus_hash": corpus_hash,
         **more,
