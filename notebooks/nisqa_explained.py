@@ -116,6 +116,9 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 # The controlled set has the shape of the paper's. Its conditions are noise of four colours at six ratios, stretches of noise, cuts of
 # 10 to 320 ms, clipping, band limits, MNRU, and silence put in. Prompts come from the Asterisk project, one talker a language.
 #
+# The paper's spectrograms are 1300 frames wide, which is its padded length. Ours are as long as the recordings, 400 to 500 frames;
+# frames of padding would explain nothing.
+#
 # Our networks learn PESQ from synthetic voices and real prompts (not of P.835's talkers). `prompts-pesq-20` has the paper's layout,
 # `prompts-pesq-20-relu` has besides the ReLU on its 20 outputs that NISQA's code of 2020 had, `prompts-pesq` has self-attention.
 # All are small: a quarter of the channels' cost, one segment in eight frames for the time part.
@@ -269,6 +272,36 @@ figures_explained.conductance_figure(arrays, 2, 2) if arrays else figures.absent
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "conductance_2")
+
+# %% [markdown]
+# ### The same for our network
+#
+# `prompts-pesq-20` has the same layout and was trained for degraded speech. Its features have other numbers and the same four roles.
+
+# %% tags=["remove-cell"]
+own_drawn = study.the(ours, study.FiguresTrial, network=study.DEMO_NETWORK)
+own_arrays = own_drawn.arrays() if own_drawn else None
+own_told = study.the(ours, study.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts")
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of the four features of our network that follow cuts, pauses, voice and noise."}, "figure": {"caption": "The paper's Figures 2 and 3 for `prompts-pesq-20`: features that follow cuts, pauses, voice and noise. Published run, real recording.", "name": "fig-roles-own"}}
+figures_explained.roles_figure(own_arrays, study.roles(own_told)) if own_arrays and own_told else figures.absent("Not here.")
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Ten segments of a spectrogram in the top row; below each, its map for each of five features of our network."}, "figure": {"caption": "Figure 1 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-segments-own"}}
+figures_explained.segments_by_feature(own_arrays["segments"], own_arrays["segment_maps"], range(5)) if own_arrays else figures.absent(
+    "Not here."
+)
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features of our network, from high to low in the spectrogram."}, "figure": {"caption": "Figure 4 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-vertical-own"}}
+figures_explained.vertical_focus(own_arrays["mel"], own_arrays["deeplift_complete"]) if own_arrays else figures.absent("Not here.")
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the eight channels of the first convolution of our network."}, "figure": {"caption": "Figure 5 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-1-own"}}
+figures_explained.conductance_figure(own_arrays, 1, 1) if own_arrays else figures.absent("Not here.")
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the second convolution of our network for two features that oppose each other."}, "figure": {"caption": "Figure 6 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-2-own"}}
+figures_explained.conductance_figure(own_arrays, 2, 2) if own_arrays else figures.absent("Not here.")
+
+# %% tags=["remove-input"]
+figures.provenance([own_drawn] if own_drawn else [], "figures_own")
 
 # %% [markdown]
 # ## Is DeepLIFT what it says?

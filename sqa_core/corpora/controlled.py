@@ -135,12 +135,8 @@ def _impair(talker: str, speech: np.ndarray, condition: str, babble: np.ndarray)
             for start in rng.choice(voiced[voiced < len(speech) - length], recipe["count"], replace=False):
                 cut[start : start + length] = True
             out = np.where(cut, 0, speech)
-        case "clip":
-            out = degrade.clip(speech, recipe["share"])
-        case "band":
-            out = degrade.band_limit(speech, RATE, recipe["low_hz"], recipe["high_hz"])
-        case "mnru":
-            out = degrade.mnru(speech, recipe["q_db"], rng)
+        case "clip" | "band" | "mnru":
+            out = impaired.apply_recipe(speech, RATE, [recipe], rng, babble)
         case "silence":
             third = len(speech) // 3
             middle = third + int(np.argmin(_loudness_db(speech)[third : 2 * third]))
