@@ -80,7 +80,7 @@ drawn = study.the(ours, study.FiguresTrial, network=study.PAPERS_LAYOUT)
 arrays = drawn.arrays() if drawn else None
 told = study.the(ours, study.FeaturesTrial, network=study.PAPERS_LAYOUT, corpus="prompts")
 roles = study.roles(told) if told else {}
-figures_explained.roles_figure(arrays, roles) if arrays else figures.absent("The published run is not here.")
+figures_explained.roles_figure(drawn, roles) if drawn and told else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "roles")
@@ -163,7 +163,9 @@ figures.table(
 
 # %% [markdown]
 # The paper prints no correlation, so there is nothing beside which to put these. They say whether the networks that are explained
-# below are worth explaining. Real prompts in training bring our self-attention network to {glue:text}`own_file` by file and
+# below are worth explaining. The MOS of `nisqa` correlates with the listeners' at {glue:text}`official_file` by file and
+# {glue:text}`official_condition` by condition, where {glue:text}`ceiling_file` by file is about as much as their own spread allows;
+# that of `nisqa-tts`, trained for another task, at {glue:text}`tts_file` and {glue:text}`tts_condition`. Real prompts in training bring our self-attention network to {glue:text}`own_file` by file and
 # {glue:text}`own_condition` by condition; ours of the paper's layout reaches {glue:text}`own20_file` and {glue:text}`own20_condition`.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Scatter plots of predicted against listeners' MOS for each network, 78 recordings each; points lie near the diagonal for the official networks."}, "figure": {"caption": "Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel a network. Published run, real recordings.", "name": "fig-listeners"}}
@@ -244,7 +246,7 @@ figures.provenance([demo_drawn] if demo_drawn else [], "chooser_demo")
 # ### Figure 1: segments by features
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Ten segments of a spectrogram in the top row; below each, its map for each of five features."}, "figure": {"caption": "Ten of thirty segments (top) and their maps for five features of `nisqa-tts`. Complete DeepLIFT, baseline −80 dB. Published run, real recording. After the paper's Figure 1.", "name": "fig-segments"}}
-figures_explained.segments_by_feature(arrays["segments"], arrays["segment_maps"], range(5)) if arrays else figures.absent("Not here.")
+figures_explained.segments_by_feature(drawn) if drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "segments")
@@ -253,7 +255,7 @@ figures.provenance([drawn] if drawn else [], "segments")
 # ### Figure 4: vertical focus
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features, from those whose weight lies high in the spectrogram to those whose weight lies low."}, "figure": {"caption": "Cutouts of averaged maps of `nisqa-tts`, features from the highest to the lowest centre of mass (dotted). Published run, real recording. After the paper's Figure 4.", "name": "fig-vertical"}}
-figures_explained.vertical_focus(arrays["mel"], arrays["deeplift_complete"]) if arrays else figures.absent("Not here.")
+figures_explained.vertical_focus(drawn) if drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "vertical")
@@ -262,13 +264,13 @@ figures.provenance([drawn] if drawn else [], "vertical")
 # ### Figures 5 and 6: conductance of the first two convolutions
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "A segment of a spectrogram and the conductance maps of sixteen channels of the first convolution."}, "figure": {"caption": "One segment, and its conductance through the 16 channels of the first convolution to one feature of `nisqa-tts`. Published run, real recording. After the paper's Figure 5.", "name": "fig-conductance-1"}}
-figures_explained.conductance_figure(arrays, 1, 1) if arrays else figures.absent("Not here.")
+figures_explained.conductance_figure(drawn, 1, 1) if drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "conductance_1")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of sixteen channels of the second convolution for two features; where one is orange the other is violet."}, "figure": {"caption": "The same for the second convolution and the two of the features shown above that oppose each other most; sixteen of 32 channels. Published run, real recording. After the paper's Figure 6.", "name": "fig-conductance-2"}}
-figures_explained.conductance_figure(arrays, 2, 2) if arrays else figures.absent("Not here.")
+figures_explained.conductance_figure(drawn, 2, 2) if drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "conductance_2")
@@ -280,25 +282,22 @@ figures.provenance([drawn] if drawn else [], "conductance_2")
 
 # %% tags=["remove-cell"]
 own_drawn = study.the(ours, study.FiguresTrial, network=study.DEMO_NETWORK)
-own_arrays = own_drawn.arrays() if own_drawn else None
 own_told = study.the(ours, study.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of the four features of our network that follow cuts, pauses, voice and noise."}, "figure": {"caption": "The paper's Figures 2 and 3 for `prompts-pesq-20`: features that follow cuts, pauses, voice and noise. Published run, real recording.", "name": "fig-roles-own"}}
-figures_explained.roles_figure(own_arrays, study.roles(own_told)) if own_arrays and own_told else figures.absent("Not here.")
+figures_explained.roles_figure(own_drawn, study.roles(own_told)) if own_drawn and own_told else figures.absent("Not here.")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Ten segments of a spectrogram in the top row; below each, its map for each of five features of our network."}, "figure": {"caption": "Figure 1 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-segments-own"}}
-figures_explained.segments_by_feature(own_arrays["segments"], own_arrays["segment_maps"], range(5)) if own_arrays else figures.absent(
-    "Not here."
-)
+figures_explained.segments_by_feature(own_drawn) if own_drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features of our network, from high to low in the spectrogram."}, "figure": {"caption": "Figure 4 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-vertical-own"}}
-figures_explained.vertical_focus(own_arrays["mel"], own_arrays["deeplift_complete"]) if own_arrays else figures.absent("Not here.")
+figures_explained.vertical_focus(own_drawn) if own_drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the eight channels of the first convolution of our network."}, "figure": {"caption": "Figure 5 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-1-own"}}
-figures_explained.conductance_figure(own_arrays, 1, 1) if own_arrays else figures.absent("Not here.")
+figures_explained.conductance_figure(own_drawn, 1, 1) if own_drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the second convolution of our network for two features that oppose each other."}, "figure": {"caption": "Figure 6 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-2-own"}}
-figures_explained.conductance_figure(own_arrays, 2, 2) if own_arrays else figures.absent("Not here.")
+figures_explained.conductance_figure(own_drawn, 2, 2) if own_drawn else figures.absent("Not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([own_drawn] if own_drawn else [], "figures_own")
@@ -338,15 +337,14 @@ figures.table(
 )
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The map of one feature by DeepLIFT in three variants and by integrated gradients, one below the other; they differ plainly."}, "figure": {"caption": "One feature of `nisqa-tts` by DeepLIFT in three variants and by integrated gradients. The first two miss completeness. Published run, real recording.", "name": "fig-variants"}}
-figures_explained.variants_figure(drawn, arrays) if arrays else figures.absent("The published run is not here.")
+figures_explained.variants_figure(drawn) if drawn else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "variants_figure")
 
 # %% [markdown]
 # Integrated gradients have a grain of their own. Where a pool's inputs tie, as they do in a flat baseline, rounding decides which of
-# them takes the gradient. The same captum call in float32 and float64 differs in single points by up to a few thousandths of the
-# largest. Sums and pictures are not moved.
+# them takes the gradient. The same captum call in single and in double precision differs in single points. Sums and pictures stay.
 #
 # ## Baselines and stripes
 #
@@ -363,7 +361,7 @@ figures.table(
 )
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The map of one feature under four baselines, one below the other: zero decibels, minus eighty, the file's minimum, noise."}, "figure": {"caption": "One feature of `nisqa-tts` against four baselines, complete DeepLIFT. Published run, real recording.", "name": "fig-baselines"}}
-figures_explained.baselines_figure(arrays) if arrays else figures.absent("The published run is not here.")
+figures_explained.baselines_figure(drawn) if drawn else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([drawn] if drawn else [], "baselines")
@@ -431,7 +429,7 @@ figures.table(
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Three maps of one recording: integrated gradients of MOS through the whole network, all features of the CNN together, and occlusion by squares."}, "figure": {"caption": "MOS explained through the whole of `nisqa-tts` by integrated gradients, the sizes of all 20 features' maps together, and occlusion by squares of 24. Published run, real recording.", "name": "fig-whole"}}
 squares = study.the(ours, study.OcclusionTrial, network=study.PAPERS_LAYOUT)
-figures_explained.whole_figure(drawn, arrays, squares.arrays()) if arrays and squares else figures.absent("The published run is not here.")
+figures_explained.whole_figure(drawn, squares) if drawn and squares else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([r for r in (drawn, squares) if r], "whole")

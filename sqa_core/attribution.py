@@ -297,6 +297,29 @@ def conductance(
     return found.detach()
 
 
+def conductance_within(
+    network: Network,
+    segment: Float[Tensor, "mels length"],
+    baseline: Float[Tensor, "mels length"],
+    feature: int,
+    layer: int,
+    tolerance: float = 0.01,
+    cap: int = 400,
+) -> tuple[Float[Tensor, "channels height width"], float, int]:
+    """`conductance` of one segment with 50 steps, and twice as many up to `cap` until completeness is within `tolerance`.
+
+    Returns the maps, their error relative to the difference explained, and the steps taken.
+    """
+    start, end = features_of(network, torch.stack([baseline, segment]))[:, feature].double()
+    steps = 50
+    while True:
+        maps = conductance(network, segment[None], baseline[None], feature, layer, steps)[0]
+        error = float((maps.double().sum() - (end - start)).abs() / (end - start).abs().clamp(min=1e-12))
+        if error <= tolerance or 2 * steps > cap:
+            return maps, error, steps
+        steps *= 2
+
+
 def through_time(
     network: Network,
     mel: Float[Tensor, "frames mels"],

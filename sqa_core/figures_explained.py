@@ -26,12 +26,13 @@ SIGNED = "PuOr_r"  # orange raises, violet lowers, white does nothing
 
 def _signed(axis, values: np.ndarray, limit: float | None = None, extent=None):
     """A map of signed values, white at nothing; each to its own scale unless one is given."""
+    values = values.astype(np.float32)
     limit = limit or float(np.nanmax(np.abs(values))) or 1.0
     return axis.imshow(values, origin="lower", aspect="auto", cmap=SIGNED, vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
 
 
 def _spectrogram(axis, mel: np.ndarray, extent=None):
-    return axis.imshow(mel, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
+    return axis.imshow(mel.astype(np.float32), origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
 
 
 def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, title: str = "the sound"):
@@ -53,10 +54,12 @@ def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, tit
     return closed(figure)
 
 
-def segments_by_feature(segments: np.ndarray, maps: np.ndarray, features: Sequence[int], columns: int = 10):
-    """The paper's Figure 1: segments in the top row, below each its map for each feature; segments (n, mels, length)."""
+def segments_by_feature(record: Record, features: Sequence[int] = range(5), columns: int = 10):
+    """The paper's Figure 1: segments in the top row, below each its map for each feature."""
     import matplotlib.pyplot as plt
 
+    arrays = record.arrays()
+    segments, maps = (arrays[k].astype(np.float32) for k in ("segments", "segment_maps"))
     chosen = np.linspace(0, len(segments) - 1, columns).round().astype(int)
     figure, axes = plt.subplots(len(features) + 1, columns, figsize=(8.5, 1.25 * (len(features) + 1)), sharex=True, sharey=True)
     for column, index in enumerate(chosen):
@@ -67,13 +70,23 @@ def segments_by_feature(segments: np.ndarray, maps: np.ndarray, features: Sequen
         axes[row, 0].set_ylabel(name, fontsize=8)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
+    figure.suptitle(_said(max(record.metrics["errors"]["deeplift_complete"])), fontsize=8)
     return closed(figure)
 
 
-def vertical_focus(mel: np.ndarray, maps: np.ndarray, count: int = 7, width: int = 90):
+def _said(error: float, steps: int | None = None) -> str:
+    """What stands beside a map of its completeness."""
+    care = ": take it with care" if error > 0.01 else ""
+    size = f"{100 * error:.1f} %" if error > 0.001 else f"{error:.0e}"
+    return f"completeness error {size}" + (f" after {steps} steps{care}" if steps else care)
+
+
+def vertical_focus(record: Record, count: int = 7, width: int = 90):
     """The paper's Figure 4: cutouts of averaged maps, features in the order of their centre of mass over mel bands."""
     import matplotlib.pyplot as plt
 
+    arrays = record.arrays()
+    mel, maps = (arrays[k].astype(np.float32) for k in ("mel", "deeplift_complete"))
     sizes = np.nan_to_num(np.abs(maps))
     total = sizes.sum(axis=(1, 2))
     centre = (sizes.sum(axis=2) * np.arange(maps.shape[1])).sum(axis=1) / np.maximum(total, 1e-12)
@@ -90,11 +103,12 @@ def vertical_focus(mel: np.ndarray, maps: np.ndarray, count: int = 7, width: int
     for axis in axes:
         axis.set(xticks=[], yticks=[0, 24, 47])
     axes[0].set_ylabel("mel band")
+    figure.suptitle(_said(max(record.metrics["errors"]["deeplift_complete"])), fontsize=8)
     return closed(figure)
 
 
-def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], channels: int = 16):
-    """The paper's Figures 5 and 6: a segment, and the conductance of single channels, a row a feature, to one scale a row."""
+def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: str, channels: int = 16):
+    """A segment, and the conductance of single channels, a row a feature, to one scale a row."""
     import matplotlib.pyplot as plt
 
     count = min(channels, next(iter(maps.values())).shape[0])
@@ -115,64 +129,71 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], channels:
             axis = axes[row * lines + i // across, 1 + i % across]
             _signed(axis, values[channel], limit)
             axis.set_title(str(channel), fontsize=7)
+    figure.suptitle(title, fontsize=8)
     return closed(figure)
 
 
-def roles_figure(arrays: dict[str, np.ndarray], roles: dict[str, int]):
+def roles_figure(record: Record, roles: dict[str, int]):
     """The paper's Figures 2 and 3: the spectrogram above the averaged maps of the features that follow cuts, pauses, voice, noise."""
-    mel = arrays["mel"].astype(np.float32)
-    maps = {f"follows {role}s (feature {i})" if role != "noise" else f"follows noise (feature {i})": i for role, i in roles.items()}
-    return maps_over_time(mel, {n: arrays["deeplift_complete"][i].astype(np.float32) for n, i in maps.items()}, "attribution")
+    arrays, errors = record.arrays(), record.metrics["errors"]["deeplift_complete"]
+    words = {"cut": "cuts", "pause": "pauses", "voice": "voice", "noise": "noise"}
+    maps = {f"follows {words[role]} (feature {i}), {_said(errors[i])}": arrays["deeplift_complete"][i] for role, i in roles.items()}
+    return maps_over_time(arrays["mel"], maps, "attribution")
 
 
-def conductance_figure(arrays: dict[str, np.ndarray], layer: int, features: int):
-    """Conductance of one layer: for the first of the features shown, or for the two whose maps oppose each other most."""
+def conductance_figure(record: Record, layer: int, features: int):
+    """The paper's Figures 5 and 6: conductance of one layer, for one of the features shown, or the two that oppose each other most."""
+    arrays, m = record.arrays(), record.metrics
     maps, show = arrays[f"conductance_{layer}"].astype(np.float32), arrays["show"]
-    chosen = [0]
-    if features == 2 and len(maps) > 1:
-        together = np.corrcoef(maps.reshape(len(maps), -1))
-        chosen = [int(i) for i in np.unravel_index(np.nanargmin(together), together.shape)]
-    named = {f"feature {show[i]}": maps[i] for i in chosen}
-    return conductance_maps(arrays["conductance_segment"].astype(np.float32), named)
+    alive = [i for i in range(len(maps)) if np.abs(maps[i]).max() > 0]
+    chosen = alive[:1]
+    if features == 2 and len(alive) > 1:
+        together = np.corrcoef(maps[alive].reshape(len(alive), -1))
+        chosen = [alive[int(i)] for i in np.unravel_index(np.argmin(together), together.shape)]
+    if not chosen:
+        return absent("None of the features shown has a conductance other than zero here.")
+    title = _said(max(m["errors"][f"conductance_{layer}"][i] for i in chosen), m[f"conductance_{layer}_steps"])
+    return conductance_maps(arrays["conductance_segment"].astype(np.float32), {f"feature {show[i]}": maps[i] for i in chosen}, title)
 
 
-def variants_figure(record: Record, arrays: dict[str, np.ndarray]):
+def variants_figure(record: Record):
     """One feature by DeepLIFT in three variants and by integrated gradients."""
+    arrays, m = record.arrays(), record.metrics
     feature = int(arrays["show"][0])
-    error = record.metrics["ig_error"][0]
-    more = f"completeness error {100 * error:.1f} % after up to {record.metrics['ig_steps']} steps on 30 segments"
-    maps = {
-        "DeepLIFT, ReLUs as functions": arrays["deeplift_functions"][0],
-        "DeepLIFT, ReLUs as modules (captum as it is)": arrays["deeplift_modules"][0],
-        "DeepLIFT, complete": arrays["deeplift_complete"][feature],
-        f"integrated gradients, 50 steps ({more})": arrays["ig"][0],
+    names = {
+        "deeplift_functions": "DeepLIFT, ReLUs as functions",
+        "deeplift_modules": "DeepLIFT, ReLUs as modules (captum as it is)",
+        "deeplift_complete": "DeepLIFT, complete",
+        "ig": "integrated gradients",
     }
-    named = {name: values.astype(np.float32) for name, values in maps.items()}
-    return maps_over_time(arrays["mel"].astype(np.float32), named, "attribution", f"the sound; below, maps of feature {feature}")
+    maps = {}
+    for key, name in names.items():
+        row = feature if key == "deeplift_complete" else 0
+        said = _said(m["errors"][key][row], m["ig_steps"] if key == "ig" else None)
+        maps[f"{name}, {said}"] = arrays[key][row]
+    return maps_over_time(arrays["mel"], maps, "attribution", f"the sound; below, maps of feature {feature}")
 
 
-def baselines_figure(arrays: dict[str, np.ndarray]):
+def baselines_figure(record: Record):
     """One feature against each baseline."""
+    arrays, errors = record.arrays(), record.metrics["errors"]
     names = {"zero": "0 dB (full scale)", "floor": "−80 dB", "min": "the file's minimum", "noise": "noise"}
-    maps = {f"baseline {text}": arrays[f"baseline_{name}"][0].astype(np.float32) for name, text in names.items()}
-    title = f"the sound; below, maps of feature {arrays['show'][0]}"
-    return maps_over_time(arrays["mel"].astype(np.float32), maps, "attribution", title)
+    maps = {f"baseline {text}, {_said(errors[f'baseline_{name}'][0])}": arrays[f"baseline_{name}"][0] for name, text in names.items()}
+    return maps_over_time(arrays["mel"], maps, "attribution", f"the sound; below, maps of feature {arrays['show'][0]}")
 
 
-def whole_figure(record: Record, arrays: dict[str, np.ndarray], masked: dict[str, np.ndarray]):
+def whole_figure(record: Record, masked: Record):
     """MOS through the whole network, all features of the CNN together, and occlusion by squares."""
-    m = record.metrics
-    error = abs(m["whole_error"] / m["whole_difference"]) if m["whole_difference"] else np.nan
-    care = ": take it with care" if error > 0.01 else ""
-    mel = arrays["mel"].astype(np.float32)
+    arrays, hidden, m = record.arrays(), masked.arrays(), record.metrics
+    mel = arrays["mel"]
     boxes = occlusion.paper_boxes(mel.shape)
-    squares = occlusion.Occlusion(("mos",), masked["score"][:1], occlusion.flat(boxes), masked["scores"][:, :1], 0, 0)
+    squares = occlusion.Occlusion(("mos",), hidden["score"][:1], occlusion.flat(boxes), hidden["scores"][:, :1], 0, 0)
     maps = {
-        f"integrated gradients of MOS, completeness error {100 * error:.1f} % after {m['whole_steps']} steps{care}": arrays["whole"],
+        f"integrated gradients of MOS, {_said(m['errors']['whole'][0], m['whole_steps'])}": arrays["whole"],
         "all features of the CNN, sizes added": np.abs(arrays["deeplift_complete"].astype(np.float32)).sum(axis=0),
         "occlusion by squares of 24": next(iter(occlusion.split_by_mask(squares, boxes).values())).change_map(mel.shape),
     }
-    return maps_over_time(mel, {n: v.astype(np.float32) for n, v in maps.items()}, "attribution, change of MOS")
+    return maps_over_time(mel, maps, "attribution, change of MOS")
 
 
 def live_occlusion(sound: audio.Sound, model: str) -> Any:
@@ -416,26 +437,21 @@ def _most_varied(network: Network, segments: torch.Tensor) -> list[int]:
     return spread.argsort(descending=True)[:MOST_FEATURES].tolist()
 
 
-def _missed(errors: torch.Tensor, differences: torch.Tensor, steps: str = "") -> str:
-    """What a title says of completeness: how far the worst map is off, in percent of the mean difference explained."""
-    percent = 100 * float(attribution.relative_error(errors, differences))
-    return f"completeness error {percent:.2g} %" + (f" after {steps} steps: take it with care" if percent > 1 and steps else "")
-
-
 def _explain_features(network: Network, mel: torch.Tensor, base: torch.Tensor, by_gradients: bool):
     """Averaged maps of the features that vary most; their names carry the completeness errors."""
     segments, baselines = (attribution.segments_of(network, m, network.settings.segment_hop) for m in (mel, base))
     features = _most_varied(network, segments)
     ends, starts = (attribution.features_of(network, x)[:, features] for x in (segments, baselines))
     if by_gradients:
-        maps, errors, taken = attribution.integrated_gradients_within(network, segments, baselines, features)
-        steps = str(int(taken.max()))
+        maps, errors, taken = attribution.integrated_gradients_within(network, segments, baselines, features, cap=200)
+        steps = int(taken.max())
     else:
-        maps, steps = attribution.deeplift(network, segments, baselines, features), ""
+        maps, steps = attribution.deeplift(network, segments, baselines, features), None
         errors = attribution.completeness(maps, ends, starts)
     out = {}
+    missed = attribution.relative_error(errors, ends - starts).tolist()
     for i, feature in enumerate(features):
-        title = f"feature {feature}, {_missed(errors[:, i], (ends - starts)[:, i], steps)}"
+        title = f"feature {feature}, {_said(missed[i], steps)}"
         out[title] = attribution.overlap_mean(maps[:, i], len(mel), network.settings.segment_hop)
     return out, {"features": np.array(features), "feature_maps": np.stack(list(out.values()))}
 
@@ -446,8 +462,9 @@ def _explain_by_deeplift(network: Network, mel: torch.Tensor, base: torch.Tensor
 
 
 def _explain_by_gradients(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
-    whole, errors, steps = attribution.through_time_within(network, mel, base, output)
-    title = f"{output}, whole network, {_missed(errors[None], (whole.sum() - errors)[None], str(steps))}"
+    whole, error, steps = attribution.through_time_within(network, mel, base, output)
+    missed = float(error.abs() / (whole.double().sum() - error).abs().clamp(min=1e-12))
+    title = f"{output}, whole network, {_said(missed, steps)}"
     maps, arrays = _explain_features(network, mel, base, by_gradients=True)
     whole_map = whole.T.cpu().numpy()
     figure = maps_over_time(mel.T.cpu().numpy(), {title: whole_map} | maps, "attribution", f"{network.name}: integrated gradients")
@@ -457,14 +474,13 @@ def _explain_by_gradients(network: Network, mel: torch.Tensor, base: torch.Tenso
 def _explain_by_conductance(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
     segments, baselines = (attribution.segments_of(network, m) for m in (mel, base))
     loudest = int(segments.mean(dim=(1, 2)).argmax())
-    features = _most_varied(network, segments)[:2]
-    one = slice(loudest, loudest + 1)
-    layers = {
-        f"conv{layer}, feature {f}": attribution.conductance(network, segments[one], baselines[one], f, layer)[0].cpu().numpy()
-        for layer in (1, 2)
-        for f in features
-    }
-    figure = conductance_maps(segments[loudest].cpu().numpy(), layers)
+    layers, said = {}, []
+    for layer in (1, 2):
+        for feature in _most_varied(network, segments)[:2]:
+            maps, error, steps = attribution.conductance_within(network, segments[loudest], baselines[loudest], feature, layer)
+            layers[f"conv{layer}, feature {feature}"] = maps.cpu().numpy()
+            said.append((error, steps))
+    figure = conductance_maps(segments[loudest].cpu().numpy(), layers, f"{network.name}: conductance, {_said(*max(said))}")
     return figure, {"segment": np.array(loudest), **{n.replace(", ", "_").replace(" ", ""): m for n, m in layers.items()}}
 
 

@@ -245,6 +245,24 @@ def test_random_weights_are_the_same_for_the_same_seed(own):
     assert not torch.equal(one, three)
 
 
+def test_captum_refuses_a_module_that_is_used_twice():
+    from captum.attr import DeepLift
+
+    pool = torch.nn.MaxPool2d(2)
+    net = torch.nn.Sequential(pool, torch.nn.Conv2d(1, 2, 3), pool, torch.nn.Flatten(), torch.nn.Linear(18, 1))
+    with pytest.raises(RuntimeError, match="used more than once"):
+        DeepLift(net).attribute(torch.randn(1, 1, 16, 16), torch.zeros(1, 1, 16, 16))
+
+
+def test_more_steps_of_conductance_where_they_are_needed():
+    network = small("lstm", 2)
+    x, x0 = some(1)
+    maps, error, steps = attribution.conductance_within(network, x[0], x0[0], 1, 2)
+    expected = float(differences(network, x, x0)[0, 1])
+    assert abs(float(maps.sum()) - expected) == pytest.approx(error * abs(expected), abs=1e-5)
+    assert error <= 0.01 or steps == 400
+
+
 def test_the_fault_is_shown_by_captum_alone():
     script = ROOT / "book" / "_static" / "captum_relu_maxpool.py"
     assert "sqa_core" not in script.read_text()

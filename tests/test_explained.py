@@ -42,6 +42,7 @@ def features(tmp_path):
 
 
 def attribution(tmp_path, rates, **columns):
+    columns = {f"r_ig_{v}": np.full(len(rates), 0.5) for v in study.VARIANTS} | {"centroid_complete": np.arange(len(rates)) + 0.5} | columns
     rows = [
         {"file": f"{t}{c}", "condition": c, "talker": t, "feature": f, **{f"active_{m}": rate for m in (*study.VARIANTS, "ig")}}
         | {name: values[f] for name, values in columns.items()}

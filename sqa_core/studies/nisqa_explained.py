@@ -147,12 +147,14 @@ def roles(features: Record) -> dict[str, int]:
     correlation = features.arrays()["correlation"]
     pause_feature = int((pause - 0.5).abs().idxmax())
     noisy = items[items["kind"] == "noise"]
-    follows = noisy.groupby("feature")[["mean", "snr_db"]].apply(lambda g: metrics.srcc(g["mean"], g["snr_db"]) if g["mean"].std() else 0.0)
+    follows = {
+        f: metrics.srcc(g["mean"].to_numpy(float), g["snr_db"].to_numpy(float)) for f, g in noisy.groupby("feature") if g["mean"].std() > 0
+    }
     return {
         "cut": int((cut - 0.5).abs().idxmax()),
         "pause": pause_feature,
         "voice": int(correlation[pause_feature].argmin()),
-        "noise": int(follows.abs().idxmax()),
+        "noise": int(max(follows, key=lambda f: abs(follows[f]))) if follows else 0,
     }
 
 
@@ -304,7 +306,9 @@ def _cut_feature(features: Record, p835: Record, maps: Record) -> Finding:
     rate = float(activity(maps)[feature])
     real = p835.items()
     real = real[real["feature"] == feature]
-    rho = metrics.crossed_pcc(side * real["mean"], real["mos"], real["condition"].to_numpy(), real["talker"].to_numpy())
+    rho = metrics.crossed_pcc(
+        side * real["mean"].to_numpy(float), real["mos"].to_numpy(float), real["condition"].to_numpy(), real["talker"].to_numpy()
+    )
     verdicts = [judge(area, low=0.9), judge(rho, high=-0.5), "holds" if rate < 0.1 else "fails"]
     verdict: Verdict = "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
     evidence = f"feature {feature}, chosen on other talkers: AUC for segments with a cut; active in {rate:.0%} of real segments; correlation with MOS {with_interval(list(rho))}"
@@ -339,7 +343,12 @@ def _opposite(features: Record) -> Finding:
     r = float(features.arrays()["correlation"][chosen["pause"], chosen["voice"]])
     items = features.items().pivot(index="file", columns="feature", values="mean")
     who = features.items().drop_duplicates("file").set_index("file").loc[items.index]
-    spread = metrics.crossed_pcc(items[chosen["pause"]], items[chosen["voice"]], who["condition"].to_numpy(), who["talker"].to_numpy())
+    spread = metrics.crossed_pcc(
+        items[chosen["pause"]].to_numpy(float),
+        items[chosen["voice"]].to_numpy(float),
+        who["condition"].to_numpy(),
+        who["talker"].to_numpy(),
+    )
     verdict: Verdict = "holds" if r < -0.7 else "fails"
     evidence = f"features {chosen['pause']} and {chosen['voice']}: correlation {r:.2f} over all segments; of the files' means in brackets"
     return _finding("C9", verdict, evidence, features, spread)

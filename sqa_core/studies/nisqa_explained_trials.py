@@ -1,6 +1,6 @@
 """The trials of the chapter on explaining NISQA: what is measured, on which sounds, by which network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -423,48 +423,59 @@ class StabilityTrial(NetworkTrial):
 
 
 class FiguresTrial(NetworkTrial):
-    """The maps of one file, for the paper's figures and beside them."""
+    """The maps of one file, for the paper's figures and beside them, each with its completeness error.
+
+    show : features whose maps by other methods and baselines are kept; the complete DeepLIFT is kept of all.
+    """
 
     kind: ClassVar[str] = "figures"
     file: str
     baseline: Baseline = "floor"
-    show: tuple[int, ...]  # features whose maps by other methods and baselines are kept
+    show: tuple[int, ...]
 
     def run(self) -> Result:
         network = self.load()
         mel = scoring.mel_of(network, one_sound(self.corpus, self.file))
-        features = range(network.model.cnn.n_features)
         segments, baselines = (attribution.segments_of(network, m) for m in (mel, attribution.baseline_of(mel, self.baseline)))
         index = chosen_segments(len(segments))
-        half: dict[str, np.ndarray] = {"mel": mel.T.numpy(), "segments_index": index.numpy(), "show": np.array(self.show)}
-        complete = attribution.deeplift(network, segments, baselines, features)
-        half["segments"] = segments[index].numpy()
-        half["segment_maps"] = complete[index].numpy()
-        half["deeplift_complete"] = _averaged(complete, len(mel))
-        shown = list(self.show)
-        half["features"] = attribution.features_of(network, segments).numpy()
-        found: dict[str, Any] = {"segments": len(segments)}
-        for variant in ("functions", "modules"):
-            half[f"deeplift_{variant}"] = _averaged(attribution.deeplift(network, segments, baselines, shown, variant), len(mel))
-        maps, errors, steps = attribution.integrated_gradients_within(network, segments[index], baselines[index], shown)
-        ends, starts = (attribution.features_of(network, x)[:, shown] for x in (segments[index], baselines[index]))
-        half["ig_segment_maps"] = maps.numpy()
-        found["ig_error"] = attribution.relative_error(errors, ends - starts).tolist()
-        found["ig_steps"] = int(steps.max())
-        half["ig"] = _averaged(attribution.integrated_gradients(network, segments, baselines, shown), len(mel))
-        for other in attribution.BASELINES:
-            against = attribution.segments_of(network, attribution.baseline_of(mel, other))  # type: ignore[arg-type]
-            half[f"baseline_{other}"] = _averaged(attribution.deeplift(network, segments, against, shown), len(mel))
-        middle = index[len(index) // 3 : len(index) // 3 + 1]
-        half["conductance_segment"] = segments[middle][0].numpy()
+        kept: dict[str, np.ndarray] = {"mel": mel.T.numpy(), "show": np.array(self.show), "segments": segments[index].numpy()}
+        kept["features"] = attribution.features_of(network, segments).numpy()
+        every = range(network.model.cnn.n_features)
+        complete = attribution.deeplift(network, segments, baselines, every)
+        kept["segment_maps"], kept["deeplift_complete"] = complete[index].numpy(), _averaged(complete, len(mel))
+        errors = {"deeplift_complete": _missed(network, complete, segments, baselines, every)}
+        for name, maps, against in self._others(network, mel, segments, baselines):
+            kept[name], errors[name] = _averaged(maps, len(mel)), _missed(network, maps, segments, against, self.show)
+        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show, cap=200)
+        kept["ig"], errors["ig"] = _averaged(maps, len(mel)), _missed(network, maps, segments, baselines, self.show)
+        found: dict[str, Any] = {"errors": errors, "ig_steps": int(taken.max())}
+        middle = int(index[len(index) // 3])
+        kept["conductance_segment"] = segments[middle].numpy()
         for layer in (1, 2):
-            stack = [attribution.conductance(network, segments[middle], baselines[middle], f, layer)[0] for f in shown]
-            half[f"conductance_{layer}"] = torch.stack(stack).numpy()
-        whole, error, whole_steps = attribution.through_time_within(network, mel, attribution.baseline_of(mel, self.baseline), "mos")
-        half["whole"] = whole.T.numpy()
-        difference = float(whole.double().sum() - error)
-        found |= {"whole_error": float(error), "whole_difference": difference, "whole_steps": whole_steps}
-        return Result(found, arrays={k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in half.items()})
+            parts = [attribution.conductance_within(network, segments[middle], baselines[middle], f, layer) for f in self.show]
+            kept[f"conductance_{layer}"] = np.stack([maps.numpy() for maps, _, _ in parts])
+            errors[f"conductance_{layer}"] = [error for _, error, _ in parts]
+            found[f"conductance_{layer}_steps"] = max(steps for _, _, steps in parts)
+        whole, error, steps = attribution.through_time_within(network, mel, attribution.baseline_of(mel, self.baseline), "mos")
+        kept["whole"] = whole.T.numpy()
+        errors["whole"] = [float(error.abs() / (whole.double().sum() - error).abs())]
+        return Result(
+            found | {"whole_steps": steps}, arrays={k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in kept.items()}
+        )
+
+    def _others(self, network: Network, mel: Tensor, segments: Tensor, baselines: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """DeepLIFT of the features shown, in its other variants and against each baseline."""
+        for variant in ("functions", "modules"):
+            yield f"deeplift_{variant}", attribution.deeplift(network, segments, baselines, self.show, variant), baselines
+        for other in attribution.BASELINES:
+            against = attribution.segments_of(network, attribution.baseline_of(mel, other))
+            yield f"baseline_{other}", attribution.deeplift(network, segments, against, self.show), against
+
+
+def _missed(network: Network, maps: Tensor, segments: Tensor, baselines: Tensor, features: Sequence[int]) -> list[float]:
+    """`attribution.relative_error` of each feature."""
+    ends, starts = (attribution.features_of(network, x)[:, list(features)] for x in (segments, baselines))
+    return attribution.relative_error(attribution.completeness(maps, ends, starts), ends - starts).tolist()
 
 
 def _averaged(maps: Tensor, n_frames: int) -> np.ndarray:

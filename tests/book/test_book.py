@@ -147,6 +147,41 @@ def test_the_mask_steps_by_keyboard(site, browser):
     page.close()
 
 
+def test_maps_are_chosen_by_keyboard(site, browser):
+    page = browser.new_page()
+    page.goto(site + "notebooks/nisqa_explained.html")
+    chooser = page.locator("#chooser_demo")
+    image, readout = chooser.locator(".sqa-map"), chooser.locator(".sqa-readout")
+    assert readout.inner_text().startswith("Feature 0:")
+    before = image.get_attribute("src")
+    chooser.locator("select").focus()
+    page.keyboard.press("ArrowDown")
+    assert readout.inner_text().startswith("Feature 1:")
+    assert image.get_attribute("src") != before
+    assert "feature 1" in image.get_attribute("alt")
+    page.close()
+
+
+def test_the_cursor_follows_the_sound(site, browser):
+    page = browser.new_page()
+    page.goto(site + "notebooks/nisqa_explained.html")
+    for box in ("#stepper_demo", "#chooser_demo"):
+        places = page.evaluate(
+            """async (box) => {
+              const audio = document.querySelector(box + " audio");
+              if (audio.readyState < 1) await new Promise((done) => audio.addEventListener("loadedmetadata", done, { once: true }));
+              const moved = new Promise((done) => audio.addEventListener("seeked", done, { once: true }));
+              audio.currentTime = audio.duration / 2;
+              await moved;
+              return [...document.querySelectorAll(box + " .sqa-cursor")].map((c) => parseFloat(c.style.left));
+            }""",
+            box,
+        )
+        assert places
+        assert all(abs(place - 50) < 3 for place in places)
+    page.close()
+
+
 def test_figures_have_alt_texts_captions_and_white_ground(html):
     from io import BytesIO
 
