@@ -420,6 +420,12 @@ figures.table(
 )
 
 # %% [markdown]
+# What a random network gives for three of the claims, beside the trained one on the same five recordings:
+
+# %% tags=["remove-input"]
+figures.table(study.controls_table(ours), "controls", "Trained and random weights, complete DeepLIFT, real recordings, published run")
+
+# %% [markdown]
 # ## Beyond the paper
 #
 # ### Through time and pooling

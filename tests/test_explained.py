@@ -11,7 +11,7 @@ from sqa_core.studies import nisqa_explained_trials as measured
 
 TALKERS = ("en", "es", "fr", "it")
 NOISES = [("noise", float(snr)) for snr in (0, 5, 10, 15, 20, 30)]
-KINDS = [("cut", np.nan), ("clean", np.nan), *NOISES]
+KINDS = [*[("cut", np.nan, ms) for ms in (20, 40, 80, 160)], ("clean", np.nan, 0), *[(*noise, 0) for noise in NOISES]]
 
 
 def record(tmp_path, kind, items, metrics=None, arrays=None, **trial) -> Record:
@@ -26,8 +26,14 @@ def features(tmp_path):
     rng = np.random.default_rng(0)
     rows = []
     for talker in TALKERS:
-        for kind, snr in KINDS:
-            common = {"file": f"{talker} {kind} {snr}", "condition": f"{kind} {snr}", "talker": talker, "kind": kind, "snr_db": snr}
+        for kind, snr, ms in KINDS:
+            common = {
+                "file": f"{talker} {kind} {snr} {ms}",
+                "condition": f"{kind} {snr} {ms}",
+                "talker": talker,
+                "kind": kind,
+                "snr_db": snr,
+            }
             common["mos"] = 1.2 if kind == "cut" else 4.0 + rng.normal(0, 0.05)
             means = [5.0 if kind == "cut" else 0.0, 0.3, -0.3, 0.0 if np.isnan(snr) else snr, 0.0]
             for feature, mean in enumerate(means):

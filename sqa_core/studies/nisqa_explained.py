@@ -512,6 +512,30 @@ def variants_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def controls_table(found: list[Record]) -> pd.DataFrame:
+    """What a network with random weights gives for C5, C6 and C11, beside the trained one on the same files."""
+    rows = []
+    for control in of_kind(found, AttributionTrial, randomised=True):
+        trained = the(found, AttributionTrial, network=control.trial["network"], corpus="p835", steps=50, randomised=False)
+        for name, record in (("trained", trained), ("random", control)):
+            if record is None:
+                continue
+            items = record.items()
+            items = items[items["talker"].isin(SOME_TALKER) & items["condition"].isin(SOME_CONDITIONS)]
+            always, rarely, never = _activity_counts(items.groupby("feature")["active_complete"].mean())
+            centres = items.pivot(index="file", columns="feature", values="centroid_complete").to_numpy()
+            rows.append(
+                {
+                    "network": control.trial["network"],
+                    "weights": name,
+                    "features nearly always / rarely / never active": f"{always} / {rarely} / {never}",
+                    "DeepLIFT's correlation with IG": f"{items['r_ig_complete'].median():.2f}",
+                    "intraclass correlation of the centres": f"{metrics.intraclass(centres):.2f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def localisation_table(found: list[Record]) -> pd.DataFrame:
     """How well each method finds known cuts, for each network and baseline; 0.5 is chance."""
     rows = []
