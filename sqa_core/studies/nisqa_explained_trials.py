@@ -342,7 +342,7 @@ class LocalisationTrial(NetworkTrial):
     conditions: tuple[str, ...] = ("cut-80-4", "cut-320-4")
     talkers: tuple[str, ...] = ()
     baseline: Baseline = "floor"
-    hop: int = 4
+    hop: int = 8  # of the segments explained: every frame lies in two
 
     def run(self) -> Result:
         network, rng = self.load(), np.random.default_rng(self.seed)
@@ -446,7 +446,7 @@ class FiguresTrial(NetworkTrial):
         errors = {"deeplift_complete": _missed(network, complete, segments, baselines, every)}
         for name, maps, against in self._others(network, mel, segments, baselines):
             kept[name], errors[name] = _averaged(maps, len(mel)), _missed(network, maps, segments, against, self.show)
-        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show, cap=200)
+        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show, cap=100)
         kept["ig"], errors["ig"] = _averaged(maps, len(mel)), _missed(network, maps, segments, baselines, self.show)
         found: dict[str, Any] = {"errors": errors, "ig_steps": int(taken.max())}
         middle = int(index[len(index) // 3])
