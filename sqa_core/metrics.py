@@ -129,7 +129,7 @@ def intraclass(x: Float[np.ndarray, "files features"]) -> float:
     between = float((sizes * (means - total.mean()) ** 2).sum() / (len(columns) - 1))
     within = float(sum(((c - c.mean()) ** 2).sum() for c in columns) / (len(total) - len(columns)))
     size = (len(total) - (sizes**2).sum() / len(total)) / (len(columns) - 1)
-    return (between - within) / (between + (size - 1) * within) if between + within > 0 else float("nan")
+    return float((between - within) / (between + (size - 1) * within)) if between + within > 0 else float("nan")
 
 
 def morans_i(image: Float[np.ndarray, "height width"]) -> float:
