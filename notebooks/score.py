@@ -118,8 +118,9 @@ figures.table(rates, "rates_table", "Own rate against 48 kHz, and agreement with
 # - **Not one file.** The [agreement with listeners](nisqa_explained.ipynb) is far better for the mean of a condition than for a
 #   single file.
 # - **Level counts.** The score moves with the volume. The report names the active level; −26 dBov is usual.
-# - **Our own network** has heard no human voice. On real ones the order of its scores means something and their level nothing, as
-#   the [labels page](labels.ipynb) shows. Fetch the official weights to score recordings of people.
+# - **Our own networks** are small, and learnt from a machine's judgement. `prompts-pesq` has heard four real talkers, `polyglot-pesq`
+#   none: on people the order of the latter's scores means something and their level nothing, as the [labels page](labels.ipynb)
+#   shows. Fetch the official weights where it matters.
 
 # %% tags=["remove-input"]
 figures.run_card(ours, this_run, settings)

@@ -27,6 +27,7 @@ Baseline = Literal["zero", "floor", "min", "noise"]
 # How DeepLIFT sees the network: ReLUs called as functions, which captum does not know of; ReLUs as modules; and modules with a
 # copy of the tensor between a ReLU and the pool that follows it.
 Variant = Literal["functions", "modules", "complete"]
+MOST_STEPS = 200  # of a quadrature, however far it misses
 AHEAD = 4  # parts that are computed before the first is taken
 ROWS = 64  # through the CNN at once; the maps of more leave the cache
 FLOOR_DB = -spectrogram.RANGE_DB
@@ -190,9 +191,13 @@ def integrated_gradients(
         return which, torch.cat(gradients, dim=1) * (weights[step, None, None] * way).unsqueeze(1)
 
     maps = segments.new_zeros(len(segments), len(features), *segments.shape[1:])
-    for which, part in _in_threads(of_rows, torch.cartesian_prod(torch.arange(len(segments)), torch.arange(steps)), network.device):
+    for which, part in _in_threads(of_rows, _pairs(len(segments), steps, segments.device), network.device):
         maps.index_add_(0, which, part)
     return maps
+
+
+def _pairs(rows: int, columns: int, device: torch.device) -> Tensor:
+    return torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
 
 
 def _in_threads(function: Callable[[Tensor], Any], rows: Tensor, device: str) -> Iterator[Any]:
@@ -222,7 +227,7 @@ def integrated_gradients_within(
     features: Sequence[int],
     tolerance: float = 0.01,
     steps: int = 50,
-    cap: int = 400,
+    cap: int = MOST_STEPS,
 ) -> tuple[Tensor, Float[Tensor, "segments features"], Tensor]:
     """`integrated_gradients` with twice the steps, up to `cap`, wherever completeness is off by more than `tolerance`.
 
@@ -233,7 +238,7 @@ def integrated_gradients_within(
     allowed = tolerance * (ends - starts).abs().mean(dim=0).double()
     maps = integrated_gradients(network, segments, baselines, features, steps)
     errors = completeness(maps, ends, starts)
-    taken = torch.full((len(segments),), steps)
+    taken = torch.full((len(segments),), steps, device=segments.device)
     while steps < cap:
         worse = (errors.abs() > allowed).any(dim=1).nonzero().flatten()
         if not len(worse):
@@ -267,7 +272,7 @@ def deeplift(
         return rows, found.detach()[:, 0]
 
     maps = torch.empty(len(segments), len(features), *segments.shape[1:], device=segments.device)
-    everything = torch.cartesian_prod(torch.arange(len(segments)), torch.arange(len(features)))
+    everything = _pairs(len(segments), len(features), segments.device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # captum announces its hooks at each call
         for rows, part in _in_threads(of_rows, everything, network.device):
@@ -304,7 +309,7 @@ def conductance_within(
     feature: int,
     layer: int,
     tolerance: float = 0.01,
-    cap: int = 400,
+    cap: int = MOST_STEPS,
 ) -> tuple[Float[Tensor, "channels height width"], float, int]:
     """`conductance` of one segment with 50 steps, and twice as many up to `cap` until completeness is within `tolerance`.
 
@@ -360,7 +365,7 @@ def through_time_within(
     baseline: Float[Tensor, "frames mels"],
     output: str,
     tolerance: float = 0.01,
-    cap: int = 400,
+    cap: int = MOST_STEPS,
 ) -> tuple[Float[Tensor, "frames mels"], Float[Tensor, ""], int]:
     """`through_time` for one output with 50 steps, and twice as many up to `cap` until completeness is within `tolerance`.
 

@@ -43,10 +43,11 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
         interval = f"{f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
         rows.append(
             {
-                "claim": claim.claim,
+                "claim": f"{claim.id}. {claim.claim}",
                 "verdict": f.verdict,
                 "value [95 %]": interval,
                 "evidence": f.evidence or f"needs {f.needs}",
+                "test": claim.test,
                 "rests on": f.basis,
                 "data": f.data_status,
                 "where in the paper": claim.source,

@@ -180,8 +180,8 @@ def score(
     network = weights.load(model, environment.device())
     if model is None:
         print(f"sqa: scored by {network.name} ({network.trained_for})", file=sys.stderr)
-    if network.name == weights.OWN:
-        print(f"sqa: {weights.OWN}: {weights.OWN_CAVEAT}", file=sys.stderr)
+    if network.name == weights.SYNTHETIC_ONLY:
+        print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
     with _progress(None if windows else len(files), "scoring") as bar:
         rows = []
         for row in scoring.score_stream(

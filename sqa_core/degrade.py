@@ -24,7 +24,9 @@ def set_level(waveform: Waveform, sample_rate: int, active_dbov: float = -26.0) 
     return (waveform * gains[..., None]).astype(np.float32)
 
 
-def add_noise(waveform: Waveform, sample_rate: int, noise: Waveform, snr_db: float) -> Waveform:
+def add_noise(
+    waveform: Waveform, sample_rate: int, noise: Float[np.ndarray, "*batch_of_noise samples_of_noise"], snr_db: float
+) -> Waveform:
     """Noise at a signal-to-noise ratio: active speech level (P.56) over the noise's RMS level, as in ITU-T P.835 practice.
 
     noise : the same number of samples; longer noise is cut, shorter noise repeated.

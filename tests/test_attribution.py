@@ -239,10 +239,13 @@ def test_goldens(official):
             assert np.abs(ours.numpy() - theirs).max() < 2e-5
 
 
-def test_random_weights_are_the_same_for_the_same_seed(own):
-    one, two, three = (weights.randomised(own, seed).model.state_dict()["cnn.conv1.weight"] for seed in (1, 1, 2))
-    assert torch.equal(one, two)
-    assert not torch.equal(one, three)
+def test_shuffled_weights_are_the_same_numbers_in_another_order(own):
+    one, two, three = (weights.shuffled(own, seed).model.state_dict() for seed in (1, 1, 2))
+    key, before = "cnn.conv1.weight", own.model.state_dict()
+    assert torch.equal(one[key], two[key])
+    assert not torch.equal(one[key], three[key])
+    assert torch.equal(one[key].flatten().sort()[0], before[key].flatten().sort()[0])
+    assert torch.equal(one["cnn.bn1.running_var"], before["cnn.bn1.running_var"])
 
 
 def test_captum_refuses_a_module_that_is_used_twice():

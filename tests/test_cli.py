@@ -76,7 +76,7 @@ def test_without_official_weights_it_says_which_network_scored(recordings, tmp_p
 
     env = {**os.environ, "SQA_WEIGHTS": "", "SQA_CACHE": str(tmp_path)}
     done = sqa("score", recordings / "b.wav", env=env)
-    assert "scored by polyglot-pesq" in done.stderr
+    assert "scored by prompts-pesq" in done.stderr
 
 
 MISTAKES = {

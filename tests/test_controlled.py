@@ -10,7 +10,7 @@ from sqa_core.corpora import controlled
 @pytest.fixture(scope="module")
 def files():
     chosen = ("clean", "noise-pink-10", "stretch-white-0-0.8", "cut-80-4", "silence-0.5", "band-300-3400", "mnru-10", "clip-0.05")
-    return {f.condition: f for f in controlled.make("polyglot", chosen, talkers=1)}
+    return {f.condition: f for f in controlled.make("polyglot", chosen, talkers=("en-m6",))}
 
 
 def test_it_has_the_papers_shape():
@@ -19,16 +19,17 @@ def test_it_has_the_papers_shape():
 
 
 def test_it_is_the_same_each_time(files):
-    (again,) = controlled.make("polyglot", ("cut-80-4",), talkers=1)
+    (again,) = controlled.make("polyglot", ("cut-80-4",), talkers=("en-m6",))
     assert np.array_equal(again.waveform, files["cut-80-4"].waveform)
 
 
 def test_cuts_are_where_it_says(files):
     clean, cut = files["clean"], files["cut-80-4"]
     gone = (clean.waveform != 0) & (cut.waveform == 0)
-    assert controlled.frames_of(gone)[cut.cut].mean() > 0.8, "a cut may end in a stop, which is silent of itself"
+    assert controlled.frames_of(gone)[cut.cut].all()
     assert not controlled.frames_of(gone)[~cut.cut].any()
-    assert 4 * 8 - 8 <= cut.cut.sum() <= 4 * 8 + 8, "four cuts of 80 ms, unless two overlap"
+    assert 4 * 8 <= cut.cut.sum() <= 4 * 9, "four cuts of 80 ms, apart"
+    assert cut.voice[cut.cut].mean() > 0.8, "cuts are made in speech"
     assert not clean.cut.any()
 
 
@@ -50,7 +51,7 @@ def test_voice_and_pause_are_told_apart(files):
     frames = clean.waveform[: len(clean.waveform) // hop * hop].reshape(-1, hop)
     levels = np.array([audio.level(f) for f in frames])
     quiet, loud = levels[clean.pause[: len(levels)]], levels[clean.voice[: len(levels)]]
-    assert np.median(loud) - np.median(np.maximum(quiet, -100)) > 30
+    assert 40 < np.median(loud) - np.median(quiet) < 80
 
 
 def test_silence_put_in_makes_it_longer(files):
@@ -64,7 +65,7 @@ def test_real_prompts():
 
     if registry.find("asterisk") is None:
         pytest.skip("the asterisk prompts are not here (sqa data fetch asterisk)")
-    (file,) = controlled.make("prompts", ("noise-babble-0",), talkers=1)
+    (file,) = controlled.make("prompts", ("noise-babble-0",), talkers=("en",))
     assert file.talker == "en"
     assert 3 < len(file.waveform) / controlled.RATE < 5
     assert file.noise.all()

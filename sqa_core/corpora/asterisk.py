@@ -1,4 +1,4 @@
-"""Asterisk's core prompts: real voices in five languages, one a language, 16 kHz G.722, from the system's package manager.
+"""Asterisk's core prompts: four real voices in five languages, 16 kHz G.722, from the system's package manager.
 
 CC BY-SA 3.0 (Italian and Russian CC BY 3.0). Fetched with apt where there is one (Debian, Ubuntu, Colab), without root: apt gets a
 folder of lists of its own.
@@ -62,7 +62,8 @@ def _describe(folder: Path, languages: tuple[str, ...]) -> Manifest:
             "sha256": [environment.sha256(p) for p, *_ in rows],
             "sample_rate": [r for _, _, r, _ in rows],
             "seconds": np.round([s for *_, s in rows], 4),
-            "speaker": [f"asterisk-{language}" for _, language, *_ in rows],
+            # The folder ends in the talker's name; Allison speaks English and Spanish.
+            "speaker": [p.relative_to(folder).parts[1].rsplit("_", 1)[-1] for p, *_ in rows],
             "language": [language for _, language, *_ in rows],
             "licence": [LICENCES[language] for _, language, *_ in rows],
         }

@@ -1,9 +1,11 @@
 """The controlled set: 54 conditions × 4 talkers with everything known that was done to them, frame by frame.
 
 It has the shape of the paper's closed set (216 files, 54 conditions of 4), from synthetic voices or from real prompts. Every file is
-two stretches of speech between digital silence, so a frame holds speech, an impairment, both or nothing.
+two stretches of speech with pauses in a quiet room: a noise floor 70 dB below the speech, so that a pause is not digital silence and
+a cut is. A frame holds speech, an impairment, both or neither.
 """
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,9 +22,10 @@ RATE = 16_000
 HOP_S = 0.01  # of the frames in which the truth is told: those of NISQA's front end
 TALKERS = {
     "polyglot": (("en", "m6"), ("de", "steph"), ("fr", "m6"), ("it", "steph")),
-    "prompts": (("en", ""), ("es", ""), ("fr", ""), ("it", "")),
+    "prompts": (("en", ""), ("fr", ""), ("it", ""), ("ru", "")),  # four people; asterisk's Spanish voice is its English one
 }
 COLOURS = ("pink", "white", "speech-shaped", "babble")
+ROOM_DB = 70.0  # speech over the room's noise
 VOICE_DB, PAUSE_DB = -25.0, -45.0  # a frame against the active level: speech above, no speech below, neither between
 Source = Literal["polyglot", "prompts"]
 
@@ -50,7 +53,7 @@ class Controlled:
     talker: str
     waveform: np.ndarray
     voice: np.ndarray  # speech; a frame that is neither speech nor pause is False in both
-    pause: np.ndarray  # no speech, with or without noise
+    pause: np.ndarray  # no speech of the talker, with or without noise
     cut: np.ndarray  # holds samples that were cut out
     noise: np.ndarray  # noise was added here
 
@@ -63,47 +66,51 @@ class Controlled:
         return audio.Sound(self.waveform[None], RATE)
 
 
-def make(source: Source, conditions: tuple[str, ...] = tuple(CONDITIONS), talkers: int = 4) -> list[Controlled]:
+def make(source: Source, conditions: tuple[str, ...] = tuple(CONDITIONS), talkers: tuple[str, ...] = ()) -> list[Controlled]:
     """Every condition with every talker; the same samples for the same arguments, whatever else is asked for."""
-    clean = _clean(source)[:talkers]
-    babble = np.concatenate([_spoken(c) for _, c in _clean(source)])
-    return [_impair(talker, speech, condition, babble) for condition in conditions for talker, speech in clean]
+    clean, babble = _material(source)
+    chosen = [(name, speech) for name, speech in clean if not talkers or name in talkers]
+    return [_impair(talker, speech, condition, babble) for condition in conditions for talker, speech in chosen]
 
 
 def corpus_hash(source: Source) -> str:
-    """Hash of what the files are made from."""
-    if source == "polyglot":
-        return polyglot.recipe_hash()
-    return registry.load("asterisk").hash
+    """Hash of what the files are made from and how."""
+    spoken = polyglot.recipe_hash() if source == "polyglot" else registry.load("asterisk").hash
+    made = repr((spoken, TALKERS[source], CONDITIONS, ROOM_DB, VOICE_DB, PAUSE_DB))
+    return hashlib.sha256(made.encode()).hexdigest()[:12]
 
 
 @lru_cache(maxsize=2)
-def _clean(source: Source) -> list[tuple[str, np.ndarray]]:
-    if source == "polyglot":
-        jobs = [polyglot.job(language, voice, s) for language, voice in TALKERS[source] for s in polyglot.sentences(language)[:2]]
-        parts = [audio.resample(s.waveform, s.sample_rate, RATE)[0][: int(1.8 * RATE)] for s in polyglot.synthesise(jobs)]
-    else:
-        corpus = registry.load("asterisk").table
-        parts = []
-        for language, _ in TALKERS[source]:
-            long = corpus[(corpus["language"] == language) & corpus["seconds"].between(1.4, 1.8)].sort_values("file")
-            if len(long) < 2:
-                raise CorpusError(f"asterisk: there are no two prompts of 1.4 to 1.8 s in {language!r}; fetch it again.")
-            root = registry.load("asterisk").root
-            for row in long.iloc[[len(long) // 3, 2 * len(long) // 3]].itertuples():
-                sound = audio.load(root / str(row.file))
-                parts.append(audio.resample(sound.waveform, sound.sample_rate, RATE)[0])
-    silence = np.zeros(int(0.5 * RATE), np.float32)
+def _material(source: Source) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
+    """Clean speech of each talker by its name, and the babble."""
+    parts = _spoken_by_machine() if source == "polyglot" else _spoken_by_people()
+    rng = np.random.default_rng(0)
     out = []
-    for i, (language, voice) in enumerate(TALKERS[source]):
-        first, second = parts[2 * i : 2 * i + 2]
-        speech = np.concatenate([silence[: len(silence) // 2], first, silence, second, silence[: len(silence) // 2]])
-        out.append((f"{language}-{voice}".rstrip("-"), degrade.set_level(speech, RATE)))
+    for (language, voice), (first, second) in zip(TALKERS[source], parts, strict=True):
+        pause = np.zeros(int(0.5 * RATE), np.float32)
+        speech = np.concatenate([pause[: len(pause) // 2], first, pause, second, pause[: len(pause) // 2]])
+        speech = degrade.set_level(speech, RATE)
+        room = degrade.coloured_noise(speech.shape, RATE, "pink", rng)
+        out.append((f"{language}-{voice}".rstrip("-"), degrade.add_noise(speech, RATE, room, ROOM_DB)))
+    return out, impaired.babble_of([part for pair in parts for part in pair], rng)
+
+
+def _spoken_by_machine() -> list[list[np.ndarray]]:
+    jobs = [polyglot.job(language, voice, s) for language, voice in TALKERS["polyglot"] for s in polyglot.sentences(language)[:2]]
+    sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
+    return [sounds[i : i + 2] for i in range(0, len(sounds), 2)]
+
+
+def _spoken_by_people() -> list[list[np.ndarray]]:
+    corpus = registry.load("asterisk")
+    out = []
+    for language, _ in TALKERS["prompts"]:
+        fitting = corpus.table[(corpus.table["language"] == language) & corpus.table["seconds"].between(1.4, 1.8)].sort_values("file")
+        if len(fitting) < 2:
+            raise CorpusError(f"asterisk: there are no two prompts of 1.4 to 1.8 s in {language!r}; fetch it again.")
+        pair = [audio.load(corpus.root / file) for file in fitting["file"].iloc[[len(fitting) // 3, 2 * len(fitting) // 3]]]
+        out.append([audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in pair])
     return out
-
-
-def _spoken(waveform: np.ndarray) -> np.ndarray:
-    return waveform[np.abs(waveform) > 1e-4]
 
 
 def frames_of(samples: np.ndarray) -> np.ndarray:
@@ -130,10 +137,7 @@ def _impair(talker: str, speech: np.ndarray, condition: str, babble: np.ndarray)
                 noisy[start : start + int(recipe["seconds"] * RATE)] = True
             out = np.where(noisy, whole, speech)
         case "cut":
-            length = int(recipe["ms"] * RATE / 1000)
-            voiced = np.flatnonzero(_loudness_db(speech) > level_db + VOICE_DB)
-            for start in rng.choice(voiced[voiced < len(speech) - length], recipe["count"], replace=False):
-                cut[start : start + length] = True
+            cut = _cuts(_loudness_db(speech) > level_db + VOICE_DB, int(recipe["ms"] * RATE / 1000), recipe["count"], rng)
             out = np.where(cut, 0, speech)
         case "clip" | "band" | "mnru":
             out = impaired.apply_recipe(speech, RATE, [recipe], rng, babble)
@@ -148,6 +152,20 @@ def _impair(talker: str, speech: np.ndarray, condition: str, babble: np.ndarray)
     pause = ~frames_of(loudness > level_db + PAUSE_DB)
     waveform = np.clip(out, -1, 1).astype(np.float32)
     return Controlled(condition, talker, waveform, voice, pause, frames_of(cut), frames_of(noisy))
+
+
+def _cuts(voiced: np.ndarray, length: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Samples that are cut out: `count` stretches in voice alone, apart by their own length; fewer where there is no room."""
+    whole = np.concatenate([[0], np.cumsum(voiced)])
+    starts = np.flatnonzero(whole[length:] - whole[:-length] >= 0.9 * length)
+    cut = np.zeros(len(voiced), bool)
+    for _ in range(count):
+        if not len(starts):
+            break
+        start = int(rng.choice(starts))
+        cut[start : start + length] = True
+        starts = starts[np.abs(starts - start) >= 2 * length]
+    return cut
 
 
 def _loudness_db(speech: np.ndarray) -> np.ndarray:

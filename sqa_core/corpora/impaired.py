@@ -142,24 +142,25 @@ def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, .
     plan = [(str(rng.choice(languages)), str(rng.choice(voices))) for _ in range(count)]
     jobs = [j for language, voice in plan for j in _utterance(rng, language, voice)]
     sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
-    return _make_all(seed, plan, [sounds[2 * i : 2 * i + 2] for i in range(count)], _babble(sounds, rng), on_item)
+    return _make_all(seed, plan, [sounds[2 * i : 2 * i + 2] for i in range(count)], babble_of(sounds, rng), on_item)
 
 
 def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None) -> list[Impaired]:
-    """`count` impaired utterances of real prompts: two stretches of `PROMPT_S` or more of one talker, spoken text unlike.
+    """`count` impaired utterances of real prompts: two stretches of `PROMPT_S` or more of one talker in one language.
 
     prompts : a corpus of short clean recordings with `language` and `speaker`, such as asterisk.
     """
     rng = np.random.default_rng([seed, 0])
     plan, parts = [], []
     spoken = prompts.table[prompts.table["seconds"].between(0.4, 6)]
-    by_speaker = {str(name): group for name, group in spoken.groupby("speaker")}
+    by_language = {str(name): group for name, group in spoken.groupby("language")}
     for _ in range(count):
-        speaker = str(rng.choice(sorted(by_speaker)))
-        chosen = iter(by_speaker[speaker].iloc[rng.permutation(len(by_speaker[speaker]))].itertuples())
+        language = str(rng.choice(sorted(by_language)))
+        rows = by_language[language]
+        chosen = iter(rows.iloc[rng.permutation(len(rows))].itertuples())
         parts.append([_stretch(prompts, chosen), _stretch(prompts, chosen)])
-        plan.append((str(by_speaker[speaker]["language"].iloc[0]), speaker))
-    return _make_all(seed, plan, parts, _babble([p for pair in parts for p in pair], rng), on_item)
+        plan.append((language, str(rows["speaker"].iloc[0])))
+    return _make_all(seed, plan, parts, babble_of([p for pair in parts for p in pair], rng), on_item)
 
 
 def _stretch(prompts: Manifest, rows: Iterator) -> np.ndarray:
@@ -184,8 +185,8 @@ def _make_all(seed: int, plan: list[tuple[str, str]], parts: list[list[np.ndarra
     return [one for one in made if np.isfinite(one.pesq)]
 
 
-def _babble(sounds: list[np.ndarray], rng: np.random.Generator, talkers: int = 6, seconds: int = 20) -> np.ndarray:
-    """Speech of several synthetic talkers at once, samples at 16 kHz."""
+def babble_of(sounds: list[np.ndarray], rng: np.random.Generator, talkers: int = 6, seconds: int = 20) -> np.ndarray:
+    """Several stretches of speech at once, samples at 16 kHz."""
     total = np.zeros(seconds * RATE, np.float32)
     for _ in range(talkers):
         order = rng.permutation(len(sounds))[:20]

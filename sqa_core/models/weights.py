@@ -1,5 +1,6 @@
 """Weights in and out. A checkpoint is untrusted input: tensors only, every key and shape checked, no numbers that are not numbers."""
 
+import copy
 import json
 import pickle
 import zipfile
@@ -48,8 +49,9 @@ OFFICIAL = {
         (1.0, 12.0),
     ),
 }
-OWN = "polyglot-pesq"
-OWN_CAVEAT = "it has heard synthetic voices alone: on real ones compare its scores, their level means nothing"
+OWN = "prompts-pesq"  # of ours, the one for scores of people
+SYNTHETIC_ONLY = "polyglot-pesq"
+SYNTHETIC_CAVEAT = "it has heard synthetic voices alone: on real ones compare its scores, their level means nothing"
 OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"
 LICENCE_NOTICE = """\
 NISQA's weights (Gabriel Mittag, TU Berlin; github.com/gabrielmittag/NISQA) are under CC BY-NC-SA 4.0:
@@ -138,14 +140,19 @@ def hash_of(name: str) -> str:
     return environment.sha256(found_networks()[name])[:12]
 
 
-def randomised(network: Network, seed: int = 0) -> Network:
-    """The same layout with weights drawn anew, as before training: a control for what learning has to do with a result."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Nisqa(network.settings)
-    return replace(
-        network, name=f"{network.name} with random weights", model=model.eval().to(network.device), weights_hash=f"random {seed}"
-    )
+def shuffled(network: Network, seed: int = 0) -> Network:
+    """The same layout, each layer's weights put in another order: a control for what learning has to do with a result.
+
+    Biases and batch norms stay, so that the signal keeps its size on the way. After Adebayo et al. (2018), arXiv:1810.03292.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    model = copy.deepcopy(network.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+                parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    return replace(network, name=f"{network.name} with shuffled weights", model=model, weights_hash=f"shuffled {seed}")
 
 
 def _best_seconds(card: dict[str, str], path: Path) -> tuple[float, float]:

@@ -69,16 +69,17 @@ def intervals(found: list[Record], which: str) -> pd.DataFrame:
 def at_a_glance(found: list[Record]) -> dict[str, str]:
     """The page's first numbers: correlations by file, full band, with intervals."""
     frame = intervals(found, "fullband")
-    names = {"pesq": MEASURES["pesq"], "visqol": MEASURES["visqol"], "own": weights.OWN}
+    names = {"pesq": MEASURES["pesq"], "visqol": MEASURES["visqol"], "own": weights.SYNTHETIC_ONLY, "prompts": weights.OWN}
     out = {}
     for key, name in names.items():
         row = frame[(frame["name"] == name) & (frame["by"] == "file")] if len(frame) else frame
         out[key] = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**row.iloc[0]) if len(row) else "not available"
-    own = [r for r in found if r.trial.get("network") == weights.OWN and r.trial.get("set") == "fullband"]
-    items = own[0].items() if own else None
-    out["own_condition"] = with_interval(own[0].metrics["mos_pcc_condition"]) if own else "not available"
-    out["own_bias"] = f"{(items['mos'] - items['mos_ovrl']).mean():+.2f}" if items is not None else "not available"
-    out["own_top"] = f"{items['mos'].max():.2f}" if items is not None else "not available"
+    for key in ("own", "prompts"):
+        heard = [r for r in found if r.trial.get("network") == names[key] and r.trial.get("set") == "fullband"]
+        items = heard[0].items() if heard else None
+        out[f"{key}_condition"] = with_interval(heard[0].metrics["mos_pcc_condition"]) if heard else "not available"
+        out[f"{key}_bias"] = f"{(items['mos'] - items['mos_ovrl']).mean():+.2f}" if items is not None else "not available"
+        out[f"{key}_top"] = f"{items['mos'].max():.2f}" if items is not None else "not available"
     out["ceiling"] = f"{frame[frame['by'] == 'file']['ceiling'].iloc[0]:.3f}" if len(frame) else "not available"
     return out
 

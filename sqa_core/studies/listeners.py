@@ -79,7 +79,7 @@ class SyntheticTrial(Trial):
 
 def synthetic_trial() -> SyntheticTrial:
     """Our network on synthetic speech; one record serves every chapter's demonstration."""
-    ours = weights.load(weights.OWN)
+    ours = weights.load(weights.SYNTHETIC_ONLY)
     return SyntheticTrial(study="labels", data_status="synthetic", model_status="other", network=ours.name, weights_hash=ours.weights_hash)
 
 

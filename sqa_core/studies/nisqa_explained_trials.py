@@ -31,17 +31,17 @@ Corpus = Literal["p835", "prompts", "polyglot"]
 
 
 class NetworkTrial(Trial):
-    """A trial of one network. `randomised` keeps its layout and draws its weights anew: what an explanation owes to learning."""
+    """A trial of one network. `shuffled` keeps its layout and shuffles its weights: what a result owes to learning."""
 
     network: str
     weights_hash: str
     corpus: Corpus
     corpus_hash: str
-    randomised: bool = False
+    shuffled: bool = False
 
     def load(self) -> Network:
         network = weights.load(self.network)
-        return weights.randomised(network, self.seed) if self.randomised else network
+        return weights.shuffled(network, self.seed) if self.shuffled else network
 
 
 class Heard:
@@ -71,9 +71,7 @@ def sounds(network: Network, corpus: Corpus, conditions: tuple[str, ...] = (), t
                 facts = {"file": path.stem, "condition": row.condition, "talker": row.talker, "listeners": row.mos_ovrl}
                 yield Heard(network, audio.load(path), **facts)
         return
-    for item in controlled.make(corpus, conditions or tuple(controlled.CONDITIONS)):
-        if talkers and item.talker not in talkers:
-            continue
+    for item in controlled.make(corpus, conditions or tuple(controlled.CONDITIONS), talkers):
         facts = {"file": f"{item.talker} {item.condition}", "condition": item.condition, "talker": item.talker}
         heard = Heard(network, item.sound, **facts, kind=item.recipe["kind"], snr_db=item.recipe.get("snr_db", np.nan))
         heard.truth = item
@@ -96,7 +94,7 @@ def _pearson(a: Tensor, b: Tensor) -> np.ndarray:
     a, b = (x.double().flatten(-2) for x in (a, b))
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     size = a.norm(dim=-1) * b.norm(dim=-1)
-    return torch.where(size > 1e-12, (a * b).sum(-1) / size, torch.nan).numpy()
+    return torch.where(size > 1e-12, (a * b).sum(-1) / size, torch.nan).cpu().numpy()
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -106,36 +104,38 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 class FeaturesTrial(NetworkTrial):
-    """What the CNN's outputs follow: cuts, pauses, noise; and how they go with each other. One row a file and feature."""
+    """What the CNN's outputs follow: cuts, pauses, noise; and how they go with each other. One row a file and feature.
+
+    `auc_cut` sets segments that hold a cut against others of the same file that hold voice, `auc_pause` those without voice against
+    those of voice; both are NaN where a file has not both. Sums of products of the features, file by file, are kept as `moments`.
+    """
 
     kind: ClassVar[str] = "features"
     conditions: tuple[str, ...] = ()
 
     def run(self) -> Result:
         network = self.load()
-        rows, moments, scores = [], [], []
+        rows, moments, zeros = [], [], []
         for heard in sounds(network, self.corpus, self.conditions):
             segments = attribution.segments_of(network, heard.mel)
-            values = attribution.features_of(network, segments).double().numpy()
+            values = attribution.features_of(network, segments).double().cpu().numpy()
             mos = float(scoring.score_mels(scoring.folded(network), [heard.mel])[0, 0])
-            facts = heard.facts | {"mos": mos}
             truth = self._truth(heard, network.settings.segment_length, values)
-            rows += [
-                facts | {"feature": i, "mean": values[:, i].mean(), **{k: v[i] for k, v in truth.items()}} for i in range(values.shape[1])
-            ]
+            for i in range(values.shape[1]):
+                found = {"feature": i, "mean": values[:, i].mean(), **{k: v[i] for k, v in truth.items()}}
+                rows.append(heard.facts | {"mos": mos} | found)
             with_one = np.column_stack([values, np.ones(len(values))])
             moments.append(with_one.T @ with_one)
-            scores.append((values == 0).all(axis=0))
-        items = pd.DataFrame(rows)
+            zeros.append((values == 0).all(axis=0))
         together = np.stack(moments)
-        found = {
+        correlation = correlation_of(together.sum(axis=0))
+        metrics_found = {
             "files": len(moments),
-            "features": together.shape[1] - 1,
-            "never_above_zero": int(np.all(scores, axis=0).sum()),
-            "participation": _resampled(together, lambda m: metrics.participation_ratio(_correlation(m)), self.seed),
-            "pairs_above_0.9": int((np.abs(np.triu(_correlation(together.sum(0)), 1)) > 0.9).sum()),
+            "features": len(correlation),
+            "varying": int((correlation.diagonal() > 0.5).sum()),
+            "always_zero": int(np.all(zeros, axis=0).sum()),
         }
-        return Result(found, items, {"correlation": _correlation(together.sum(axis=0))})
+        return Result(metrics_found, pd.DataFrame(rows), {"moments": together})
 
     @staticmethod
     def _truth(heard: Heard, length: int, values: np.ndarray) -> dict[str, list[float]]:
@@ -143,28 +143,21 @@ class FeaturesTrial(NetworkTrial):
             return {}
         cut = _held(heard.frames(heard.truth.cut), length)
         voice, pause = (_held(heard.frames(x), length, share=True) for x in (heard.truth.voice, heard.truth.pause))
-        known = (voice > 0.7) | (pause > 0.9)
+        heard_or_cut, known = cut | (voice > 0.7), (voice > 0.7) | (pause > 0.9)
         return {
-            "auc_cut": [metrics.auc(v, cut) for v in values.T],
+            "auc_cut": [metrics.auc(v[heard_or_cut], cut[heard_or_cut]) for v in values.T],
             "auc_pause": [metrics.auc(v[known], pause[known] > 0.9) for v in values.T],
         }
 
 
-def _correlation(moments: np.ndarray) -> np.ndarray:
+def correlation_of(moments: np.ndarray) -> np.ndarray:
     """Correlations from the sums of products of features and a one; 0 where a feature does not vary."""
     n, mean = moments[-1, -1], moments[:-1, -1] / moments[-1, -1]
     covariance = moments[:-1, :-1] / n - np.outer(mean, mean)
-    deviation = np.sqrt(np.maximum(covariance.diagonal(), 0))
-    size = np.outer(deviation, deviation)
-    return np.where(size > 1e-12, covariance / np.maximum(size, 1e-12), 0.0)
-
-
-def _resampled(per_file: np.ndarray, statistic, seed: int, draws: int = 500) -> list[float]:
-    """A statistic of summed per-file moments with its 95 % interval over files."""
-    rng = np.random.default_rng(seed)
-    n = len(per_file)
-    drawn = [statistic(np.tensordot(rng.multinomial(n, np.full(n, 1 / n)), per_file, axes=1)) for _ in range(draws)]
-    return [statistic(per_file.sum(axis=0)), *np.nanquantile(drawn, [0.025, 0.975]).tolist()]
+    variance = covariance.diagonal()
+    varies = variance > 1e-9 * (1 + mean**2)
+    deviation = np.sqrt(np.where(varies, variance, 1.0))
+    return np.where(np.outer(varies, varies), covariance / np.outer(deviation, deviation), 0.0)
 
 
 class AttributionTrial(NetworkTrial):
@@ -181,8 +174,7 @@ class AttributionTrial(NetworkTrial):
         features = range(network.model.cnn.n_features)
         tables = [self._file(network, features, heard) for heard in sounds(network, self.corpus, self.conditions, self.talkers)]
         items = pd.concat(tables, ignore_index=True)
-        medians = items.select_dtypes("number").drop(columns="feature").median()
-        return Result({"files": len(tables)} | {f"median_{k}": float(v) for k, v in medians.items()}, items)
+        return Result({"files": len(tables)}, items)
 
     def _file(self, network: Network, features: range, heard: Heard) -> pd.DataFrame:
         every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
@@ -194,17 +186,19 @@ class AttributionTrial(NetworkTrial):
         out: dict[str, Any] = heard.facts | {"feature": list(features)}
         for name, found in maps.items():
             errors = attribution.completeness(found, ends, starts)
-            out[f"error_{name}"] = attribution.relative_error(errors, ends - starts).numpy()
+            out[f"error_{name}"] = attribution.relative_error(errors, ends - starts).cpu().numpy()
             size = (ends - starts).abs().double()
-            out[f"within_{name}"] = np.where((size > 1e-6).any(0), (errors.abs() <= 0.01 * size).double().mean(dim=0), np.nan)
+            out[f"within_{name}"] = (
+                torch.where((size > 1e-6).any(0), (errors.abs() <= 0.01 * size).double().mean(dim=0), torch.nan).cpu().numpy()
+            )
             peak = found.abs().amax(dim=(2, 3))
-            out[f"active_{name}"] = (peak > ACTIVE * peak.max()).double().mean(dim=0).numpy()
+            out[f"active_{name}"] = (peak > ACTIVE * peak.max()).double().mean(dim=0).cpu().numpy()
             total = found.abs().sum(dim=(0, 3)).double()
-            bands = torch.arange(total.shape[1], dtype=torch.double)
-            out[f"centroid_{name}"] = torch.where(total.sum(1) > 0, (total * bands).sum(1) / total.sum(1), torch.nan).numpy()
+            bands = torch.arange(total.shape[1], dtype=torch.double, device=total.device)
+            out[f"centroid_{name}"] = torch.where(total.sum(1) > 0, (total * bands).sum(1) / total.sum(1), torch.nan).cpu().numpy()
             empty = torch.from_numpy(_held(~heard.empty, segments.shape[2]) == 0)[index]
             for where, which in (("empty", empty), ("sounding", ~empty)):
-                out[f"{where}_{name}"] = found[which].abs().mean(dim=(0, 2, 3)).numpy() if which.any() else np.nan
+                out[f"{where}_{name}"] = found[which].abs().mean(dim=(0, 2, 3)).cpu().numpy() if which.any() else np.nan
             if name != "ig":
                 out[f"r_ig_{name}"] = _median(_pearson(found, maps["ig"]))
         return pd.DataFrame(out)
@@ -219,7 +213,10 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 
 class ConductanceTrial(NetworkTrial):
-    """Layer conductance of some segments: do channels part the segment between them, do features oppose, are maps smooth?"""
+    """Layer conductance of some segments: do channels part the segment between them, do features oppose, are maps smooth?
+
+    One row a segment and layer; `correlation` (rows, features, features) has that of the features' maps, NaN where one is empty.
+    """
 
     kind: ClassVar[str] = "conductance"
     baseline: Baseline = "floor"
@@ -230,36 +227,36 @@ class ConductanceTrial(NetworkTrial):
     def run(self) -> Result:
         network = self.load()
         rng = np.random.default_rng(self.seed)
-        rows = []
+        rows, correlations = [], []
+        features = range(network.model.cnn.n_features)
         for heard in sounds(network, self.corpus, self.conditions, self.talkers):
             every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
             index = chosen_segments(len(every))[7 :: SEGMENTS // self.segments][: self.segments]
             for layer in range(1, 7):
-                maps = [
-                    attribution.conductance(network, every[index], base[index], f, layer).numpy()
-                    for f in range(network.model.cnn.n_features)
-                ]
-                for i in range(len(index)):
-                    rows.append(heard.facts | {"segment": int(index[i]), "layer": layer} | _conductance_facts(np.stack(maps)[:, i], rng))
+                maps = torch.stack([attribution.conductance(network, every[index], base[index], f, layer) for f in features]).cpu()
+                for i, segment in enumerate(index.tolist()):
+                    of_segment = maps[:, i].numpy()
+                    rows.append(heard.facts | {"segment": segment, "layer": layer} | _conductance_facts(of_segment, rng))
+                    with np.errstate(invalid="ignore", divide="ignore"):
+                        correlations.append(np.corrcoef(of_segment.reshape(len(of_segment), -1)))
         items = pd.DataFrame(rows)
-        return Result({"files": items["file"].nunique(), "rows": len(items)}, items)
+        return Result(
+            {"files": items["file"].nunique(), "rows": len(items)}, items, {"correlation": np.stack(correlations).astype(np.float16)}
+        )
 
 
 def _conductance_facts(maps: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-    """Of maps (features, channels, height, width) of one segment and layer."""
+    """Of maps (features, channels, height, width) of one segment and layer: means over the features that have any."""
     alive = [m for m in maps if np.abs(m).max() > 0]
     if not alive:
-        return dict.fromkeys(("overlap", "overlap_shuffled", "least_correlation", "smooth", "smooth_shuffled"), np.nan)
-    shuffled = [rng.permuted(m.reshape(len(m), -1), axis=1).reshape(m.shape) for m in alive]
-    flat = np.stack(alive).reshape(len(alive), -1)
-    together = np.corrcoef(flat) if len(alive) > 1 else np.ones((1, 1))
-    smooth = [[metrics.morans_i(c) for c in m if np.abs(c).max() > 0] for m in (alive[0], shuffled[0])]
+        return dict.fromkeys(("overlap", "overlap_shuffled", "smooth", "smooth_shuffled"), np.nan)
+    strewn = [rng.permuted(m.reshape(len(m), -1), axis=1).reshape(m.shape) for m in alive]
+    smooth = [[metrics.morans_i(c) for m in group for c in m if np.abs(c).max() > 0] for group in (alive, strewn)]
     return {
         "overlap": float(np.nanmean([_overlap(m) for m in alive])),
-        "overlap_shuffled": float(np.nanmean([_overlap(m) for m in shuffled])),
-        "least_correlation": float(together.min()),
-        "smooth": float(np.nanmean(smooth[0])) if smooth[0] else np.nan,
-        "smooth_shuffled": float(np.nanmean(smooth[1])) if smooth[1] else np.nan,
+        "overlap_shuffled": float(np.nanmean([_overlap(m) for m in strewn])),
+        "smooth": float(np.nanmean(smooth[0])),
+        "smooth_shuffled": float(np.nanmean(smooth[1])),
     }
 
 
@@ -354,7 +351,7 @@ class LocalisationTrial(NetworkTrial):
             near = binary_dilation(cut, iterations=NEAR) & ~cut
             judged = cut | voice
             maps = self._maps(network, heard)
-            others = self._maps(trained, heard) if self.randomised else {}
+            others = self._maps(trained, heard) if self.shuffled else {}
             for method, found in maps.items():
                 over_time = np.nan_to_num(np.abs(found)).sum(axis=0)
                 row = {"method": method, "auc": metrics.auc(over_time[judged], cut[judged])}
@@ -371,7 +368,7 @@ class LocalisationTrial(NetworkTrial):
         mel, base = heard.mel, attribution.baseline_of(heard.mel, self.baseline)
         columns = occlusion.mask_boxes((mel.shape[1], len(mel)), (None, 13))
         out = {"occlusion": occlusion.occlude(network, mel, columns).change_map((mel.shape[1], len(mel)))}
-        out["integrated gradients, whole network"] = attribution.through_time(network, mel, base, ["mos"])[0][0].T.numpy()
+        out["integrated gradients, whole network"] = attribution.through_time(network, mel, base, ["mos"])[0][0].T.cpu().numpy()
         segments, baselines = (attribution.segments_of(network, m, self.hop) for m in (mel, base))
         features = range(network.model.cnn.n_features)
         by_method = {
@@ -411,7 +408,7 @@ class StabilityTrial(NetworkTrial):
         for baseline, steps in (("floor", 50), ("floor", 25), ("floor", 100), ("zero", 50), ("min", 50), ("noise", 50)):
             name = f"IG {baseline} {steps}"
             found, error = attribution.through_time(network, mel, attribution.baseline_of(mel, baseline), ["mos"], steps)  # type: ignore[arg-type]
-            maps[name], errors[name] = found[0].T.numpy(), float(error[0])
+            maps[name], errors[name] = found[0].T.cpu().numpy(), float(error[0])
         for (height, width), fill in (((24, 24), "floor"), ((24, 24), "mean"), ((12, 24), "floor"), ((12, 12), "floor")):
             name = f"occlusion {height}x{width}" + (" mean" if fill == "mean" else "")
             boxes = occlusion.mask_boxes(shape, (height, width))
@@ -438,27 +435,32 @@ class FiguresTrial(NetworkTrial):
         mel = scoring.mel_of(network, one_sound(self.corpus, self.file))
         segments, baselines = (attribution.segments_of(network, m) for m in (mel, attribution.baseline_of(mel, self.baseline)))
         index = chosen_segments(len(segments))
-        kept: dict[str, np.ndarray] = {"mel": mel.T.numpy(), "show": np.array(self.show), "segments": segments[index].numpy()}
-        kept["features"] = attribution.features_of(network, segments).numpy()
+        kept: dict[str, np.ndarray] = {"mel": mel.T.cpu().numpy(), "show": np.array(self.show), "segments": segments[index].cpu().numpy()}
+        kept["features"] = attribution.features_of(network, segments).cpu().numpy()
         every = range(network.model.cnn.n_features)
         complete = attribution.deeplift(network, segments, baselines, every)
-        kept["segment_maps"], kept["deeplift_complete"] = complete[index].numpy(), _averaged(complete, len(mel))
+        kept["segment_maps"], kept["deeplift_complete"] = complete[index].cpu().numpy(), _averaged(complete, len(mel))
         errors = {"deeplift_complete": _missed(network, complete, segments, baselines, every)}
         for name, maps, against in self._others(network, mel, segments, baselines):
             kept[name], errors[name] = _averaged(maps, len(mel)), _missed(network, maps, segments, against, self.show)
-        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show, cap=100)
+        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show)
         kept["ig"], errors["ig"] = _averaged(maps, len(mel)), _missed(network, maps, segments, baselines, self.show)
         found: dict[str, Any] = {"errors": errors, "ig_steps": int(taken.max())}
         middle = int(index[len(index) // 3])
-        kept["conductance_segment"] = segments[middle].numpy()
+        kept["conductance_segment"] = segments[middle].cpu().numpy()
         for layer in (1, 2):
             parts = [attribution.conductance_within(network, segments[middle], baselines[middle], f, layer) for f in self.show]
-            kept[f"conductance_{layer}"] = np.stack([maps.numpy() for maps, _, _ in parts])
+            kept[f"conductance_{layer}"] = np.stack([maps.cpu().numpy() for maps, _, _ in parts])
             errors[f"conductance_{layer}"] = [error for _, error, _ in parts]
             found[f"conductance_{layer}_steps"] = max(steps for _, _, steps in parts)
         whole, error, steps = attribution.through_time_within(network, mel, attribution.baseline_of(mel, self.baseline), "mos")
-        kept["whole"] = whole.T.numpy()
-        errors["whole"] = [float(error.abs() / (whole.double().sum() - error).abs())]
+        kept["whole"] = whole.T.cpu().numpy()
+        errors["whole"] = [float(error.abs() / (whole.double().sum() - error).abs().clamp(min=1e-12))]
+        shown = kept["deeplift_complete"][list(self.show)]
+        found["likeness"] = {  # to the complete maps, rank correlation of sizes
+            name: float(np.mean([rank_correlation(a, b) for a, b in zip(shown, kept[name], strict=True)]))
+            for name in ("deeplift_functions", "deeplift_modules", "ig")
+        }
         return Result(
             found | {"whole_steps": steps}, arrays={k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in kept.items()}
         )

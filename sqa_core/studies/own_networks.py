@@ -27,7 +27,7 @@ from .common import with_interval
 TRAIN_LANGUAGES = ("en", "de", "fr", "zh", "nl", "it", "es", "fa", "ar")
 TRAIN_VOICES = ("m1", "m2", "m3", "m4", "m5", "m7", "f1", "f4", "anika", "belinda")
 VALID_LANGUAGES, VALID_VOICES = ("sv", "el"), ("m6", "steph")  # neither heard in training
-TRAIN_PROMPTS, VALID_PROMPTS = ("en", "es", "fr", "it"), ("ru",)  # one talker a language, so talkers are apart too
+TRAIN_PROMPTS, VALID_PROMPTS = ("en", "es", "fr", "it"), ("ru",)  # three talkers (one speaks two languages), and a fourth
 # PESQ's wide band ends at 8 kHz, so nothing above it can be learnt from its labels.
 ATTENTION = NisqaSettings(
     outputs=("mos",),
@@ -37,7 +37,7 @@ ATTENTION = NisqaSettings(
     segment_hop=8,  # half the segments of the original: every frame is still heard, most of them twice
     mel=MelSettings(sample_rate=impaired.RATE, n_fft=1024, fmax=8000.0),
 )
-# The layout of the network that the paper explains: standard CNN with 20 outputs, BiLSTM, last steps.
+# The layout of the network that the paper explains, smaller: standard CNN with 20 outputs, BiLSTM, last steps.
 LSTM = replace(ATTENTION, layout="lstm", features=20, width=64)
 
 
@@ -196,7 +196,8 @@ weights' hash {network.weights_hash}. It hears 16 kHz, 48 mel bands up to 8 kHz.
 **Learnt from** utterances of the controlled material with noise, MNRU, clipping, band limits and gaps drawn at random
 (`sqa_core/corpora/impaired.py`), labelled by PESQ wide band: {learnt}.
 Chosen: epoch {facts["best_epoch"] + 1} of {facts["epochs"]}, by the RMSE on {chosen}: other voices, other languages.
-polyglot is eSpeak NG; prompts are Asterisk's (CC BY-SA 3.0, Italian and Russian CC BY 3.0), one talker a language.
+polyglot is eSpeak NG; prompts are Asterisk's (CC BY-SA 3.0, Italian and Russian CC BY 3.0): three talkers to learn from, a fourth to
+choose by.
 `sqa train {name}` makes it anew.
 
 **Against its teacher**, on that validation set: PCC {facts["valid_pcc"]:.3f}, RMSE {facts["valid_rmse"]:.3f}.
