@@ -65,7 +65,7 @@ figures.glue("ceiling_file", f"{by_network['nisqa']['mos_ceiling_file']:.3f}" if
 verdicts = {f.id: f.verdict for f in found}
 for i in range(1, 18):
     figures.glue(f"verdict_C{i}", verdicts.get(f"C{i}", "not available"))
-maps_record = study.the(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, corpus="p835", steps=50, shuffled=False)
+maps_record = study.the(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
 for name, text in study.completeness_in_words(maps_record).items():
     figures.glue(name, text)
 for name, text in study.facts_in_words(ours).items():
@@ -82,7 +82,7 @@ for name, text in study.facts_in_words(ours).items():
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of four features of the network, found by what they follow: cuts, pauses, voice, noise."}, "figure": {"caption": "A real recording (P.835, condition c6, talker m1) and what four features of `nisqa-tts` see in it: those that follow cuts, pauses, voice and noise best on the controlled set. Complete DeepLIFT, averaged over segments. Published run.", "name": "fig-roles"}}
 drawn = study.the(ours, study.FiguresTrial, network=study.PAPERS_LAYOUT)
 arrays = drawn.arrays() if drawn else None
-told = study.the(ours, study.FeaturesTrial, network=study.PAPERS_LAYOUT, corpus="prompts", shuffled=False)
+told = study.the(ours, study.FeaturesTrial, network=study.PAPERS_LAYOUT, corpus="prompts", randomised=False)
 roles = study.roles(told) if told else {}
 figures_explained.roles_figure(drawn, roles) if drawn and told else figures.absent("The published run is not here.")
 
@@ -296,7 +296,7 @@ figures.provenance([drawn] if drawn else [], "conductance_2")
 
 # %% tags=["remove-cell"]
 own_drawn = study.the(ours, study.FiguresTrial, network=study.DEMO_NETWORK)
-own_told = study.the(ours, study.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts", shuffled=False)
+own_told = study.the(ours, study.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts", randomised=False)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of the four features of our network that follow cuts, pauses, voice and noise."}, "figure": {"caption": "The paper's Figures 2 and 3 for `prompts-pesq-20`: features that follow cuts, pauses, voice and noise. Published run, real recording.", "name": "fig-roles-own"}}
 figures_explained.roles_figure(own_drawn, study.roles(own_told)) if own_drawn and own_told else figures.absent(
@@ -386,7 +386,7 @@ figures.provenance([drawn] if drawn else [], "variants_figure")
 # a quiet room, at least 60 dB below the file's maximum in every band.
 
 # %% tags=["remove-input"]
-quiet = study.of_kind(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, conditions=study.QUIET, shuffled=False)
+quiet = study.of_kind(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, conditions=study.QUIET, randomised=False)
 figures.table(
     study.stripes_table(quiet),
     "stripes",
@@ -413,7 +413,7 @@ figures.table(claims.table(published.claims(study.SLUG), found), "claims", "The 
 figures.provenance([r for r in ours if r.trial.get("network") == study.PAPERS_LAYOUT], "claims_evidence")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Bars: the share of segments in which each of twenty features is active, for three networks."}, "figure": {"caption": "Share of segments in which each feature is active (its attribution passes 1 % of the file's largest), complete DeepLIFT, 78 real recordings; dotted: 10 and 90 %. Published run.", "name": "fig-activity"}}
-by_name = {n: study.the(ours, study.AttributionTrial, network=n, corpus="p835", steps=50, shuffled=False) for n in study.TWENTY}
+by_name = {n: study.the(ours, study.AttributionTrial, network=n, corpus="p835", steps=50, randomised=False) for n in study.TWENTY}
 rates = {n: study.activity(r) for n, r in by_name.items() if r}
 figures_explained.feature_activity(rates) if rates else figures.absent("The published run is not here.")
 
@@ -421,7 +421,7 @@ figures_explained.feature_activity(rates) if rates else figures.absent("The publ
 figures.provenance([r for r in by_name.values() if r], "activity", pd.DataFrame(rates))
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Matrices of the correlations between twenty features, for three networks."}, "figure": {"caption": "Correlation of the features with each other over all segments of the controlled set, real prompts. Published run.", "name": "fig-correlations"}}
-related = {n: study.the(ours, study.FeaturesTrial, network=n, corpus="prompts", shuffled=False) for n in study.TWENTY}
+related = {n: study.the(ours, study.FeaturesTrial, network=n, corpus="prompts", randomised=False) for n in study.TWENTY}
 matrices = {n: study.correlation(r) for n, r in related.items() if r}
 figures_explained.correlation_matrices(matrices) if matrices else figures.absent("The published run is not here.")
 

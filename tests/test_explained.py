@@ -16,7 +16,7 @@ KINDS = [*[("cut", np.nan, ms) for ms in (20, 40, 80, 160)], ("clean", np.nan, 0
 
 def record(tmp_path, kind, items, metrics=None, arrays=None, **trial) -> Record:
     key = f"{len(list(tmp_path.iterdir())):016x}"
-    trial = {"kind": kind, "network": study.PAPERS_LAYOUT, "corpus": "prompts", "shuffled": False, **trial}
+    trial = {"kind": kind, "network": study.PAPERS_LAYOUT, "corpus": "prompts", "randomised": False, **trial}
     return records.write(Record(key, trial, metrics or {}, "real", "other", 0.0, "cpu", {}, "none"), tmp_path, items, arrays)
 
 
@@ -104,7 +104,7 @@ def test_planted_faults_make_them_fail(features, tmp_path):
 
 
 def test_the_control_is_judged_apart(features, tmp_path):
-    assert study.findings([features], shuffled=True) == []
+    assert study.findings([features], randomised=True) == []
     assert {f.id for f in study.findings([features])} == {"C8", "C9", "C10", "C17"}
 
 
@@ -229,7 +229,7 @@ def test_trials_on_built_in_sounds():
     assert features.items["auc_cut"].notna().sum() == 4 * 20
     stability = measured.StabilityTrial(**fields, conditions=("clean",), talkers=few["talkers"]).run()
     assert stability.items["rho"].between(-1, 1).all()
-    located = measured.LocalisationTrial(**fields, conditions=("cut-320-4",), talkers=few["talkers"], shuffled=True).run()
+    located = measured.LocalisationTrial(**fields, conditions=("cut-320-4",), talkers=few["talkers"], randomised=True).run()
     assert located.items["auc"].between(0, 1).all()
     assert located.items["r_trained"].notna().all()
     conductance = measured.ConductanceTrial(**fields, talkers=few["talkers"], segments=1, conditions=("clean",)).run()

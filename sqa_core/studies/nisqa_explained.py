@@ -57,7 +57,7 @@ def _fields(network: str, corpus: str, **more: Any) -> dict[str, Any]:
     return {
         "study": SLUG,
         "data_status": "synthetic" if corpus == "polyglot" else "real",
-        "model_status": "random" if more.get("shuffled") else "other",
+        "model_status": "random" if more.get("randomised") else "other",
         "network": network,
         "weights_hash": weights.hash_of(network),
         "corpus": corpus,
@@ -80,7 +80,7 @@ def figure_trials(settings: Settings, found: list[Record]) -> list[Trial]:
     corpus, file, told = ("polyglot", "demo", "polyglot") if settings.profile == "demo" else ("p835", FILE, "prompts")
     return [
         FiguresTrial(**_fields(r.trial["network"], corpus, file=file, show=tuple(dict.fromkeys(roles(r).values()))))
-        for r in of_kind(found, FeaturesTrial, corpus=told, shuffled=False)
+        for r in of_kind(found, FeaturesTrial, corpus=told, randomised=False)
     ]
 
 
@@ -108,9 +108,9 @@ def _attribution_trials(name: str) -> list[Trial]:
     return [
         AttributionTrial(**_fields(name, "p835")),
         AttributionTrial(**_fields(name, "p835", steps=200, **some)),
-        AttributionTrial(**_fields(name, "p835", shuffled=True, **some)),
+        AttributionTrial(**_fields(name, "p835", randomised=True, **some)),
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER)),
-        ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS, shuffled=True)),
+        ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS, randomised=True)),
     ]
 
 
@@ -119,13 +119,13 @@ def _controlled_trials(name: str) -> list[Trial]:
     two: dict[str, Any] = {"talkers": TWO_TALKERS}
     return [
         FeaturesTrial(**_fields(name, "prompts")),
-        FeaturesTrial(**_fields(name, "prompts", shuffled=True)),
-        OcclusionSurveyTrial(**_fields(name, "prompts", shuffled=True)),
+        FeaturesTrial(**_fields(name, "prompts", randomised=True)),
+        OcclusionSurveyTrial(**_fields(name, "prompts", randomised=True)),
         *(AttributionTrial(**_fields(name, "prompts", conditions=QUIET, baseline=b, **two)) for b in BASELINES),
         AttributionTrial(**_fields(name, "prompts", conditions=CUTS, **two)),
         LocalisationTrial(**_fields(name, "prompts")),
         LocalisationTrial(**_fields(name, "prompts", baseline="zero", **two)),
-        LocalisationTrial(**_fields(name, "prompts", shuffled=True, **two)),
+        LocalisationTrial(**_fields(name, "prompts", randomised=True, **two)),
     ]
 
 
@@ -211,9 +211,9 @@ def _together(verdicts: list[Verdict]) -> Verdict:
     return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
 
 
-def findings(found: list[Record], network: str = PAPERS_LAYOUT, shuffled: bool = False) -> list[Finding]:
+def findings(found: list[Record], network: str = PAPERS_LAYOUT, randomised: bool = False) -> list[Finding]:
     """Verdicts on the claims by one network, or by its shuffled control; claims whose records are not there are left out."""
-    common = {"network": network, "shuffled": shuffled}
+    common = {"network": network, "randomised": randomised}
     get = {
         "p835 masks": the(found, OcclusionSurveyTrial, corpus="p835", **common),
         "masks": the(found, OcclusionSurveyTrial, corpus="prompts", fill="floor", **common),
@@ -519,7 +519,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     """Dead units of our two networks with 20 outputs, and how like the maps of a file are by each method."""
     out = {}
     for key, name in (("dead_plain", "prompts-pesq-20"), ("dead_relu", "prompts-pesq-20-relu")):
-        record = the(found, FeaturesTrial, network=name, corpus="prompts", shuffled=False)
+        record = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
         out[key] = str(record.metrics["always_zero"]) if record else "not available"
     drawn = the(found, FiguresTrial, network=PAPERS_LAYOUT)
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
@@ -573,7 +573,7 @@ def agreement_table(found: list[Record]) -> pd.DataFrame:
 def variants_table(found: list[Record]) -> pd.DataFrame:
     """DeepLIFT in its three variants and integrated gradients: completeness, agreement, activity. Medians over files and features."""
     rows = []
-    for r in of_kind(found, AttributionTrial, corpus="p835", steps=50, shuffled=False):
+    for r in of_kind(found, AttributionTrial, corpus="p835", steps=50, randomised=False):
         items = r.items()
         for method, name in (*((v, f"DeepLIFT, {v}") for v in VARIANTS), ("ig", "integrated gradients, 50 steps")):
             rate = activity(r, method)
@@ -594,8 +594,8 @@ def variants_table(found: list[Record]) -> pd.DataFrame:
 def controls_table(found: list[Record]) -> pd.DataFrame:
     """What a network with shuffled weights gives for C5, C6 and C11, beside the trained one on the same files."""
     rows = []
-    for control in of_kind(found, AttributionTrial, corpus="p835", shuffled=True):
-        trained = the(found, AttributionTrial, network=control.trial["network"], corpus="p835", steps=50, shuffled=False)
+    for control in of_kind(found, AttributionTrial, corpus="p835", randomised=True):
+        trained = the(found, AttributionTrial, network=control.trial["network"], corpus="p835", steps=50, randomised=False)
         for name, record in (("trained", trained), ("shuffled", control)):
             if record is None:
                 continue
@@ -624,7 +624,7 @@ def localisation_table(found: list[Record]) -> pd.DataFrame:
             inside, near = (_mean(part[c], part) for c in ("auc", "auc_near"))
             rows.append(
                 {
-                    "network": r.trial["network"] + (", shuffled weights" if r.trial["shuffled"] else ""),
+                    "network": r.trial["network"] + (", shuffled weights" if r.trial["randomised"] else ""),
                     "method": method,
                     "baseline": r.trial["baseline"],
                     "inside a cut": with_interval(list(inside)),

@@ -31,17 +31,17 @@ Corpus = Literal["p835", "prompts", "polyglot"]
 
 
 class NetworkTrial(Trial):
-    """A trial of one network. `shuffled` keeps its layout and shuffles its weights: what a result owes to learning."""
+    """A trial of one network. `randomised` keeps its layout and puts its weights in another order."""
 
     network: str
     weights_hash: str
     corpus: Corpus
     corpus_hash: str
-    shuffled: bool = False
+    randomised: bool = False
 
     def load(self) -> Network:
         network = weights.load(self.network)
-        return weights.shuffled(network, self.seed) if self.shuffled else network
+        return weights.shuffled(network, self.seed) if self.randomised else network
 
 
 class Heard:
@@ -351,7 +351,7 @@ class LocalisationTrial(NetworkTrial):
             near = binary_dilation(cut, iterations=NEAR) & ~cut
             judged = cut | voice
             maps = self._maps(network, heard)
-            others = self._maps(trained, heard) if self.shuffled else {}
+            others = self._maps(trained, heard) if self.randomised else {}
             for method, found in maps.items():
                 over_time = np.nan_to_num(np.abs(found)).sum(axis=0)
                 row = {"method": method, "auc": metrics.auc(over_time[judged], cut[judged])}
