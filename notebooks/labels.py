@@ -11,7 +11,7 @@
 import sys
 
 if "google.colab" in sys.modules:
-    # %pip install -q "sqa-core[labels] @ git+https://github.com/sqa-book/sqa-book@v0.1.0"
+    # %pip install -q "sqa-core[labels] @ git+https://github.com/sqa-book/sqa-book@v0.2.0"
     pass
 
 # %% tags=["parameters", "remove-cell"]

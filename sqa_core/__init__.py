@@ -3,4 +3,4 @@
 Imports nothing heavy: `import sqa_core` is quick, and each module says what it needs.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

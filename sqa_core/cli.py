@@ -213,8 +213,10 @@ def explain(
     method: Annotated[Literal["occlusion", "ig", "deeplift", "conductance"], typer.Option(help="How.")] = "occlusion",
     out: Annotated[Path, typer.Option(help="Folder for figures and arrays.")] = Path("explanation"),
     model: Model = None,
-    output: Annotated[str, typer.Option(help="Which score: mos, noi, dis, col or loud.")] = "mos",
-    fill: Annotated[Literal["floor", "mean"], typer.Option(help="What a mask puts in: the file's floor or its mean.")] = "floor",
+    output: Annotated[str, typer.Option(help="Which score, by occlusion or ig: mos, noi, dis, col or loud.")] = "mos",
+    fill: Annotated[
+        Literal["floor", "mean"], typer.Option(help="What an occlusion's mask puts in: the file's floor or its mean.")
+    ] = "floor",
     baseline: Annotated[
         Literal["zero", "floor", "min", "noise"],
         typer.Option(help="What the other methods compare with: 0 dB, -80 dB, the file's minimum, noise."),

@@ -162,7 +162,7 @@ def test_help_names_every_command_and_completion():
     text = sqa("--help").stdout
     for word in ("status", "data", "run", "book", "records", "score", "explain", "train", "--install-completion"):
         assert word in text
-    assert "sqa-core 0.1.0" in sqa("--version").stdout
+    assert "sqa-core 0.2.0" in sqa("--version").stdout
 
 
 def test_import_and_help_load_nothing_heavy():

@@ -217,4 +217,4 @@ def test_numbers_in_prose_come_from_the_run(html):
 def test_colab_buttons_are_there(html):
     for slug in build.in_toc(ROOT):
         text = (html / "notebooks" / f"{slug}.html").read_text()
-        assert f"colab.research.google.com/github/sqa-book/sqa-book/blob/v0.1.0/notebooks/{slug}.ipynb" in text
+        assert f"colab.research.google.com/github/sqa-book/sqa-book/blob/v0.2.0/notebooks/{slug}.ipynb" in text
