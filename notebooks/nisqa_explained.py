@@ -457,7 +457,10 @@ figures.table(
 )
 
 # %% [markdown]
-# What shuffled weights give for three of the claims, beside the trained ones on the same five recordings:
+# What shuffled weights give for three of the claims, beside the trained ones on the same five recordings. DeepLIFT as captum has it
+# agrees with integrated gradients better on shuffled weights ({glue:text}`agree_modules_shuffled`) than on trained ones
+# ({glue:text}`agree_modules_trained`); the complete one does not ({glue:text}`agree_complete_shuffled` against
+# {glue:text}`agree_complete_trained`). That two methods look alike is no sign that both show what was learnt.
 
 # %% tags=["remove-input"]
 figures.table(study.controls_table(ours), "controls", "Trained and shuffled weights, real recordings, published run")

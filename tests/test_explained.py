@@ -56,6 +56,7 @@ def features(tmp_path):
 
 
 def attribution(tmp_path, rates, corpus="p835", conditions=(), **columns):
+    columns = {"sounding_complete": np.ones(len(rates))} | columns
     columns = {f"r_ig_{v}": np.full(len(rates), 0.5) for v in study.VARIANTS} | {"centroid_complete": np.arange(len(rates)) + 0.5} | columns
     rows = [
         {"file": f"{t}{c}", "condition": c, "talker": t, "feature": f, **{f"active_{m}": rate for m in (*study.VARIANTS, "ig")}}

@@ -331,6 +331,8 @@ def _activity(maps: Record) -> Finding:
     """C5: of the 20 features, how many are active in over 90 % of segments, in some up to 10 %, in none."""
     counts = {name: _activity_counts(activity(maps, m)) for name, m in (("DeepLIFT", "complete"), ("IG", "ig"))}
     texts = [f"{name}: {a} nearly always, {r} rarely, {n} never" for name, (a, r, n) in counts.items()]
+    sizes = maps.items().groupby("feature")["sounding_complete"].mean()
+    texts.append(f"the weakest feature's maps have {sizes.min() / sizes.max():.0%} of the size of the strongest's")
     verdicts: list[Verdict] = ["holds" if min(c) > 0 else "fails" for c in counts.values()]
     return _finding("C5", verdicts[0] if len(set(verdicts)) == 1 else "undecided", "; ".join(texts), maps)
 
@@ -522,6 +524,11 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         record = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
         out[key] = str(record.metrics["always_zero"]) if record else "not available"
     drawn = the(found, FiguresTrial, network=PAPERS_LAYOUT)
+    trained, control = ([r for r in controls_table(found).to_dict("records") if r["weights"] == w] for w in ("trained", "shuffled"))
+    for key, rows in (("trained", trained), ("shuffled", control)):
+        row: dict[str, str] = next((r for r in rows if r["network"] == PAPERS_LAYOUT), {})
+        for v in ("modules", "complete"):
+            out[f"agree_{v}_{key}"] = row.get(f"IG and DeepLIFT {v}", "not available")
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else "not available"
     return out
