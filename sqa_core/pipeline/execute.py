@@ -192,9 +192,8 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _a_bar(output: nbformat.NotebookNode) -> bool:
-    """A progress bar that has run its course: it draws over itself and leaves the line empty."""
-    text = "".join(output.get("text", ""))
-    return output.get("name") == "stderr" and "\r" in text and not text.split("\r")[-1].strip()
+    """A progress bar, which draws over itself while the notebook runs and has no business on the page."""
+    return output.get("name") == "stderr" and bool(re.search(r"\d+%\|.*\| \d+/\d+ \[", "".join(output.get("text", ""))))
 
 
 def _without_folders(text: str) -> str:

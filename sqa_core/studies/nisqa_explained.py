@@ -76,11 +76,12 @@ def _demo_trials() -> list[Trial]:
 
 
 def figure_trials(settings: Settings, found: list[Record]) -> list[Trial]:
-    """The maps of one file by each network with 20 outputs; which of them are shown, its record of `FeaturesTrial` says."""
+    """The maps of one file by the paper's layout and by ours; which features are shown, the record of `FeaturesTrial` says."""
     corpus, file, told = ("polyglot", "demo", "polyglot") if settings.profile == "demo" else ("p835", FILE, "prompts")
     return [
         FiguresTrial(**_fields(r.trial["network"], corpus, file=file, show=tuple(dict.fromkeys(roles(r).values()))))
         for r in of_kind(found, FeaturesTrial, corpus=told, randomised=False)
+        if r.trial["network"] in (PAPERS_LAYOUT, DEMO_NETWORK)
     ]
 
 
@@ -91,7 +92,7 @@ def _paper_trials() -> list[Trial]:
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))
         planned.append(OcclusionSurveyTrial(**_fields(name, "p835")))
-    for name in [n for n in ("nisqa", "prompts-pesq", *TWENTY) if n in found]:
+    for name in [n for n in (weights.OWN, *TWENTY) if n in found]:
         planned.append(StabilityTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS)))
     for name in [n for n in TWENTY if n in found]:
         planned += _attribution_trials(name)
