@@ -76,6 +76,9 @@ for name, text in study.facts_in_words(ours).items():
 # - **DeepLIFT as captum has it does not add up** on this network. A file's worst map misses the mean difference that it should
 #   explain by {glue:text}`error_modules` (median over files and features). A copy of the tensor before each max pool mends it:
 #   {glue:text}`error_complete`. "DeepLIFT is like integrated gradients": **{glue:text}`verdict_C6`**.
+# - **A ReLU decides which features are never detected.** With the one that NISQA's code of 2020 had on its 20 outputs,
+#   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else differs.
+# - No map finds a known cut well. The best area under the curve for frames inside one is {glue:text}`best_cut`; 0.5 is chance.
 # - "Masking silence does not change the estimate": **{glue:text}`verdict_C1`**. "Masking lowers high scores and raises low ones":
 #   **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
 

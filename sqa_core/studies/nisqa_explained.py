@@ -525,6 +525,13 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         record = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
         out[key] = str(record.metrics["always_zero"]) if record else "not available"
     drawn = the(found, FiguresTrial, network=PAPERS_LAYOUT)
+    never = {n: the(found, AttributionTrial, network=n, corpus="p835", steps=50, randomised=False) for n in TWENTY}
+    for key, name in (("never_plain", "prompts-pesq-20"), ("never_relu", "prompts-pesq-20-relu")):
+        record = never[name]
+        out[key] = str(_activity_counts(activity(record))[2]) if record else "not available"
+    located = [r for r in localisation_table(found).to_dict("records") if r["network"] == PAPERS_LAYOUT]
+    best = max(located, key=lambda r: float(r["inside a cut"].split()[0]), default=None)
+    out["best_cut"] = f"{best['inside a cut']} ({best['method']}, baseline {best['baseline']})" if best else "not available"
     trained, control = ([r for r in controls_table(found).to_dict("records") if r["weights"] == w] for w in ("trained", "shuffled"))
     for key, rows in (("trained", trained), ("shuffled", control)):
         row: dict[str, str] = next((r for r in rows if r["network"] == PAPERS_LAYOUT), {})
@@ -545,7 +552,8 @@ def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
 def claims_by_network(found: list[Record]) -> pd.DataFrame:
     """One row a claim, one column a network or its shuffled control: the verdict, with its value and interval."""
     columns = {}
-    for name in dict.fromkeys(r.trial["network"] for r in of_kind(found, OcclusionSurveyTrial)):
+    surveyed = {r.trial["network"] for r in of_kind(found, OcclusionSurveyTrial)}
+    for name in [*(n for n in TWENTY if n in surveyed), *sorted(surveyed - set(TWENTY))]:
         for control in (False, True):
             judged = findings(found, name, control)
             if judged:
@@ -641,7 +649,8 @@ def localisation_table(found: list[Record]) -> pd.DataFrame:
                     "likeness to the trained map": f"{part['r_trained'].mean():.2f}" if "r_trained" in part else "",
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.sort_values(["network", "baseline", "method"], ignore_index=True) if len(table) else table
 
 
 def stability_table(found: list[Record]) -> pd.DataFrame:
