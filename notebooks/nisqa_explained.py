@@ -77,7 +77,7 @@ for name, text in study.facts_in_words(ours).items():
 #   explain by {glue:text}`error_modules` (median over files and features). A copy of the tensor before each max pool mends it:
 #   {glue:text}`error_complete`. "DeepLIFT is like integrated gradients": **{glue:text}`verdict_C6`**.
 # - **A ReLU decides which features are never detected.** With the one that NISQA's code of 2020 had on its 20 outputs,
-#   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else differs.
+#   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else was changed.
 # - No map finds a known cut well. The best area under the curve for frames inside one is {glue:text}`best_cut`; 0.5 is chance.
 # - "Masking silence does not change the estimate": **{glue:text}`verdict_C1`**. "Masking lowers high scores and raises low ones":
 #   **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
@@ -229,7 +229,8 @@ figures.provenance([masked] if masked else [], "occlusion")
 # %% [markdown]
 # ## What the features see
 #
-# Choose a feature, look at its map, and hear the sound under the cursor. Orange raises the feature, violet lowers it. First
+# Choose a feature, look at its map, and hear the sound under the cursor. Orange raises the feature, violet lowers it. In all maps the
+# colours end at what half a percent of the points pass. First
 # `nisqa-tts` on the real recording, then our network on the synthetic sentence.
 
 # %% tags=["remove-input"]

@@ -27,8 +27,14 @@ SIGNED = "PuOr_r"  # orange raises, violet lowers, white does nothing
 def _signed(axis, values: np.ndarray, limit: float | None = None, extent=None):
     """A map of signed values, white at nothing; each to its own scale unless one is given."""
     values = values.astype(np.float32)
-    limit = limit or float(np.nanmax(np.abs(values))) or 1.0
+    limit = limit or _reach(values)
     return axis.imshow(values, origin="lower", aspect="auto", cmap=SIGNED, vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
+
+
+def _reach(values: np.ndarray) -> float:
+    """Where the colours end: what half a percent of the points pass, so that a few do not make the rest pale."""
+    sizes = np.abs(values[np.isfinite(values)]).astype(np.float64)
+    return float(np.quantile(sizes, 0.995)) or float(sizes.max()) or 1.0
 
 
 def _spectrogram(axis, mel: np.ndarray, extent=None):
@@ -44,13 +50,12 @@ def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, tit
     figure.colorbar(_spectrogram(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
-        figure.colorbar(_signed(axis, values, extent=extent), ax=axis, pad=0.01)
+        figure.colorbar(_signed(axis, values, extent=extent), ax=axis, pad=0.01, extend="both").set_label(label, fontsize=7)
         axis.set_title(name, fontsize=9, loc="left")
     for axis in axes:
         axis.set_yticks([0, 24, 48])
     figure.supylabel("mel band", fontsize=9)
     axes[-1].set_xlabel("time, s")
-    figure.text(0.995, 0.5, label, rotation=270, va="center", ha="right", fontsize=8)
     return closed(figure)
 
 
@@ -65,7 +70,7 @@ def segments_by_feature(record: Record, features: Sequence[int] = range(5), colu
     for column, index in enumerate(chosen):
         _spectrogram(axes[0, column], segments[index])
         for row, feature in enumerate(features, start=1):
-            _signed(axes[row, column], maps[index, feature], float(np.abs(maps[:, feature]).max()))
+            _signed(axes[row, column], maps[index, feature], _reach(maps[:, feature]))
     for row, name in enumerate(["segment", *(f"feature {f}" for f in features)]):
         axes[row, 0].set_ylabel(name, fontsize=8)
     for axis in axes.flat:
@@ -124,7 +129,7 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
         first = axes[row * lines, 0]
         _spectrogram(first, segment)
         first.set_title(name, fontsize=8)
-        limit = float(np.abs(values).max()) or 1.0
+        limit = _reach(values)
         for i, channel in enumerate(chosen):
             axis = axes[row * lines + i // across, 1 + i % across]
             _signed(axis, values[channel], limit)
@@ -377,7 +382,7 @@ def _coloured(values: np.ndarray) -> np.ndarray:
     import matplotlib as mpl
 
     values = np.nan_to_num(values.astype(np.float32))
-    return mpl.colormaps[SIGNED](0.5 + 0.5 * values / max(float(np.abs(values).max()), 1e-12))
+    return mpl.colormaps[SIGNED](0.5 + 0.5 * values / _reach(values))
 
 
 def _png(colours: np.ndarray) -> str:

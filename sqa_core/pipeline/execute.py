@@ -192,8 +192,9 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _a_bar(output: nbformat.NotebookNode) -> bool:
-    """A progress bar, which draws over itself while the notebook runs and has no business on the page."""
-    return output.get("name") == "stderr" and bool(re.search(r"\d+%\|.*\| \d+/\d+ \[", "".join(output.get("text", ""))))
+    """A progress bar, or what is left when it has wiped itself out: it has no business on the page."""
+    text = "".join(output.get("text", ""))
+    return output.get("name") == "stderr" and (not text.strip() or bool(re.search(r"\d+%\|.*\| \d+/\d+ \[", text)))
 
 
 def _without_folders(text: str) -> str:
