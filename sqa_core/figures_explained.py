@@ -116,10 +116,13 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
     """A segment, and the conductance of single channels, a row a feature, to one scale a row."""
     import matplotlib.pyplot as plt
 
-    count = min(channels, next(iter(maps.values())).shape[0])
-    # Channels with the most to show, the same in every row.
-    size = sum(np.abs(m).max(axis=(1, 2)) / max(float(np.abs(m).max()), 1e-12) for m in maps.values())
-    chosen = np.sort(np.argsort(-np.asarray(size))[:count])
+    def chosen(values: np.ndarray) -> np.ndarray:
+        """Channels with the most to show, the same in all rows of one layer."""
+        alike = [m for m in maps.values() if len(m) == len(values)]
+        size = sum(np.abs(m).max(axis=(1, 2)) / max(float(np.abs(m).max()), 1e-12) for m in alike)
+        return np.sort(np.argsort(-np.asarray(size))[:channels])
+
+    count = max(len(chosen(m)) for m in maps.values())
     across = 8
     lines = -(-count // across)
     figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(8.5, 1.6 * lines * len(maps)), squeeze=False)
@@ -130,7 +133,7 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
         _spectrogram(first, segment)
         first.set_title(name, fontsize=8)
         limit = _reach(values)
-        for i, channel in enumerate(chosen):
+        for i, channel in enumerate(chosen(values)):
             axis = axes[row * lines + i // across, 1 + i % across]
             _signed(axis, values[channel], limit)
             axis.set_title(str(channel), fontsize=7)

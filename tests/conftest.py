@@ -1,7 +1,11 @@
 """Fixtures. Shapes in signatures are checked in every test. What needs real recordings or weights skips, and says so, without them."""
 
+import os
 import shutil
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several workers with all threads each would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 

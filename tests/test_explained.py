@@ -235,3 +235,4 @@ def test_trials_on_built_in_sounds():
     assert located.items["r_trained"].notna().all()
     conductance = measured.ConductanceTrial(**fields, talkers=few["talkers"], segments=1, conditions=("clean",)).run()
     assert set(conductance.items["layer"]) == set(range(1, 7))
+    assert conductance.arrays["correlation"].shape == (6, 20, 20)

@@ -171,5 +171,5 @@ def test_morans_i():
     smooth = np.add.outer(np.arange(30.0), np.arange(20.0))
     assert metrics.morans_i(smooth) > 0.9
     assert abs(metrics.morans_i(rng.standard_normal((60, 60)))) < 0.05
-    assert metrics.morans_i(np.indices((20, 20)).sum(0) % 2) == pytest.approx(-1)
+    assert metrics.morans_i(np.indices((20, 20)).sum(0) % 2.0) == pytest.approx(-1)
     assert np.isnan(metrics.morans_i(np.ones((4, 4))))
