@@ -18,6 +18,7 @@ import torch
 from sqa_core import attribution, audio, environment, occlusion, scoring, spectrogram
 from sqa_core.corpora import registry
 from sqa_core.models import weights
+from sqa_core.studies import nisqa_explained_trials as measured
 
 WORK = Path("_build/bench")
 HERE = Path(__file__).parent
@@ -135,8 +136,7 @@ def bench_score(options) -> None:
 
 
 def bench_occlusion(options) -> None:
-    corpus = registry.load("p835").where(set="fullband")
-    sound = audio.load(next(p for p in corpus.paths() if p.stem == "c6_m1"))
+    sound = measured.one_sound("p835", measured.FILE)
     longer = audio.Sound(np.tile(sound.waveform, 3)[:, : int(12.99 * sound.sample_rate)], sound.sample_rate)
     for name in ("nisqa", "nisqa-tts"):
         network = weights.load(name)
@@ -178,10 +178,9 @@ def bench_attribution(options) -> None:
 
     warnings.simplefilter("ignore", UserWarning)
     network = weights.load("nisqa-tts")
-    corpus = registry.load("p835").where(set="fullband")
-    mel = scoring.mel_of(network, audio.load(next(p for p in corpus.paths() if p.stem == "c6_m1")))
-    every, base = (attribution.segments_of(network, m) for m in (mel, attribution.baseline_of(mel, "floor")))
-    thirty = torch.linspace(0, len(every) - 1, 30).round().long()
+    mel = scoring.mel_of(network, measured.one_sound("p835", measured.FILE))
+    every, base = attribution.segments_against(network, mel, "floor")
+    thirty = measured.chosen_segments(len(every))
     chain = attribution.explained_cnn(network)
     cases = {"30 segments × 20 features": (thirty, range(20)), "all segments × 1 feature": (torch.arange(len(every)), [17])}
     methods = {

@@ -53,6 +53,13 @@ def segments_of(network: Network, mel: Float[Tensor, "frames mels"], hop: int = 
     return spectrogram.segments(mel, network.settings.segment_length, hop)
 
 
+def segments_against(
+    network: Network, mel: Float[Tensor, "frames mels"], kind: str, hop: int = 1
+) -> tuple[Float[Tensor, "segments mels length"], Float[Tensor, "segments mels length"]]:
+    """Segments of a spectrogram, and those of its baseline (`baseline_of`)."""
+    return segments_of(network, mel, hop), segments_of(network, baseline_of(mel, kind), hop)
+
+
 def overlap_mean(maps: Float[Tensor, "segments mels length"], n_frames: int, hop: int = 1) -> Float[np.ndarray, "mels frames"]:
     """One map of the whole file: each frame is the mean over the segments that hold it (up to 15); NaN where none does."""
     count, mels, length = maps.shape
@@ -162,6 +169,18 @@ def features_of(network: Network, segments: Float[Tensor, "segments mels length"
     """The CNN's outputs, in chunks."""
     cnn = explained_cnn(network)
     return torch.cat([cnn(part.unsqueeze(1)) for part in segments.split(ROWS)])
+
+
+def missed(
+    network: Network,
+    maps: Float[Tensor, "segments features mels length"],
+    segments: Float[Tensor, "segments mels length"],
+    baselines: Float[Tensor, "segments mels length"],
+    features: Sequence[int],
+) -> list[float]:
+    """`relative_error` of each feature's maps."""
+    ends, starts = (features_of(network, x)[:, list(features)] for x in (segments, baselines))
+    return relative_error(completeness(maps, ends, starts), ends - starts).tolist()
 
 
 def integrated_gradients(
@@ -316,10 +335,19 @@ def conductance_within(
     Returns the maps, their error relative to the difference explained, and the steps taken.
     """
     start, end = features_of(network, torch.stack([baseline, segment]))[:, feature].double()
+
+    def attempt(steps: int) -> tuple[Tensor, float]:
+        maps = conductance(network, segment[None], baseline[None], feature, layer, steps)[0]
+        return maps, float((maps.double().sum() - (end - start)).abs() / (end - start).abs().clamp(min=1e-12))
+
+    return _within(attempt, tolerance, cap)
+
+
+def _within(attempt: Callable[[int], tuple[Tensor, float]], tolerance: float, cap: int) -> tuple[Tensor, float, int]:
+    """`attempt` with 50 steps, and twice as many up to `cap` until its error is within `tolerance`; with error and steps."""
     steps = 50
     while True:
-        maps = conductance(network, segment[None], baseline[None], feature, layer, steps)[0]
-        error = float((maps.double().sum() - (end - start)).abs() / (end - start).abs().clamp(min=1e-12))
+        maps, error = attempt(steps)
         if error <= tolerance or 2 * steps > cap:
             return maps, error, steps
         steps *= 2
@@ -366,15 +394,15 @@ def through_time_within(
     output: str,
     tolerance: float = 0.01,
     cap: int = MOST_STEPS,
-) -> tuple[Float[Tensor, "frames mels"], Float[Tensor, ""], int]:
+) -> tuple[Float[Tensor, "frames mels"], float, int]:
     """`through_time` for one output with 50 steps, and twice as many up to `cap` until completeness is within `tolerance`.
 
-    Returns the map, its error, and the steps taken.
+    Returns the map, its error relative to the difference explained, and the steps taken.
     """
-    steps = 50
-    while True:
+
+    def attempt(steps: int) -> tuple[Tensor, float]:
         maps, errors = through_time(network, mel, baseline, [output], steps)
         difference = maps[0].double().sum() - errors[0]
-        if errors[0].abs() <= tolerance * difference.abs() or 2 * steps > cap:
-            return maps[0], errors[0], steps
-        steps *= 2
+        return maps[0], float(errors[0].abs() / difference.abs().clamp(min=1e-12))
+
+    return _within(attempt, tolerance, cap)

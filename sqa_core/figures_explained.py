@@ -192,16 +192,13 @@ def baselines_figure(record: Record):
 
 def whole_figure(record: Record, masked: Record):
     """MOS through the whole network, all features of the CNN together, and occlusion by squares."""
-    arrays, hidden, m = record.arrays(), masked.arrays(), record.metrics
-    mel = arrays["mel"]
-    boxes = occlusion.paper_boxes(mel.shape)
-    squares = occlusion.Occlusion(("mos",), hidden["score"][:1], occlusion.flat(boxes), hidden["scores"][:, :1], 0, 0)
+    arrays, m = record.arrays(), record.metrics
     maps = {
         f"integrated gradients of MOS, {_said(m['errors']['whole'][0], m['whole_steps'])}": arrays["whole"],
         "all features of the CNN, sizes added": np.abs(arrays["deeplift_complete"].astype(np.float32)).sum(axis=0),
-        "occlusion by squares of 24": next(iter(occlusion.split_by_mask(squares, boxes).values())).change_map(mel.shape),
+        "occlusion by squares of 24": next(iter(_change_maps(masked.arrays()).values())),
     }
-    return maps_over_time(mel, maps, "attribution, change of MOS")
+    return maps_over_time(arrays["mel"], maps, "attribution, change of MOS")
 
 
 def live_occlusion(sound: audio.Sound, model: str) -> Any:
@@ -359,11 +356,15 @@ def stepper_of(arrays: dict[str, np.ndarray] | None, sound: audio.Sound | None, 
 
 def occlusion_figure(arrays: dict[str, np.ndarray]):
     """`occlusion_maps` of an occlusion record's arrays, for MOS."""
-    mel = arrays["mel"].astype(np.float32)
-    boxes = occlusion.paper_boxes(mel.shape)
+    return occlusion_maps(arrays["mel"], _change_maps(arrays), float(arrays["score"][0]))
+
+
+def _change_maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The changes of MOS that an occlusion record holds, as one map for each of the paper's masks."""
+    shape = arrays["mel"].shape
+    boxes = occlusion.paper_boxes(shape)
     whole = occlusion.Occlusion(("mos",), arrays["score"][:1], occlusion.flat(boxes), arrays["scores"][:, :1], 0, 0)
-    maps = {name: part.change_map(mel.shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
-    return occlusion_maps(mel, maps, float(arrays["score"][0]))
+    return {name: part.change_map(shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
 
 
 _STEPPER = """<div class="sqa-stepper" id="{id}">
@@ -449,15 +450,14 @@ def _explain_features(network: Network, mel: torch.Tensor, base: torch.Tensor, b
     """Averaged maps of the features that vary most; their names carry the completeness errors."""
     segments, baselines = (attribution.segments_of(network, m, network.settings.segment_hop) for m in (mel, base))
     features = _most_varied(network, segments)
-    ends, starts = (attribution.features_of(network, x)[:, features] for x in (segments, baselines))
+    steps = None
     if by_gradients:
-        maps, errors, taken = attribution.integrated_gradients_within(network, segments, baselines, features, cap=200)
+        maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, features)
         steps = int(taken.max())
     else:
-        maps, steps = attribution.deeplift(network, segments, baselines, features), None
-        errors = attribution.completeness(maps, ends, starts)
+        maps = attribution.deeplift(network, segments, baselines, features)
+    missed = attribution.missed(network, maps, segments, baselines, features)
     out = {}
-    missed = attribution.relative_error(errors, ends - starts).tolist()
     for i, feature in enumerate(features):
         title = f"feature {feature}, {_said(missed[i], steps)}"
         out[title] = attribution.overlap_mean(maps[:, i], len(mel), network.settings.segment_hop)
@@ -471,8 +471,7 @@ def _explain_by_deeplift(network: Network, mel: torch.Tensor, base: torch.Tensor
 
 def _explain_by_gradients(network: Network, mel: torch.Tensor, base: torch.Tensor, output: str):
     whole, error, steps = attribution.through_time_within(network, mel, base, output)
-    missed = float(error.abs() / (whole.double().sum() - error).abs().clamp(min=1e-12))
-    title = f"{output}, whole network, {_said(missed, steps)}"
+    title = f"{output}, whole network, {_said(error, steps)}"
     maps, arrays = _explain_features(network, mel, base, by_gradients=True)
     whole_map = whole.T.cpu().numpy()
     figure = maps_over_time(mel.T.cpu().numpy(), {title: whole_map} | maps, "attribution", f"{network.name}: integrated gradients")

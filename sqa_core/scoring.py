@@ -70,9 +70,8 @@ def folded(network: Network) -> Network:
 def fused_convolutions(network: Network) -> SixConvolutions:
     """A copy of the CNN whose convolutions hold their batch norms; the norms stand there still, and are to be left out."""
     cnn = copy.deepcopy(network.model.cnn).eval()
-    if not isinstance(cnn.get_submodule("bn1"), torch.nn.Identity):
-        for i in range(1, 7):
-            setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
+    for i in range(1, 7):
+        setattr(cnn, f"conv{i}", fuse_conv_bn_eval(getattr(cnn, f"conv{i}"), getattr(cnn, f"bn{i}")))
     return cnn
 
 

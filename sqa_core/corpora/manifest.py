@@ -32,10 +32,10 @@ class Manifest:
         return [self.root / f for f in self.table["file"]]
 
     def where(self, **labels) -> "Manifest":
-        """The rows whose columns have these values, in the same order."""
+        """The rows whose columns have these values, or one of several in a tuple, in the same order."""
         table = self.table
         for column, value in labels.items():
-            table = table[table[column] == value]
+            table = table[table[column].isin(value if isinstance(value, tuple) else [value])]
         if table.empty:
             raise CorpusError(f"{self.name}: no rows with {labels}.")
         return Manifest(self.name, table.reset_index(drop=True), self.root, self.status)

@@ -208,10 +208,6 @@ def _mean(values: pd.Series, items: pd.DataFrame) -> Interval:
     return metrics.crossed_mean(values.to_numpy(float), items["condition"].to_numpy(), items["talker"].to_numpy())
 
 
-def _shares(text: str, values: dict[str, float]) -> str:
-    return text + ": " + ", ".join(f"{name} {value:.2f}" for name, value in values.items())
-
-
 def _together(verdicts: list[Verdict]) -> Verdict:
     """All of several conditions: holds if each does, fails if one does."""
     return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
@@ -483,8 +479,14 @@ def _stripes(quiet: list[Record]) -> Finding:
             sums[0], one, sums[1], one, files["condition"].to_numpy(), files["talker"].to_numpy()
         )
     best = min(ratios, key=lambda b: ratios[b].value)
-    evidence = _shares("size on empty over sounding segments, DeepLIFT complete", {b: r.value for b, r in ratios.items()})
-    return _finding("C15", judge(ratios[best], high=0.01), f"{evidence}; the interval is of {best}", quiet[0], ratios[best])
+    sizes = ", ".join(f"{b} {r.value:.2f}" for b, r in ratios.items())
+    return _finding(
+        "C15",
+        judge(ratios[best], high=0.01),
+        f"size on empty over sounding segments, DeepLIFT complete: {sizes}; the interval is of {best}",
+        quiet[0],
+        ratios[best],
+    )
 
 
 def _completeness(maps: Record, finer: Record) -> Finding:
@@ -524,19 +526,21 @@ def completeness_in_words(maps: Record | None) -> dict[str, str]:
 
 
 def facts_in_words(found: list[Record]) -> dict[str, str]:
-    """Dead units of our two networks with 20 outputs, and how like the maps of a file are by each method."""
+    """Dead and inactive features of our two networks with 20 outputs, the map that finds cuts best, and how like maps are."""
     out = {}
-    for key, name in (("dead_plain", "prompts-pesq-20"), ("dead_relu", "prompts-pesq-20-relu")):
-        record = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
-        out[key] = str(record.metrics["always_zero"]) if record else "not available"
+    for key, name in (("plain", "prompts-pesq-20"), ("relu", "prompts-pesq-20-relu")):
+        features = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
+        maps = the(found, AttributionTrial, network=name, corpus="p835", steps=50, randomised=False)
+        out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else "not available"
+        out[f"never_{key}"] = str(_activity_counts(activity(maps))[2]) if maps else "not available"
+    located = [
+        (_mean(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
+        for r in of_kind(found, LocalisationTrial, network=PAPERS_LAYOUT, randomised=False)
+        for method, part in r.items().groupby("method")
+    ]
+    best = max(located, default=None)
+    out["best_cut"] = f"{with_interval(list(best[0]))} {best[1]}" if best else "not available"
     drawn = the(found, FiguresTrial, network=PAPERS_LAYOUT)
-    never = {n: the(found, AttributionTrial, network=n, corpus="p835", steps=50, randomised=False) for n in TWENTY}
-    for key, name in (("never_plain", "prompts-pesq-20"), ("never_relu", "prompts-pesq-20-relu")):
-        record = never[name]
-        out[key] = str(_activity_counts(activity(record))[2]) if record else "not available"
-    located = [r for r in localisation_table(found).to_dict("records") if r["network"] == PAPERS_LAYOUT]
-    best = max(located, key=lambda r: float(r["inside a cut"].split()[0]), default=None)
-    out["best_cut"] = f"{best['inside a cut']} ({best['method']}, baseline {best['baseline']})" if best else "not available"
     trained, control = ([r for r in controls_table(found).to_dict("records") if r["weights"] == w] for w in ("trained", "shuffled"))
     for key, rows in (("trained", trained), ("shuffled", control)):
         row: dict[str, str] = next((r for r in rows if r["network"] == PAPERS_LAYOUT), {})

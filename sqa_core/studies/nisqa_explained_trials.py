@@ -1,6 +1,6 @@
 """The trials of the chapter on explaining NISQA: what is measured, on which sounds, by which network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -115,11 +115,12 @@ class FeaturesTrial(NetworkTrial):
 
     def run(self) -> Result:
         network = self.load()
+        fast = scoring.folded(network)
         rows, moments, zeros = [], [], []
         for heard in sounds(network, self.corpus, self.conditions):
             segments = attribution.segments_of(network, heard.mel)
             values = attribution.features_of(network, segments).double().cpu().numpy()
-            mos = float(scoring.score_mels(scoring.folded(network), [heard.mel])[0, 0])
+            mos = float(scoring.score_mels(fast, [heard.mel])[0, 0])
             truth = self._truth(heard, network.settings.segment_length, values)
             for i in range(values.shape[1]):
                 found = {"feature": i, "mean": values[:, i].mean(), **{k: v[i] for k, v in truth.items()}}
@@ -177,7 +178,7 @@ class AttributionTrial(NetworkTrial):
         return Result({"files": len(tables)}, items)
 
     def _file(self, network: Network, features: range, heard: Heard) -> pd.DataFrame:
-        every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
+        every, base = attribution.segments_against(network, heard.mel, self.baseline)
         index = chosen_segments(len(every))
         segments, baselines = every[index], base[index]
         maps = {"ig": attribution.integrated_gradients(network, segments, baselines, features, self.steps)}
@@ -230,7 +231,7 @@ class ConductanceTrial(NetworkTrial):
         rows, correlations = [], []
         features = range(network.model.cnn.n_features)
         for heard in sounds(network, self.corpus, self.conditions, self.talkers):
-            every, base = (attribution.segments_of(network, m) for m in (heard.mel, attribution.baseline_of(heard.mel, self.baseline)))
+            every, base = attribution.segments_against(network, heard.mel, self.baseline)
             index = chosen_segments(len(every))[7 :: SEGMENTS // self.segments][: self.segments]
             for layer in range(1, 7):
                 maps = torch.stack([attribution.conductance(network, every[index], base[index], f, layer) for f in features]).cpu()
@@ -369,7 +370,7 @@ class LocalisationTrial(NetworkTrial):
         columns = occlusion.mask_boxes((mel.shape[1], len(mel)), (None, 13))
         out = {"occlusion": occlusion.occlude(network, mel, columns).change_map((mel.shape[1], len(mel)))}
         out["integrated gradients, whole network"] = attribution.through_time(network, mel, base, ["mos"])[0][0].T.cpu().numpy()
-        segments, baselines = (attribution.segments_of(network, m, self.hop) for m in (mel, base))
+        segments, baselines = attribution.segments_against(network, mel, self.baseline, self.hop)
         features = range(network.model.cnn.n_features)
         by_method = {
             "integrated gradients, CNN": attribution.integrated_gradients(network, segments, baselines, features),
@@ -407,13 +408,13 @@ class StabilityTrial(NetworkTrial):
         maps, errors = {}, {}
         for baseline, steps in (("floor", 50), ("floor", 25), ("floor", 100), ("zero", 50), ("min", 50), ("noise", 50)):
             name = f"IG {baseline} {steps}"
-            found, error = attribution.through_time(network, mel, attribution.baseline_of(mel, baseline), ["mos"], steps)  # type: ignore[arg-type]
+            found, error = attribution.through_time(network, mel, attribution.baseline_of(mel, baseline), ["mos"], steps)
             maps[name], errors[name] = found[0].T.cpu().numpy(), float(error[0])
         for (height, width), fill in (((24, 24), "floor"), ((24, 24), "mean"), ((12, 24), "floor"), ((12, 12), "floor")):
             name = f"occlusion {height}x{width}" + (" mean" if fill == "mean" else "")
             boxes = occlusion.mask_boxes(shape, (height, width))
             maps[name] = occlusion.occlude(network, mel, boxes, fill).change_map(shape)  # type: ignore[arg-type]
-        segments, baselines = (attribution.segments_of(network, m, 4) for m in (mel, attribution.baseline_of(mel, "floor")))
+        segments, baselines = attribution.segments_against(network, mel, "floor", 4)
         alone = attribution.deeplift(network, segments, baselines, range(network.model.cnn.n_features))
         maps["CNN alone"] = attribution.overlap_mean(alone.abs().sum(dim=1), len(mel), 4)
         return maps, errors
@@ -433,18 +434,18 @@ class FiguresTrial(NetworkTrial):
     def run(self) -> Result:
         network = self.load()
         mel = scoring.mel_of(network, one_sound(self.corpus, self.file))
-        segments, baselines = (attribution.segments_of(network, m) for m in (mel, attribution.baseline_of(mel, self.baseline)))
+        segments, baselines = attribution.segments_against(network, mel, self.baseline)
         index = chosen_segments(len(segments))
         kept: dict[str, np.ndarray] = {"mel": mel.T.cpu().numpy(), "show": np.array(self.show), "segments": segments[index].cpu().numpy()}
         kept["features"] = attribution.features_of(network, segments).cpu().numpy()
         every = range(network.model.cnn.n_features)
         complete = attribution.deeplift(network, segments, baselines, every)
         kept["segment_maps"], kept["deeplift_complete"] = complete[index].cpu().numpy(), _averaged(complete, len(mel))
-        errors = {"deeplift_complete": _missed(network, complete, segments, baselines, every)}
+        errors = {"deeplift_complete": attribution.missed(network, complete, segments, baselines, every)}
         for name, maps, against in self._others(network, mel, segments, baselines):
-            kept[name], errors[name] = _averaged(maps, len(mel)), _missed(network, maps, segments, against, self.show)
+            kept[name], errors[name] = _averaged(maps, len(mel)), attribution.missed(network, maps, segments, against, self.show)
         maps, _, taken = attribution.integrated_gradients_within(network, segments, baselines, self.show)
-        kept["ig"], errors["ig"] = _averaged(maps, len(mel)), _missed(network, maps, segments, baselines, self.show)
+        kept["ig"], errors["ig"] = _averaged(maps, len(mel)), attribution.missed(network, maps, segments, baselines, self.show)
         found: dict[str, Any] = {"errors": errors, "ig_steps": int(taken.max())}
         middle = int(index[len(index) // 3])
         kept["conductance_segment"] = segments[middle].cpu().numpy()
@@ -455,7 +456,7 @@ class FiguresTrial(NetworkTrial):
             found[f"conductance_{layer}_steps"] = max(steps for _, _, steps in parts)
         whole, error, steps = attribution.through_time_within(network, mel, attribution.baseline_of(mel, self.baseline), "mos")
         kept["whole"] = whole.T.cpu().numpy()
-        errors["whole"] = [float(error.abs() / (whole.double().sum() - error).abs().clamp(min=1e-12))]
+        errors["whole"] = [error]
         shown = kept["deeplift_complete"][list(self.show)]
         found["likeness"] = {  # to the complete maps, rank correlation of sizes
             name: float(np.mean([rank_correlation(a, b) for a, b in zip(shown, kept[name], strict=True)]))
@@ -470,14 +471,8 @@ class FiguresTrial(NetworkTrial):
         for variant in ("functions", "modules"):
             yield f"deeplift_{variant}", attribution.deeplift(network, segments, baselines, self.show, variant), baselines
         for other in attribution.BASELINES:
-            against = attribution.segments_of(network, attribution.baseline_of(mel, other))
+            _, against = attribution.segments_against(network, mel, other)
             yield f"baseline_{other}", attribution.deeplift(network, segments, against, self.show), against
-
-
-def _missed(network: Network, maps: Tensor, segments: Tensor, baselines: Tensor, features: Sequence[int]) -> list[float]:
-    """`attribution.relative_error` of each feature."""
-    ends, starts = (attribution.features_of(network, x)[:, list(features)] for x in (segments, baselines))
-    return attribution.relative_error(attribution.completeness(maps, ends, starts), ends - starts).tolist()
 
 
 def _averaged(maps: Tensor, n_frames: int) -> np.ndarray:

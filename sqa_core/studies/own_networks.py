@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 
 from .. import environment, spectrogram
 from ..corpora import impaired, registry
-from ..corpora.manifest import Manifest
 from ..errors import SettingsError
 from ..models import weights
 from ..models.nisqa import Nisqa, NisqaSettings
@@ -94,16 +93,10 @@ def _make(part: str, count: int, on_item: Callable[[], None]) -> list[impaired.I
         case "polyglot-valid":
             return impaired.make(count, 2, VALID_LANGUAGES, VALID_VOICES, on_item)
         case "prompts-train":
-            return impaired.make_prompts(count, 3, prompts(TRAIN_PROMPTS), on_item)
+            return impaired.make_prompts(count, 3, registry.load("asterisk").where(language=TRAIN_PROMPTS), on_item)
         case "prompts-valid":
-            return impaired.make_prompts(count, 4, prompts(VALID_PROMPTS), on_item)
+            return impaired.make_prompts(count, 4, registry.load("asterisk").where(language=VALID_PROMPTS), on_item)
     raise SettingsError(f"There is no part {part!r} of the material.")
-
-
-def prompts(languages: tuple[str, ...]) -> Manifest:
-    """Real prompts in these languages."""
-    whole = registry.load("asterisk")
-    return Manifest(whole.name, whole.table[whole.table["language"].isin(languages)], whole.root, whole.status)
 
 
 def train_own(
