@@ -90,7 +90,8 @@ roles = study.roles(told) if told else {}
 figures_explained.roles_figure(drawn, roles) if drawn and told else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "roles")
+maps = figures_explained.maps_frame(arrays["mel"], figures_explained.roles_maps(drawn, roles)) if drawn and told else None
+figures.provenance([drawn] if drawn else [], "roles", maps)
 
 # %% [markdown]
 # ## Hear it
@@ -210,7 +211,8 @@ figures_explained.stepper_of(
 )
 
 # %% tags=["remove-input"]
-figures.provenance([masked] if masked else [], "stepper_real")
+table = figures_explained.occlusion_frame(masked_arrays) if masked else None
+figures.provenance([masked] if masked else [], "stepper_real", table)
 
 # %% tags=["remove-input"]
 demo = study.the(this_run, study.OcclusionTrial, corpus="polyglot")
@@ -218,13 +220,15 @@ demo_arrays = demo.arrays() if demo else None
 figures_explained.stepper_of(demo_arrays, impaired, "stepper_demo", "synthetic", "The synthetic sentence is explained in the demo profile")
 
 # %% tags=["remove-input"]
-figures.provenance([demo] if demo else [], "stepper_demo")
+table = figures_explained.occlusion_frame(demo_arrays) if demo else None
+figures.provenance([demo] if demo else [], "stepper_demo", table)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "A mel spectrogram of noisy speech above six maps of the change of predicted MOS, one for each mask shape."}, "figure": {"caption": "Occlusion of one real recording (P.835, condition c6, talker m1) with the official network: the spectrogram, and the change of MOS under each of the paper's masks. Published run.", "name": "fig-occlusion"}}
 figures_explained.occlusion_figure(masked_arrays) if masked_arrays else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([masked] if masked else [], "occlusion")
+table = figures_explained.occlusion_frame(masked_arrays) if masked else None
+figures.provenance([masked] if masked else [], "occlusion", table)
 
 # %% [markdown]
 # ## What the features see
@@ -237,7 +241,8 @@ figures.provenance([masked] if masked else [], "occlusion")
 figures_explained.chooser_of(arrays, real, "chooser_real", "real", "Maps of a real recording: sqa run nisqa_explained --profile paper")
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "chooser_real")
+maps = figures_explained.features_frame(arrays) if drawn else None
+figures.provenance([drawn] if drawn else [], "chooser_real", maps)
 
 # %% tags=["remove-input"]
 demo_drawn = study.the(this_run, study.FiguresTrial, corpus="polyglot")
@@ -245,7 +250,8 @@ demo_maps = demo_drawn.arrays() if demo_drawn else None
 figures_explained.chooser_of(demo_maps, impaired, "chooser_demo", "synthetic", "The synthetic sentence is explained in the demo profile")
 
 # %% tags=["remove-input"]
-figures.provenance([demo_drawn] if demo_drawn else [], "chooser_demo")
+maps = figures_explained.features_frame(demo_maps) if demo_drawn else None
+figures.provenance([demo_drawn] if demo_drawn else [], "chooser_demo", maps)
 
 # %% [markdown]
 # ## The paper's figures
@@ -261,7 +267,8 @@ figures_explained.segments_by_feature(drawn) if drawn else figures.absent(
 )
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "segments")
+table = figures_explained.segments_frame(drawn) if drawn else None
+figures.provenance([drawn] if drawn else [], "segments", table)
 
 # %% [markdown]
 # ### Figure 4: vertical focus
@@ -272,7 +279,8 @@ figures_explained.vertical_focus(drawn) if drawn else figures.absent(
 )
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "vertical")
+maps = figures_explained.maps_frame(*figures_explained.vertical_maps(drawn)[:2]) if drawn else None
+figures.provenance([drawn] if drawn else [], "vertical", maps)
 
 # %% [markdown]
 # ### Figures 5 and 6: conductance of the first two convolutions
@@ -283,7 +291,8 @@ figures_explained.conductance_figure(drawn, 1, 1) if drawn else figures.absent(
 )
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "conductance_1")
+table = figures_explained.conductance_frame(drawn, 1, 1) if drawn else None
+figures.provenance([drawn] if drawn else [], "conductance_1", table)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of sixteen channels of the second convolution for two features, one above the other."}, "figure": {"caption": "The same for the second convolution and the two of the features shown above that oppose each other most; sixteen of 32 channels. Published run, real recording. After the paper's Figure 6.", "name": "fig-conductance-2"}}
 figures_explained.conductance_figure(drawn, 2, 2) if drawn else figures.absent(
@@ -291,7 +300,8 @@ figures_explained.conductance_figure(drawn, 2, 2) if drawn else figures.absent(
 )
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "conductance_2")
+table = figures_explained.conductance_frame(drawn, 2, 2) if drawn else None
+figures.provenance([drawn] if drawn else [], "conductance_2", table)
 
 # %% [markdown]
 # ### The same for our network
@@ -307,20 +317,38 @@ figures_explained.roles_figure(own_drawn, study.roles(own_told)) if own_drawn an
     "The published run is not here: sqa run nisqa_explained --profile paper"
 )
 
+# %% tags=["remove-input"]
+own_arrays = own_drawn.arrays() if own_drawn else {}
+own_roles = figures_explained.roles_maps(own_drawn, study.roles(own_told)) if own_drawn and own_told else {}
+maps = figures_explained.maps_frame(own_arrays["mel"], own_roles) if own_roles else None
+figures.provenance([own_drawn] if own_drawn else [], "roles_own", maps)
+
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Ten segments of a spectrogram in the top row; below each, its map for each of five features of our network."}, "figure": {"caption": "Figure 1 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-segments-own"}}
 figures_explained.segments_by_feature(own_drawn) if own_drawn else figures.absent(
     "The published run is not here: sqa run nisqa_explained --profile paper"
 )
+
+# %% tags=["remove-input"]
+table = figures_explained.segments_frame(own_drawn) if own_drawn else None
+figures.provenance([own_drawn] if own_drawn else [], "segments_own", table)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features of our network, from high to low in the spectrogram."}, "figure": {"caption": "Figure 4 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-vertical-own"}}
 figures_explained.vertical_focus(own_drawn) if own_drawn else figures.absent(
     "The published run is not here: sqa run nisqa_explained --profile paper"
 )
 
+# %% tags=["remove-input"]
+maps = figures_explained.maps_frame(*figures_explained.vertical_maps(own_drawn)[:2]) if own_drawn else None
+figures.provenance([own_drawn] if own_drawn else [], "vertical_own", maps)
+
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the eight channels of the first convolution of our network."}, "figure": {"caption": "Figure 5 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-1-own"}}
 figures_explained.conductance_figure(own_drawn, 1, 1) if own_drawn else figures.absent(
     "The published run is not here: sqa run nisqa_explained --profile paper"
 )
+
+# %% tags=["remove-input"]
+table = figures_explained.conductance_frame(own_drawn, 1, 1) if own_drawn else None
+figures.provenance([own_drawn] if own_drawn else [], "conductance_1_own", table)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Conductance maps of the second convolution of our network for two features that oppose each other."}, "figure": {"caption": "Figure 6 for `prompts-pesq-20`. Published run, real recording.", "name": "fig-conductance-2-own"}}
 figures_explained.conductance_figure(own_drawn, 2, 2) if own_drawn else figures.absent(
@@ -328,7 +356,8 @@ figures_explained.conductance_figure(own_drawn, 2, 2) if own_drawn else figures.
 )
 
 # %% tags=["remove-input"]
-figures.provenance([own_drawn] if own_drawn else [], "figures_own")
+table = figures_explained.conductance_frame(own_drawn, 2, 2) if own_drawn else None
+figures.provenance([own_drawn] if own_drawn else [], "conductance_2_own", table)
 
 # %% [markdown]
 # ## Is DeepLIFT what it says?
@@ -369,7 +398,8 @@ figures.table(
 figures_explained.variants_figure(drawn) if drawn else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "variants_figure")
+maps = figures_explained.maps_frame(arrays["mel"], figures_explained.variants_maps(drawn)) if drawn else None
+figures.provenance([drawn] if drawn else [], "variants_figure", maps)
 
 # %% [markdown]
 # In this recording the sizes of the complete maps have a rank correlation of {glue:text}`like_modules` with captum's as it is, of
@@ -401,7 +431,8 @@ figures.table(
 figures_explained.baselines_figure(drawn) if drawn else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([drawn] if drawn else [], "baselines")
+maps = figures_explained.maps_frame(arrays["mel"], figures_explained.baselines_maps(drawn)) if drawn else None
+figures.provenance([drawn] if drawn else [], "baselines", maps)
 
 # %% [markdown]
 # ## The claims, tested
@@ -433,6 +464,16 @@ figures_explained.correlation_matrices(matrices) if matrices else figures.absent
 figures.provenance([r for r in related.values() if r], "correlations", study.long_matrices(matrices))
 
 # %% [markdown]
+# "Active" needs a threshold, and the paper names none. Here is C5's count at others, as a share of the file's largest attribution.
+
+# %% tags=["remove-input"]
+figures.table(
+    study.thresholds_table(ours),
+    "thresholds",
+    "Features nearly always (over 90 % of segments) / rarely (up to 10 %) / never active, by threshold; complete DeepLIFT, 78 real recordings, published run",
+)
+
+# %% [markdown]
 # The same tests for each network, and for the networks with their weights shuffled within each layer. A claim that holds for shuffled
 # weights too says something of sound and layout, and nothing of learning. With a ReLU on the 20 outputs a unit can be dead: its maps
 # are then zero everywhere, a third reason for features that are "never detected", beside the two that the paper gives. Of the 20
@@ -443,6 +484,19 @@ figures.provenance([r for r in related.values() if r], "correlations", study.lon
 figures.table(study.claims_by_network(ours), "claims_by_network", "Verdicts by network, with values and 95 % intervals, published run")
 
 # %% [markdown]
+# ### When does a unit die?
+#
+# Why does a trained network have features that never fire? With a ReLU on the outputs, they can be dead from the start, or die in
+# training. {glue:text}`dead_growth`
+
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Outputs of `prompts-pesq-20-relu` that are zero in every segment of its validation set, as training goes on with a share of the material; a line a seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
+growth = study.of_kind(ours, study.DeadUnitsTrial)
+figures_explained.dead_units(study.dead_units(growth)) if growth else figures.absent("The published run is not here.")
+
+# %% tags=["remove-input"]
+figures.provenance(growth, "dead_units", study.dead_units(growth) if growth else None)
+
+# %% [markdown]
 # ## Do the maps find what is known?
 #
 # The controlled set has cuts at known places. A good map of MOS, or of all features together, should be large there. It is not that
@@ -451,7 +505,8 @@ figures.table(study.claims_by_network(ours), "claims_by_network", "Verdicts by n
 # can speak. The table asks for both: frames inside a cut among those of speech, and the five frames beside one among the others.
 #
 # Two controls follow Adebayo et al. {cite}`adebayo2018`: maps whose frames are shuffled, and the network with shuffled weights. Where
-# its map is much like the trained one's, the map shows the sound and not what was learnt.
+# its map is much like the trained one's, the map shows the sound and not what was learnt. `nisqa` and `prompts-pesq` have
+# self-attention and no layer of 20 outputs: of their hundreds, 20 drawn at random are explained.
 
 # %% tags=["remove-input"]
 figures.table(
@@ -482,7 +537,8 @@ squares = study.the(ours, study.OcclusionTrial, network=study.PAPERS_LAYOUT)
 figures_explained.whole_figure(drawn, squares) if drawn and squares else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([r for r in (drawn, squares) if r], "whole")
+maps = figures_explained.maps_frame(arrays["mel"], figures_explained.whole_maps(drawn, squares)) if drawn and squares else None
+figures.provenance([r for r in (drawn, squares) if r], "whole", maps)
 
 # %% [markdown]
 # ### How firm are the maps?
@@ -510,6 +566,19 @@ figures.table(
 )
 
 # %% [markdown]
+# Occlusion asks what happens when something is hidden. Attribution asks what the score is made of. So the same question again, with
+# integrated gradients of each whole score: are its maps larger inside a stretch of noise than elsewhere, inside or beside a cut, in
+# the bands that a telephone's limits (300 to 3400 Hz) leave empty? If the names are right, `noi` should lead in the first row, `dis`
+# in the next two, `col` in the last. {glue:text}`dimensions_said`
+
+# %% tags=["remove-input"]
+figures.table(
+    study.dimension_maps_table(ours),
+    "dimension_maps",
+    "Maps of nisqa's five scores by integrated gradients, controlled set from real prompts, 95 % intervals, published run; an AUC of 0.5 is chance",
+)
+
+# %% [markdown]
 # ## Try it on your own sound
 #
 # ```bash
@@ -517,6 +586,7 @@ figures.table(
 # sqa explain my_recording.wav --method ig           # the whole network, and its features
 # sqa explain my_recording.wav --method deeplift
 # sqa explain my_recording.wav --method conductance
+# sqa explain a_long_one.wav --method ig --start 12 --seconds 8
 # ```
 #
 # In a running kernel, the next cell brings sliders: choose a mask, move it, and the network scores at once.
@@ -531,8 +601,7 @@ figures_explained.live_occlusion(impaired, study.DEMO_NETWORK)
 # - `nisqa-tts` was trained for the naturalness of synthetic speech and hears up to 8 kHz. Our networks were trained for transmitted
 #   speech, and are small. Where the two disagree, neither is the paper's.
 # - The controlled set has four people, of whom two judge.
-# - Activity of features is told at one threshold, 1 % of a file's largest attribution. How dead units grow over training and with the
-#   amount of data was not looked at.
+# - Dead units were counted in one network of ours, with one kind of start and one learning rate.
 # - The paper contradicts itself in places. These are known:
 
 # %% tags=["remove-input"]

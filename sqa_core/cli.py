@@ -221,11 +221,13 @@ def explain(
         Literal["zero", "floor", "min", "noise"],
         typer.Option(help="What the other methods compare with: 0 dB, -80 dB, the file's minimum, noise."),
     ] = "floor",
+    start: Annotated[float, typer.Option(help="Second at which the part begins that is explained.")] = 0.0,
+    seconds: Annotated[float | None, typer.Option(help="How long that part is; to the end where it is not given.")] = None,
 ) -> None:
     """Why this score? Hide parts of the spectrogram, or follow gradients through the network, and see what moves it."""
     from . import figures_explained
 
-    for path in figures_explained.explain_file(file, out, method, model, output, fill, baseline):
+    for path in figures_explained.explain_file(file, out, method, model, output, fill, baseline, start, seconds):
         print(path)
 
 

@@ -4,6 +4,7 @@ Figures stand on opaque white, so that they can be read on a dark page too; colo
 """
 
 import base64
+import gzip
 import html
 from collections.abc import Sequence
 from typing import Any
@@ -192,10 +193,18 @@ def table_setup() -> Any:
     return html_output(generate_init_offline_itables_html(itables.options.dt_bundle))
 
 
+MOST_PLAIN_ROWS = 2000  # a CSV lies in the page itself; a longer one is rounded and packed
+
+
 def data_link(frame: pd.DataFrame, name: str) -> str:
-    """A link that saves the data of a figure or table as CSV."""
-    data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    return f'<p class="sqa-data"><a download="{name}.csv" href="data:text/csv;base64,{data}">data of {name} (CSV)</a></p>'
+    """A link that saves the data of a figure or table as CSV, packed by gzip where it is long."""
+    if len(frame) <= MOST_PLAIN_ROWS:
+        data, kind, ending = frame.to_csv(index=False).encode(), "text/csv", "csv"
+    else:
+        data, kind, ending = gzip.compress(frame.to_csv(index=False, float_format="%.3g").encode(), mtime=0), "application/gzip", "csv.gz"
+    text = base64.b64encode(data).decode()
+    packed = ", gzip" if ending == "csv.gz" else ""
+    return f'<p class="sqa-data"><a download="{name}.{ending}" href="data:{kind};base64,{text}">data of {name} (CSV{packed})</a></p>'
 
 
 def with_data(frame: pd.DataFrame, name: str) -> Any:

@@ -14,7 +14,7 @@ import torch
 
 from . import attribution, audio, environment, occlusion, scoring
 from .errors import SettingsError
-from .figures import absent, closed, html_output, player, style
+from .figures import COLOURS, absent, closed, html_output, player, style
 from .models import weights
 from .models.weights import Network
 from .occlusion import Box
@@ -59,13 +59,23 @@ def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, tit
     return closed(figure)
 
 
+def maps_frame(mel: np.ndarray, maps: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The data of maps (mels, frames) beside their spectrogram: a row a point."""
+    band, frame = np.indices(mel.shape)
+    points = {"band": band, "time_s": frame * HOP_S, "mel_db": mel, **maps}
+    return pd.DataFrame({name: np.asarray(values, np.float64).ravel() for name, values in points.items()})
+
+
+def features_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The data of `chooser_of`: the averaged map of every feature."""
+    return maps_frame(arrays["mel"], {f"feature {i}": m for i, m in enumerate(arrays["deeplift_complete"])})
+
+
 def segments_by_feature(record: Record, features: Sequence[int] = range(5), columns: int = 10):
     """The paper's Figure 1: segments in the top row, below each its map for each feature."""
     import matplotlib.pyplot as plt
 
-    arrays = record.arrays()
-    segments, maps = (arrays[k].astype(np.float32) for k in ("segments", "segment_maps"))
-    chosen = np.linspace(0, len(segments) - 1, columns).round().astype(int)
+    segments, maps, chosen = _chosen_segments(record, columns)
     figure, axes = plt.subplots(len(features) + 1, columns, figsize=(8.5, 1.25 * (len(features) + 1)), sharex=True, sharey=True)
     for column, index in enumerate(chosen):
         _spectrogram(axes[0, column], segments[index])
@@ -79,6 +89,19 @@ def segments_by_feature(record: Record, features: Sequence[int] = range(5), colu
     return closed(figure)
 
 
+def _chosen_segments(record: Record, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    arrays = record.arrays()
+    segments, maps = (arrays[k].astype(np.float32) for k in ("segments", "segment_maps"))
+    return segments, maps, np.linspace(0, len(segments) - 1, columns).round().astype(int)
+
+
+def segments_frame(record: Record, features: Sequence[int] = range(5), columns: int = 10) -> pd.DataFrame:
+    """The data of `segments_by_feature`: a row a point of a segment."""
+    segments, maps, chosen = _chosen_segments(record, columns)
+    parts = [maps_frame(segments[i], {f"feature {f}": maps[i, f] for f in features}).assign(segment=i) for i in chosen]
+    return pd.concat(parts, ignore_index=True)
+
+
 def _said(error: float, steps: int | None = None) -> str:
     """What stands beside a map of its completeness."""
     care = ": take it with care" if error > 0.01 else ""
@@ -86,10 +109,9 @@ def _said(error: float, steps: int | None = None) -> str:
     return f"completeness error {size}" + (f" after {steps} steps{care}" if steps else care)
 
 
-def vertical_focus(record: Record, count: int = 7, width: int = 90):
-    """The paper's Figure 4: cutouts of averaged maps, features in the order of their centre of mass over mel bands."""
-    import matplotlib.pyplot as plt
-
+def vertical_maps(record: Record, count: int = 7, width: int = 90) -> tuple[np.ndarray, dict[str, np.ndarray], list[float]]:
+    """Cutouts from the middle of the spectrogram and of the averaged maps of some features, from the highest centre of mass over mel
+    bands to the lowest; with those centres."""
     arrays = record.arrays()
     mel, maps = (arrays[k].astype(np.float32) for k in ("mel", "deeplift_complete"))
     sizes = np.nan_to_num(np.abs(maps))
@@ -97,14 +119,22 @@ def vertical_focus(record: Record, count: int = 7, width: int = 90):
     centre = (sizes.sum(axis=2) * np.arange(maps.shape[1])).sum(axis=1) / np.maximum(total, 1e-12)
     order = [i for i in np.argsort(-centre) if total[i] > 0]
     chosen = [order[i] for i in np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
-    figure, axes = plt.subplots(1, len(chosen) + 1, figsize=(8.5, 2.4), sharey=True)
-    start = max(0, mel.shape[1] // 2 - width // 2)
-    _spectrogram(axes[0], mel[:, start : start + width])
+    cut = slice(start := max(0, mel.shape[1] // 2 - width // 2), start + width)
+    return mel[:, cut], {f"feature {i}": maps[i][:, cut] for i in chosen}, [float(centre[i]) for i in chosen]
+
+
+def vertical_focus(record: Record, count: int = 7, width: int = 90):
+    """The paper's Figure 4: cutouts of averaged maps, features in the order of their centre of mass over mel bands."""
+    import matplotlib.pyplot as plt
+
+    mel, maps, centres = vertical_maps(record, count, width)
+    figure, axes = plt.subplots(1, len(maps) + 1, figsize=(8.5, 2.4), sharey=True)
+    _spectrogram(axes[0], mel)
     axes[0].set_title("the sound", fontsize=8)
-    for axis, feature in zip(axes[1:], chosen, strict=True):
-        _signed(axis, maps[feature][:, start : start + width])
-        axis.axhline(centre[feature], color="black", linewidth=1, linestyle=":")
-        axis.set_title(f"feature {feature}", fontsize=8)
+    for axis, (name, values), centre in zip(axes[1:], maps.items(), centres, strict=True):
+        _signed(axis, values)
+        axis.axhline(centre, color="black", linewidth=1, linestyle=":")
+        axis.set_title(name, fontsize=8)
     for axis in axes:
         axis.set(xticks=[], yticks=[0, 24, 47])
     axes[0].set_ylabel("mel band")
@@ -141,31 +171,53 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
     return closed(figure)
 
 
-def roles_figure(record: Record, roles: dict[str, int]):
-    """The paper's Figures 2 and 3: the spectrogram above the averaged maps of the features that follow cuts, pauses, voice, noise."""
+def roles_maps(record: Record, roles: dict[str, int]) -> dict[str, np.ndarray]:
+    """The averaged maps of the features that follow cuts, pauses, voice, noise, by their titles."""
     arrays, errors = record.arrays(), record.metrics["errors"]["deeplift_complete"]
     words = {"cut": "cuts", "pause": "pauses", "voice": "voice", "noise": "noise"}
-    maps = {f"follows {words[role]} (feature {i}), {_said(errors[i])}": arrays["deeplift_complete"][i] for role, i in roles.items()}
-    return maps_over_time(arrays["mel"], maps, "attribution")
+    return {f"follows {words[role]} (feature {i}), {_said(errors[i])}": arrays["deeplift_complete"][i] for role, i in roles.items()}
 
 
-def conductance_figure(record: Record, layer: int, features: int):
-    """The paper's Figures 5 and 6: conductance of one layer, for one of the features shown, or the two that oppose each other most."""
-    arrays, m = record.arrays(), record.metrics
+def roles_figure(record: Record, roles: dict[str, int]):
+    """The paper's Figures 2 and 3: the spectrogram above `roles_maps`."""
+    return maps_over_time(record.arrays()["mel"], roles_maps(record, roles), "attribution")
+
+
+def conductance_chosen(record: Record, layer: int, features: int) -> dict[str, np.ndarray]:
+    """Conductance of one layer by channel, for one of the features shown, or for the two that oppose each other most."""
+    arrays = record.arrays()
     maps, show = arrays[f"conductance_{layer}"].astype(np.float32), arrays["show"]
     alive = [i for i in range(len(maps)) if np.abs(maps[i]).max() > 0]
     chosen = alive[:1]
     if features == 2 and len(alive) > 1:
         together = np.corrcoef(maps[alive].reshape(len(alive), -1))
         chosen = [alive[int(i)] for i in np.unravel_index(np.argmin(together), together.shape)]
-    if not chosen:
+    return {f"feature {show[i]}": maps[i] for i in chosen}
+
+
+def conductance_figure(record: Record, layer: int, features: int):
+    """The paper's Figures 5 and 6: `conductance_chosen` beside its segment."""
+    arrays, m = record.arrays(), record.metrics
+    maps = conductance_chosen(record, layer, features)
+    if not maps:
         return absent("None of the features shown has a conductance other than zero here.")
-    title = _said(max(m["errors"][f"conductance_{layer}"][i] for i in chosen), m[f"conductance_{layer}_steps"])
-    return conductance_maps(arrays["conductance_segment"].astype(np.float32), {f"feature {show[i]}": maps[i] for i in chosen}, title)
+    errors = dict(zip((f"feature {i}" for i in arrays["show"]), m["errors"][f"conductance_{layer}"], strict=True))
+    title = _said(max(errors[name] for name in maps), m[f"conductance_{layer}_steps"])
+    return conductance_maps(arrays["conductance_segment"].astype(np.float32), maps, title)
 
 
-def variants_figure(record: Record):
-    """One feature by DeepLIFT in three variants and by integrated gradients."""
+def conductance_frame(record: Record, layer: int, features: int) -> pd.DataFrame:
+    """The data of `conductance_figure`: a row a point of a channel."""
+    parts = [
+        pd.DataFrame({"feature": name, "channel": c, "row": row, "column": column, "conductance": maps[c, row, column].astype(np.float64)})
+        for name, maps in conductance_chosen(record, layer, features).items()
+        for c, row, column in [np.indices(maps.shape).reshape(3, -1)]
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def variants_maps(record: Record) -> dict[str, np.ndarray]:
+    """One feature by DeepLIFT in three variants and by integrated gradients, by their titles."""
     arrays, m = record.arrays(), record.metrics
     feature = int(arrays["show"][0])
     names = {
@@ -179,26 +231,44 @@ def variants_figure(record: Record):
         row = feature if key == "deeplift_complete" else 0
         said = _said(m["errors"][key][row], m["ig_steps"] if key == "ig" else None)
         maps[f"{name}, {said}"] = arrays[key][row]
-    return maps_over_time(arrays["mel"], maps, "attribution", f"the sound; below, maps of feature {feature}")
+    return maps
 
 
-def baselines_figure(record: Record):
-    """One feature against each baseline."""
-    arrays, errors = record.arrays(), record.metrics["errors"]
-    names = {"zero": "0 dB (full scale)", "floor": "−80 dB", "min": "the file's minimum", "noise": "noise"}
-    maps = {f"baseline {text}, {_said(errors[f'baseline_{name}'][0])}": arrays[f"baseline_{name}"][0] for name, text in names.items()}
+def variants_figure(record: Record):
+    """The spectrogram above `variants_maps`."""
+    return _of_one_feature(record, variants_maps(record))
+
+
+def _of_one_feature(record: Record, maps: dict[str, np.ndarray]):
+    arrays = record.arrays()
     return maps_over_time(arrays["mel"], maps, "attribution", f"the sound; below, maps of feature {arrays['show'][0]}")
 
 
-def whole_figure(record: Record, masked: Record):
-    """MOS through the whole network, all features of the CNN together, and occlusion by squares."""
+def baselines_maps(record: Record) -> dict[str, np.ndarray]:
+    """One feature against each baseline, by their titles."""
+    arrays, errors = record.arrays(), record.metrics["errors"]
+    names = {"zero": "0 dB (full scale)", "floor": "−80 dB", "min": "the file's minimum", "noise": "noise"}
+    return {f"baseline {text}, {_said(errors[f'baseline_{name}'][0])}": arrays[f"baseline_{name}"][0] for name, text in names.items()}
+
+
+def baselines_figure(record: Record):
+    """The spectrogram above `baselines_maps`."""
+    return _of_one_feature(record, baselines_maps(record))
+
+
+def whole_maps(record: Record, masked: Record) -> dict[str, np.ndarray]:
+    """MOS through the whole network, all features of the CNN together, and occlusion by squares, by their titles."""
     arrays, m = record.arrays(), record.metrics
-    maps = {
+    return {
         f"integrated gradients of MOS, {_said(m['errors']['whole'][0], m['whole_steps'])}": arrays["whole"],
         "all features of the CNN, sizes added": np.abs(arrays["deeplift_complete"].astype(np.float32)).sum(axis=0),
         "occlusion by squares of 24": next(iter(_change_maps(masked.arrays()).values())),
     }
-    return maps_over_time(arrays["mel"], maps, "attribution, change of MOS")
+
+
+def whole_figure(record: Record, masked: Record):
+    """The spectrogram above `whole_maps`."""
+    return maps_over_time(record.arrays()["mel"], whole_maps(record, masked), "attribution, change of MOS")
 
 
 def live_occlusion(sound: audio.Sound, model: str) -> Any:
@@ -237,6 +307,20 @@ def feature_activity(rates: dict[str, pd.Series]):
         axis.set(ylim=(0, 1.05))
     figure.supylabel("share of segments", fontsize=9)
     axes[-1, 0].set(xlabel="feature", xticks=range(max(len(r) for r in rates.values())))
+    return closed(figure)
+
+
+def dead_units(frame: pd.DataFrame):
+    """Dead outputs against optimiser steps, a line a run, a colour a share of the material."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(8.5, 3.2))
+    for i, (name, part) in enumerate(frame.groupby("material", sort=False)):
+        for j, (_, run) in enumerate(part.groupby("seed")):
+            axis.plot(run["steps"], run["dead"], "osD^"[i] + "-", color=COLOURS[i], markersize=4, label=name if j == 0 else None)
+    axis.set_xscale("symlog", linthresh=50)
+    axis.set(xlabel="optimiser steps", ylabel="dead outputs of 20", ylim=(0, 20))
+    axis.legend(fontsize=8, title="material", title_fontsize=8)
     return closed(figure)
 
 
@@ -359,6 +443,12 @@ def occlusion_figure(arrays: dict[str, np.ndarray]):
     return occlusion_maps(arrays["mel"], _change_maps(arrays), float(arrays["score"][0]))
 
 
+def occlusion_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The data of an occlusion figure: a row a mask, with MOS under it and MOS of the whole sound."""
+    boxes = occlusion.flat(occlusion.paper_boxes(arrays["mel"].shape))
+    return pd.DataFrame(boxes, columns=Box._fields).assign(mos=arrays["scores"][:, 0], mos_unmasked=float(arrays["score"][0]))
+
+
 def _change_maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The changes of MOS that an occlusion record holds, as one map for each of the paper's masks."""
     shape = arrays["mel"].shape
@@ -401,12 +491,23 @@ def _png(colours: np.ndarray) -> str:
 
 Method = Literal["occlusion", "ig", "deeplift", "conductance"]
 MOST_FEATURES = 8  # of a network with hundreds, those that vary most over the file
+LONGEST_S = 60.0  # by gradients: minutes of work, and about a gigabyte
 
 
 def explain_file(
-    file: Path, out: Path, method: Method, model: str | None, output: str, fill: Literal["floor", "mean"], baseline: str
+    file: Path,
+    out: Path,
+    method: Method,
+    model: str | None,
+    output: str,
+    fill: Literal["floor", "mean"],
+    baseline: str,
+    start_s: float = 0.0,
+    seconds: float | None = None,
 ) -> list[Path]:
-    """One sound file explained into `out`: a figure as PNG, arrays as NPZ, for occlusion the scores as CSV; returns the paths.
+    """One sound file, or a part of it, explained into `out`: a figure as PNG, arrays as NPZ, for occlusion the scores as CSV.
+
+    Returns the paths.
 
     ig : the chosen score through the whole network, and the CNN's features; deeplift : the features, by the complete variant;
     conductance : the first two convolutions at the loudest segment, for the two features that vary most.
@@ -414,7 +515,9 @@ def explain_file(
     network = weights.load(model, environment.device())
     if output not in network.settings.outputs:
         raise SettingsError(f"{network.name} has no output {output!r}; it has {', '.join(network.settings.outputs)}.")
-    mel = scoring.mel_of(network, audio.load(file))
+    mel = scoring.mel_of(network, _part_of(file, audio.load(file), start_s, seconds))
+    if method != "occlusion" and len(mel) * HOP_S > LONGEST_S:
+        raise SettingsError(f"{file}: {len(mel) * HOP_S:.0f} s are more than {LONGEST_S:.0f} s; name a part with --start and --seconds.")
     style()
     if method == "occlusion":
         figure, arrays, table = _explain_by_occlusion(network, mel, output, fill)
@@ -429,6 +532,15 @@ def explain_file(
         paths.append(out / f"{file.stem}-{method}.csv")
         table.to_csv(paths[2], index=False, float_format="%.6g")
     return paths
+
+
+def _part_of(file: Path, sound: audio.Sound, start_s: float, seconds: float | None) -> audio.Sound:
+    waveform, rate = sound
+    first = round(start_s * rate)
+    last = waveform.shape[1] if seconds is None else first + round(seconds * rate)
+    if not 0 <= first < min(last, waveform.shape[1]):
+        raise SettingsError(f"{file}: lasts {waveform.shape[1] / rate:.2f} s; there is no part of {seconds or 'any'} s from {start_s} s.")
+    return audio.Sound(waveform[:, first:last], rate)
 
 
 def _explain_by_occlusion(network: Network, mel: torch.Tensor, output: str, fill: Literal["floor", "mean"]):

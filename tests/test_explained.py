@@ -1,13 +1,21 @@
 """The claims' tests on records in which the answer was planted, and the trials on the built-in sounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import torch
 
-from sqa_core import records
+from sqa_core import figures_explained, records
+from sqa_core.errors import SettingsError
+from sqa_core.models import weights
+from sqa_core.models.nisqa import Nisqa
 from sqa_core.records import Record
 from sqa_core.studies import nisqa_explained as study
 from sqa_core.studies import nisqa_explained_trials as measured
+from sqa_core.studies import own_networks
 
 TALKERS = ("en", "es", "fr", "it")
 NOISES = [("noise", float(snr)) for snr in (0, 5, 10, 15, 20, 30)]
@@ -236,3 +244,58 @@ def test_trials_on_built_in_sounds():
     conductance = measured.ConductanceTrial(**fields, talkers=few["talkers"], segments=1, conditions=("clean",)).run()
     assert set(conductance.items["layer"]) == set(range(1, 7))
     assert conductance.arrays["correlation"].shape == (6, 20, 20)
+
+
+def test_attentive_networks_are_explained_by_a_fixed_draw():
+    network = weights.load(weights.OWN)
+    some = measured.some_features(network)
+    assert len(some) == 20
+    assert some == measured.some_features(network)
+    assert max(some) < network.model.cnn.n_features
+    assert measured.some_features(weights.load(study.DEMO_NETWORK)) == list(range(20))
+
+
+def test_whole_scores_are_explained_on_known_files(tmp_path):
+    fields = study._fields(weights.OWN, "polyglot")
+    known = ("clean", "cut-320-4", "stretch-white-0-0.8", study.LIMIT)
+    result = measured.DimensionsTrial(**fields, conditions=known, limit=study.LIMIT, baseline="zero").run()
+    items = result.items.set_index("condition")
+    assert items.loc["stretch-white-0-0.8", "auc_noise"].between(0, 1).all()
+    assert items.loc["cut-320-4", "auc_cut"].notna().all()
+    assert items.loc["clean", ["auc_cut", "auc_noise", "noise_sum"]].isna().all(axis=None)
+    assert items["emptied"].between(0, 1).all()
+    found = record(tmp_path, "dimensions", result.items, baseline="zero", limit=study.LIMIT)
+    assert len(study.dimension_maps_table([found])) == 5
+
+
+def test_dead_outputs_are_those_that_never_fire():
+    torch.manual_seed(0)
+    model = Nisqa(replace(own_networks.LSTM, features_relu=True)).eval()
+    items = [(torch.randn(40, 48) * 10 - 40, torch.zeros(1))]
+    with torch.no_grad():
+        model.cnn.fc_out.weight[:3] = 0
+        model.cnn.fc_out.bias[:3] = -1.0
+        model.cnn.fc_out.bias[3:] = 100.0
+    assert measured.dead_outputs(model, items) == 3
+
+
+def test_growth_is_told_by_share_and_seed(tmp_path):
+    def grown(share, seed, dead):
+        items = pd.DataFrame({"epoch": [-1, 0], "steps": [0, 10], "dead": [2, dead], "rmse": [np.nan, 1.0]})
+        return record(tmp_path, "dead_units", items, {"utterances": int(100 * share)}, share=share, seed=seed, epochs=1)
+
+    said = study.dead_units_in_words([grown(0.5, 1, 5), grown(0.5, 2, 7), grown(1.0, 1, 4)])
+    assert (
+        said == "Of 20 outputs 2 are dead before training, by seed. After it, 50 utterances, 1 epochs: 5 to 7; 100 utterances, 1 epochs: 4."
+    )
+
+
+def test_a_long_sound_is_explained_in_part(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.05, 16_000 * 70), 16_000)
+    with pytest.raises(SettingsError, match="name a part with --start and --seconds"):
+        figures_explained.explain_file(path, tmp_path, "deeplift", study.DEMO_NETWORK, "mos", "floor", "floor")
+    with pytest.raises(SettingsError, match="there is no part"):
+        figures_explained.explain_file(path, tmp_path, "deeplift", study.DEMO_NETWORK, "mos", "floor", "floor", 80.0, 1.0)
+    made = figures_explained.explain_file(path, tmp_path, "deeplift", study.DEMO_NETWORK, "mos", "floor", "floor", 3.0, 0.5)
+    assert np.load(made[1])["mel"].shape[1] == 51

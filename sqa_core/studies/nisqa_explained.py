@@ -21,8 +21,11 @@ from .listeners import ListenersTrial, listeners_trials, synthetic_trial
 from .nisqa_explained_trials import (
     FILE,
     VARIANTS,
+    ActivityTrial,
     AttributionTrial,
     ConductanceTrial,
+    DeadUnitsTrial,
+    DimensionsTrial,
     FeaturesTrial,
     FiguresTrial,
     LocalisationTrial,
@@ -37,12 +40,17 @@ CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}  # what needs the asterisk
 
 PAPERS_LAYOUT = "nisqa-tts"  # standard CNN with 20 outputs and BiLSTM: the nearest to the paper's network that there is
 TWENTY = (PAPERS_LAYOUT, "prompts-pesq-20", "prompts-pesq-20-relu")  # every network here with the paper's 20 outputs
+ATTENTIVE = ("nisqa", weights.OWN)  # with self-attention, of whose hundreds of outputs some are explained
 DEMO_NETWORK = "prompts-pesq-20"
 SOME_TALKER = ("m1",)
 SOME_CONDITIONS = ("c0", "c3", "c6", "c9", "c12")
 TWO_TALKERS = ("en", "fr")  # of the controlled set, where four would take the better part of an hour
 QUIET = ("clean", "clip-0.01", "mnru-30")  # of the controlled set: pauses hold the quiet room and no more
 CUTS = ("cut-80-1", "cut-80-4", "cut-320-1")
+LIMIT = "band-300-3400"
+KNOWN = ("clean", LIMIT, *(c for c, r in controlled.CONDITIONS.items() if r["kind"] in ("stretch", "cut")))
+# Share of the material and epochs of a network with the ReLU: less material, and less material with as many steps.
+GROWTH = ((1 / 16, 7), (1 / 16, 28), (1 / 4, 7), (1.0, 7))
 BRIEF = ("clean", "cut-80-4", "noise-pink-0", "noise-pink-20")  # what tells the features' roles in a demonstration
 
 Settings = ChapterSettings
@@ -97,11 +105,15 @@ def _paper_trials() -> list[Trial]:
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))
         planned.append(OcclusionSurveyTrial(**_fields(name, "p835")))
-    for name in [n for n in (weights.OWN, *TWENTY) if n in found]:
+    for name in [n for n in (*ATTENTIVE, *TWENTY) if n in found]:
         planned.append(StabilityTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS)))
     for name in [n for n in TWENTY if n in found]:
         planned += _attribution_trials(name)
     if prompts:
+        planned += _dead_units_trials()
+        for name in [n for n in ("nisqa",) if n in found]:
+            planned += [DimensionsTrial(**_fields(name, "prompts", conditions=KNOWN, limit=LIMIT, baseline=b)) for b in ("floor", "zero")]
+        planned += [LocalisationTrial(**_fields(n, "prompts")) for n in ATTENTIVE if n in found]
         planned += [OcclusionSurveyTrial(**_fields(n, "prompts")) for n in TWENTY if n in found]
         planned += [OcclusionSurveyTrial(**_fields(n, "prompts", fill="mean")) for n in ("nisqa",) if n in found]
         planned += [t for n in TWENTY if n in found for t in _controlled_trials(n)]
@@ -113,10 +125,25 @@ def _attribution_trials(name: str) -> list[Trial]:
     some = {"talkers": SOME_TALKER, "conditions": SOME_CONDITIONS}
     return [
         AttributionTrial(**_fields(name, "p835")),
+        ActivityTrial(**_fields(name, "p835")),
         AttributionTrial(**_fields(name, "p835", steps=200, **some)),
         AttributionTrial(**_fields(name, "p835", randomised=True, **some)),
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER)),
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS, randomised=True)),
+    ]
+
+
+def _dead_units_trials() -> list[Trial]:
+    fields: dict[str, Any] = {
+        "study": SLUG,
+        "data_status": "real",
+        "network": "prompts-pesq-20-relu",
+        "material_hash": _corpus_hash("prompts"),
+    }
+    return [
+        DeadUnitsTrial(**fields, share=share, epochs=epochs, seed=seed)
+        for share, epochs in GROWTH
+        for seed in ((1, 2, 3) if share < 1 else (1,))
     ]
 
 
@@ -548,7 +575,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
             out[f"agree_{v}_{key}"] = row.get(f"IG and DeepLIFT {v}", "not available")
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else "not available"
-    return out
+    return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found)}
 
 
 def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -692,3 +719,84 @@ def dimensions_table(found: list[Record], network: str = "nisqa") -> pd.DataFram
             {"hidden": name, "masks": len(part)} | {o.removeprefix("change_"): with_interval(list(_mean(part[o], part))) for o in outputs}
         )
     return pd.DataFrame(rows)
+
+
+SEEN = {
+    "inside a stretch of noise, AUC": "auc_noise",
+    "inside a cut, AUC": "auc_cut",
+    "beside a cut, AUC": "auc_near",
+    "what a stretch of noise adds to the score": "noise_sum",
+}
+
+
+def dimension_maps_table(found: list[Record]) -> pd.DataFrame:
+    """Where the maps of each score are large, a row a known thing and baseline, a column a score."""
+    rows = []
+    for r in of_kind(found, DimensionsTrial):
+        items, base = r.items(), {"network": r.trial["network"], "baseline": r.trial["baseline"]}
+        for name, column in SEEN.items():
+            by_output = items[items[column].notna()].groupby("output", sort=False)
+            rows.append({"where": name} | base | {o: with_interval(list(_mean(part[column], part))) for o, part in by_output})
+        rows.append(
+            {"where": "in bands that a limit empties, share with the limit over share without"} | base | _emptied(items, r.trial["limit"])
+        )
+    return pd.DataFrame(rows)
+
+
+def _emptied(items: pd.DataFrame, limit: str) -> dict[str, str]:
+    """By score: the share of its map in bands that a limit empties, with the limit over without; mean of the talkers, and their range."""
+    shares = items[items["condition"].isin([limit, "clean"])].pivot(index=["output", "talker"], columns="condition", values="emptied")
+    ratios = (shares[limit] / shares["clean"]).groupby("output", sort=False)
+    return {o: f"{r.mean():.2f} ({r.min():.2f} to {r.max():.2f})" for o, r in ratios}
+
+
+def thresholds_table(found: list[Record]) -> pd.DataFrame:
+    """C5's counts, a row a network, a column a threshold."""
+    rows = []
+    for r in of_kind(found, ActivityTrial):
+        rates = r.items().groupby(["threshold", "feature"])["active"].mean()
+        counts = {f"{100 * t:g} %": " / ".join(map(str, _activity_counts(rates[t]))) for t in r.trial["thresholds"]}
+        rows.append({"network": r.trial["network"]} | counts)
+    return pd.DataFrame(rows)
+
+
+def dead_units(growth: list[Record]) -> pd.DataFrame:
+    """One row an epoch of a run: the share of the material, seed, steps so far, outputs that never fire."""
+    parts = [
+        r.items().assign(
+            share=r.trial["share"],
+            seed=r.trial["seed"],
+            material=f"{r.metrics['utterances']} utterances, {r.trial['epochs']} epochs",
+        )
+        for r in growth
+    ]
+    return pd.concat(parts, ignore_index=True).sort_values(["share", "material", "seed", "epoch"], ignore_index=True)
+
+
+def dead_units_in_words(found: list[Record]) -> str:
+    """How many outputs are dead before and after training, by share of the material."""
+    growth = of_kind(found, DeadUnitsTrial)
+    if not growth:
+        return "The published run is not here."
+    table = dead_units(growth)
+    start = table[table["epoch"] == -1].drop_duplicates("seed")["dead"]
+    last = table.sort_values("epoch").groupby(["share", "material", "seed"]).tail(1).groupby(["share", "material"])["dead"]
+    ends = "; ".join(f"{name}: {_from_to(d)}" for (_, name), d in last)
+    return f"Of 20 outputs {_from_to(start)} are dead before training, by seed. After it, {ends}."
+
+
+def _from_to(values: pd.Series) -> str:
+    return f"{values.min()} to {values.max()}" if values.nunique() > 1 else str(values.iloc[0])
+
+
+def dimensions_in_words(found: list[Record]) -> str:
+    """Which score's maps lead where a name says that it should, with 0 dB and the floor as baselines."""
+    wanted = (("auc_noise", "noi", "inside noise"), ("auc_cut", "dis", "inside a cut"), ("auc_near", "dis", "beside a cut"))
+    said = []
+    for r in of_kind(found, DimensionsTrial):
+        means = r.items().groupby("output")[[c for c, _, _ in wanted]].mean()
+        leads = [
+            f"{where} `{means[c].idxmax()}` leads ({means[c].max():.2f}; `{name}` {means.loc[name, c]:.2f})" for c, name, where in wanted
+        ]
+        said.append(f"With the baseline {r.trial['baseline']}, " + ", ".join(leads) + ".")
+    return " ".join(said) or "The published run is not here."

@@ -1,7 +1,10 @@
 """The trials of the chapter on explaining NISQA: what is measured, on which sounds, by which network."""
 
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,13 +13,16 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
-from .. import attribution, audio, degrade, metrics, occlusion, scoring
+from .. import attribution, audio, degrade, metrics, occlusion, scoring, spectrogram
 from ..attribution import Baseline, Variant
 from ..corpora import controlled, polyglot, registry
 from ..errors import SettingsError
 from ..models import weights
+from ..models.nisqa import Nisqa
 from ..models.weights import Network
+from ..training import Epoch, Item, train
 from ..trials import Result, Trial
+from . import own_networks
 
 # Chosen beforehand: the file whose attributions are kept as goldens, speech at 0 dB over noise, listeners' overall score near 2.
 FILE = "c6_m1"
@@ -25,8 +31,11 @@ DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 
 SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
 SEGMENTS = 30  # looked at one by one, as in the paper
 ACTIVE = 0.01  # a feature is active in a segment where its attribution passes this share of the file's largest
-NEAR = 5  # frames: a cut's neighbours, which it changes by contrast
+NEAR = 5  # frames to each side of a cut
 VARIANTS: tuple[Variant, ...] = ("functions", "modules", "complete")
+THRESHOLDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # of a file's largest attribution, where other answers than ours to "active" lie
+MOST_FEATURES = 20  # explained of a CNN that has hundreds
+EMPTIED_DB = 20.0  # by how much a band limit lowers the bands that it empties
 Corpus = Literal["p835", "prompts", "polyglot"]
 
 
@@ -81,6 +90,18 @@ def sounds(network: Network, corpus: Corpus, conditions: tuple[str, ...] = (), t
 def chosen_segments(count: int) -> Tensor:
     """Indices of 30 segments, evenly spread over a file's."""
     return torch.linspace(0, count - 1, min(SEGMENTS, count)).round().long()
+
+
+def some_features(network: Network) -> list[int]:
+    """Every output of the CNN, or of one with hundreds a draw of 20 that is always the same."""
+    count = network.model.cnn.n_features
+    drawn = np.random.default_rng(0).choice(count, min(count, MOST_FEATURES), replace=False)
+    return sorted(drawn.tolist())
+
+
+def beside(cut: np.ndarray) -> np.ndarray:
+    """Frames next to a cut, which it changes by contrast."""
+    return binary_dilation(cut, iterations=NEAR) & ~cut
 
 
 def _held(frames: np.ndarray, length: int, share: bool = False) -> np.ndarray:
@@ -203,6 +224,69 @@ class AttributionTrial(NetworkTrial):
             if name != "ig":
                 out[f"r_ig_{name}"] = _median(_pearson(found, maps["ig"]))
         return pd.DataFrame(out)
+
+
+class ActivityTrial(NetworkTrial):
+    """How the count of active features hangs on what "active" means: complete DeepLIFT, one row a file, feature and threshold."""
+
+    kind: ClassVar[str] = "activity"
+    baseline: Baseline = "floor"
+    thresholds: tuple[float, ...] = THRESHOLDS
+
+    def run(self) -> Result:
+        network = self.load()
+        features = range(network.model.cnn.n_features)
+        rows = []
+        for heard in sounds(network, self.corpus):
+            every, base = attribution.segments_against(network, heard.mel, self.baseline)
+            index = chosen_segments(len(every))
+            peak = attribution.deeplift(network, every[index], base[index], features).abs().amax(dim=(2, 3))
+            for threshold in self.thresholds:
+                active = (peak > threshold * peak.max()).double().mean(dim=0).tolist()
+                rows += [heard.facts | {"feature": f, "threshold": threshold, "active": a} for f, a in enumerate(active)]
+        items = pd.DataFrame(rows)
+        return Result({"files": items["file"].nunique()}, items)
+
+
+class DeadUnitsTrial(Trial):
+    """Which of 20 outputs with a ReLU never fire, epoch by epoch, as a network learns from a share of its material. One row an epoch.
+
+    Told on the utterances by which the epoch is chosen; epoch -1 is before training.
+    """
+
+    kind: ClassVar[str] = "dead_units"
+    recipe: str
+    material_hash: str
+    share: float
+    epochs: int
+
+    def run(self) -> Result:
+        recipe = replace(own_networks.RECIPES[self.recipe], epochs=self.epochs)
+        learnt, valid = own_networks.material(recipe.learns, share=self.share), own_networks.material(recipe.chosen_by)
+        settings = replace(own_networks.training_settings(recipe), seed=self.seed)
+        torch.manual_seed(self.seed)
+        model = Nisqa(recipe.settings)
+        steps = -(-len(learnt) // settings.batch_size)
+        rows: list[dict[str, float]] = [{"epoch": -1, "steps": 0, "dead": dead_outputs(model, valid)}]
+
+        def after(epoch: Epoch) -> None:
+            found = {"epoch": epoch.number, "steps": steps * (epoch.number + 1), "dead": dead_outputs(model, valid), "rmse": epoch.rmse}
+            rows.append(found)
+
+        with tempfile.TemporaryDirectory() as folder:
+            train(model, learnt, valid, settings, Path(folder), after)
+        return Result({"utterances": len(learnt), "dead": rows[-1]["dead"]}, pd.DataFrame(rows))
+
+
+@torch.inference_mode()
+def dead_outputs(model: Nisqa, items: list[Item]) -> int:
+    """How many of the CNN's outputs are zero in every segment of every item."""
+    s, model = model.settings, model.eval()
+    fires = torch.zeros(model.cnn.n_features, dtype=torch.bool, device=next(model.parameters()).device)
+    for mel, _ in items:
+        segments = spectrogram.segments(mel, s.segment_length, s.segment_hop)
+        fires |= (model.cnn(segments.unsqueeze(1).to(fires.device)) != 0).any(dim=0)
+    return int((~fires).sum())
 
 
 def _median(values: np.ndarray) -> np.ndarray:
@@ -349,7 +433,7 @@ class LocalisationTrial(NetworkTrial):
         for heard in sounds(network, self.corpus, self.conditions, self.talkers):
             assert heard.truth is not None
             cut, voice = heard.frames(heard.truth.cut), heard.frames(heard.truth.voice)
-            near = binary_dilation(cut, iterations=NEAR) & ~cut
+            near = beside(cut)
             judged = cut | voice
             maps = self._maps(network, heard)
             others = self._maps(trained, heard) if self.randomised else {}
@@ -371,13 +455,58 @@ class LocalisationTrial(NetworkTrial):
         out = {"occlusion": occlusion.occlude(network, mel, columns).change_map((mel.shape[1], len(mel)))}
         out["integrated gradients, whole network"] = attribution.through_time(network, mel, base, ["mos"])[0][0].T.cpu().numpy()
         segments, baselines = attribution.segments_against(network, mel, self.baseline, self.hop)
-        features = range(network.model.cnn.n_features)
+        features = some_features(network)
         by_method = {
             "integrated gradients, CNN": attribution.integrated_gradients(network, segments, baselines, features),
             "DeepLIFT complete, CNN": attribution.deeplift(network, segments, baselines, features),
             "DeepLIFT as captum has it, CNN": attribution.deeplift(network, segments, baselines, features, "modules"),
         }
         return out | {k: attribution.overlap_mean(m.abs().sum(dim=1), len(mel), self.hop) for k, m in by_method.items()}
+
+
+class DimensionsTrial(NetworkTrial):
+    """Whole scores explained, on files of which one thing is known: does each score look at what its name says?
+
+    One row a file and output. Of the sizes of its map: `auc_cut` for the frames inside a cut among those of speech, `auc_near` for
+    the frames beside one, `auc_noise` for those of a stretch of noise among all others, `emptied` for the share that lies in bands
+    which a band limit empties, in files with and without that limit. `noise_sum` is what the frames of the stretch add to the score.
+    """
+
+    kind: ClassVar[str] = "dimensions"
+    conditions: tuple[str, ...]
+    limit: str  # the condition whose band limit tells the emptied bands
+    baseline: Baseline = "floor"
+
+    def run(self) -> Result:
+        network = self.load()
+        limited = {h.facts["talker"]: h for h in sounds(network, self.corpus, (self.limit,))}
+        clean = {h.facts["talker"]: h for h in sounds(network, self.corpus, ("clean",))}
+        emptied = {t: (clean[t].mel.mean(dim=0) - h.mel.mean(dim=0) > EMPTIED_DB).cpu().numpy() for t, h in limited.items()}
+        rows = []
+        for heard in sounds(network, self.corpus, self.conditions):
+            base = attribution.baseline_of(heard.mel, self.baseline)
+            maps, errors = attribution.through_time(network, heard.mel, base, network.settings.outputs)
+            for output, found, error in zip(network.settings.outputs, maps.cpu().numpy(), errors.tolist(), strict=True):
+                row = {"output": output, "error": error, "emptied": self._share(np.abs(found).sum(axis=0), emptied[heard.facts["talker"]])}
+                rows.append(heard.facts | row | self._over_time(heard, found.sum(axis=1), np.abs(found).sum(axis=1)))
+        items = pd.DataFrame(rows)
+        return Result({"files": items["file"].nunique()}, items)
+
+    @staticmethod
+    def _share(sizes: np.ndarray, which: np.ndarray) -> float:
+        return float(sizes[which].sum() / sizes.sum()) if sizes.any() else np.nan
+
+    @staticmethod
+    def _over_time(heard: Heard, signed: np.ndarray, size: np.ndarray) -> dict[str, float]:
+        assert heard.truth is not None
+        cut, noise, voice = (heard.frames(x) for x in (heard.truth.cut, heard.truth.noise, heard.truth.voice))
+        near, judged = beside(cut), cut | voice
+        return {
+            "auc_cut": metrics.auc(size[judged], cut[judged]),
+            "auc_near": metrics.auc(size[judged & ~cut], near[judged & ~cut]),
+            "auc_noise": metrics.auc(size, noise),
+            "noise_sum": float(signed[noise].sum()) if noise.any() else np.nan,
+        }
 
 
 class StabilityTrial(NetworkTrial):
@@ -415,7 +544,7 @@ class StabilityTrial(NetworkTrial):
             boxes = occlusion.mask_boxes(shape, (height, width))
             maps[name] = occlusion.occlude(network, mel, boxes, fill).change_map(shape)  # type: ignore[arg-type]
         segments, baselines = attribution.segments_against(network, mel, "floor", 4)
-        alone = attribution.deeplift(network, segments, baselines, range(network.model.cnn.n_features))
+        alone = attribution.deeplift(network, segments, baselines, some_features(network))
         maps["CNN alone"] = attribution.overlap_mean(alone.abs().sum(dim=1), len(mel), 4)
         return maps, errors
 

@@ -68,16 +68,18 @@ def training_settings(recipe: Recipe) -> TrainingSettings:
     return TrainingSettings(epochs=recipe.epochs, batch_size=16, learning_rate=1.5e-3, schedule="cosine", patience=recipe.epochs, seed=1)
 
 
-def material(part: str, count: int, folder: Path, on_item: Callable[[], None] = lambda: None) -> list[Item]:
-    """Mel spectrograms and labels of the first `count` utterances of a part, as `training.train` takes them.
+def material(parts: dict[str, int], on_item: Callable[[], None] = lambda: None, share: float = 1.0) -> list[Item]:
+    """Mel spectrograms and labels of the first utterances of each part, as `training.train` takes them; `share` takes fewer."""
+    return [item for part, count in parts.items() for item in _part(part, count, on_item)[: round(share * count)]]
 
-    Kept in `folder`, since PESQ takes longer than an epoch. All networks share the parts, since all have one front end.
-    """
-    path = folder / f"{part}-{count}.safetensors"
+
+def _part(part: str, count: int, on_item: Callable[[], None]) -> list[Item]:
+    """Kept in the cache, since PESQ takes longer than an epoch. All networks share the parts, since all have one front end."""
+    path = environment.cache_folder() / "material" / f"{part}-{count}.safetensors"
     if not path.is_file():
         made = _make(part, count, on_item)
         tensors = {f"{i:05d}": spectrogram.mel_db(one.waveform, impaired.RATE, ATTENTION.mel).half() for i, one in enumerate(made)}
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".part")
         save_file(tensors | {"labels": torch.tensor([one.pesq for one in made])}, partial)
         partial.replace(path)
@@ -114,8 +116,7 @@ def train_own(
         if name not in RECIPES:
             raise SettingsError(f"There is no recipe for {name!r}; there are {', '.join(RECIPES)}.")
         recipe = RECIPES[name]
-    valid = [item for part, count in recipe.chosen_by.items() for item in material(part, count, folder / "material", on_item)]
-    learnt = [item for part, count in recipe.learns.items() for item in material(part, count, folder / "material", on_item)]
+    valid, learnt = material(recipe.chosen_by, on_item), material(recipe.learns, on_item)
     settings = training_settings(recipe)
     torch.manual_seed(settings.seed)
     model = Nisqa(recipe.settings)
