@@ -137,7 +137,8 @@ def _dead_units_trials() -> list[Trial]:
     fields: dict[str, Any] = {
         "study": SLUG,
         "data_status": "real",
-        "network": "prompts-pesq-20-relu",
+        "model_status": "other",
+        "recipe": "prompts-pesq-20-relu",
         "material_hash": _corpus_hash("prompts"),
     }
     return [
