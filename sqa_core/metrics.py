@@ -178,3 +178,15 @@ def ceiling(mos: Vector, std: Vector, votes: Vector, rows: np.ndarray, by: Liter
         mos, error = np.bincount(index, mos) / count, np.bincount(index, error) / count**2
     variance = mos.var(ddof=1)
     return float(np.sqrt(max(0.0, 1 - error.mean() / variance))) if variance > 0 else float("nan")
+
+
+def macro_f1(true: np.ndarray, predicted: np.ndarray) -> float:
+    """Macro F1 in percent, over the classes that occur in either."""
+    from sklearn.metrics import f1_score
+
+    return 100 * float(f1_score(true, predicted, average="macro", zero_division=0))
+
+
+def constant_f1(true: np.ndarray) -> float:
+    """Macro F1 in percent of always naming the largest class."""
+    return macro_f1(true, np.full(len(true), np.bincount(true).argmax()))

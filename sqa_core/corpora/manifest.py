@@ -12,6 +12,7 @@ from ..errors import AudioError, CorpusError
 
 # Labels follow these columns: a corpus has those it needs.
 REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence"]
+TEXT = ["file", "sha256", "speaker", "language", "licence"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Manifest:
         return Manifest(self.name, table.reset_index(drop=True), self.root, self.status)
 
 
-def read(path: Path, name: str, status: str) -> Manifest:
-    """A manifest from its CSV file, checked; the files are looked for beside it."""
+def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Manifest:
+    """A manifest from its CSV file, checked; the files are looked for beside it. `text` names further columns that hold text."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(["file", "sha256", "speaker", "language", "licence"], str))
+        table = pd.read_csv(path, dtype=dict.fromkeys([*TEXT, *text], str))
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
@@ -68,7 +69,7 @@ def check(table: pd.DataFrame, name: str) -> None:
         raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.")
     if table.empty:
         raise CorpusError(f"{name}: the manifest has no rows.")
-    for column in ["file", "sha256", "speaker", "language", "licence"]:
+    for column in TEXT:
         if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
             raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
     for i, file in enumerate(table["file"]):

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import asterisk, manifest, p835, polyglot
+from . import asterisk, emotions, manifest, p835, polyglot
 from .manifest import Manifest
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One row of the registry. `read` turns the folder into a manifest, `fetch` fills the folder."""
+    """One row of the registry. `read` turns the folder into a manifest, `fetch` fills the folder, `whole` tells one that is filled."""
 
     title: str
     status: str
@@ -23,11 +23,33 @@ class Corpus:
     fetch: Callable[..., object]
     generated: bool = False
     verify: Callable[[Manifest], list[str]] = manifest.verify
+    whole: Callable[[Path], bool] = lambda folder: (folder / "manifest.csv").is_file()
+
+
+def _emotional(name: str) -> Corpus:
+    corpus = emotions.CORPORA[name]
+    return Corpus(
+        corpus.title,
+        corpus.status,
+        corpus.licence,
+        corpus.megabytes,
+        partial(emotions.manifest, name=name),
+        partial(emotions.fetch, name=name),
+        verify=lambda found: emotions.problems(found.root, name),
+        whole=partial(emotions.holds, name=name),
+    )
 
 
 CORPORA = {
     "p835": Corpus(
-        "P.835 reference conditions with listeners' scores, English", "real", "CC BY 4.0", 55, p835.manifest, p835.fetch, verify=p835.verify
+        "P.835 reference conditions with listeners' scores, English",
+        "real",
+        "CC BY 4.0",
+        55,
+        p835.manifest,
+        p835.fetch,
+        verify=p835.verify,
+        whole=lambda folder: (folder / p835.SPREADSHEET).is_file(),
     ),
     "asterisk": Corpus("Asterisk prompts, five languages", "real", "CC BY-SA 3.0 / CC BY 3.0", 58, asterisk.manifest, asterisk.fetch),
     "polyglot": Corpus(
@@ -39,6 +61,7 @@ CORPORA = {
         polyglot.generate,
         True,
     ),
+    **{name: _emotional(name) for name in emotions.CORPORA},
 }
 
 
@@ -51,11 +74,10 @@ def known(name: str) -> Corpus:
 def find(name: str) -> Path | None:
     """The corpus's folder on this machine, or None; one that is half fetched counts as not there."""
     folder = environment.find("data", name)
-    complete = {"p835": p835.SPREADSHEET, "asterisk": "manifest.csv", "polyglot": "manifest.csv"}[name]
-    return folder if folder and (folder / complete).is_file() else None
+    return folder if folder and CORPORA[name].whole(folder) else None
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def load(name: str) -> Manifest:
     """The corpus's manifest; the built-in one is generated where it is not there yet.
 

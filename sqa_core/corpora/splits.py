@@ -1,0 +1,175 @@
+"""Splits of a corpus into parts to learn from, to choose by and to test on. They are data: a table with a hash, written to a file.
+
+A split holds folds; in each fold every file has a part. One fold for 80/10/10, one a speaker for leave-one-speaker-out.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ..errors import CorpusError, SettingsError
+from .manifest import Manifest
+
+PARTS = ("train", "valid", "test")
+SHARES = (0.8, 0.1, 0.1)
+Protocol = Literal["speaker", "loso", "stratified"]
+MOST_TRIED = 20_000  # divisions of speakers that are compared where there are too many to try all
+
+
+@dataclass(frozen=True)
+class Split:
+    """`table` has a row a file and fold: fold, file, part."""
+
+    name: str
+    table: pd.DataFrame
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.table.to_csv(index=False).encode()).hexdigest()[:12]
+
+    @property
+    def folds(self) -> list[int]:
+        return sorted(self.table["fold"].unique().tolist())
+
+    def parts(self, fold: int, files: list[str]) -> dict[str, np.ndarray]:
+        """Indices into `files` of each part of a fold.
+
+        Raises
+        ------
+        CorpusError : the split is of other files.
+        """
+        part = self.table[self.table["fold"] == fold].set_index("file")["part"]
+        if set(part.index) != set(files):
+            raise CorpusError(f"{self.name}: the split is of other files than the corpus has; make it anew.")
+        of_files = part.loc[files].to_numpy()
+        return {name: np.flatnonzero(of_files == name) for name in PARTS}
+
+
+def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
+    """A split by one of the protocols; the same for the same corpus and seed."""
+    match protocol:
+        case "speaker":
+            folds = [_by_speaker(corpus.table, seed)]
+        case "loso":
+            folds = _leave_one_out(corpus.table)
+        case "stratified":
+            folds = [_stratified(corpus.table, seed)]
+        case _:
+            raise SettingsError(f"A split is by speaker, loso or stratified, not by {protocol!r}.")
+    parts = [pd.DataFrame({"fold": i, "file": corpus.table["file"], "part": part}) for i, part in enumerate(folds)]
+    split = Split(f"{corpus.name}-{protocol}-{seed}", pd.concat(parts, ignore_index=True))
+    if protocol != "stratified":
+        assert_apart(split, corpus.table)
+    return split
+
+
+def assert_apart(split: Split, table: pd.DataFrame) -> None:
+    """No speaker in two parts of a fold."""
+    who = split.table.merge(table[["file", "speaker"]], on="file").groupby(["fold", "speaker"])["part"].nunique()
+    if (who > 1).any():
+        fold, speaker = who[who > 1].index[0]
+        raise CorpusError(f"{split.name}, fold {fold}: speaker {speaker} stands in several parts.")
+
+
+def _by_speaker(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """Whole speakers to a part, one at least to each: the division whose shares of files, and of each class, are nearest to 80/10/10."""
+    counts = pd.crosstab(table["speaker"], table["emotion"])
+    speakers = counts.index.to_numpy()
+    if len(speakers) < 3:
+        raise CorpusError(f"{len(speakers)} speakers cannot be told apart into three parts.")
+    matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)  # (speakers, 1 + classes); the first column counts all
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(speakers))  # which of equally good divisions is taken hangs on the seed
+    best = min(_divisions(len(speakers), rng), key=lambda division: _distance(matrix[order], *division))
+    part = np.full(len(speakers), "train", dtype=object)
+    for name, chosen in zip(("valid", "test"), best, strict=True):
+        part[order[list(chosen)]] = name
+    return table["speaker"].map(dict(zip(speakers, part, strict=True))).to_numpy()
+
+
+def _divisions(count: int, rng: np.random.Generator) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Speakers to choose by and to test on: all pairs of small groups, or a draw of them."""
+    most = max(1, round(count * 0.25))
+    groups = [g for size in range(1, most + 1) for g in combinations(range(count), size)] if count <= 12 else []
+    if groups and len(groups) ** 2 <= MOST_TRIED:
+        return [(a, b) for a in groups for b in groups if not set(a) & set(b)]
+    out = []
+    for _ in range(MOST_TRIED):
+        drawn = rng.permutation(count)
+        a, b = rng.integers(1, most + 1, size=2)
+        out.append((tuple(drawn[:a].tolist()), tuple(drawn[a : a + b].tolist())))
+    return out
+
+
+def _distance(matrix: np.ndarray, valid: tuple[int, ...], test: tuple[int, ...]) -> float:
+    """How far the shares are from 80/10/10: of all files, and half as much the mean over classes."""
+    total = matrix.sum(axis=0)
+    shares = np.array([matrix[list(group)].sum(axis=0) / total for group in (valid, test)]) - np.array(SHARES[1:])[:, None]
+    return float(np.abs(shares[:, 0]).sum() + 0.5 * np.abs(shares[:, 1:]).mean(axis=1).sum())
+
+
+def _leave_one_out(table: pd.DataFrame) -> list[np.ndarray]:
+    """Each speaker tests once; the next in order chooses, so that choosing sees no one who tests."""
+    speakers = sorted(table["speaker"].unique())
+    if len(speakers) < 3:
+        raise CorpusError(f"{len(speakers)} speakers are too few to leave one out and choose by another.")
+    who = table["speaker"].to_numpy()
+    return [
+        np.where(who == speaker, "test", np.where(who == speakers[(i + 1) % len(speakers)], "valid", "train"))
+        for i, speaker in enumerate(speakers)
+    ]
+
+
+def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """80/10/10 with the class shares kept and speakers mixed."""
+    from sklearn.model_selection import train_test_split
+
+    index = np.arange(len(table))
+    learn, rest = train_test_split(index, test_size=SHARES[1] + SHARES[2], stratify=table["emotion"], random_state=seed)
+    valid, test = train_test_split(rest, test_size=0.5, stratify=table["emotion"].to_numpy()[rest], random_state=seed)
+    part = np.full(len(table), "train", dtype=object)
+    part[valid], part[test] = "valid", "test"
+    assert len(learn) == (part == "train").sum()
+    return part
+
+
+def facts(split: Split, corpus: Manifest) -> pd.DataFrame:
+    """What a split reached: a row a part and fold, with files, their share, speakers, least and largest class, and how many of its
+    sentences the training part has too (where the corpus tells sentences)."""
+    joined = split.table.merge(corpus.table, on="file")
+    rows = []
+    for fold, of_fold in joined.groupby("fold"):
+        learnt = of_fold[of_fold["part"] == "train"]
+        for name in PARTS:
+            part = of_fold[of_fold["part"] == name]
+            classes = part["emotion"].value_counts().reindex(sorted(joined["emotion"].unique()), fill_value=0)
+            row = {"fold": fold, "part": name, "files": len(part), "share": len(part) / len(of_fold), "speakers": part["speaker"].nunique()}
+            row |= {"least class": int(classes.min()), "largest class": int(classes.max())}
+            row["speakers in train too"] = len(set(part["speaker"]) & set(learnt["speaker"])) if name != "train" else 0
+            if "sentence" in part and part["sentence"].notna().any() and name != "train":
+                row["share with a sentence of train"] = float(part["sentence"].isin(learnt["sentence"]).mean())
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write(split: Split, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    split.table.to_csv(partial, index=False)
+    partial.replace(path)
+
+
+def read(path: Path) -> Split:
+    """A split from its file, every part and fold checked."""
+    try:
+        table = pd.read_csv(path, dtype={"file": str, "part": str})
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
+        raise CorpusError(f"{path}: not a split that can be read ({type(e).__name__}).") from e
+    if list(table.columns) != ["fold", "file", "part"] or not table["part"].isin(PARTS).all() or table.duplicated(["fold", "file"]).any():
+        raise CorpusError(f"{path}: a split has the columns fold, file, part, each file once a fold, and the parts {', '.join(PARTS)}.")
+    return Split(path.stem, table)

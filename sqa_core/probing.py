@@ -1,0 +1,174 @@
+"""How a head learns on frozen features: the paper's optimiser, and peft-ser's choices where the paper is silent, each a setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .features import Bank
+from .metrics import macro_f1
+from .models import probes
+from .models.probes import Head
+
+FRAMES_AT_ONCE = 8_000  # when predicting; what more would hold in memory
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Hyper-parameters. Stated in the paper: head, epochs, learning_rate, weight_decay, betas; the rest is peft-ser's.
+
+    layer : whose output the head hears, 1 to L; 0 is the last. Multi-Layer hears all.
+    standardise : each dimension to mean 0 and variance 1 over the training files, layer by layer.
+    normalise_layers : each layer to the same mean size, so that its weight says what it is worth.
+    """
+
+    head: Head
+    layer: int = 0
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.98)
+    dropout: float = 0.1
+    class_weights: bool = True
+    schedule: Literal["plateau", "none"] = "plateau"
+    keep: Literal["best", "last"] = "best"
+    standardise: bool = False
+    normalise_layers: bool = False
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A head with the epoch that was kept and the validation F1 of each."""
+
+    head: nn.Module
+    best_epoch: int
+    valid_f1: list[float]
+
+
+class Features:
+    """A bank as batches of packed frames: one layer or all, each file's frames or, for a Linear head, their mean alone."""
+
+    def __init__(self, bank: Bank, settings: ProbeSettings, train: Sequence[int], device: str = "cpu"):
+        self.bank, self.settings, self.device = bank, settings, device
+        self.all_layers = settings.head in ("multi-layer", "weighted-linear")
+        self.pooled = settings.head in ("linear", "weighted-linear")
+        self.layers = list(range(bank.layers)) if self.all_layers else [(settings.layer or bank.layers) - 1]
+        if not 0 <= self.layers[0] < bank.layers:
+            raise ValueError(f"There is no layer {settings.layer}; there are {bank.layers}.")
+        self.means = torch.from_numpy(np.array(bank.means[:, self.layers])).to(device) if self.pooled else None
+        self.shift, self.scale = self._scales(train)
+
+    def _scales(self, train: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What is taken from the features of each layer and by what they are divided, from the training files."""
+        width = self.bank.width
+        shift, scale = torch.zeros(len(self.layers), 1, width), torch.ones(len(self.layers), 1, width)
+        if self.settings.standardise or self.settings.normalise_layers:
+            mean, second = self._moments(train)
+            spread = (second - mean**2).clamp(min=1e-12).sqrt()
+            if self.settings.standardise:
+                shift, scale = mean[:, None], spread[:, None]
+            else:
+                scale = second.mean(dim=1).sqrt()[:, None, None].expand(-1, 1, width)
+        return shift.to(self.device), scale.to(self.device)
+
+    def _moments(self, train: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Mean and mean square of each dimension of each layer, over training frames, or over files where heads hear files' means."""
+        if self.means is not None:
+            found = self.means[list(train)].double()
+            return found.mean(dim=0).float().cpu(), found.square().mean(dim=0).float().cpu()
+        total, squares = (torch.zeros(len(self.layers), self.bank.width, dtype=torch.double) for _ in range(2))
+        count = 0
+        for i in train:
+            x = self._frames_of(i).double()
+            total, squares, count = total + x.sum(dim=1), squares + x.square().sum(dim=1), count + x.shape[1]
+        return (total / count).float(), (squares / count).float()
+
+    def _frames_of(self, i: int) -> Float[Tensor, "layers frames width"]:
+        start, end = self.bank.ends[i], self.bank.ends[i + 1]
+        frames = self._held
+        if not self.all_layers:
+            return torch.from_numpy(np.array(frames[self.layers[0], start:end]))[None].float()
+        return torch.from_numpy(np.array(frames[:, start:end])).float()
+
+    @property
+    def _held(self) -> np.ndarray:
+        if not hasattr(self, "_mapped"):
+            self._mapped = self.bank.frames
+        return self._mapped
+
+    def batch(self, files: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Frames (layers, frames, width), or (frames, width) of one layer, of files one after the other; how many each has."""
+        if self.means is not None:
+            x, lengths = self.means[list(files)].transpose(0, 1), torch.ones(len(files), dtype=torch.long)
+        else:
+            parts = [self._frames_of(i) for i in files]
+            x, lengths = torch.cat(parts, dim=1), torch.tensor([p.shape[1] for p in parts])
+        x = (x.to(self.device) - self.shift) / self.scale if self._scaled else x.to(self.device)
+        return (x if self.all_layers else x[0]), lengths.to(self.device)
+
+    @property
+    def _scaled(self) -> bool:
+        return self.settings.standardise or self.settings.normalise_layers
+
+
+def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid: np.ndarray, settings: ProbeSettings, seed: int) -> Learnt:
+    """Train one head on the files `train`, keep the epoch with the best macro F1 on `valid` (or the last one).
+
+    labels : class of each file of the bank (files,), from 0. All randomness comes from `seed`.
+    """
+    from .environment import device as best_device
+
+    device = best_device()
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    rng = np.random.default_rng(seed)
+    features = Features(bank, settings, train.tolist(), device)
+    head = probes.build(settings.head, bank.layers, bank.width, classes, settings.dropout).to(device)
+    optimizer = torch.optim.Adam(
+        head.parameters(), lr=settings.learning_rate, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay
+    )
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=5, factor=0.5, min_lr=5e-5)
+    weights = class_weights(labels[train], classes).to(device) if settings.class_weights else None
+    best: tuple[float, int, dict[str, Tensor]] = (-1.0, -1, {})
+    found = []
+    for epoch in range(settings.epochs):
+        head.train()
+        for files in np.array_split(rng.permutation(train), max(1, -(-len(train) // settings.batch_size))):
+            x, lengths = features.batch(files.tolist())
+            loss = F.cross_entropy(head(x, lengths), torch.from_numpy(labels[files]).to(device), weight=weights)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        logits = predict(head, features, valid)
+        f1 = macro_f1(labels[valid], logits.argmax(dim=1).numpy())
+        if settings.schedule == "plateau":
+            plateau.step(float(F.cross_entropy(logits, torch.from_numpy(labels[valid]), weight=None if weights is None else weights.cpu())))
+        found.append(f1)
+        if f1 > best[0] or settings.keep == "last":
+            best = (f1, epoch, {k: v.detach().clone() for k, v in head.state_dict().items()})
+    head.load_state_dict(best[2])
+    return Learnt(head, best[1], found)
+
+
+def class_weights(labels: np.ndarray, classes: int) -> Float[Tensor, " classes"]:
+    """One over each class's count, so that they sum to 1; a class that is not there weighs nothing."""
+    counts = np.bincount(labels, minlength=classes).astype(float)
+    inverse = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0)
+    return torch.tensor(inverse / inverse.sum(), dtype=torch.float32)
+
+
+@torch.inference_mode()
+def predict(head: nn.Module, features: Features, files: np.ndarray) -> Float[Tensor, "files classes"]:
+    """Logits of files, a few at a time."""
+    head.eval()
+    if features.pooled:
+        return head(*features.batch(files.tolist())).cpu()
+    ends = features.bank.ends
+    before = np.cumsum([ends[i + 1] - ends[i] for i in files]) // FRAMES_AT_ONCE
+    parts = [files[before == number] for number in np.unique(before)]
+    return torch.cat([head(*features.batch(part.tolist())).cpu() for part in parts])

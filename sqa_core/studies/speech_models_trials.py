@@ -1,0 +1,152 @@
+"""The trials of the chapter on speech models: which head, on which encoder's features of which corpus, learnt and tested on which split."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from .. import features, metrics, probing
+from ..corpora import registry, splits
+from ..corpora.manifest import Manifest
+from ..corpora.splits import Protocol, Split
+from ..errors import CorpusError
+from ..features import Bank, FeatureSettings
+from ..probing import ProbeSettings
+from ..trials import Result, Trial
+
+
+class EncoderTrial(Trial):
+    """A trial on one encoder's features of one corpus."""
+
+    corpus: str
+    corpus_hash: str
+    encoder: str
+    weights_hash: str
+    features: FeatureSettings = FeatureSettings()
+
+    def load(self) -> tuple[Manifest, Bank]:
+        corpus = load_corpus(self.corpus, self.corpus_hash)
+        seconds = float(corpus.table["seconds"].sum())
+        with tqdm(total=round(seconds), unit="s", desc=f"{self.encoder} hears {self.corpus}", leave=False, delay=2) as bar:
+            return corpus, features.bank(corpus, self.encoder, self.features, on_audio=lambda s: bar.update(round(s)) and None)
+
+
+def load_corpus(name: str, corpus_hash: str) -> Manifest:
+    corpus = registry.load(name)
+    if corpus.hash != corpus_hash:
+        raise CorpusError(f"{name}: the copy here ({corpus.hash}) is not the one that the trial names ({corpus_hash}).")
+    return corpus
+
+
+def classes_of(corpus: Manifest) -> list[str]:
+    return sorted(corpus.table["emotion"].unique())
+
+
+def labels_of(corpus: Manifest, classes: list[str]) -> np.ndarray:
+    """Class of each file, from 0."""
+    return corpus.table["emotion"].map({name: i for i, name in enumerate(classes)}).to_numpy(np.int64)
+
+
+class ProbeTrial(EncoderTrial):
+    """One head, one seed, every fold of a split: macro F1 in percent over all files that are tested. One row a tested file."""
+
+    kind: ClassVar[str] = "probe"
+    protocol: Protocol
+    split_hash: str
+    settings: ProbeSettings
+
+    def run(self) -> Result:
+        corpus, bank = self.load()
+        split = splits.make(corpus, self.protocol)
+        if split.hash != self.split_hash:
+            raise CorpusError(f"{split.name}: the split made here ({split.hash}) is not the one that the trial names ({self.split_hash}).")
+        classes = classes_of(corpus)
+        labels = labels_of(corpus, classes)
+        tested, best, weights = [], [], []
+        for fold in split.folds:
+            predicted, learnt = self._fold(bank, labels, len(classes), split, fold, corpus.table["file"].tolist())
+            tested.append(predicted.assign(fold=fold))
+            best.append(learnt.best_epoch)
+            if hasattr(learnt.head, "layer_weights"):
+                weights.append(learnt.head.layer_weights.detach().cpu().numpy())
+        items = pd.concat(tested, ignore_index=True)
+        found = scores(labels[items["item"]], items["predicted"].to_numpy(), classes)
+        found |= {"best_epoch": best, "parameters": sum(p.numel() for p in learnt.head.parameters())}
+        if weights:
+            found["layer_weights"] = np.mean(weights, axis=0).round(6).tolist()
+        table = corpus.table.loc[items["item"], ["file", "speaker", "emotion"]].reset_index(drop=True)
+        return Result(found, table.assign(predicted=np.array(classes)[items["predicted"]], fold=items["fold"].to_numpy()))
+
+    def _fold(self, bank: Bank, labels: np.ndarray, count: int, split: Split, fold: int, files: list[str]):
+        parts = split.parts(fold, files)
+        learnt = probing.learn(bank, labels, count, parts["train"], parts["valid"], self.settings, self.seed)
+        heard = probing.Features(bank, self.settings, parts["train"].tolist(), next(learnt.head.parameters()).device.type)
+        predicted = probing.predict(learnt.head, heard, parts["test"]).argmax(dim=1).numpy()
+        return pd.DataFrame({"item": parts["test"], "predicted": predicted}), learnt
+
+
+def scores(true: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """Macro F1, accuracy and F1 of each class in percent, beside the F1 of a constant answer and how many files were tested."""
+    from sklearn.metrics import f1_score
+
+    each = f1_score(true, predicted, labels=range(len(classes)), average=None, zero_division=0)
+    return {
+        "f1": metrics.macro_f1(true, predicted),
+        "constant_f1": metrics.constant_f1(true),
+        "accuracy": 100 * float(np.mean(true == predicted)),
+        "tested": len(true),
+        "class_f1": {name: 100 * float(f) for name, f in zip(classes, each, strict=True)},
+    }
+
+
+class LayersTrial(EncoderTrial):
+    """A Linear head on each layer apart, one seed: what each layer is worth. One row a layer."""
+
+    kind: ClassVar[str] = "layers"
+    protocol: Protocol
+    split_hash: str
+
+    def run(self) -> Result:
+        found = self.load()[1]
+        common = {k: v for k, v in self.model_dump().items() if k not in ("features",)} | {"features": self.features}
+        rows = []
+        for layer in range(1, found.layers + 1):
+            result = ProbeTrial(**common, settings=ProbeSettings("linear", layer=layer)).run()
+            rows.append({"layer": layer, "f1": result.metrics["f1"]})
+        items = pd.DataFrame(rows)
+        return Result({"best_layer": int(items.loc[items["f1"].idxmax(), "layer"]), "best_f1": float(items["f1"].max())}, items)
+
+
+class AcrossTrial(EncoderTrial):
+    """A Linear head learns one corpus and is tested on another, over the emotions that both have. One row a tested file."""
+
+    kind: ClassVar[str] = "across"
+    target: str
+    target_hash: str
+    target_features: FeatureSettings = FeatureSettings()
+    settings: ProbeSettings = ProbeSettings("linear", standardise=True)
+
+    def run(self) -> Result:
+        corpus, bank = self.load()
+        target = load_corpus(self.target, self.target_hash)
+        heard = features.bank(target, self.encoder, self.target_features)
+        classes = sorted(set(classes_of(corpus)) & set(classes_of(target)))
+        known = corpus.table["emotion"].isin(classes).to_numpy()
+        labels = np.where(known, corpus.table["emotion"].map({c: i for i, c in enumerate(classes)}).fillna(-1), -1).astype(np.int64)
+        parts = splits.make(corpus, "speaker").parts(0, corpus.table["file"].tolist())
+        learn = [np.array([i for i in [*parts["train"], *parts["test"]] if known[i]]), np.array([i for i in parts["valid"] if known[i]])]
+        learnt = probing.learn(bank, labels, len(classes), learn[0], learn[1], self.settings, self.seed)
+        chosen = np.flatnonzero(target.table["emotion"].isin(classes))
+        # Each corpus by its own mean and spread: rooms and microphones differ more than emotions do.
+        seen = probing.Features(heard, self.settings, chosen.tolist(), next(learnt.head.parameters()).device.type)
+        predicted = probing.predict(learnt.head, seen, chosen).argmax(dim=1).numpy()
+        true = target.table["emotion"].iloc[chosen].map({c: i for i, c in enumerate(classes)}).to_numpy()
+        table = target.table.iloc[chosen][["file", "speaker", "emotion"]].reset_index(drop=True)
+        return Result(scores(true, predicted, classes) | {"classes": classes}, table.assign(predicted=np.array(classes)[predicted]))
+
+
+def plain(settings: ProbeSettings) -> dict[str, Any]:
+    """Settings as a record holds them."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}

@@ -1,0 +1,183 @@
+"""Corpora of emotional speech: naming rules, one a corpus, on trees like the owners'; traps that real copies hold; splits."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from sqa_core.corpora import emotions, manifest, registry, splits
+from sqa_core.corpora.manifest import Manifest
+from sqa_core.errors import CorpusError
+
+
+def put(folder, *names, rate=16_000, channels=1, seed=0, seconds=0.1):
+    rng = np.random.default_rng(seed)
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.normal(0, 0.1, (int(seconds * rate), channels)), rate)
+
+
+# Paths as the owners write them, and what they mean. Those of corpora that no copy was seen of are quoted from readers of them.
+NAMES = {
+    "aesdd": [
+        ("anger/a01 (1).wav", "1", "anger", "01"),
+        ("anger/a07 (01).wav", "1", "anger", "07"),
+        ("sadness/s01 (5)a.wav", "5", "sadness", "01"),
+    ],
+    "emodb": [("wav/03a01Fa.wav", "03", "happiness", "a01"), ("wav/16b10Wb.wav", "16", "anger", "b10")],
+    "emovo": [("EMOVO/f1/dis-f1-b1.wav", "f1", "disgust", "b1"), ("m3/rab-m3-d2.wav", "m3", "anger", "d2")],
+    "urdu": [("Angry/SM1_F10_A010.wav", "SM1", "anger", None), ("Sad/SF4_F1_S01.wav", "SF4", "sadness", None)],
+    "cafe": [("CaFE_48k/Peur/Fort/12-P-2-5.wav", "12", "fear", "5"), ("CaFE_48k/Neutre/01-N-1-6.wav", "01", "neutral", "6")],
+    "demos": [("DEMOS/NP_f_61_gio02c.wav", "61", "happiness", None), ("NEU/m_69_neu02b.wav", "69", "neutral", None)],
+    "emomatch": [("raw/03_Alegria_02.WAV", "03", "happiness", "02")],
+    "eyase": [("Female03/fm03_ang (1).wav", "female03", "anger", None), ("Female02/fm01_hap (5).wav", "female02", "happiness", None)],
+    "oreau": [("Ore\u0301auFR_02/f/sessj/10a02Ja.wav", "10", "happiness", "a02"), ("m/sessc/07a02Ca.wav", "07", "anger", "a02")],
+    "shemo": [("male/M36S02.wav", "M36", "sadness", None), ("female/F21F01.wav", "F21", "fear", None)],
+    "ravdess": [("Actor_12/03-01-06-01-02-01-12.wav", "12", "fear", "02")],
+    "savee": [("AudioData/DC/d03.wav", "DC", "disgust", "03"), ("KL_su15.wav", "KL", "surprise", "surprise 15")],
+}
+
+
+def test_every_corpus_has_its_names_tried():
+    assert set(NAMES) == set(emotions.CORPORA)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_official_names_are_read(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / name
+    for i, (file, *_) in enumerate(NAMES[name]):
+        put(folder, file, seed=i)
+    put(folder, "somewhere/else.wav")
+    table = emotions.manifest(folder, name).table
+    assert len(table) == len(NAMES[name]), "a foreign file is left out"
+    for file, speaker, emotion, sentence in NAMES[name]:
+        row = table.set_index("file").loc[file]
+        assert (row["speaker"], row["emotion"]) == (speaker, emotion)
+        if sentence is not None:
+            assert row["sentence"] == sentence
+    told = emotions.problems(folder, name)
+    assert any("somewhere/else.wav: not named as" in line for line in told)
+    assert any("are expected" in line for line in told)
+    assert all(table["language"] == emotions.CORPORA[name].language)
+
+
+def test_facts_of_the_registry_are_whole():
+    for name, corpus in emotions.CORPORA.items():
+        assert corpus.files > 0, name
+        assert corpus.citation, name
+        assert corpus.source, name
+        assert registry.known(name).title == corpus.title
+    with pytest.raises(CorpusError, match=r"demos .* is not fetched by this command: get it from https://zenodo"):
+        registry.fetch("demos")
+
+
+def test_traps_of_real_copies_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    aesdd = tmp_path / "aesdd"
+    put(aesdd, "anger/a01 (1).wav", rate=44_100)
+    (aesdd / "sadness").mkdir()
+    (aesdd / "sadness/s05 (3).wav").write_bytes(b"RIFF\x1c\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + bytes(16))
+    told = "\n".join(emotions.problems(aesdd, "aesdd"))
+    assert "s05 (3).wav" in told
+    assert "It is left out." in told
+    ravdess = tmp_path / "ravdess"
+    put(ravdess, "Actor_01/03-01-05-01-01-01-01.wav", "Actor_01/03-01-05-01-01-02-01.wav", rate=48_000, channels=2)
+    sound, rate = soundfile.read(ravdess / "Actor_01/03-01-05-01-01-01-01.wav")
+    (ravdess / "Actor_02").mkdir()
+    soundfile.write(ravdess / "Actor_02/03-01-04-01-01-01-02.wav", sound, rate)
+    (ravdess / "audio_speech_actors_01-24/Actor_01").mkdir(parents=True)
+    soundfile.write(ravdess / "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav", sound, rate)
+    told = "\n".join(emotions.problems(ravdess, "ravdess"))
+    assert "the same samples, labelled anger and sadness" in told
+    assert "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav" in told
+    assert "3 files with 2 channels" in told or "4 files with 2 channels" in told
+    emovo = tmp_path / "emovo"
+    put(emovo, "m1/rab-m1-b1.wav", rate=48_000)
+    assert any("with 1 channels, 2 are expected" in line for line in emotions.problems(emovo, "emovo"))
+
+
+def test_an_own_manifest_is_taken_as_it_is(tmp_path):
+    put(tmp_path, "x/1.wav", "x/2.wav")
+    table = manifest.describe(tmp_path, ["x/1.wav", "x/2.wav"]).assign(speaker="01", language="el", licence="none", emotion="anger")
+    manifest.write(Manifest("aesdd", table, tmp_path, "real"), tmp_path / "manifest.csv")
+    assert emotions.holds(tmp_path, "aesdd")
+    assert emotions.manifest(tmp_path, "aesdd").table["speaker"].tolist() == ["01", "01"]
+
+
+@pytest.mark.parametrize(("name", "files", "speakers"), [("aesdd", 604, 6), ("emodb", 535, 10), ("emovo", 588, 6), ("urdu", 400, 29)])
+def test_real_copies_are_read_whole(name, files, speakers):
+    if registry.find(name) is None:
+        pytest.skip(f"{name} is not here (SQA_DATA)")
+    table = registry.load(name).table
+    assert (len(table), table["speaker"].nunique()) == (files, speakers)
+    assert table["emotion"].value_counts().to_dict() == emotions.CORPORA[name].expected
+
+
+def corpus(speakers=6, emotions_=("anger", "sadness"), each=5) -> Manifest:
+    rows = [
+        {"file": f"{s}-{e}-{i}.wav", "speaker": str(s), "emotion": e, "sentence": str(i)}
+        for s in range(speakers)
+        for e in emotions_
+        for i in range(each)
+    ]
+    return Manifest("made", pd.DataFrame(rows), Path(), "real")
+
+
+@pytest.mark.parametrize("speakers", [3, 6, 10, 29])
+def test_speakers_stay_apart_and_shares_are_near(speakers):
+    made = corpus(speakers)
+    split = splits.make(made, "speaker")
+    facts = splits.facts(split, made).set_index("part")
+    assert (facts["speakers in train too"] == 0).all()
+    assert facts["speakers"].sum() == speakers
+    assert (facts["files"] > 0).all()
+    best = max(1, round(speakers / 10)) / speakers
+    assert abs(facts.loc["test", "share"] - best) < 0.05
+    assert facts.loc["test", "share with a sentence of train"] == 1
+
+
+def test_every_speaker_tests_once():
+    made = corpus(5)
+    split = splits.make(made, "loso")
+    assert split.folds == list(range(5))
+    tested = split.table[split.table["part"] == "test"]
+    assert sorted(tested["file"]) == sorted(made.table["file"])
+    splits.assert_apart(split, made.table)
+
+
+def test_a_plain_split_mixes_speakers_and_keeps_shares():
+    made = corpus(4, each=10)
+    split = splits.make(made, "stratified")
+    facts = splits.facts(split, made).set_index("part")
+    assert facts.loc["test", "speakers in train too"] > 0
+    assert facts.loc["test", "least class"] == facts.loc["test", "largest class"] == 4
+    assert splits.make(made, "stratified").hash == split.hash
+    assert splits.make(made, "stratified", seed=1).hash != split.hash
+    with pytest.raises(CorpusError, match="stands in several parts"):
+        splits.assert_apart(split, made.table)
+
+
+def test_splits_are_written_and_read(tmp_path):
+    made = corpus()
+    split = splits.make(made, "loso")
+    splits.write(split, tmp_path / "made-loso-0.csv")
+    again = splits.read(tmp_path / "made-loso-0.csv")
+    assert again.hash == split.hash
+    parts = again.parts(0, made.table["file"].tolist())
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(len(made.table)))
+    with pytest.raises(CorpusError, match="of other files"):
+        again.parts(0, ["elsewhere.wav"])
+    (tmp_path / "bad.csv").write_text("fold,file,part\n0,a.wav,train\n0,a.wav,test\n")
+    with pytest.raises(CorpusError, match="each file once a fold"):
+        splits.read(tmp_path / "bad.csv")
+
+
+def test_too_few_speakers_are_refused():
+    with pytest.raises(CorpusError, match="2 speakers"):
+        splits.make(corpus(2), "speaker")
+    with pytest.raises(CorpusError, match="too few"):
+        splits.make(corpus(2), "loso")

@@ -1,0 +1,140 @@
+"""Encoders: strict loading, true lengths, the same features alone and in a batch. Small random networks of each family."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from sqa_core import audio
+from sqa_core.errors import AudioError, WeightsError
+from sqa_core.models import encoders
+
+audio.import_torchaudio()
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
+CONVOLUTIONS = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+
+
+def small(family: str):
+    """A network of a family with the paper's layout and few channels."""
+    import transformers
+
+    torch.manual_seed(1)
+    match family:
+        case "whisper":
+            config = transformers.WhisperConfig(
+                d_model=32, encoder_layers=3, encoder_attention_heads=4, encoder_ffn_dim=48, decoder_layers=1, decoder_attention_heads=4,
+                decoder_ffn_dim=48, vocab_size=100, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+            )  # fmt: skip
+            return transformers.WhisperModel(config)
+        case "wav2vec2-base":  # group norm over time in the first convolution, norm after each block
+            return transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**SMALL, **CONVOLUTIONS))
+        case "wav2vec2-large":  # XLS-R's layout: layer norm in each convolution, norm before each block
+            more = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+            return transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**SMALL, **CONVOLUTIONS, **more))
+        case "hubert":
+            return transformers.HubertModel(transformers.HubertConfig(**SMALL, **CONVOLUTIONS))
+        case "wavlm":
+            return transformers.WavLMModel(transformers.WavLMConfig(**SMALL, **CONVOLUTIONS))
+    raise AssertionError(family)
+
+
+FAMILIES = ("whisper", "wav2vec2-base", "wav2vec2-large", "hubert", "wavlm")
+
+
+def sounds(*seconds: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(0.1 * rng.standard_normal(int(s * encoders.RATE))).astype(np.float32) for s in seconds]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_alone_and_in_a_padded_batch_are_the_same(family):
+    encoder = encoders.of_model(family, small(family), "x", True)
+    heard = sounds(1.0, 0.613, 0.3707)
+    together = encoders.layers_of(encoder, heard)
+    for waveform, found in zip(heard, together, strict=True):
+        (alone,) = encoders.layers_of(encoder, [waveform])
+        assert found.shape == alone.shape == (3, encoders.count_frames(encoder, len(waveform)), 32)
+        torch.testing.assert_close(found, alone, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "whisper"])
+def test_layers_are_those_of_transformers(family):
+    model = small(family).eval()
+    encoder = encoders.of_model(family, model, "x", False)
+    (waveform,) = sounds(0.5)
+    (found,) = encoders.layers_of(encoder, [waveform])
+    with torch.inference_mode():
+        told = model(torch.from_numpy(waveform)[None], output_hidden_states=True)
+    assert len(told.hidden_states) == 4
+    torch.testing.assert_close(found[:2], torch.cat(told.hidden_states[1:3]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[2], told.last_hidden_state[0], rtol=0, atol=1e-5)
+
+
+def test_whisper_in_its_whole_window_is_that_of_transformers():
+    from transformers import WhisperFeatureExtractor
+
+    model = small("whisper").eval()
+    encoder = encoders.of_model("whisper", model, "x", False)
+    (waveform,) = sounds(1.2)
+    features = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="pt").input_features
+    mel = encoders.log_mel(waveform, 80, 30 * 16_000)
+    torch.testing.assert_close(mel, features[0], rtol=0, atol=1e-4)
+    (found,) = encoders.layers_of(encoder, [waveform], whole_window=True)
+    with torch.inference_mode():
+        told = model.encoder(features, output_hidden_states=True)
+    assert found.shape == (3, 1500, 32)
+    torch.testing.assert_close(found[2], told.last_hidden_state[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(found[0], told.hidden_states[1][0], rtol=0, atol=1e-4)
+
+
+def test_lengths_that_cannot_be_heard_are_refused():
+    encoder = encoders.of_model("whisper", small("whisper"), "x", False)
+    with pytest.raises(AudioError, match="too short for a frame"):
+        encoders.layers_of(encoder, sounds(0.005))
+    with pytest.raises(AudioError, match="longer than the 30 s"):
+        encoders.layers_of(encoder, sounds(30.1))
+
+
+def saved(folder, model):
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+
+
+def test_found_loaded_strictly_and_hashed(tmp_path, monkeypatch):
+    saved(tmp_path / "mine", small("wav2vec2-base"))
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    encoder = encoders.load("mine")
+    assert (encoder.layers, encoder.width, encoder.normalise) == (3, 32, True)
+    assert not any(p.requires_grad for p in encoder.model.parameters())
+    assert encoder.weights_hash == encoders.weights_hash("mine")
+    control = encoders.load("random-mine")
+    assert control.weights_hash != encoder.weights_hash
+    one, other = (e.model.encoder.layers[0].feed_forward.output_dense.weight for e in (encoder, control))
+    assert not torch.equal(one, other)
+
+
+def test_a_missing_tensor_and_a_foreign_network_are_refused(tmp_path, monkeypatch):
+    from safetensors.torch import load_file, save_file
+    from transformers import BertConfig, BertModel
+
+    saved(tmp_path / "holed", small("wav2vec2-base"))
+    tensors = load_file(tmp_path / "holed" / "model.safetensors")
+    tensors.pop("encoder.layers.1.attention.k_proj.weight")
+    save_file(tensors, tmp_path / "holed" / "model.safetensors", {"format": "pt"})
+    BertModel(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)).save_pretrained(
+        tmp_path / "bert"
+    )
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "config.json").write_bytes((tmp_path / "holed" / "config.json").read_bytes())
+    (tmp_path / "cut" / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      junk")
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"layers\.1\.attention\.k_proj\.weight is missing"):
+        encoders.load("holed")
+    with pytest.raises(WeightsError, match="bert is not an encoder"):
+        encoders.load("bert")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        encoders.load("cut")
+    with pytest.raises(WeightsError, match="sqa data fetch whisper-medium"):
+        encoders.load("whisper-medium")

@@ -1,0 +1,135 @@
+"""Heads: the paper's layers and counts of parameters, exact pooling, learning that can be repeated and does learn."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sqa_core import metrics, probing
+from sqa_core.features import Bank
+from sqa_core.models import probes
+from sqa_core.probing import ProbeSettings
+from tests.conftest import ROOT
+
+PARAMETERS = pd.read_csv(ROOT / "book" / "published" / "speech_models" / "head_parameters.csv")
+
+
+@pytest.mark.parametrize("row", PARAMETERS.to_dict("records"), ids=lambda r: f"{r['d']}-{r['classes']}")
+def test_heads_have_the_papers_parameters(row):
+    for head, column in (("linear", "linear"), ("non-linear", "non_linear"), ("multi-layer", "multi_layer")):
+        module = probes.build(head, row["layers"], row["d"], row["classes"])
+        assert sum(p.numel() for p in module.parameters()) == row[column]
+
+
+def packed(layers=3, width=12):
+    torch.manual_seed(0)
+    lengths = torch.tensor([4, 1, 7])
+    return torch.randn(layers, int(lengths.sum()), width), lengths
+
+
+def test_pooling_first_is_exact_for_linear_heads():
+    frames, lengths = packed()
+    head = probes.build("linear", 3, 12, 5)
+    ends = [0, *lengths.cumsum(0).tolist()]
+    late = torch.stack([head.classify(head.project(frames[0, a:b]).mean(dim=0)) for a, b in itertools.pairwise(ends)])
+    torch.testing.assert_close(head(frames[0], lengths), late)
+    means = torch.stack([frames[:, a:b].mean(dim=1) for a, b in itertools.pairwise(ends)], dim=1)
+    weighted = probes.build("weighted-linear", 3, 12, 5)
+    torch.testing.assert_close(weighted(frames, lengths), weighted(means, torch.ones(3, dtype=torch.long)))
+
+
+def test_a_file_is_not_moved_by_its_neighbours():
+    frames, lengths = packed()
+    for name in probes.HEADS:
+        head = probes.build(name, 3, 12, 5).eval()
+        x = frames if name == "multi-layer" else frames[-1]
+        together = head(x, lengths)
+        torch.testing.assert_close(head(x[..., 5:, :], lengths[2:]), together[2:])
+
+
+def test_layer_weights_start_alike_and_sum_to_one():
+    head = probes.build("multi-layer", 12, 8, 3)
+    torch.testing.assert_close(head.layer_weights, torch.full((12,), 1 / 12))
+    frames, lengths = packed(12, 8)
+    torch.testing.assert_close(head.eval()(frames, lengths), head.head(frames.mean(dim=0), lengths), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def bank(tmp_path):
+    """Sixty files of three classes; the second of three layers tells them apart, the others are noise, the last of great size."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(5, 20, 60)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    labels = np.arange(60) % 3
+    frames = rng.normal(0, 1, (3, ends[-1], 8))
+    frames[1] += np.eye(8)[labels][np.repeat(np.arange(60), counts)] * 2.0
+    frames[2] *= 30
+    np.save(tmp_path / "frames.npy", frames.astype(np.float16))
+    np.save(tmp_path / "means.npy", np.stack([frames[:, a:b].mean(axis=1) for a, b in itertools.pairwise(ends)]).astype(np.float32))
+    return Bank(tmp_path, ends, 3, 8), labels
+
+
+PARTS = np.arange(40), np.arange(40, 50), np.arange(50, 60)
+
+
+def f1_of(bank, labels, settings, seed=0):
+    learnt = probing.learn(bank, labels, 3, PARTS[0], PARTS[1], settings, seed)
+    features = probing.Features(bank, settings, PARTS[0].tolist())
+    return metrics.macro_f1(labels[PARTS[2]], probing.predict(learnt.head, features, PARTS[2]).argmax(dim=1).numpy()), learnt
+
+
+@pytest.mark.parametrize("head", ["linear", "non-linear"])
+def test_a_head_learns_the_layer_that_tells(head, bank):
+    told, _ = f1_of(*bank, ProbeSettings(head, layer=2, epochs=40, batch_size=8, learning_rate=3e-3))
+    not_told, _ = f1_of(*bank, ProbeSettings(head, layer=1, epochs=40, batch_size=8, learning_rate=3e-3))
+    assert told > 90
+    assert not_told < 70
+
+
+def test_layer_weights_find_the_layer_that_tells(bank):
+    settings = ProbeSettings("multi-layer", epochs=60, batch_size=8, learning_rate=2e-2, normalise_layers=True, keep="last", dropout=0.0)
+    told, learnt = f1_of(*bank, settings)
+    assert told > 90
+    assert int(learnt.head.layer_weights.argmax()) == 1
+
+
+def test_the_same_seed_gives_the_same_head(bank):
+    settings = ProbeSettings("non-linear", epochs=2)
+    one, same, other = (f1_of(*bank, settings, seed)[1].head.state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[k], same[k]) for k in one)
+    assert not torch.equal(one["frame1.weight"], other["frame1.weight"])
+
+
+def test_standardised_features_have_no_mean_and_one_size(bank):
+    made, _ = bank
+    for head in ("non-linear", "linear"):
+        features = probing.Features(made, ProbeSettings(head, standardise=True), PARTS[0].tolist())
+        x, _ = features.batch(PARTS[0].tolist())
+        assert x.mean().abs() < 1e-2
+        assert x.std() == pytest.approx(1, abs=0.05)
+    layers = probing.Features(made, ProbeSettings("multi-layer", normalise_layers=True), PARTS[0].tolist())
+    x, _ = layers.batch(PARTS[0].tolist())
+    torch.testing.assert_close(x.square().mean(dim=(1, 2)), torch.ones(3), rtol=0.02, atol=0)
+
+
+def test_class_weights_sum_to_one_and_favour_the_rare():
+    weights = probing.class_weights(np.array([0, 0, 0, 1]), 3)
+    torch.testing.assert_close(weights, torch.tensor([0.25, 0.75, 0.0]))
+
+
+def test_predictions_do_not_hang_on_what_is_predicted_together(bank, monkeypatch):
+    made, labels = bank
+    settings = ProbeSettings("multi-layer", epochs=1)
+    _, learnt = f1_of(made, labels, settings)
+    features = probing.Features(made, settings, PARTS[0].tolist())
+    whole = probing.predict(learnt.head, features, PARTS[2])
+    monkeypatch.setattr(probing, "FRAMES_AT_ONCE", 15)
+    torch.testing.assert_close(probing.predict(learnt.head, features, PARTS[2]), whole)
+
+
+def test_a_constant_answer_has_its_f1():
+    true = np.repeat(np.arange(4), 100)
+    assert metrics.constant_f1(true) == pytest.approx(10.0)
+    assert metrics.macro_f1(true, true) == 100
