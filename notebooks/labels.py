@@ -17,6 +17,7 @@ if "google.colab" in sys.modules:
 # %% tags=["parameters", "remove-cell"]
 profile = "demo"
 engine = "local"
+scheduler = ""
 store = ""
 
 # %% [markdown]
@@ -27,13 +28,13 @@ store = ""
 # agree with listeners well enough to teach, and what a network taught so is worth on real voices.
 
 # %% tags=["remove-input"]
-from sqa_core import figures, trials
+from sqa_core import figures
 from sqa_core.studies import labels as study
 from sqa_core.studies.common import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, store=store)
-this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
+settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+this_run = settings.run(study.trials(settings))
 ours = published_run(study.SLUG)
 figures.table_setup()
 

@@ -17,6 +17,7 @@ if "google.colab" in sys.modules:
 # %% tags=["parameters", "remove-cell"]
 profile = "demo"
 engine = "local"
+scheduler = ""
 store = ""
 
 # %% [markdown]
@@ -36,16 +37,16 @@ store = ""
 # %% tags=["remove-input"]
 import pandas as pd
 
-from sqa_core import audio, claims, figures, figures_explained, published, trials
+from sqa_core import audio, claims, figures, figures_explained, published
 from sqa_core.corpora import registry
 from sqa_core.studies import nisqa_explained as study
 from sqa_core.studies import nisqa_explained_trials as measured
 from sqa_core.studies.common import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, store=store)
-this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
-this_run += trials.run(study.figure_trials(settings, this_run), settings.folder, settings.engine)
+settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+this_run = settings.run(study.trials(settings))
+this_run += settings.run(study.figure_trials(settings, this_run))
 ours = published_run(study.SLUG)
 figures.table_setup()
 

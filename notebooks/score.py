@@ -17,6 +17,7 @@ if "google.colab" in sys.modules:
 # %% tags=["parameters", "remove-cell"]
 profile = "demo"
 engine = "local"
+scheduler = ""
 store = ""
 recording = ""  # the path of your own sound file
 
@@ -34,14 +35,14 @@ recording = ""  # the path of your own sound file
 # Without the fetched weights, the book's own small network scores. It gives MOS alone, and `sqa score` says which network it was.
 
 # %% tags=["remove-input"]
-from sqa_core import audio, figures, scoring, trials
+from sqa_core import audio, figures, scoring
 from sqa_core.models import weights
 from sqa_core.studies import score as study
 from sqa_core.studies.common import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, store=store, recording=recording)
-this_run = trials.run(study.trials(settings), settings.folder, settings.engine)
+settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, recording=recording)
+this_run = settings.run(study.trials(settings))
 ours = published_run(study.SLUG)
 figures.table_setup()
 

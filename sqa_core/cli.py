@@ -235,8 +235,11 @@ def explain(
 def run(
     chapter: Annotated[list[str] | None, typer.Argument(help="Chapters; all, if none is named.")] = None,
     profile: Annotated[str, typer.Option(help="demo: built in, minutes. paper: the paper's settings on what is found.")] = "demo",
-    engine: Annotated[str, typer.Option(help="Where trials run.")] = "local",
-    store: Annotated[Path | None, typer.Option(help="Where records go; book/results makes the published run.")] = None,
+    engine: Annotated[str, typer.Option(help="Where trials run: local, or dask.")] = "local",
+    scheduler: Annotated[str, typer.Option(help="For dask: an address (tcp://...), slurm, or nothing for workers on this machine.")] = "",
+    store: Annotated[
+        str | None, typer.Option(help="Where records go, a folder or an fsspec address; book/results makes the published run.")
+    ] = None,
     param: Annotated[list[str] | None, typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="Leave alone what is fresh, whatever parameters it was made with.")] = False,
@@ -248,7 +251,9 @@ def run(
     slugs = chapter or list(chapters.CHAPTERS)
     if missing:
         slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
-    parameters: dict[str, Any] = {"profile": profile, "engine": engine} | ({"store": str(store)} if store else {})
+    parameters: dict[str, Any] = {"profile": profile, "engine": engine} | {
+        name: value for name, value in (("scheduler", scheduler), ("store", store)) if value
+    }
     for item in param or []:
         name, equals, value = item.partition("=")
         if not equals:

@@ -94,14 +94,30 @@ def device_name(name: str) -> str:
 
     if name.startswith("cuda"):
         return torch.cuda.get_device_name(name)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {platform.machine()}, {cores} cores"
+    return f"{name}, {platform.machine()}, {cores()} cores"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def versions() -> dict[str, str]:
     """Versions that can move a number: Python, this package, torch and its relatives."""
-    names = ["sqa-core", "torch", "torchaudio", "numpy", "scipy", "captum", "espeakng-loader", "pesq", "visqol-python"]
+    names = [
+        "sqa-core",
+        "torch",
+        "torchaudio",
+        "numpy",
+        "scipy",
+        "captum",
+        "transformers",
+        "scikit-learn",
+        "espeakng-loader",
+        "pesq",
+        "visqol-python",
+    ]
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -23,3 +23,7 @@ class SettingsError(SqaError):
 
 class BuildError(SqaError):
     """A notebook or the book did not come out whole."""
+
+
+class TrialError(SqaError):
+    """Trials that failed while the others went on."""

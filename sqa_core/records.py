@@ -1,16 +1,26 @@
-"""Records: one JSON file a trial, named by the trial's key, with tables and arrays beside it. Written once, never edited."""
+"""Records: one JSON file a trial, named by the trial's key, with tables and arrays beside it. Written once, never edited.
 
+They lie in a store: a folder, or an address that fsspec knows (s3://…, sftp://…).
+"""
+
+import errno
+import io
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 
 from .errors import SettingsError
+
+Store = str | Path
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,7 @@ class Record:
     """How a number was made and what it is.
 
     `trial` holds everything that decides it; `metrics` what came out; data and model carry their status. Tables of single items
-    and arrays lie beside the JSON file, as `KEY.parquet` and `KEY.npz`.
+    and arrays lie beside the JSON file, as `KEY.parquet` and `KEY.npz`, in `folder`.
     """
 
     key: str
@@ -30,35 +40,65 @@ class Record:
     device: str
     versions: dict[str, str]
     commit: str
-    folder: Path = field(default=Path(), compare=False)
+    folder: str = field(default="", compare=False)
 
     def items(self) -> pd.DataFrame:
         """Predictions for single items."""
-        return pd.read_parquet(self.folder / f"{self.key}.parquet")
+        return pd.read_parquet(io.BytesIO(self._read("parquet")))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Maps and other arrays."""
-        with np.load(self.folder / f"{self.key}.npz", allow_pickle=False) as stored:
+        with np.load(io.BytesIO(self._read("npz")), allow_pickle=False) as stored:
             return dict(stored)
 
-
-def write(record: Record, folder: Path, items: pd.DataFrame | None = None, arrays: dict[str, np.ndarray] | None = None) -> Record:
-    """Write whole or not at all: tables and arrays first, the JSON last, each under a temporary name and then renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if items is not None:
-        _replace(folder / f"{record.key}.parquet", lambda path: items.to_parquet(path, index=False))
-    if arrays is not None:
-        _replace(folder / f"{record.key}.npz", lambda path: np.savez_compressed(path, **arrays))  # type: ignore[arg-type]
-    body = {k: v for k, v in asdict(record).items() if k != "folder"}
-    text = json.dumps(_plain(body), indent=1, sort_keys=True, allow_nan=False) + "\n"
-    _replace(folder / f"{record.key}.json", lambda path: path.write_text(text))
-    return read(folder / f"{record.key}.json")
+    def _read(self, ending: str) -> bytes:
+        with _reaching(self.folder) as (files, root):
+            return files.cat_file(f"{root}/{self.key}.{ending}")
 
 
-def _replace(path: Path, write_to) -> None:
-    partial = path.with_name(f"part-{os.getpid()}-{path.name}")  # the ending stays: savers choose by it
+@contextmanager
+def _reaching(folder: Store) -> Iterator[tuple[Any, str]]:
+    """The file system of a store and the path in it; what goes wrong there becomes one sentence."""
     try:
-        write_to(partial)
+        yield fsspec.core.url_to_fs(str(folder))
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SettingsError(f"{folder}: there is no room left to write to; make some and run again, what is stored is kept.") from e
+        if isinstance(e, FileNotFoundError):
+            raise
+        raise SettingsError(f"{folder}: the store cannot be reached ({e.strerror or e}); what is stored is kept.") from e
+    except (ImportError, ValueError) as e:
+        raise SettingsError(f"{folder}: not a store that can be opened ({e}).") from e
+
+
+def write(record: Record, folder: Store, items: pd.DataFrame | None = None, arrays: dict[str, np.ndarray] | None = None) -> Record:
+    """Write whole or not at all: tables and arrays first, the JSON last.
+
+    In a folder each under a temporary name and then renamed; object stores take each file whole.
+    """
+    body = {k: v for k, v in asdict(record).items() if k != "folder"}
+    parts = {}
+    if items is not None:
+        parts["parquet"] = items.to_parquet(index=False)
+    if arrays is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        parts["npz"] = buffer.getvalue()
+    parts["json"] = (json.dumps(_plain(body), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    with _reaching(folder) as (files, root):
+        files.makedirs(root, exist_ok=True)
+        for ending, data in parts.items():
+            _put(files, f"{root}/{record.key}.{ending}", data)
+    return read(folder, record.key)
+
+
+def _put(files: Any, path: str, data: bytes) -> None:
+    if "file" not in files.protocol:
+        files.pipe_file(path, data)
+        return
+    partial = Path(path).with_name(f"part-{os.getpid()}-{Path(path).name}")
+    try:
+        partial.write_bytes(data)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -75,17 +115,28 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read(path: Path) -> Record:
+def keys(folder: Store) -> set[str]:
+    """Keys of the records in a folder; none where the folder is not there yet."""
+    with _reaching(folder) as (files, root):
+        try:
+            names = [path.rsplit("/", 1)[-1] for path in files.ls(root, detail=False, refresh=True)]
+        except FileNotFoundError:
+            return set()
+    return {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith("part-")}
+
+
+def read(folder: Store, key: str) -> Record:
+    with _reaching(folder) as (files, root):
+        text = files.cat_file(f"{root}/{key}.json")
     try:
-        return Record(**json.loads(path.read_text()), folder=path.parent)
+        return Record(**json.loads(text), folder=str(folder))
     except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as e:
-        raise SettingsError(f"{path}: not a record ({type(e).__name__}); delete it to have it made again.") from e
+        raise SettingsError(f"{folder}/{key}.json: not a record ({type(e).__name__}); delete it to have it made again.") from e
 
 
-def read_all(folder: Path) -> list[Record]:
+def read_all(folder: Store) -> list[Record]:
     """Every record of a folder, by kind and key."""
-    found = [read(p) for p in folder.glob("*.json") if not p.name.startswith("part-")] if folder.is_dir() else []
-    return sorted(found, key=lambda r: (r.trial.get("kind", ""), r.key))
+    return sorted((read(folder, key) for key in keys(folder)), key=lambda r: (r.trial.get("kind", ""), r.key))
 
 
 def table(records: list[Record]) -> pd.DataFrame:

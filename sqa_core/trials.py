@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import sys
 import time
+import traceback
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,8 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from . import environment, records
-from .errors import SettingsError
-from .records import Record
+from .errors import SettingsError, SqaError, TrialError
+from .records import Record, Store
 
 ModelStatus = Literal["paper", "other", "random", "none"]
 
@@ -49,31 +53,124 @@ class Trial(BaseModel):
         """The trial as plain data, its kind among them."""
         return {"kind": self.kind, **self.model_dump(mode="json")}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the canonical JSON."""
         text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run(trials: Sequence[Trial], store: Path, engine: str = "local") -> list[Record]:
-    """Records of the trials, in their order; those that `store/STUDY` lacks are run, with a bar where there are several."""
-    if engine != "local":
-        raise SettingsError(f"There is one engine, local; {engine!r} is not known.")
-    paths = [store / trial.study / f"{trial.key}.json" for trial in trials]
-    missing = [(trial, path) for trial, path in zip(trials, paths, strict=True) if not path.is_file()]
+def folder_of(trial: Trial, store: Store) -> str:
+    """Where a trial's record lies."""
+    return f"{str(store).rstrip('/')}/{trial.study}"
+
+
+def missing(trials: Sequence[Trial], store: Store) -> list[Trial]:
+    """Those that the store has no record of, each once; a store is listed, not asked for each."""
+    stored = {folder: records.keys(folder) for folder in {folder_of(t, store) for t in trials}}
+    return list({t.key: t for t in trials if t.key not in stored[folder_of(t, store)]}.values())
+
+
+def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler: str = "") -> list[Record]:
+    """Records of the trials, in their order; those that `store/STUDY` lacks are run, with a bar where there are several.
+
+    engine : "local" runs one after another in this process, with all its cores and its GPU; "dask" on workers.
+    scheduler : for dask, an address (tcp://…), "slurm" (dask-jobqueue, by its own configuration), or nothing for workers on this
+        machine.
+
+    A trial that raises does not stop the rest. What is stored is never computed again, so a run that was killed goes on.
+
+    Raises
+    ------
+    TrialError : some trials failed; said after all others are done, with the settings of the first.
+    """
+    if engine not in ENGINES:
+        raise SettingsError(f"The engines are {', '.join(ENGINES)}; {engine!r} is not one.")
+    wanted = missing(trials, store)
+    failed: dict[str, str] = {}
     # To the error stream, and gone when done, so that a page that is built from the notebook does not show it.
-    with tqdm(missing, unit="trial", leave=False, disable=len(missing) < 2) as bar:
-        for trial, path in bar:
-            bar.set_description(trial.kind)
-            if not path.is_file():  # two trials may be one
-                _make(trial, path.parent)
-    return [records.read(path) for path in paths]
+    with tqdm(total=len(wanted), unit="trial", leave=False, disable=len(wanted) < 2) as bar:
+        for trial, problem in ENGINES[engine](wanted, store, scheduler):
+            bar.update()
+            if problem:
+                failed[trial.key] = problem
+                bar.write(f"{trial.kind} {trial.key} failed: {problem}", file=sys.stderr)
+    if failed:
+        first = next(t for t in wanted if t.key in failed)
+        raise TrialError(
+            f"{len(failed)} of {len(wanted)} trials failed, the rest are stored. The first: {failed[first.key]} Its settings: {first.canonical}"
+        )
+    return [records.read(folder_of(t, store), t.key) for t in trials]
 
 
-def _make(trial: Trial, folder: Path) -> Record:
+Outcomes = Iterator[tuple[Trial, str]]  # a trial that is done, and what went wrong or nothing
+
+
+def _run_here(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
+    for trial in trials:
+        yield trial, make(trial, str(store))
+
+
+def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
+    """Workers write the records and answer with a sentence or nothing, so that neither results nor futures pile up here."""
+    if not trials:
+        return
+    from distributed import as_completed
+
+    where = str(store) if "://" in str(store) else str(Path(store).resolve())
+    with _client(scheduler) as client:
+        futures = {client.submit(make, t, where, key=f"{t.kind}-{t.key}", pure=False): t for t in trials}
+        for future in as_completed(list(futures)):
+            trial = futures.pop(future)
+            problem = future.result() if future.status == "finished" else f"its worker did not survive it ({future.exception()})."
+            future.release()
+            yield trial, problem
+
+
+@contextmanager
+def _client(scheduler: str) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if "://" in scheduler:
+        try:
+            client = Client(scheduler, timeout=20)
+        except OSError as e:
+            raise SettingsError(f"{scheduler}: no dask scheduler answers there.") from e
+        with client:
+            yield client
+        return
+    if scheduler == "slurm":
+        from dask_jobqueue import SLURMCluster
+
+        cluster: Any = SLURMCluster()
+        cluster.adapt(minimum_jobs=0, maximum_jobs=MOST_JOBS)
+    elif not scheduler:
+        cores = environment.cores()
+        # One thread a worker: on small networks two processes do more than two threads.
+        cluster = LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None, env={"OMP_NUM_THREADS": "1"})
+    else:
+        raise SettingsError(f'A scheduler is an address such as tcp://host:8786, or "slurm", not {scheduler!r}.')
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+ENGINES: dict[str, Callable[[list[Trial], Store, str], Outcomes]] = {"local": _run_here, "dask": _run_on_dask}
+MOST_JOBS = 32  # that are asked of Slurm at once
+
+
+def make(trial: Trial, store: str) -> str:
+    """Run one trial and store its record, unless the store has it by now; what went wrong in one sentence, or nothing.
+
+    A store that fails is not the trial's fault: SettingsError is raised.
+    """
+    folder = folder_of(trial, store)
+    if trial.key in records.keys(folder):
+        return ""
     start = time.perf_counter()
-    result = trial.run()
+    try:
+        result = trial.run()
+    except Exception as e:  # reported with its settings by `run`; the other trials go on
+        return str(e) if isinstance(e, SqaError) else f"{type(e).__name__}: {e} ({_where(e)})."
     record = Record(
         key=trial.key,
         trial=trial.canonical,
@@ -85,4 +182,10 @@ def _make(trial: Trial, folder: Path) -> Record:
         versions=environment.versions(),
         commit=environment.commit(),
     )
-    return records.write(record, folder, result.items, result.arrays)
+    records.write(record, folder, result.items, result.arrays)
+    return ""
+
+
+def _where(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"

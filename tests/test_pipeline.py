@@ -81,7 +81,7 @@ def test_trap_1_a_record_of_older_code_is_not_read_again(small):
     path = small / "sqa_core" / "degrade.py"
     path.write_text(path.read_text() + "\n# changed\n")
     assert ChapterSettings().folder != before
-    assert ChapterSettings(store="book/results").folder.as_posix() == "book/results"
+    assert ChapterSettings(store="book/results").folder == "book/results"
 
 
 @pytest.mark.parametrize("what", ["notebook", "lock", "records", "library in a function"])

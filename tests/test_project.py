@@ -22,7 +22,7 @@ LAYERS = [
     ("metrics", "losses"),
     ("corpora",),
     ("models",),
-    ("features", "training", "occlusion", "attribution", "scoring"),
+    ("features", "training", "occlusion", "probing", "attribution", "scoring"),
     ("records", "trials", "published", "claims"),
     ("studies",),
     ("figures", "figures_explained"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from .. import environment
+from .. import environment, trials
 from ..corpora import registry
 from ..errors import CorpusError, SettingsError
 
@@ -61,7 +61,7 @@ def would_run(slug: str, profile: str) -> str:
         return f"needs {', '.join(missing)}"
     chosen = settings(slug, {"profile": profile})
     planned = study(slug).trials(chosen)
-    new = sum(not (chosen.folder / t.study / f"{t.key}.json").is_file() for t in planned)  # type: ignore[attr-defined]
+    new = len(trials.missing(planned, chosen.folder))  # type: ignore[attr-defined]
     return f"{len(planned)} trials, {new} to run"
 
 

@@ -1,12 +1,13 @@
 """What every study shares: the notebook's parameters, where records lie, how an interval is written."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from .. import environment, records
+from .. import environment, records, trials
 from ..records import Record
+from ..trials import Trial
 
 
 class ChapterSettings(BaseModel):
@@ -15,12 +16,18 @@ class ChapterSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: Literal["demo", "paper"] = "demo"
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "dask"] = "local"
+    scheduler: str = ""
     store: str = ""
 
     @property
-    def folder(self) -> Path:
-        return Path(self.store) if self.store else environment.results_store()
+    def folder(self) -> str:
+        """The store of this run: a folder or an fsspec address."""
+        return self.store or str(environment.results_store())
+
+    def run(self, planned: Sequence[Trial]) -> list[Record]:
+        """Records of trials, those made that are not there."""
+        return trials.run(planned, self.folder, self.engine, self.scheduler)
 
 
 def published_run(slug: str) -> list[Record]:
