@@ -48,7 +48,7 @@ class Bank:
     @property
     def frames(self) -> Float[np.ndarray, "layers frames width"]:
         """Every frame, 16 bits, read from disk as it is asked for."""
-        return np.load(self.folder / "frames.npy", mmap_mode="r")
+        return np.load(self.folder / "frames.npy", mmap_mode="c")  # what is written to it is never written back
 
     @property
     def means(self) -> Float[np.ndarray, "files layers width"]:

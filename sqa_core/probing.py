@@ -55,12 +55,13 @@ class Features:
     """A bank as batches of packed frames: one layer or all, each file's frames or, for a Linear head, their mean alone."""
 
     def __init__(self, bank: Bank, settings: ProbeSettings, train: Sequence[int], device: str = "cpu"):
-        self.bank, self.settings, self.device = bank, settings, device
+        self.bank, self.settings, self.device, self.ends = bank, settings, device, bank.ends
         self.all_layers = settings.head in ("multi-layer", "weighted-linear")
         self.pooled = settings.head in ("linear", "weighted-linear")
         self.layers = list(range(bank.layers)) if self.all_layers else [(settings.layer or bank.layers) - 1]
         if not 0 <= self.layers[0] < bank.layers:
             raise ValueError(f"There is no layer {settings.layer}; there are {bank.layers}.")
+        self._mapped, self._room = bank.frames, torch.empty(0)
         self.means = torch.from_numpy(np.array(bank.means[:, self.layers])).to(device) if self.pooled else None
         self.shift, self.scale = self._scales(train)
 
@@ -85,30 +86,31 @@ class Features:
         total, squares = (torch.zeros(len(self.layers), self.bank.width, dtype=torch.double) for _ in range(2))
         count = 0
         for i in train:
-            x = self._frames_of(i).double()
+            x = self._frames_of([i])[0].double()
             total, squares, count = total + x.sum(dim=1), squares + x.square().sum(dim=1), count + x.shape[1]
         return (total / count).float(), (squares / count).float()
 
-    def _frames_of(self, i: int) -> Float[Tensor, "layers frames width"]:
-        start, end = self.bank.ends[i], self.bank.ends[i + 1]
-        frames = self._held
-        if not self.all_layers:
-            return torch.from_numpy(np.array(frames[self.layers[0], start:end]))[None].float()
-        return torch.from_numpy(np.array(frames[:, start:end])).float()
-
-    @property
-    def _held(self) -> np.ndarray:
-        if not hasattr(self, "_mapped"):
-            self._mapped = self.bank.frames
-        return self._mapped
+    def _frames_of(self, files: Sequence[int]) -> tuple[Float[Tensor, "layers frames width"], list[int]]:
+        """Frames of files one after the other, in 32 bits; how many each has. The next call writes over them."""
+        lengths = [int(self.ends[i + 1] - self.ends[i]) for i in files]
+        shape = (len(self.layers), sum(lengths), self.bank.width)
+        if self._room.numel() < np.prod(shape):  # fresh memory costs more than what is written to it
+            self._room = torch.empty(int(np.prod(shape)))
+        out = self._room[: int(np.prod(shape))].view(shape)
+        start = 0
+        for i, n in zip(files, lengths, strict=True):
+            for row, layer in enumerate(self.layers):
+                out[row, start : start + n].copy_(torch.from_numpy(self._mapped[layer, self.ends[i] : self.ends[i + 1]]))
+            start += n
+        return out, lengths
 
     def batch(self, files: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Frames (layers, frames, width), or (frames, width) of one layer, of files one after the other; how many each has."""
         if self.means is not None:
             x, lengths = self.means[list(files)].transpose(0, 1), torch.ones(len(files), dtype=torch.long)
         else:
-            parts = [self._frames_of(i) for i in files]
-            x, lengths = torch.cat(parts, dim=1), torch.tensor([p.shape[1] for p in parts])
+            x, counted = self._frames_of(files)
+            lengths = torch.tensor(counted)
         x = (x.to(self.device) - self.shift) / self.scale if self._scaled else x.to(self.device)
         return (x if self.all_layers else x[0]), lengths.to(self.device)
 
