@@ -61,6 +61,15 @@ CORPORA = {
         polyglot.generate,
         True,
     ),
+    "polyglot-acted": Corpus(
+        "built-in synthetic speech in the manner of seven emotions, eight languages",
+        "synthetic",
+        polyglot.LICENCE,
+        90,
+        polyglot.acted,
+        polyglot.generate_acted,
+        True,
+    ),
     **{name: _emotional(name) for name in emotions.CORPORA},
 }
 

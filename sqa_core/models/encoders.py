@@ -4,8 +4,10 @@ wav2vec 2.0 and its kin (XLS-R, HuBERT, WavLM) hear the waveform, Whisper hears 
 networks are transformers'. What is added here: strict loading, and masks, so that a file has the same features alone and in a batch.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +43,9 @@ OTHERS = {
     "wavlm-base-plus": "microsoft/wavlm-base-plus",
 }
 RANDOM = "random-"  # before a name: that network with weights as they are before any training
+# Controls that need nothing from anywhere: Whisper's log-mel bands as they are, and a small Whisper that learnt nothing.
+MEL, MINI = "mel", "random-mini"
+MINI_LAYOUT: dict[str, Any] = {"d_model": 64, "encoder_layers": 4, "encoder_attention_heads": 4, "encoder_ffn_dim": 256, "num_mel_bins": 80}
 WAVE_FAMILIES = ("wav2vec2", "hubert", "wavlm")
 MEL_HOP, MEL_FFT = 160, 400  # Whisper's front end, samples
 
@@ -62,6 +67,11 @@ class Encoder:
     def longest_s(self) -> float:
         """Seconds; Whisper has positions for 30."""
         return self.model.config.max_source_positions * 2 * MEL_HOP / RATE if self.family == "whisper" else float("inf")
+
+
+def available(name: str) -> bool:
+    """Whether `load` finds an encoder on this machine."""
+    return name in (MEL, MINI) or find(name) is not None
 
 
 def find(name: str) -> Path | None:
@@ -111,6 +121,8 @@ def _weight_files(folder: Path) -> list[Path]:
 @lru_cache(maxsize=16)
 def weights_hash(name: str) -> str:
     """Hash of an encoder's weight files; of a random one, of its configuration."""
+    if name in (MEL, MINI):
+        return hashlib.sha256(repr((name, MINI_LAYOUT, MEL_HOP, MEL_FFT)).encode()).hexdigest()[:12]
     folder = _folder(name)
     if name.startswith(RANDOM):
         return environment.sha256(folder / "config.json")[:12]
@@ -121,8 +133,6 @@ def weights_hash(name: str) -> str:
 
 
 def _together(files: list[Path]) -> str:
-    import hashlib
-
     return hashlib.sha256("".join(environment.sha256(f) for f in files).encode()).hexdigest()[:12]
 
 
@@ -140,10 +150,17 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
     ------
     WeightsError : not here, with the command that gets it; not an encoder of speech; tensors that miss or do not fit.
     """
-    folder = _folder(name)
+    if name == MEL:
+        return Encoder(MEL, "mel", None, weights_hash(MEL), 1, 80, False, device)
     audio.import_torchaudio()  # before transformers, which imports it too
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, WhisperConfig
 
+    if name == MINI:
+        torch.manual_seed(seed)
+        layout = MINI_LAYOUT | {"decoder_layers": 1, "decoder_attention_heads": 4, "decoder_ffn_dim": 64, "vocab_size": 8}
+        tokens: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+        return of_model(MINI, AutoModel.from_config(WhisperConfig(**layout, **tokens)), weights_hash(MINI), False, device)
+    folder = _folder(name)
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as e:
@@ -176,8 +193,6 @@ def _strictly(auto: Any, folder: Path) -> Any:
 
 
 def _normalises(folder: Path) -> bool:
-    import json
-
     path = folder / "preprocessor_config.json"
     return bool(json.loads(path.read_text()).get("do_normalize", False)) if path.is_file() else True
 
@@ -193,12 +208,10 @@ def of_model(name: str, model: Any, hash_: str, normalise: bool, device: str = "
     return Encoder(name, family, kept, hash_, layers, width, normalise and family != "whisper", device)
 
 
-def to(encoder: Encoder, device: str) -> Encoder:
-    return replace(encoder, model=encoder.model.to(device), device=device)
-
-
 def count_frames(encoder: Encoder, samples: int, whole_window: bool = False) -> int:
     """Frames that an encoder gives for so many samples at 16 kHz."""
+    if encoder.family == "mel":
+        return samples // MEL_HOP
     if encoder.family == "whisper":
         return encoder.model.config.max_source_positions if whole_window else -(-(samples // MEL_HOP) // 2)
     return int(encoder.model._get_feat_extract_output_lengths(samples))
@@ -227,6 +240,8 @@ def layers_of(
             raise AudioError(
                 f"{samples / RATE:.1f} s is longer than the {encoder.longest_s:.0f} s that {encoder.name} has positions for; cut it."
             )
+    if encoder.family == "mel":
+        return [log_mel(w, encoder.width, device=encoder.device).T[None] for w in waveforms]
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     with torch.autocast(encoder.device.split(":")[0], dtype, enabled=precision != "fp32"):
         if encoder.family == "whisper":

@@ -25,9 +25,12 @@ class EncoderTrial(Trial):
     encoder: str
     weights_hash: str
     features: FeatureSettings = FeatureSettings()
+    languages: tuple[str, ...] = ()  # of a corpus that has several; all, if none is named
 
     def load(self) -> tuple[Manifest, Bank]:
         corpus = load_corpus(self.corpus, self.corpus_hash)
+        if self.languages:
+            corpus = corpus.where(language=self.languages)
         seconds = float(corpus.table["seconds"].sum())
         with tqdm(total=round(seconds), unit="s", desc=f"{self.encoder} hears {self.corpus}", leave=False, delay=2) as bar:
             return corpus, features.bank(corpus, self.encoder, self.features, on_audio=lambda s: bar.update(round(s)) and None)
