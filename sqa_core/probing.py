@@ -164,7 +164,7 @@ def class_weights(labels: np.ndarray, classes: int) -> Float[Tensor, " classes"]
     return torch.tensor(inverse / inverse.sum(), dtype=torch.float32)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and not inference mode: what is read here is written over when learning goes on
 def predict(head: nn.Module, features: Features, files: np.ndarray) -> Float[Tensor, "files classes"]:
     """Logits of files, a few at a time."""
     head.eval()

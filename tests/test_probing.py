@@ -114,6 +114,13 @@ def test_standardised_features_have_no_mean_and_one_size(bank):
     torch.testing.assert_close(x.square().mean(dim=(1, 2)), torch.ones(3), rtol=0.02, atol=0)
 
 
+def test_learning_goes_on_after_a_prediction_of_more_files(bank):
+    made, labels = bank
+    many = np.arange(10, 60)
+    learnt = probing.learn(made, labels, 3, np.arange(10), many, ProbeSettings("non-linear", epochs=2), 0)
+    assert len(learnt.valid_f1) == 2
+
+
 def test_class_weights_sum_to_one_and_favour_the_rare():
     weights = probing.class_weights(np.array([0, 0, 0, 1]), 3)
     torch.testing.assert_close(weights, torch.tensor([0.25, 0.75, 0.0]))

@@ -154,6 +154,9 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
         return Encoder(MEL, "mel", None, weights_hash(MEL), 1, 80, False, device)
     audio.import_torchaudio()  # before transformers, which imports it too
     from transformers import AutoConfig, AutoModel, WhisperConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     if name == MINI:
         torch.manual_seed(seed)
