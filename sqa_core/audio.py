@@ -310,20 +310,23 @@ def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def report(sound: Sound) -> dict[str, float | int]:
-    """What a listener of numbers wants to know first: rate, length, channels, levels, clipping, silence.
-
-    `clipped_percent` counts samples in runs of at least three at the file's own extreme near full scale.
-    """
-    waveform, sample_rate = sound
-    mean = waveform.mean(axis=0)
-    active, activity = active_level(mean, sample_rate)
+def clipped_percent(waveform: np.ndarray) -> float:
+    """Share of samples in runs of at least three at the sound's own extreme, where that is near full scale; (channels, samples)."""
     peak = float(np.abs(waveform).max())
     flat = np.abs(waveform) >= min(peak, 1.0) * (1 - 2**-15) if peak > 0.5 else np.zeros_like(waveform, bool)
     starts = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
     clipped = np.zeros_like(flat)
     for shift in range(3):
         clipped[:, shift : clipped.shape[1] - 2 + shift] |= starts
+    return 100 * float(clipped.mean())
+
+
+def report(sound: Sound) -> dict[str, float | int]:
+    """What a listener of numbers wants to know first: rate, length, channels, levels, clipping, silence."""
+    waveform, sample_rate = sound
+    mean = waveform.mean(axis=0)
+    active, activity = active_level(mean, sample_rate)
+    peak = float(np.abs(waveform).max())
     return {
         "rate_hz": sample_rate,
         "seconds": waveform.shape[1] / sample_rate,
@@ -332,5 +335,5 @@ def report(sound: Sound) -> dict[str, float | int]:
         "active_level_dbov": active,
         "active_percent": 100 * activity,
         "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
-        "clipped_percent": 100 * float(clipped.mean()),
+        "clipped_percent": clipped_percent(waveform),
     }

@@ -72,7 +72,7 @@ def library_hash() -> str:
     digest = hashlib.sha256()
     folder = (project_root() or PACKAGE.parent) / "sqa_core"
     for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".csv"} and "data" not in p.relative_to(folder).parts):
-        if path.parent.name != "pipeline" and path.name not in {"cli.py", "figures.py", "figures_explained.py"}:
+        if path.parent.name != "pipeline" and not path.name.startswith(("cli", "figures")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

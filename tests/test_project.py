@@ -25,7 +25,7 @@ LAYERS = [
     ("features", "training", "occlusion", "probing", "attribution", "scoring"),
     ("records", "trials", "published", "claims"),
     ("studies",),
-    ("figures", "figures_explained"),
+    ("figures", "figures_explained", "figures_emotion"),
     ("pipeline",),
     ("cli",),
 ]

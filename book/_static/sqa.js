@@ -54,7 +54,23 @@ function startChooser(box) {
   choose();
 }
 
+// One figure of several; the button goes to the next.
+function startGallery(box) {
+  const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+  const select = box.querySelector("select"), image = box.querySelector("img"), button = box.querySelector("button");
+  function choose() {
+    image.src = "data:image/png;base64," + data.images[select.value];
+    image.alt = `${data.alt}: ${select.value}`;
+  }
+  select.addEventListener("change", choose);
+  button.addEventListener("click", () => {
+    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    choose();
+  });
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".sqa-gallery").forEach(startGallery);
   document.querySelectorAll(".sqa-stepper").forEach(startStepper);
   document.querySelectorAll(".sqa-chooser").forEach(startChooser);
 });

@@ -414,17 +414,17 @@ def manifest(folder: Path, name: str) -> Manifest:
     named, _ = _matched(folder, name)
     if not named:
         raise CorpusError(f"{name}: no file below {folder} is named as the corpus names them; see `sqa data list`.")
-    kept = environment.cache_folder() / "manifests" / f"{name}-{_state(folder, list(named), corpus)}.csv"
+    kept = environment.cache_folder() / "manifests" / f"{name}-{_state(folder, list(named))}.csv"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         manifests.write(Manifest(name, _describe(folder, named, corpus), folder, corpus.status), kept)
     return Manifest(name, manifests.read(kept, name, corpus.status, TEXT).table, folder, corpus.status)
 
 
-def _state(folder: Path, files: list[str], corpus: EmotionCorpus) -> str:
-    """Hash of the files' names, sizes and times, and of the rule that reads them."""
+def _state(folder: Path, files: list[str]) -> str:
+    """Hash of the files' names, sizes and times, and of the rules that read them."""
     stats = [(f, (folder / f).stat().st_size, (folder / f).stat().st_mtime_ns) for f in files]
-    return hashlib.sha256(repr((str(folder), stats, corpus.pattern, corpus.licence)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((str(folder), stats, environment.sha256(Path(__file__)))).encode()).hexdigest()[:16]
 
 
 def _describe(folder: Path, named: dict[str, Named], corpus: EmotionCorpus) -> pd.DataFrame:
