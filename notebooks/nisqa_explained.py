@@ -55,7 +55,7 @@ figures.table_setup()
 
 # %% tags=["remove-cell"]
 found = study.findings(ours)
-figures.glue("verdicts", study.count_verdicts(found))
+figures.glue("verdicts", claims.count(found))
 listeners = study.of_kind(ours, study.ListenersTrial)
 by_network = {r.trial["network"]: r.metrics for r in listeners}
 for name, short in (("nisqa", "official"), ("nisqa-tts", "tts"), ("prompts-pesq", "own"), ("prompts-pesq-20", "own20")):

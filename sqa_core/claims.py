@@ -54,3 +54,10 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def count(findings: list[Finding]) -> str:
+    """Such as "9 hold, 5 fail, 3 undecided"."""
+    words = {"holds": "hold", "fails": "fail", "undecided": "undecided", "untestable here": "untestable here"}
+    counts = {word: sum(f.verdict == verdict for f in findings) for verdict, word in words.items()}
+    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "not available"

@@ -217,13 +217,18 @@ def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = 
     if not found:
         return html_output('<p class="sqa-provenance">No record: not available here.</p>')
 
-    def distinct(values) -> str:
-        return ", ".join(sorted({str(v) for v in values}))
+    def distinct(values, most: int = 12) -> str:
+        named = sorted({str(v) for v in values})
+        return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+    def network(trial: dict[str, Any]) -> str | None:
+        name = trial.get("network") or trial.get("encoder")
+        return f"{name} {trial['weights_hash']}" if name else None
 
     corpora = [r.trial.get("corpus") or ("p835" if "set" in r.trial else "polyglot") for r in found]
     parts = [
         f"data: {distinct(f'{c} ({STATUS_WORDS[r.data_status]})' for c, r in zip(corpora, found, strict=True))}",
-        f"networks: {distinct(r.trial['network'] + ' ' + r.trial['weights_hash'] for r in found if 'network' in r.trial) or 'none'}",
+        f"networks: {distinct(n for r in found if (n := network(r.trial))) or 'none'}",
         f"seed: {distinct(r.trial['seed'] for r in found)}",
         f"records: {distinct(r.key[:8] for r in found)}",
         f"commit: {distinct(r.commit for r in found)}",
@@ -241,7 +246,7 @@ def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: 
     rows = {
         "trials": lambda found: str(len(found)),
         "data": lambda found: cell(found, lambda r: STATUS_WORDS[r.data_status]),
-        "networks": lambda found: cell(found, lambda r: r.trial.get("network", "none")),
+        "networks": lambda found: cell(found, lambda r: r.trial.get("network") or r.trial.get("encoder", "none")),
         "device": lambda found: cell(found, lambda r: r.device),
         "commit": lambda found: cell(found, lambda r: r.commit),
         "torch": lambda found: cell(found, lambda r: r.versions.get("torch", "?")),

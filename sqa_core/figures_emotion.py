@@ -42,6 +42,35 @@ def heads_diagram():
     return closed(figure)
 
 
+def glance(frame: pd.DataFrame):
+    """Corpora by rows, heads by colour: ours with intervals, the paper's numbers as crosses, a constant answer dotted."""
+    import matplotlib.pyplot as plt
+
+    corpora = list(dict.fromkeys(frame["corpus"]))
+    figure, axis = plt.subplots(figsize=(8.5, 1.2 + 0.75 * len(corpora)))
+    for i, (head, part) in enumerate(frame.groupby("head", sort=False)):
+        y = np.array([corpora.index(c) for c in part["corpus"]]) + 0.22 * (i - 1)
+        errors = np.array([part["value"] - part["low"], part["high"] - part["value"]])
+        axis.errorbar(part["value"], y, xerr=errors, fmt="osD"[i], color=COLOURS[i], capsize=3, label=f"ours, {head}")
+        axis.plot(
+            part["paper"],
+            y,
+            "x",
+            color=COLOURS[i],
+            markersize=9,
+            markeredgewidth=2,
+            label=f"paper, {head}" if part["paper"].notna().any() else None,
+        )
+    for row in frame.drop_duplicates("corpus").itertuples():
+        axis.vlines(row.constant, corpora.index(row.corpus) - 0.4, corpora.index(row.corpus) + 0.4, color="0.4", linestyle=":")
+    axis.set_yticks(range(len(corpora)), corpora)
+    axis.set(xlabel="macro F1, %", xlim=(0, 100))
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper right", fontsize=8, ncols=4)
+    return closed(figure)
+
+
 def layer_map(weights: pd.DataFrame, titles: dict[str, str]):
     """The paper's Figure 2: a row an encoder, a column a layer, dark where its weight is large; means over corpora and seeds."""
     import matplotlib.pyplot as plt
@@ -130,4 +159,4 @@ def guess(heard: Sequence[tuple[audio.Sound, str, str]], status: str) -> Any:
         f"<details><summary>Which emotion?</summary><p>{html.escape(emotion)}</p></details></div>"
         for sound, told, emotion in heard
     ]
-    return html_output("".join(parts))
+    return html_output(f'<div class="sqa-guesses">{"".join(parts)}</div>')

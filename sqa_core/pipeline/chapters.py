@@ -12,7 +12,7 @@ from ..corpora import registry
 from ..errors import CorpusError, SettingsError
 
 # slug = notebook = study = results folder
-CHAPTERS = ("score", "labels", "nisqa_explained")
+CHAPTERS = ("score", "labels", "nisqa_explained", "speech_models")
 
 
 def study(slug: str) -> ModuleType:

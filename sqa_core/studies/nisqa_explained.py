@@ -538,13 +538,6 @@ def _noise_feature(features: Record) -> Finding:
     return _finding("C17", judge(size, low=0.7), evidence, features, size)
 
 
-def count_verdicts(found: list[Finding]) -> str:
-    """Such as "9 hold, 5 fail, 3 undecided"."""
-    words = {"holds": "hold", "fails": "fail", "undecided": "undecided", "untestable here": "untestable here"}
-    counts = {word: sum(f.verdict == verdict for f in found) for verdict, word in words.items()}
-    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "not available"
-
-
 def completeness_in_words(maps: Record | None) -> dict[str, str]:
     """For each of DeepLIFT's variants, as `error_VARIANT`: the median over files and features of a file's largest error."""
     if maps is None:

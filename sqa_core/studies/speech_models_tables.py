@@ -1,0 +1,506 @@
+"""Tables of the chapter on speech models: from records to frames shaped like the paper's, with intervals."""
+
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .. import published
+from ..corpora import cards, emotions, registry, splits
+from ..metrics import Interval
+from ..models import encoders
+from ..models.probes import HEADS
+from ..probing import ProbeSettings
+from ..records import Record
+from .speech_models_trials import AcrossTrial, LayersTrial, ProbeTrial
+
+SLUG = "speech_models"
+# As the paper's tables name them, and which twin stands in where the paper's own is not here.
+TITLES = {
+    "wav2vec2-base": "Wav2Vec 2.0 Base",
+    "wav2vec2-large": "Wav2Vec 2.0 Large",
+    "wav2vec2-xls-r-300m": "XLS-R",
+    "whisper-small.en": "Whisper Small (EN)",
+    "whisper-small": "Whisper Small",
+    "whisper-medium": "Whisper Medium",
+}
+OURS = {
+    "whisper-small-int8": "Whisper Small, weights rounded to 8 bits",
+    "whisper-base": "Whisper Base",
+    "whisper-tiny": "Whisper Tiny",
+    "whisper-base.en": "Whisper Base (EN)",
+    "whisper-tiny.en": "Whisper Tiny (EN)",
+    "random-whisper-base": "control: Whisper Base, random weights",
+    "random-mini": "control: a small Whisper, random weights",
+    "mel": "control: log-mel bands",
+}
+CORPUS_TITLES = {
+    "aesdd": "AESDD",
+    "cafe": "CaFE",
+    "demos": "DEMoS",
+    "emodb": "EmoDB",
+    "emomatch": "EmoMatch",
+    "emovo": "EMOVO",
+    "eyase": "EYASE",
+    "oreau": "Oréau",
+    "shemo": "ShEMO",
+    "urdu": "URDU",
+}
+
+
+def _probes(found: list[Record], **wanted: Any) -> list[Record]:
+    """Probe records with the chapter's own choices but for those named: fields of the trial, or of its settings."""
+    usual = asdict(ProbeSettings("linear")) | {"protocol": "speaker"} | wanted
+
+    def fits(record: Record) -> bool:
+        held = record.trial | record.trial["settings"]
+        held["betas"] = tuple(held["betas"])
+        return all(held[k] == v for k, v in usual.items() if k != "head" or "head" in wanted)
+
+    return [r for r in found if r.trial["kind"] == ProbeTrial.kind and fits(r)]
+
+
+def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[Record]:
+    """The seeds of one cell, in order."""
+    return sorted(_probes(found, corpus=corpus, encoder=encoder, **wanted), key=lambda r: r.trial["seed"])
+
+
+def _answers(records: list[Record]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """True classes (files,), predicted ones (seeds, files), their names; files in one order."""
+    tables = [r.items().sort_values(["fold", "file"], ignore_index=True) for r in records]
+    names = sorted(set(tables[0]["emotion"]) | {c for t in tables for c in t["predicted"]})
+    number = {name: i for i, name in enumerate(names)}
+    predicted = np.array([t["predicted"].map(number).to_numpy() for t in tables])
+    return tables[0]["emotion"].map(number).to_numpy(), predicted, names
+
+
+def f1_draws(records: list[Record], draws: int = 1000, seed: int = 0) -> np.ndarray:
+    """Mean over seeds of the macro F1, of the tested files as they are and of draws of them with replacement (1 + draws,).
+
+    Records of one split and the same seed of drawing are drawn alike, so that differences between them are paired.
+    """
+    true, predicted, names = _answers(records)
+    rng = np.random.default_rng(seed)
+    weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=draws)])
+    return np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
+
+
+def _weighted_f1(true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
+    """Macro F1 in percent for each row of weights, over the classes that occur in that row."""
+    answers, truths = np.eye(classes)[predicted], np.eye(classes)[true]
+    hits, named, there = (weights @ x for x in (answers * truths, answers, truths))
+    occurs = named + there > 0
+    f1 = np.where(occurs, 2 * hits / np.maximum(named + there, 1), 0.0)
+    return 100 * f1.sum(axis=1) / occurs.sum(axis=1)
+
+
+def _interval(draws: np.ndarray) -> Interval:
+    return Interval(float(draws[0]), *np.quantile(draws[1:], [0.025, 0.975]).tolist())
+
+
+def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> Interval | None:
+    """Mean over corpora of the difference of two cells' F1, paired over test files; None where no corpus has both."""
+    both = []
+    for corpus in measured_corpora(found):
+        pair = [cell(found, corpus, **wanted) for wanted in (one, other)]
+        if all(pair):
+            both.append(f1_draws(pair[0]) - f1_draws(pair[1]))
+    return _interval(np.mean(both, axis=0)) if both else None
+
+
+def measured_corpora(found: list[Record]) -> list[str]:
+    there = {r.trial["corpus"] for r in found}
+    return [c for c in (*CORPUS_TITLES, "polyglot-acted") if c in there]
+
+
+def measured_encoders(found: list[Record]) -> list[str]:
+    there = {r.trial["encoder"] for r in found}
+    return [e for e in (*TITLES, *OURS) if e in there]
+
+
+def title_of(encoder: str) -> str:
+    return (TITLES | OURS).get(encoder, encoder)
+
+
+def _mean_sd(values: list[float]) -> str:
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def table1() -> pd.DataFrame:
+    """The paper's corpora: as printed, as their owners describe them, and as found here."""
+    printed = published.read(SLUG, "table1").set_index("dataset")
+    rows = []
+    for name, title in CORPUS_TITLES.items():
+        known = emotions.CORPORA[name]
+        row: dict[str, Any] = {"corpus": title, "language": known.language}
+        row["files printed"] = int(printed.loc[title, "samples"]) if title in printed.index else "not in the paper"
+        row["classes printed"] = int(printed.loc[title, "n_emotions"]) if title in printed.index else ""
+        row |= {
+            "files its owners give": known.files,
+            "speakers": known.speakers,
+            "classes": len(known.expected) or "",
+            "licence": known.licence,
+        }
+        if registry.find(name):
+            table = registry.load(name).table
+            row["here"] = f"{len(table)} files, {table['speaker'].nunique()} speakers, {table['emotion'].nunique()} classes"
+        else:
+            row["here"] = "not here"
+        row["parser met a real copy"] = "yes" if known.seen else "no"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def table2(found: list[Record]) -> pd.DataFrame:
+    """Backbones × heads: the paper's means over nine corpora; ours over the corpora measured, mean ± deviation over seeds."""
+    printed = published.read(SLUG, "table2")
+    rows = []
+    for encoder in dict.fromkeys((*TITLES, *measured_encoders(found))):
+        for head, name in HEADS.items():
+            row = {"backbone": title_of(encoder), "head": name}
+            paper = printed[(printed["backbone"] == TITLES.get(encoder)) & (printed["head"] == name)]
+            row["paper, 9 corpora"] = f"{paper['mean'].iloc[0]:.2f} ± {paper['std'].iloc[0]:.2f}" if len(paper) else "–"
+            cells = {c: cell(found, c, encoder, head=head) for c in measured_corpora(found)}
+            cells = {c: records for c, records in cells.items() if records}
+            if cells:
+                seeds = min(len(records) for records in cells.values())
+                by_seed = [float(np.mean([records[i].metrics["f1"] for records in cells.values()])) for i in range(seeds)]
+                row["ours"] = _mean_sd(by_seed)
+                row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*_interval(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
+                row["constant answer"] = f"{np.mean([r[0].metrics['constant_f1'] for r in cells.values()]):.1f}"
+                row["corpora"] = ", ".join(CORPUS_TITLES.get(c, c) for c in cells)
+            else:
+                row |= {"ours": "not available", "95 % interval": "", "constant answer": "", "corpora": encoders.how_to_get(encoder)}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def table3(found: list[Record]) -> pd.DataFrame:
+    """Corpora × backbones with the head that the paper takes for each, and Linear for all: paper, ours, interval, test files."""
+    printed = published.read(SLUG, "table3")
+    rows = []
+    for corpus in measured_corpora(found):
+        for encoder in measured_encoders(found):
+            for head, name in HEADS.items():
+                records = cell(found, corpus, encoder, head=head)
+                if not records:
+                    continue
+                twin = "whisper-small" if encoder == "whisper-small-int8" else encoder
+                paper = printed[
+                    (printed["dataset"] == CORPUS_TITLES.get(corpus))
+                    & (printed["backbone"] == TITLES.get(twin))
+                    & (printed["head"] == name)
+                ]
+                found_f1 = _interval(f1_draws(records))
+                rows.append(
+                    {
+                        "corpus": CORPUS_TITLES.get(corpus, corpus),
+                        "backbone": title_of(encoder),
+                        "head": name,
+                        "paper": f"{paper['mean'].iloc[0]:.2f} ± {paper['std'].iloc[0]:.2f}" if len(paper) else "–",
+                        "ours": _mean_sd([r.metrics["f1"] for r in records]),
+                        "95 % interval": f"{found_f1.low:.1f} to {found_f1.high:.1f}",
+                        "constant answer": f"{records[0].metrics['constant_f1']:.1f}",
+                        "test files": records[0].metrics["tested"],
+                        "data": records[0].data_status,
+                        "model": records[0].model_status,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def splits_table(found: list[Record], head: str = "linear") -> pd.DataFrame:
+    """The same head by three ways to split: whole speakers, each speaker once, and plainly, with what each mixes."""
+    rows = []
+    for corpus in measured_corpora(found):
+        for encoder in measured_encoders(found):
+            row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder)}
+            for protocol, name in (("speaker", "one split by speaker"), ("loso", "each speaker once"), ("stratified", "plain split")):
+                records = cell(found, corpus, encoder, head=head, protocol=protocol)
+                row[name] = _mean_sd([r.metrics["f1"] for r in records]) if records else "–"
+            if set(row.values()) - {row["corpus"], row["backbone"], "–"}:
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any) -> pd.DataFrame:
+    """Learnt weights: a row a corpus, encoder, seed and layer."""
+    rows = [
+        {"corpus": r.trial["corpus"], "encoder": r.trial["encoder"], "seed": r.trial["seed"], "layer": i, "weight": w}
+        for r in _probes(found, head=head, **wanted)
+        for i, w in enumerate(r.metrics["layer_weights"], start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def split_facts() -> pd.DataFrame:
+    """What our splits by speaker reached, for the corpora that are here."""
+    parts = []
+    for name in [c for c in emotions.CORPORA if registry.find(c)]:
+        corpus = registry.load(name)
+        parts.append(splits.facts(splits.make(corpus, "speaker"), corpus).drop(columns="fold").assign(corpus=CORPUS_TITLES.get(name, name)))
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    shares = [c for c in table if c.startswith("share")]
+    table[shares] = (100 * table[shares]).round().astype("Int64").astype(str).replace("<NA>", "not told") + " %"
+    return table[["corpus", *(c for c in table if c != "corpus")]].replace("not told %", "not told")
+
+
+def of_kind(found: list[Record], kind: str) -> list[Record]:
+    return [r for r in found if r.trial["kind"] == kind]
+
+
+def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataFrame:
+    """One row a corpus and head: ours with its interval, the paper's number for the twin, the constant answer."""
+    printed = published.read(SLUG, "table3")
+    rows = []
+    for corpus in measured_corpora(found):
+        for head, name in HEADS.items():
+            records = cell(found, corpus, encoder, head=head)
+            if records:
+                paper = printed[
+                    (printed["dataset"] == CORPUS_TITLES.get(corpus)) & (printed["backbone"] == "Whisper Small") & (printed["head"] == name)
+                ]
+                row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "head": name, **_interval(f1_draws(records))._asdict()}
+                rows.append(row | {"paper": paper["mean"].iloc[0] if len(paper) else np.nan, "constant": records[0].metrics["constant_f1"]})
+    return pd.DataFrame(rows)
+
+
+def cards_table() -> pd.DataFrame:
+    """Cards of the corpora that are here, side by side."""
+    here = [registry.load(name) for name in emotions.CORPORA if registry.find(name)]
+    return cards.table_of(here) if here else pd.DataFrame()
+
+
+def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
+    """True and predicted emotions of all seeds, by corpus and model, for the Linear head."""
+    out = {}
+    for corpus in measured_corpora(found):
+        for encoder in measured_encoders(found):
+            records = cell(found, corpus, encoder, head="linear")
+            if records:
+                items = pd.concat([r.items() for r in records])
+                out[f"{CORPUS_TITLES.get(corpus, corpus)}, {title_of(encoder)}"] = (items["emotion"].tolist(), items["predicted"].tolist())
+    return out
+
+
+def class_table(found: list[Record]) -> pd.DataFrame:
+    """F1 of each class, mean over seeds: a row a corpus, model and head."""
+    rows = []
+    for corpus in measured_corpora(found):
+        for encoder in measured_encoders(found):
+            for head, name in HEADS.items():
+                records = cell(found, corpus, encoder, head=head)
+                if records:
+                    each = pd.DataFrame([r.metrics["class_f1"] for r in records]).mean().round(1)
+                    rows.append({"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder), "head": name} | each.to_dict())
+    return pd.DataFrame(rows).fillna("")
+
+
+def layer_probes(found: list[Record]) -> pd.DataFrame:
+    """F1 of a Linear head on each layer: a row a corpus, encoder, seed and layer."""
+    parts = [
+        r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"])
+        for r in of_kind(found, LayersTrial.kind)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "corpus", "encoder", "seed"])
+
+
+def layers_of_cells(found: list[Record]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Learnt weights and probes of each layer, by corpus and model, where there are any."""
+    weights, probes = layer_weights(found), layer_probes(found)
+    out = {}
+    for corpus in measured_corpora(found):
+        for encoder in measured_encoders(found):
+            pair = tuple(t[(t["corpus"] == corpus) & (t["encoder"] == encoder)] if len(t) else t for t in (weights, probes))
+            if len(pair[0]) or len(pair[1]):
+                out[f"{CORPUS_TITLES.get(corpus, corpus)}, {title_of(encoder)}"] = pair
+    return out  # type: ignore[return-value]
+
+
+def layers_table(found: list[Record]) -> pd.DataFrame:
+    """Best layer by probes, where the learnt weights lie, and how the two go together: a row a corpus and model."""
+    rows = []
+    for name, (weights, probes) in layers_of_cells(found).items():
+        if not len(probes):
+            continue
+        f1 = probes.groupby("layer")["f1"].mean()
+        corpus, encoder = probes[["corpus", "encoder"]].iloc[0]
+        row = {
+            "corpus and model": name,
+            "best layer": int(f1.idxmax()),
+            "its F1": round(f1.max(), 1),
+            "last layer's F1": round(f1.iloc[-1], 1),
+        }
+        for label, table in (
+            ("weights", weights),
+            ("weights, Linear on the sum", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder)),
+            ("the same, layers normalised", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder, normalise_layers=True)),
+        ):
+            if len(table):
+                mean = table.groupby("layer")["weight"].mean()
+                row[f"{label}: largest at"] = int(mean.idxmax())
+                row[f"{label}: rank correlation with F1"] = round(float(stats.spearmanr(mean, f1).statistic), 2)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def demo_table(found: list[Record]) -> pd.DataFrame:
+    """This run's probes: a row an encoder and head."""
+    rows = []
+    for encoder in measured_encoders(found):
+        for corpus in measured_corpora(found):
+            for head, name in HEADS.items():
+                records = [
+                    r
+                    for r in of_kind(found, ProbeTrial.kind)
+                    if (r.trial["encoder"], r.trial["corpus"], r.trial["settings"]["head"]) == (encoder, corpus, head)
+                ]
+                if records:
+                    row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder), "head": name}
+                    row |= {
+                        "macro F1": _mean_sd([r.metrics["f1"] for r in records]),
+                        "constant answer": f"{records[0].metrics['constant_f1']:.1f}",
+                    }
+                    rows.append(
+                        row | {"test files": records[0].metrics["tested"], "data": records[0].data_status, "model": records[0].model_status}
+                    )
+    return pd.DataFrame(rows)
+
+
+def _subset_misses() -> pd.DataFrame:
+    """How far the mean of each subset of five to nine corpora is from Table 2: a row a subset, a column a backbone."""
+    gaps, three = published.read(SLUG, "table2_vs_table3"), published.read(SLUG, "table3")
+    wanted = gaps[gaps["difference"].notna()].set_index("backbone")["table2_mean"]
+    cells = three.pivot(index="dataset", columns="backbone", values="mean")[list(wanted.index)]
+    subsets = [s for size in range(5, len(cells) + 1) for s in combinations(cells.index, size)]
+    return pd.DataFrame([(cells.loc[list(s)].mean() - wanted).abs() for s in subsets], index=[", ".join(s) for s in subsets])
+
+
+def subsets_that_fit_all() -> int:
+    """How many subsets of corpora bring all of Table 2's means out of Table 3, within rounding."""
+    return int((_subset_misses() <= ROUNDING).all(axis=1).sum())
+
+
+def table2_against_table3() -> pd.DataFrame:
+    """For each column of Table 3: its mean, Table 2's, and the subset of five to nine corpora whose mean comes nearest."""
+    gaps = published.read(SLUG, "table2_vs_table3")
+    misses = _subset_misses()
+    rows = [
+        {
+            "backbone": gap.backbone,
+            "head": gap.head,
+            "Table 2": gap.table2_mean,
+            "mean of Table 3": gap.mean_of_table3_column,
+            "difference": gap.difference,
+            "nearest subset of corpora": misses[gap.backbone].idxmin(),
+            "misses by": round(misses[gap.backbone].min(), 3),
+            "within rounding": "yes" if misses[gap.backbone].min() <= ROUNDING else "no",
+        }
+        for gap in gaps[gaps["difference"].notna()].itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+ROUNDING = 0.01  # of printed means of printed numbers with two places
+
+
+def choices_table(found: list[Record]) -> pd.DataFrame:
+    """What one other choice changes, in points of macro F1, paired over test files, mean over corpora: a row a choice, a column a model."""
+    choices: dict[str, dict[str, Any]] = {
+        "features standardised": {"standardise": True},
+        "100 epochs": {"epochs": 100},
+        "no class weights": {"class_weights": False},
+        "no schedule": {"schedule": "none"},
+        "last epoch instead of best": {"keep": "last"},
+        "Linear on a weighted sum of layers": {"head": "weighted-linear"},
+    }
+    rows = []
+    for name, other in choices.items():
+        row: dict[str, Any] = {"other choice": name}
+        for encoder in measured_encoders(found):
+            common = {"encoder": encoder, "head": "linear"}
+            change = difference(found, common | other, common)
+            if change:
+                row[title_of(encoder)] = points(change)
+        if len(row) > 1:
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
+
+
+def points(interval: Interval) -> str:
+    return f"{interval.value:+.1f} points [{interval.low:+.1f}, {interval.high:+.1f}]"
+
+
+def two_by_two(found: list[Record]) -> pd.DataFrame:
+    """Last layer or a weighted sum, Linear or Non-Linear: mean over the corpora that have all four."""
+    names = {
+        "linear": "last layer, Linear",
+        "weighted-linear": "weighted sum, Linear",
+        "non-linear": "last layer, Non-Linear",
+        "multi-layer": "weighted sum, Non-Linear",
+    }
+    rows = []
+    for encoder in measured_encoders(found):
+        cells = {c: {h: cell(found, c, encoder, head=h) for h in names} for c in measured_corpora(found)}
+        whole = {c: by_head for c, by_head in cells.items() if all(by_head.values())}
+        if whole:
+            row: dict[str, Any] = {"backbone": title_of(encoder), "corpora": ", ".join(CORPUS_TITLES.get(c, c) for c in whole)}
+            for head, name in names.items():
+                draws = np.mean([f1_draws(by_head[head]) for by_head in whole.values()], axis=0)
+                row[name] = "{:.1f} [{:.1f}, {:.1f}]".format(*_interval(draws))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def across_table(found: list[Record]) -> pd.DataFrame:
+    """Learnt on the row's corpus, tested on the column's: mean over seeds; each model its own rows."""
+    records = of_kind(found, AcrossTrial.kind)
+    rows = []
+    for encoder in measured_encoders(records):
+        for corpus in measured_corpora(records):
+            row: dict[str, Any] = {"backbone": title_of(encoder), "learnt on": CORPUS_TITLES.get(corpus, corpus)}
+            for target in dict.fromkeys(r.trial["target"] for r in sorted(records, key=lambda r: r.trial["target"])):
+                group = [r for r in records if (r.trial["encoder"], r.trial["corpus"], r.trial["target"]) == (encoder, corpus, target)]
+                own = cell(found, corpus, encoder, head="linear", standardise=True) if target == corpus else []
+                shown = group or own
+                text = f"{np.mean([r.metrics['f1'] for r in shown]):.1f} (constant {shown[0].metrics['constant_f1']:.1f})" if shown else "–"
+                row[CORPUS_TITLES.get(target, target)] = text
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
+    """Pairs of models, each speaker tested once: mean and deviation of the difference by speaker, and how many speakers a paired test
+    would need."""
+    z = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
+    rows = []
+    for corpus in measured_corpora(found):
+        by_encoder = {e: _accuracy_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in measured_encoders(found)}
+        there = [e for e, series in by_encoder.items() if len(series)]
+        for i, one in enumerate(there):
+            for other in there[i + 1 :]:
+                gap = 100 * (by_encoder[one] - by_encoder[other])
+                needed = int(np.ceil((z * gap.std(ddof=1) / gap.mean()) ** 2)) if gap.mean() else 0
+                rows.append(
+                    {
+                        "corpus": CORPUS_TITLES.get(corpus, corpus),
+                        "models": f"{title_of(one)} over {title_of(other)}",
+                        "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
+                        "speakers": len(gap),
+                        "speakers needed": max(needed, 2),
+                        "p (Wilcoxon)": f"{stats.wilcoxon(gap).pvalue:.2g}" if gap.any() else "1",
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _accuracy_by_speaker(records: list[Record]) -> pd.Series:
+    if not records:
+        return pd.Series(dtype=float)
+    items = pd.concat([r.items() for r in records])
+    return (items["predicted"] == items["emotion"]).groupby(items["speaker"]).mean()

@@ -1,0 +1,170 @@
+"""The chapter on speech models: claims on printed numbers, tables and verdicts on records in which the answer was planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sqa_core import claims, metrics, published, records
+from sqa_core.probing import ProbeSettings
+from sqa_core.records import Record
+from sqa_core.studies import speech_models as study
+from sqa_core.studies import speech_models_tables as tables
+from sqa_core.studies.speech_models_trials import LayersTrial, ProbeTrial, plain
+
+CLASSES = ["anger", "fear", "sadness"]
+
+
+def planted(tmp_path, corpus, encoder, right, head="linear", seed=0, protocol="speaker", weights=None, files=60, **settings) -> Record:
+    """A probe whose share of right answers is given; which files are right hangs on the seed."""
+    rng = np.random.default_rng([seed, len(head), len(encoder)])
+    true = np.array(CLASSES)[np.arange(files) % 3]
+    wrong = np.array(CLASSES)[(np.arange(files) + 1) % 3]
+    predicted = np.where(rng.permutation(files) < right * files, true, wrong)
+    items = pd.DataFrame({"file": [f"{i:03d}.wav" for i in range(files)], "speaker": (np.arange(files) % 5).astype(str), "emotion": true})
+    items = items.assign(predicted=predicted, fold=0)
+    numbers = [pd.Series(x).map({c: i for i, c in enumerate(CLASSES)}).to_numpy() for x in (true, predicted)]
+    found = {"f1": metrics.macro_f1(*numbers), "constant_f1": 16.7, "tested": files, "class_f1": dict.fromkeys(CLASSES, 50.0)}
+    if weights is not None:
+        found["layer_weights"] = weights
+    trial = {"kind": "probe", "corpus": corpus, "encoder": encoder, "seed": seed, "protocol": protocol, "weights_hash": "x"}
+    trial |= {"settings": plain(ProbeSettings(head, **settings))}
+    key = f"{len(list(tmp_path.glob('*.json'))):016x}"
+    return records.write(Record(key, trial, found, "paper", "other", 0.0, "cpu", {}, "none"), tmp_path, items)
+
+
+def test_claims_on_printed_numbers_are_computed():
+    found = {f.id: f for f in study.printed_findings()}
+    assert {f.basis for f in found.values()} == {"the paper's printed numbers"}
+    verdicts = {k: f.verdict for k, f in found.items()}
+    assert verdicts == {
+        "C1": "holds", "C2": "holds", "C3": "holds", "C4": "holds", "C7": "fails", "C8": "fails", "C9": "holds", "C10": "holds",
+        "C11": "holds", "C12": "fails", "C14": "holds",
+    }  # fmt: skip
+    assert "XLS-R on AESDD (-10.68)" in found["C7"].evidence
+    assert "EYASE" in found["C8"].evidence
+    assert "Whisper Small +5.09" in found["C12"].evidence
+
+
+def test_no_subset_of_table_3_averages_to_table_2():
+    table = tables.table2_against_table3()
+    assert len(table) == 6
+    assert tables.subsets_that_fit_all() == 0
+    assert table.set_index("backbone")["within rounding"].to_dict()["Whisper Small"] == "no"
+    assert table.set_index("backbone").loc["Whisper Small", "mean of Table 3"] == pytest.approx(65.96)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Whisper Small and Base on two corpora: Linear right in 90 %, Non-Linear in 70, Multi-Layer in 50."""
+    late = np.r_[np.full(6, 0.02), np.full(6, 0.88 / 6)].tolist()
+    out = []
+    for corpus in ("aesdd", "emodb"):
+        for encoder, less in (("whisper-small-int8", 0.0), ("whisper-base", 0.05)):
+            for seed in range(3):
+                for head, right in (("linear", 0.9), ("non-linear", 0.7), ("multi-layer", 0.5)):
+                    weights = late if head == "multi-layer" else None
+                    out.append(planted(tmp_path, corpus, encoder, right - less, head, seed, weights=weights))
+    return out
+
+
+def test_planted_leads_are_found(run):
+    found = {f.id: f for f in study.findings(run)}
+    assert found["C2"].verdict == found["C4"].verdict == "holds"
+    assert "Linear over Non-Linear" in found["C2"].evidence
+    assert found["C6"].verdict == "holds"
+    assert found["C1"].verdict == "untestable here"
+    assert "wav2vec2-base" in found["C1"].needs
+    assert len(claims.table(published.claims(study.SLUG), list(found.values()))) == 14
+
+
+def test_a_lead_that_is_not_there_does_not_hold(tmp_path):
+    run = [
+        planted(tmp_path, c, "whisper-base", 0.7, head, seed, weights=[0.9, 0.1] if head == "multi-layer" else None)
+        for c in ("aesdd", "emodb")
+        for head in ("linear", "non-linear", "multi-layer")
+        for seed in range(2)
+    ]
+    found = {f.id: f.verdict for f in study.findings(run)}
+    assert found["C2"] != "holds"
+    assert found["C6"] == "fails"
+
+
+def test_table_3_sets_the_papers_number_beside_ours(run):
+    table = tables.table3(run).set_index(["corpus", "backbone", "head"])
+    row = table.loc[("AESDD", "Whisper Small, weights rounded to 8 bits", "Linear")]
+    assert row["paper"] == "26.34 ± 1.65"
+    assert row["ours"].startswith("90.0")
+    assert row["test files"] == 60
+    low, high = map(float, row["95 % interval"].split(" to "))
+    assert low < 90 < high
+    assert table.loc[("AESDD", "Whisper Base", "Linear"), "paper"] == "–"
+
+
+def test_table_2_says_what_is_not_here(run):
+    table = tables.table2(run)
+    absent = table[table["backbone"] == "XLS-R"]
+    assert (absent["ours"] == "not available").all()
+    assert (absent["corpora"] == "sqa data fetch wav2vec2-xls-r-300m").all()
+    assert absent["paper, 9 corpora"].iloc[0] == "5.43 ± 0.40"
+
+
+def test_weighted_f1_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+    weights = np.vstack([np.ones(50), rng.integers(0, 3, 50)])
+    ours = tables._weighted_f1(true, predicted, weights, 4)
+    assert ours[0] == pytest.approx(metrics.macro_f1(true, predicted))
+    repeated = np.repeat(np.arange(50), weights[1].astype(int))
+    assert ours[1] == pytest.approx(metrics.macro_f1(true[repeated], predicted[repeated]))
+
+
+def test_choices_splits_and_speakers(tmp_path, run):
+    more = [planted(tmp_path, "aesdd", "whisper-base", 0.95, seed=s, standardise=True) for s in range(3)]
+    more += [
+        planted(tmp_path, "aesdd", e, right, seed=s, protocol="loso")
+        for e, right in (("whisper-base", 0.8), ("whisper-small-int8", 0.6))
+        for s in range(3)
+    ]
+    table = tables.choices_table([*run, *more])
+    assert table["other choice"].tolist() == ["features standardised"]
+    assert table["Whisper Base"].iloc[0].startswith("+")
+    split = tables.splits_table([*run, *more]).set_index(["corpus", "backbone"])
+    assert split.loc[("AESDD", "Whisper Base"), "each speaker once"].startswith(("79.9", "80"))
+    assert split.loc[("AESDD", "Whisper Base"), "plain split"] == "–"
+    needed = tables.speakers_needed([*run, *more])
+    assert len(needed) == 1
+    assert needed["speakers"].iloc[0] == 5
+
+
+def test_layers_and_their_weights_stand_together(tmp_path, run):
+    items = pd.DataFrame({"layer": range(1, 13), "f1": np.linspace(40, 80, 12)})
+    trial = {"kind": LayersTrial.kind, "corpus": "aesdd", "encoder": "whisper-base", "seed": 0}
+    layers = records.write(Record("f" * 16, trial, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
+    row = tables.layers_table([*run, layers]).iloc[0]
+    assert row["best layer"] == 12
+    assert row["weights: rank correlation with F1"] > 0.5
+    assert "AESDD, Whisper Base" in tables.layers_of_cells([*run, layers])
+
+
+def test_every_number_of_the_prose_is_told(run):
+    words = study.facts_in_words(run)
+    assert words["paper_aesdd"] == "26.34"
+    assert words["f1_aesdd"] == "90.0"
+    assert words["urdu_speaker"] == "not available"
+    assert set(study.facts_in_words([])) == set(words)
+
+
+def test_the_demo_learns_what_was_put_in(tmp_path):
+    planned = [t for t in study.trials(study.Settings(profile="demo")) if t.settings.head == "linear" and t.seed == 0]
+    assert {t.data_status for t in planned} == {"synthetic"}
+    assert all(isinstance(t, ProbeTrial) for t in planned)
+    result = planned[0].run()
+    assert result.metrics["f1"] > 2 * result.metrics["constant_f1"]
+    assert set(result.items["emotion"]) == set(result.metrics["class_f1"])
+
+
+def test_synthetic_sentences_differ_and_give_nothing_away():
+    heard = study.synthetic_examples()
+    assert len({e for _, _, e in heard}) == 7
+    assert not any(emotion in told for _, told, emotion in heard)
+    assert len({sound.waveform.shape[1] for sound, _, _ in heard}) > 3
