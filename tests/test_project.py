@@ -141,6 +141,8 @@ def test_every_package_that_the_library_imports_is_declared():
 
     known = {
         "PIL": "matplotlib",
+        "sklearn": "scikit-learn",
+        "huggingface_hub": "transformers",
         "cycler": "matplotlib",
         "IPython": "ipykernel",
         "yaml": "jupyter-book",
