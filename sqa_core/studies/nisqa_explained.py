@@ -144,7 +144,7 @@ def _dead_units_trials() -> list[Trial]:
     return [
         DeadUnitsTrial(**fields, share=share, epochs=epochs, seed=seed)
         for share, epochs in GROWTH
-        for seed in ((1, 2, 3) if share < 1 else (1,))
+        for seed in ((1, 2) if share < 1 else (1,))
     ]
 
 
