@@ -65,7 +65,7 @@ def _progress(total: int | None, what: str):
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Devices, corpora and weights found, and what each chapter would run."""
     from .corpora import registry
-    from .models import weights
+    from .models import encoders, weights
     from .pipeline import chapters
 
     device = environment.device()
@@ -79,13 +79,13 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
         "corpora": {},
         "networks": {name: str(path) for name, path in weights.found_networks().items()},
         "default_network": weights.default_network(),
+        "encoders": {name: str(encoders.find(name) or "not here") for name in encoders.PAPER | encoders.OTHERS},
         "chapters": {},
     }
     for name, corpus in registry.CORPORA.items():
         place = registry.find(name)
-        found["corpora"][name] = (
-            str(place) if place else "generated when needed" if corpus.generated else "not here: sqa data fetch " + name
-        )
+        how = "generated when needed" if corpus.generated else f"not here: sqa data fetch {name}"
+        found["corpora"][name] = str(place) if place else how
     for slug in chapters.CHAPTERS:
         found["chapters"][slug] = {p: chapters.would_run(slug, p) for p in ("demo", "paper")}
     missing_networks = [name for name in weights.OFFICIAL if name not in found["networks"]]
@@ -104,27 +104,33 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
 @data_app.command("list")
 def data_list() -> None:
-    """What there is, of what status and licence, and where it lies."""
-    from .corpora import registry
-    from .models import weights
+    """What there is, of what status and licence, and where it lies or whence it comes."""
+    from .corpora import emotions, registry
+    from .models import encoders, weights
 
     for name, corpus in registry.CORPORA.items():
         place = registry.find(name)
-        print(f"{name:15} {corpus.status:10} {corpus.megabytes:4} MB  {corpus.licence:28} {place or 'not here'}\n{'':15} {corpus.title}")
+        asked = f"not here; get it from {emotions.CORPORA[name].get}" if name in emotions.CORPORA else "not here"
+        print(f"{name:15} {corpus.status:10} {corpus.megabytes:4} MB  {corpus.licence:28} {place or asked}\n{'':15} {corpus.title}")
+    for name, hub in (encoders.PAPER | encoders.OTHERS).items():
+        print(f"{name:20} encoder, {hub or 'on no hub'}: {encoders.find(name) or 'not here'}")
     here = ", ".join(n for n in weights.OFFICIAL if n in weights.found_networks())
     print(f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {here or 'not here'}\n{'':15} NISQA's published networks")
 
 
 @data_app.command("fetch")
 def data_fetch(
-    names: Annotated[list[str], typer.Argument(help="Corpora, or nisqa-weights.")],
+    names: Annotated[list[str], typer.Argument(help="Corpora, encoders by name or hub name, or nisqa-weights.")],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
     """Fetch into the cache, by hash; what has arrived stays, so a broken fetch can be repeated."""
     from .corpora import registry
-    from .models import weights
+    from .models import encoders, weights
 
     for name in names:
+        if name in encoders.PAPER | encoders.OTHERS or "/" in name:
+            print(f"{name}: {encoders.fetch(name)}")
+            continue
         if name == "nisqa-weights":
             print(weights.LICENCE_NOTICE)
             if not yes and not typer.confirm("Fetch under this licence?"):
@@ -149,8 +155,47 @@ def data_check(names: Annotated[list[str] | None, typer.Argument(help="All that 
         corpus = registry.load(name)
         problems = verify(corpus)
         wrong += len(problems)
-        print("\n".join([f"{name}: {len(corpus.table)} files, {len(problems)} wrong", *problems]))
+        print("\n".join([f"{name}: {len(corpus.table)} files, {len(problems)} differences", *problems]))
     raise typer.Exit(int(wrong > 0))
+
+
+@data_app.command("card")
+def data_card(names: Annotated[list[str], typer.Argument(help="Corpora.")]) -> None:
+    """What a corpus holds and what is wrong with it, found in its files."""
+    from .corpora import cards, emotions, registry
+
+    for name in names:
+        known = registry.known(name)
+        print(f"{name}: {known.title}, {known.licence}")
+        if name in emotions.CORPORA:
+            about = emotions.CORPORA[name]
+            print(f"  {about.citation}\n  from {about.get}; names after {about.source}")
+            print("\n".join(f"  note: {note}" for note in (*about.notes, *([] if about.seen else ["not seen on a real copy"]))))
+        for fact, value in cards.facts(registry.load(name)).items():
+            print(f"  {fact:40} {value}")
+
+
+@data_app.command("split")
+def data_split(
+    name: Annotated[str, typer.Argument(help="A corpus with emotions.")],
+    protocol: Annotated[
+        Literal["speaker", "loso", "stratified"], typer.Option(help="Whole speakers, each speaker once, or plain.")
+    ] = "speaker",
+    seed: Annotated[int, typer.Option(help="Of equally good splits, which one.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write it here as CSV.")] = None,
+) -> None:
+    """A split of a corpus, with what it reached; the same for the same seed."""
+    from .corpora import registry, splits
+
+    corpus = registry.load(name)
+    if "emotion" not in corpus.table:
+        raise SettingsError(f"{name}: its files carry no emotions to be split by.")
+    split = splits.make(corpus, protocol, seed)
+    print(f"{split.name}, hash {split.hash}")
+    print(splits.facts(split, corpus).round(3).to_string(index=False))
+    if out:
+        splits.write(split, out)
+        print(out)
 
 
 @app.command()

@@ -124,7 +124,7 @@ def test_data_list_and_check(p835):
     assert "CC BY-NC-SA 4.0" in sqa("data", "list").stdout
     done = sqa("data", "check", "p835")
     assert done.returncode == 0
-    assert "156 files, 0 wrong" in done.stdout
+    assert "156 files, 0 differences" in done.stdout
 
 
 def test_weights_show_their_licence_before_they_are_fetched():

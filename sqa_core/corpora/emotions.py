@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -376,7 +376,7 @@ def fetch(folder: Path, name: str, on_file: Callable[[str], None] = lambda _: No
 
 def holds(folder: Path, name: str) -> bool:
     """Whether a folder holds the corpus: its files by name, or a manifest of this book."""
-    return _own_manifest(folder) or any(_matched(folder, name)[0])
+    return _own_manifest(folder) or any(match for _, match in _tried(folder, name))
 
 
 def _own_manifest(folder: Path) -> bool:
@@ -387,20 +387,20 @@ def _own_manifest(folder: Path) -> bool:
     return set(manifests.REQUIRED) <= set(columns)
 
 
+def _tried(folder: Path, name: str) -> Iterator[tuple[Path, re.Match[str] | None]]:
+    """Each sound below a folder, and how the corpus's rule reads its path."""
+    rule = re.compile(rf"(?:.*/)?{CORPORA[name].pattern}")
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in ENDINGS and path.is_file():
+            relative = path.relative_to(folder)
+            yield relative, rule.fullmatch(unicodedata.normalize("NFC", relative.with_suffix("").as_posix()))
+
+
 def _matched(folder: Path, name: str) -> tuple[dict[str, Named], list[str]]:
     """Labels of the sounds below a folder whose paths follow the corpus's rule, and the paths of those that do not."""
-    corpus = CORPORA[name]
-    rule = re.compile(rf"(?:.*/)?{corpus.pattern}")
-    named: dict[str, Named] = {}
-    strange = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()):
-        relative = path.relative_to(folder)
-        match = rule.fullmatch(unicodedata.normalize("NFC", relative.with_suffix("").as_posix()))
-        if match:
-            named[relative.as_posix()] = corpus.name(match)
-        else:
-            strange.append(relative.as_posix())
-    return named, strange
+    tried = sorted(_tried(folder, name), key=lambda pair: pair[0])
+    named = {path.as_posix(): CORPORA[name].name(match) for path, match in tried if match}
+    return named, [path.as_posix() for path, match in tried if not match]
 
 
 def manifest(folder: Path, name: str) -> Manifest:

@@ -94,27 +94,28 @@ def _probe(corpus: str, encoder: str, settings: ProbeSettings, seed: int, protoc
 
 
 def _paper_trials() -> list[Trial]:
+    there, here = found_encoders(), found_corpora()
     planned: list[Trial] = []
-    for encoder in found_encoders():
+    for encoder in there:
         for head in HEADS:
-            planned += [_probe(c, encoder, ProbeSettings(head), seed) for c in found_corpora() for seed in SEEDS]  # type: ignore[arg-type]
-    for encoder in found_encoders():
-        for corpus in found_corpora():
-            planned += beyond(corpus, encoder)
+            planned += [_probe(c, encoder, ProbeSettings(head), seed) for c in here for seed in SEEDS]  # type: ignore[arg-type]
+    for encoder in there:
+        for corpus in here:
+            planned += beyond(corpus, encoder, here)
     return planned
 
 
-def beyond(corpus: str, encoder: str) -> list[Trial]:
+def beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
     """What the paper leaves open, with the Linear head: other splits, other settings, each layer, other corpora."""
     out: list[Trial] = []
     for seed in SEEDS:
         out += [_probe(corpus, encoder, ProbeSettings("linear"), seed, protocol) for protocol in ("loso", "stratified")]
         out += [_probe(corpus, encoder, settings, seed) for settings in OTHER_SETTINGS]
         out.append(LayersTrial(**_fields(corpus, encoder, seed=seed, protocol="speaker", split_hash=_split_hash(corpus, "speaker"))))
-        others = [other for other in found_corpora() if other != corpus]
         out += [
             AcrossTrial(**_fields(corpus, encoder, seed=seed, target=o, target_hash=_corpus_hash(o), target_features=_heard(o)))
-            for o in others
+            for o in corpora
+            if o != corpus
         ]
     return out
 
