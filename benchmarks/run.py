@@ -1,4 +1,4 @@
-"""Speeds as ratios, in one run: `run.py [score] [occlusion] [attribution] [memory] [survey] [--repeat N]`. See README.md beside it."""
+"""Speeds as ratios, in one run: `run.py [PART…] [--repeat N]`; the parts stand at the end. See README.md beside it."""
 
 import argparse
 import json
@@ -15,10 +15,12 @@ import numpy as np
 import soundfile
 import torch
 
-from sqa_core import attribution, audio, environment, occlusion, scoring, spectrogram
-from sqa_core.corpora import registry
-from sqa_core.models import weights
+from sqa_core import attribution, audio, environment, features, occlusion, probing, scoring, spectrogram, trials
+from sqa_core.corpora import registry, splits
+from sqa_core.models import encoders, weights
+from sqa_core.models.probes import HEADS
 from sqa_core.studies import nisqa_explained_trials as measured
+from sqa_core.studies import speech_models_trials as measured_speech
 
 WORK = Path("_build/bench")
 HERE = Path(__file__).parent
@@ -28,7 +30,7 @@ MFLOP = {"nisqa": (10.52, 25), "nisqa-mos": (10.45, 25), "nisqa-tts": (9.09, 100
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "attribution", "memory"])
+    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "attribution", "memory", "probes", "lookup", "demo"])
     parser.add_argument("--repeat", type=int, default=10, help="times the 78 files; 10 is an hour")
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -188,21 +190,21 @@ def bench_attribution(options) -> None:
         "DeepLIFT": (attribution.deeplift, DeepLift(chain), {}, 5),
     }
     for method, (ours, theirs, more, target) in methods.items():
-        for case, (index, features) in cases.items():
+        for case, (index, chosen) in cases.items():
             x, x0 = every[index], base[index]
             ours(network, x[:2], x0[:2], [0])
-            mine, seconds = timed(lambda ours=ours, x=x, x0=x0, features=features: ours(network, x, x0, features))
+            mine, seconds = timed(lambda ours=ours, x=x, x0=x0, chosen=chosen: ours(network, x, x0, chosen))
             naive, naive_seconds = timed(
-                lambda theirs=theirs, x=x, x0=x0, features=features, more=more: torch.stack(
+                lambda theirs=theirs, x=x, x0=x0, chosen=chosen, more=more: torch.stack(
                     [
-                        torch.stack([theirs.attribute(s[None, None], b[None, None], target=f, **more)[0, 0].detach() for f in features])
+                        torch.stack([theirs.attribute(s[None, None], b[None, None], target=f, **more)[0, 0].detach() for f in chosen])
                         for s, b in zip(x, x0, strict=True)
                     ]
                 )
             )
             print(
                 f"{method}, {case}: {seconds:.2f} s, {naive_seconds / seconds:.1f} times faster than captum one by one "
-                f"({naive_seconds:.2f} s) {judged(naive_seconds / seconds, target)}; largest difference {float((mine - naive).abs().max()):.1e}"
+                f"({naive_seconds:.2f} s) {judged(naive_seconds / seconds, target)}; {equal(mine, naive)}"
             )
     for layer in (1, 2):
         method = LayerConductance(chain, chain.get_submodule(f"conv{layer}"))
@@ -215,8 +217,13 @@ def bench_attribution(options) -> None:
         )
         print(
             f"conductance, convolution {layer}, 30 segments × 1 feature: {seconds:.2f} s, {naive_seconds / seconds:.1f} times faster "
-            f"than one by one; largest difference {float((mine - naive).abs().max()):.1e}"
+            f"than one by one; {equal(mine, naive)}"
         )
+
+
+def equal(mine: torch.Tensor, theirs: torch.Tensor) -> str:
+    difference = float((mine - theirs).abs().max())
+    return f"largest difference {difference:.1e} {judged(1e-5 / max(difference, 1e-12), 1)}"
 
 
 def timed(function):
@@ -263,7 +270,79 @@ def bench_memory(options) -> None:
     print(f"33 minutes, 48 kHz, stereo: {time.perf_counter() - start:.1f} s, at most {held:.2f} GB {judged(1.5 / held, 1)}")
 
 
+def bench_probes(options) -> None:
+    """One cell (EMOVO, Whisper base, three heads, five seeds, 30 epochs) against the usual way: the backbone in every epoch."""
+    corpus, name, settings = registry.load("emovo"), "whisper-base", features.FeatureSettings(channel="left")
+    shutil.rmtree(WORK / "features", ignore_errors=True)
+    os.environ["SQA_CACHE"] = str((WORK / "features").resolve())
+    encoder = encoders.load(name)
+    waveforms = [features.waveform_of(p, "left") for p in corpus.paths()]
+    start = time.perf_counter()
+    bank = features.bank(corpus, name, settings, device="cpu")
+    filled = time.perf_counter() - start
+    batches = list(
+        features.batches(np.argsort([-len(w) for w in waveforms], kind="stable").tolist(), np.array([len(w) for w in waveforms]))
+    )
+    start = time.perf_counter()
+    for batch in batches:
+        encoders.layers_of(encoder, [waveforms[i] for i in batch])
+    forward = time.perf_counter() - start
+    print(
+        f"features of EMOVO ({corpus.table['seconds'].sum():.0f} s) by {name}: {filled:.1f} s with reading, loading and keeping; "
+        f"{filled / forward:.2f} times the bare forward passes of the same batches ({forward:.1f} s) {judged(1.3 / (filled / forward), 1)}"
+    )
+    classes = measured_speech.classes_of(corpus)
+    labels = measured_speech.labels_of(corpus, classes)
+    parts = splits.make(corpus, "speaker").parts(0, corpus.table["file"].tolist())
+    one_seed, one_epoch = {}, {}
+    for head in HEADS:
+        for epochs, into in ((30, one_seed), (1, one_epoch)):
+            start = time.perf_counter()
+            probing.learn(bank, labels, len(classes), parts["train"], parts["valid"], probing.ProbeSettings(head, epochs=epochs), 0)
+            into[head] = time.perf_counter() - start
+    heard = (len(parts["train"]) + len(parts["valid"])) / len(labels)
+    ours = filled + 5 * sum(one_seed.values())
+    usual = 5 * 30 * sum(forward * heard + seconds for seconds in one_epoch.values())
+    print(
+        f"one cell, 3 heads × 5 seeds × 30 epochs: {ours:.0f} s (features once, one seed of each head measured and taken five times: "
+        f"{', '.join(f'{h} {s:.1f} s' for h, s in one_seed.items())}); {usual / ours:.0f} times faster than the backbone in every epoch "
+        f"({usual:.0f} s: one epoch measured and multiplied) {judged(usual / ours, 25)}"
+    )
+
+
+def bench_lookup(options) -> None:
+    """10,000 stored trials: planned, and looked up in their store."""
+    fields = {"study": "speech_models", "data_status": "synthetic", "corpus": "x", "corpus_hash": "x", "encoder": "x", "weights_hash": "x"}
+    fields |= {"protocol": "speaker", "split_hash": "x", "settings": probing.ProbeSettings("linear")}
+    store = WORK / "lookup"
+    shutil.rmtree(store, ignore_errors=True)
+    (store / "speech_models").mkdir(parents=True)
+    for seed in range(10_000):
+        (store / "speech_models" / f"{measured_speech.ProbeTrial(**fields, seed=seed).key}.json").write_text("{}")
+    start = time.perf_counter()
+    planned = [measured_speech.ProbeTrial(**fields, seed=seed) for seed in range(10_000)]
+    assert trials.missing(planned, store) == []
+    took = time.perf_counter() - start
+    print(f"10,000 stored trials planned and looked up: {took:.2f} s {judged(2 / took, 1)}")
+
+
+def bench_demo(options) -> None:
+    """The demo of the chapter on speech models, built-in speech generated and all, in a process of its own and an empty cache."""
+    shutil.rmtree(WORK / "demo", ignore_errors=True)
+    code = (
+        "from sqa_core.studies import speech_models as s; t = s.Settings(profile='demo', store='" + str(WORK / "demo" / "store") + "'); "
+        "print(len(t.run(s.trials(t))))"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"SQA_CACHE": str((WORK / "demo").resolve())})
+    took = time.perf_counter() - start
+    print(f"the demo of speech_models: {took:.0f} s {judged(90 / took, 1)}")
+
+
 PARTS = {
+    "probes": bench_probes,
+    "lookup": bench_lookup,
+    "demo": bench_demo,
     "score": bench_score,
     "occlusion": bench_occlusion,
     "attribution": bench_attribution,

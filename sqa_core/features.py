@@ -100,12 +100,12 @@ def _fill(folder: Path, corpus: Manifest, encoder: Encoder, settings: FeatureSet
     def read(batch: list[int]) -> list[np.ndarray]:
         return [waveform_of(paths[i], settings.channel) for i in batch]
 
-    batches = list(_batches(order, lengths, BATCH_S.get(encoder.device.split(":")[0], BATCH_S["cuda"])))
+    planned = list(batches(order, lengths, encoder.device))
     with ThreadPoolExecutor(1) as reader:  # one batch is read while another is heard
-        waiting = [reader.submit(read, batch) for batch in batches[:1]]
-        for number, batch in enumerate(batches):
+        waiting = [reader.submit(read, batch) for batch in planned[:1]]
+        for number, batch in enumerate(planned):
             waveforms = waiting.pop().result()
-            waiting += [reader.submit(read, later) for later in batches[number + 1 : number + 2]]
+            waiting += [reader.submit(read, later) for later in planned[number + 1 : number + 2]]
             heard = encoders.layers_of(encoder, waveforms, settings.whole_window, settings.precision)
             for i, found in zip(batch, heard, strict=True):
                 if found.shape[1] != counts[i]:
@@ -156,8 +156,9 @@ def _sixteen_bits(found: torch.Tensor, name: str) -> torch.Tensor:
     return halves
 
 
-def _batches(order: list[int], lengths: np.ndarray, seconds: float) -> Iterator[list[int]]:
-    """Files in falling order of length, together while they are alike and not too many."""
+def batches(order: list[int], lengths: np.ndarray, device: str = "cpu") -> Iterator[list[int]]:
+    """Files in falling order of length (samples at the encoders' rate), together while they are alike and not too many."""
+    seconds = BATCH_S.get(device.split(":")[0], BATCH_S["cuda"])
     batch: list[int] = []
     for i in order:
         longest = lengths[batch[0]] if batch else lengths[i]
