@@ -138,3 +138,22 @@ def test_a_missing_tensor_and_a_foreign_network_are_refused(tmp_path, monkeypatc
         encoders.load("cut")
     with pytest.raises(WeightsError, match="sqa data fetch whisper-medium"):
         encoders.load("whisper-medium")
+
+
+def test_the_speaker_control_has_one_vector_a_sound():
+    if not encoders.available(encoders.SPEAKER):
+        pytest.skip("the speaker network is not here (SQA_WEIGHTS)")
+    encoder = encoders.load(encoders.SPEAKER)
+    one, other = encoders.layers_of(encoder, sounds(1.0, 0.7))
+    assert one.shape == other.shape == (1, 1, 192)
+    assert not torch.allclose(one, other)
+
+
+def test_controls_need_nothing():
+    for name, layers, width in ((encoders.MEL, 1, 80), (encoders.MINI, 4, 64)):
+        assert encoders.available(name)
+        encoder = encoders.load(name)
+        (found,) = encoders.layers_of(encoder, sounds(0.5))
+        assert found.shape == (layers, encoders.count_frames(encoder, 8000), width)
+    same = [encoders.load(encoders.MINI).model.conv1.weight for _ in range(2)]
+    assert torch.equal(*same)

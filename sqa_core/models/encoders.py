@@ -41,11 +41,14 @@ OTHERS = {
     "whisper-tiny.en": "openai/whisper-tiny.en",
     "hubert-base-ls960": "facebook/hubert-base-ls960",
     "wavlm-base-plus": "microsoft/wavlm-base-plus",
+    "ecapa-voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
 }
 RANDOM = "random-"  # before a name: that network with weights as they are before any training
 # Controls that need nothing from anywhere: Whisper's log-mel bands as they are, and a small Whisper that learnt nothing.
 MEL, MINI = "mel", "random-mini"
 MINI_LAYOUT: dict[str, Any] = {"d_model": 64, "encoder_layers": 4, "encoder_attention_heads": 4, "encoder_ffn_dim": 256, "num_mel_bins": 80}
+# How much of an emotion score is who speaks? A network that was trained to tell speakers apart, 192 numbers a sound.
+SPEAKER, SPEAKER_FILE, SPEAKER_WIDTH = "ecapa-voxceleb", "embedding_model.ckpt", 192
 WAVE_FAMILIES = ("wav2vec2", "hubert", "wavlm")
 MEL_HOP, MEL_FFT = 160, 400  # Whisper's front end, samples
 
@@ -78,15 +81,15 @@ def find(name: str) -> Path | None:
     """The folder of an encoder's weights: below SQA_WEIGHTS or the cache, or in the hub's cache; None where it is not here."""
     name = name.removeprefix(RANDOM)
     folder = environment.find("weights", name)
-    if folder is not None and (folder / "config.json").is_file():
+    if folder is not None and (folder / (SPEAKER_FILE if name == SPEAKER else "config.json")).is_file():
         return folder
     hub = _hub_name(name)
     if hub is None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(hub, "config.json")
-    return Path(config).parent if isinstance(config, str) and any(_weight_files(Path(config).parent)) else None
+    known = try_to_load_from_cache(hub, SPEAKER_FILE if name == SPEAKER else "config.json")
+    return Path(known).parent if isinstance(known, str) and _weight_files(Path(known).parent) else None
 
 
 def how_to_get(name: str) -> str:
@@ -104,7 +107,7 @@ def fetch(name: str) -> Path:
 
     try:
         # Pickled weights only where there are no others; they are read as tensors alone.
-        return Path(snapshot_download(hub, allow_patterns=["*.json", "*.safetensors", "pytorch_model.bin"]))
+        return Path(snapshot_download(hub, allow_patterns=["*.json", "*.safetensors", "pytorch_model.bin", SPEAKER_FILE]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
         raise WeightsError(f"{hub}: could not be fetched ({type(e).__name__}); put its folder below SQA_WEIGHTS as {name}.") from e
 
@@ -115,7 +118,10 @@ def _hub_name(name: str) -> str | None:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    for pattern in ("*.safetensors", "pytorch_model*.bin", SPEAKER_FILE):
+        if found := sorted(folder.glob(pattern)):
+            return found
+    return []
 
 
 @lru_cache(maxsize=16)
@@ -164,6 +170,8 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
         tokens: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
         return of_model(MINI, AutoModel.from_config(WhisperConfig(**layout, **tokens)), weights_hash(MINI), False, device)
     folder = _folder(name)
+    if name == SPEAKER:
+        return Encoder(SPEAKER, "ecapa", _speaker_network(folder).to(device), weights_hash(SPEAKER), 1, SPEAKER_WIDTH, False, device)
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as e:
@@ -178,6 +186,27 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
     else:
         model = _strictly(AutoModel, folder)
     return of_model(name, model, weights_hash(name), _normalises(folder), device)
+
+
+def _speaker_network(folder: Path) -> Any:
+    """SpeechBrain's ECAPA-TDNN in the size of its VoxCeleb checkpoint."""
+    try:
+        from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+    except ImportError as e:
+        raise WeightsError(f'{SPEAKER} needs SpeechBrain: pip install "sqa-core[speakers]".') from e
+    model = ECAPA_TDNN(
+        80,
+        channels=[1024, 1024, 1024, 1024, 3072],
+        kernel_sizes=[5, 3, 3, 3, 1],
+        dilations=[1, 2, 3, 4, 1],
+        attention_channels=128,
+        lin_neurons=SPEAKER_WIDTH,
+    )
+    try:
+        model.load_state_dict(torch.load(folder / SPEAKER_FILE, map_location="cpu", weights_only=True))
+    except Exception as e:  # whatever a damaged or foreign file raises, the answer is one
+        raise WeightsError(f"{folder / SPEAKER_FILE}: not the weights of this network ({type(e).__name__}).") from e
+    return model.eval().requires_grad_(False)
 
 
 def _strictly(auto: Any, folder: Path) -> Any:
@@ -213,6 +242,8 @@ def of_model(name: str, model: Any, hash_: str, normalise: bool, device: str = "
 
 def count_frames(encoder: Encoder, samples: int, whole_window: bool = False) -> int:
     """Frames that an encoder gives for so many samples at 16 kHz."""
+    if encoder.family == "ecapa":
+        return 1 if samples > MEL_FFT else 0
     if encoder.family == "mel":
         return samples // MEL_HOP
     if encoder.family == "whisper":
@@ -245,6 +276,8 @@ def layers_of(
             )
     if encoder.family == "mel":
         return [log_mel(w, encoder.width, device=encoder.device).T[None] for w in waveforms]
+    if encoder.family == "ecapa":
+        return [_speaker(encoder, w) for w in waveforms]
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     with torch.autocast(encoder.device.split(":")[0], dtype, enabled=precision != "fp32"):
         if encoder.family == "whisper":
@@ -314,6 +347,14 @@ def _wave(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
             hook.remove()
     states[-1] = out.last_hidden_state
     return _apart(states, lengths)
+
+
+def _speaker(encoder: Encoder, waveform: np.ndarray) -> Float[Tensor, "1 1 width"]:
+    """One vector a sound, from its log-mel bands less their mean over time."""
+    from speechbrain.lobes.features import Fbank
+
+    bands = Fbank(n_mels=80).to(encoder.device)(torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None].to(encoder.device))
+    return encoder.model(bands - bands.mean(dim=1, keepdim=True))
 
 
 def _normalised(waveform: np.ndarray, encoder: Encoder) -> Tensor:

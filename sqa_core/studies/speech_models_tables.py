@@ -36,6 +36,7 @@ OURS = {
     "random-whisper-base": "control: Whisper Base, random weights",
     "random-mini": "control: a small Whisper, random weights",
     "mel": "control: log-mel bands",
+    "ecapa-voxceleb": "control: a network that tells speakers",
 }
 CORPUS_TITLES = {
     "aesdd": "AESDD",

@@ -21,7 +21,7 @@ QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "
 @pytest.fixture(scope="module")
 def html():
     """The whole book, executed where it is stale and built."""
-    outcomes = execute.run(["score", "labels", "nisqa_explained"], {"profile": "demo", "engine": "local"})
+    outcomes = execute.run(["score", "labels", "nisqa_explained", "speech_models"], {"profile": "demo", "engine": "local"})
     assert [o.problem for o in outcomes if o.state == "failed"] == []
     return build.build().index.parent
 
@@ -56,9 +56,14 @@ def pages(html):
 
 
 def test_every_page_of_the_contents_is_there(html):
-    assert {"book/index.html", "notebooks/score.html", "notebooks/labels.html", "notebooks/nisqa_explained.html", "search.html"} <= set(
-        pages(html)
-    )
+    assert {
+        "book/index.html",
+        "notebooks/score.html",
+        "notebooks/labels.html",
+        "notebooks/nisqa_explained.html",
+        "notebooks/speech_models.html",
+        "search.html",
+    } <= set(pages(html))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
