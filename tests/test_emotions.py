@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from sqa_core import environment, features
 from sqa_core.corpora import emotions, manifest, registry, splits
 from sqa_core.corpora.manifest import Manifest
 from sqa_core.errors import CorpusError
@@ -181,3 +182,17 @@ def test_too_few_speakers_are_refused():
         splits.make(corpus(2), "speaker")
     with pytest.raises(CorpusError, match="too few"):
         splits.make(corpus(2), "loso")
+
+
+def test_the_stereo_sample_of_emovo_has_two_channels_that_differ():
+    if environment.find("data", emotions.STEREO_SAMPLE) is None:
+        pytest.skip("the stereo sample is not here (SQA_DATA)")
+    sample = emotions.stereo_sample()
+    assert len(sample.table) == 13, "rab-f1-b1 has one channel as distributed"
+    assert "rab-f1-b1.flac" not in set(sample.table["file"])
+    left, right, mean = (features.waveform_of(sample.paths()[0], c) for c in ("left", "right", "mean"))
+    assert np.abs(left - right).max() > 0.01
+    power = [np.abs(np.fft.rfft(x)) ** 2 for x in (left, right, mean)]
+    hertz = np.fft.rfftfreq(len(left), 1 / 16_000)
+    notch = (hertz > 1100) & (hertz < 1300)
+    assert power[2][notch].sum() < 0.5 * np.mean([power[0][notch].sum(), power[1][notch].sum()]), "the mean is comb-filtered"

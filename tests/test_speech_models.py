@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sqa_core import claims, metrics, published, records
+from sqa_core import claims, features, metrics, published, records
+from sqa_core.corpora import registry
+from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
@@ -168,3 +170,33 @@ def test_synthetic_sentences_differ_and_give_nothing_away():
     assert len({e for _, _, e in heard}) == 7
     assert not any(emotion in told for _, told, emotion in heard)
     assert len({sound.waveform.shape[1] for sound, _, _ in heard}) > 3
+
+
+@pytest.fixture(scope="module")
+def whisper():
+    if not encoders.available("whisper-base"):
+        pytest.skip("whisper-base is not here (SQA_WEIGHTS)")
+    if registry.find("emodb") is None:
+        pytest.skip("emodb is not here (SQA_DATA)")
+    return encoders.load("whisper-base")
+
+
+def test_trained_weights_hear_a_file_alone_as_in_a_batch(whisper):
+    paths = registry.load("emodb").paths()[:3]
+    heard = [features.waveform_of(p) for p in paths]
+    for waveform, together in zip(heard, encoders.layers_of(whisper, heard), strict=True):
+        (alone,) = encoders.layers_of(whisper, [waveform])
+        size = alone.square().mean(dim=(1, 2), keepdim=True).sqrt()
+        assert ((alone - together).abs() / size).max() < 1e-3
+        assert (alone - together).abs().mean() < 1e-4
+
+
+@pytest.mark.slow
+def test_real_speech_lies_near_a_plain_implementation(whisper, monkeypatch, tmp_path_factory):
+    """The original implementation, last epoch and no class weights, speakers apart: 80.9 ± 0.7 on EmoDB with six folds of speakers."""
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path_factory.mktemp("cache")))
+    settings = ProbeSettings("linear", class_weights=False, schedule="none", keep="last")
+    fields = study._fields("emodb", "whisper-base", protocol="loso", split_hash=study._split_hash("emodb", "loso"), settings=settings)
+    result = ProbeTrial(**fields).run()
+    assert 74 < result.metrics["f1"] < 88
+    assert result.metrics["tested"] == 535

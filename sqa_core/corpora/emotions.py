@@ -19,6 +19,7 @@ from ..errors import AudioError, CorpusError
 from . import manifest as manifests
 from .manifest import Manifest
 
+STEREO_SAMPLE = "emovo_stereo_sample"
 TEXT = ("emotion", "gender", "sentence", "take")  # columns of text, also where it looks like a number
 ENDINGS = {".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg"}
 Named = dict[str, str]
@@ -450,6 +451,19 @@ def _describe(folder: Path, named: dict[str, Named], corpus: EmotionCorpus) -> p
     if not rows:
         raise CorpusError(f"{folder}: none of its {len(named)} files can be read.")
     return pd.DataFrame(rows)
+
+
+def stereo_sample() -> Manifest:
+    """The files of EMOVO that are here with both channels, in one folder as `emovo_stereo_sample`; one-channel files are left out."""
+    folder = environment.find("data", STEREO_SAMPLE)
+    if folder is None:
+        raise CorpusError(
+            f"{STEREO_SAMPLE} is not on this machine; put files of EMOVO as distributed in a folder of that name below SQA_DATA."
+        )
+    rule = re.compile(CORPORA["emovo"].pattern.split("/", 1)[1])
+    named = {p.name: _emovo(m) for p in sorted(folder.iterdir()) if p.suffix.lower() in ENDINGS and (m := rule.fullmatch(p.stem))}
+    table = _describe(folder, named, CORPORA["emovo"])
+    return Manifest(STEREO_SAMPLE, table[table["channels"] == 2].reset_index(drop=True), folder, "paper")
 
 
 def problems(folder: Path, name: str) -> list[str]:

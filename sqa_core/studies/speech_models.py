@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .. import audio, published
+from .. import audio, environment, published
 from ..claims import Finding, Verdict, judge
 from ..corpora import cards, emotions, polyglot, registry, splits
 from ..features import FeatureSettings
@@ -21,7 +21,7 @@ from ..trials import Trial
 from . import speech_models_tables as tables
 from .common import ChapterSettings
 from .speech_models_tables import cell, difference, measured_corpora, measured_encoders, points
-from .speech_models_trials import AcrossTrial, LayersTrial, ProbeTrial
+from .speech_models_trials import AcrossTrial, ChannelsTrial, LayersTrial, ProbeTrial
 
 SLUG = "speech_models"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}  # the page says which of the paper's are not here
@@ -107,7 +107,27 @@ def _paper_trials() -> list[Trial]:
     for encoder in there:
         for corpus in here:
             planned += beyond(corpus, encoder, here)
-    return planned
+    return planned + _front_end_trials(there, here)
+
+
+def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
+    """Whisper with each sound padded to 30 s, by the smallest model, since it takes ten times as long; EMOVO's channels."""
+    padded = FeatureSettings(whole_window=True)
+    out: list[Trial] = [
+        ProbeTrial(
+            **_fields(
+                c, "whisper-tiny", settings=ProbeSettings("linear"), seed=seed, protocol="speaker", split_hash=_split_hash(c, "speaker")
+            )
+            | {"features": padded}
+        )
+        for c in here
+        if c == "emodb" and "whisper-tiny" in there
+        for seed in SEEDS
+    ]
+    if "emovo" in here and environment.find("data", emotions.STEREO_SAMPLE):
+        listening = [e for e in there if e.startswith("whisper")]
+        out += [ChannelsTrial(**_fields("emovo", encoder, seed=seed)) for encoder in listening for seed in SEEDS]
+    return out
 
 
 def beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:

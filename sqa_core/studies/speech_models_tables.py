@@ -15,7 +15,7 @@ from ..models import encoders
 from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
-from .speech_models_trials import AcrossTrial, LayersTrial, ProbeTrial
+from .speech_models_trials import AcrossTrial, ChannelsTrial, LayersTrial, ProbeTrial
 
 SLUG = "speech_models"
 # As the paper's tables name them, and which twin stands in where the paper's own is not here.
@@ -54,10 +54,10 @@ CORPUS_TITLES = {
 
 def _probes(found: list[Record], **wanted: Any) -> list[Record]:
     """Probe records with the chapter's own choices but for those named: fields of the trial, or of its settings."""
-    usual = asdict(ProbeSettings("linear")) | {"protocol": "speaker"} | wanted
+    usual = asdict(ProbeSettings("linear")) | {"protocol": "speaker", "whole_window": False} | wanted
 
     def fits(record: Record) -> bool:
-        held = record.trial | record.trial["settings"]
+        held = {"whole_window": False} | record.trial | record.trial["settings"] | record.trial.get("features", {})
         held["betas"] = tuple(held["betas"])
         return all(held[k] == v for k, v in usual.items() if k != "head" or "head" in wanted)
 
@@ -413,6 +413,7 @@ ROUNDING = 0.01  # of printed means of printed numbers with two places
 def choices_table(found: list[Record]) -> pd.DataFrame:
     """What one other choice changes, in points of macro F1, paired over test files, mean over corpora: a row a choice, a column a model."""
     choices: dict[str, dict[str, Any]] = {
+        "sounds padded to 30 s": {"whole_window": True},
         "features standardised": {"standardise": True},
         "100 epochs": {"epochs": 100},
         "no class weights": {"class_weights": False},
@@ -454,6 +455,22 @@ def two_by_two(found: list[Record]) -> pd.DataFrame:
             for head, name in names.items():
                 draws = np.mean([f1_draws(by_head[head]) for by_head in whole.values()], axis=0)
                 row[name] = "{:.1f} [{:.1f}, {:.1f}]".format(*_interval(draws))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def channels_table(found: list[Record]) -> pd.DataFrame:
+    """EMOVO's channels: accuracy of a head that learnt the left one, and how like the features are to the left one's."""
+    rows = []
+    for encoder in measured_encoders(found):
+        records = [r for r in of_kind(found, ChannelsTrial.kind) if r.trial["encoder"] == encoder]
+        if records:
+            items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in records])
+            row: dict[str, Any] = {"backbone": title_of(encoder), "files": records[0].metrics["files"]}
+            for channel, part in items.groupby("channel", sort=False):
+                accuracy = (part["emotion"] == part["predicted"]).groupby(part["seed"]).mean() * 100
+                row[f"{channel}: accuracy, %"] = _mean_sd(accuracy.tolist())
+                row[f"{channel}: cosine with left"] = f"{part['cosine'].mean():.3f}"
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import features, metrics, probing
-from ..corpora import registry, splits
+from ..corpora import emotions, registry, splits
 from ..corpora.manifest import Manifest
 from ..corpora.splits import Protocol, Split
 from ..errors import CorpusError
@@ -148,6 +148,41 @@ class AcrossTrial(EncoderTrial):
         true = target.table["emotion"].iloc[chosen].map({c: i for i, c in enumerate(classes)}).to_numpy()
         table = target.table.iloc[chosen][["file", "speaker", "emotion"]].reset_index(drop=True)
         return Result(scores(true, predicted, classes) | {"classes": classes}, table.assign(predicted=np.array(classes)[predicted]))
+
+
+class ChannelsTrial(EncoderTrial):
+    """EMOVO's two microphones: a Linear head that learnt the left channel hears the few files that are here as recorded, by left, right
+    and mean. One row a file and channel.
+
+    No speaker of those files takes part in learning. `cosine` is that of the file's mean features with those of its left channel.
+    """
+
+    kind: ClassVar[str] = "channels"
+    settings: ProbeSettings = ProbeSettings("linear")
+
+    def run(self) -> Result:
+        corpus, bank = self.load()
+        sample = emotions.stereo_sample()
+        classes = classes_of(corpus)
+        labels = labels_of(corpus, classes)
+        apart = ~corpus.table["speaker"].isin(sample.table["speaker"]).to_numpy()
+        choosing = (corpus.table["speaker"] == corpus.table["speaker"][apart].max()).to_numpy()
+        learn, choose = np.flatnonzero(apart & ~choosing), np.flatnonzero(choosing)
+        learnt = probing.learn(bank, labels, len(classes), learn, choose, self.settings, self.seed)
+        device = next(learnt.head.parameters()).device.type
+        rows, left = [], None
+        for channel in ("left", "right", "mean"):
+            heard = features.bank(sample, self.encoder, FeatureSettings(channel=channel))
+            every = np.arange(len(sample.table))
+            predicted = probing.predict(learnt.head, probing.Features(heard, self.settings, learn.tolist(), device), every).argmax(dim=1)
+            vectors = np.array(heard.means[:, -1])
+            left = vectors if left is None else left
+            cosine = (vectors * left).sum(axis=1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(left, axis=1)
+            table = sample.table[["file", "speaker", "emotion"]]
+            rows.append(table.assign(channel=channel, predicted=np.array(classes)[predicted.numpy()], cosine=cosine))
+        items = pd.concat(rows, ignore_index=True)
+        right = (items["emotion"] == items["predicted"]).groupby(items["channel"]).mean()
+        return Result({"files": len(sample.table)} | {f"accuracy_{c}": 100 * float(a) for c, a in right.items()}, items)
 
 
 def plain(settings: ProbeSettings) -> dict[str, Any]:
