@@ -40,17 +40,14 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
         f = by_id.get(str(claim.id)) or Finding(
             str(claim.id), "untestable here", "", "nothing yet", needs="records that the published run does not hold"
         )
-        interval = f"{f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
+        value = f": {f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
         rows.append(
             {
                 "claim": f"{claim.id}. {claim.claim}",
-                "verdict": f.verdict,
-                "value [95 %]": interval,
+                "verdict": f.verdict + value,
                 "evidence": f.evidence or f"needs {f.needs}",
                 "test": claim.test,
-                "rests on": f.basis,
-                "data": f.data_status,
-                "where in the paper": claim.source,
+                "rests on": f"{f.basis}{f', {f.data_status} data' if f.data_status else ''}; {claim.source}",
             }
         )
     return pd.DataFrame(rows)
