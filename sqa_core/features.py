@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import Float
 
 from . import audio, environment
@@ -83,7 +84,10 @@ def bank(
     """
     folder = environment.cache_folder() / "features" / key(corpus, encoder, settings)
     if not (folder / "whole.json").is_file():
-        _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_audio)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):  # of several workers that want one bank, one fills it and the others wait
+            if not (folder / "whole.json").is_file():
+                _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_audio)
     told = json.loads((folder / "whole.json").read_text())
     return Bank(folder, np.concatenate([[0], np.cumsum(told["counts"])]), told["layers"], told["width"])
 
@@ -91,7 +95,6 @@ def bank(
 def _fill(folder: Path, corpus: Manifest, encoder: Encoder, settings: FeatureSettings, on_audio: Callable[[float], None]) -> None:
     lengths = _lengths(corpus)
     counts = [encoders.count_frames(encoder, n, settings.whole_window) for n in lengths.tolist()]
-    folder.mkdir(parents=True, exist_ok=True)
     frames, means, done = _open(folder, counts, encoder)
     ends = np.concatenate([[0], np.cumsum(counts)])
     order = [i for i in np.argsort(-lengths, kind="stable").tolist() if not done[i]]

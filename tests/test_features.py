@@ -68,6 +68,16 @@ def test_a_killed_run_goes_on(here, monkeypatch):
     assert np.array_equal(features.bank(here, "little").frames, resumed)
 
 
+def test_of_two_that_want_a_bank_one_fills_it(here):
+    from concurrent.futures import ThreadPoolExecutor
+
+    heard = []
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: features.bank(here, "little", on_audio=heard.append), range(2))
+    assert sum(heard) == pytest.approx(here.table["seconds"].sum(), abs=1e-3), "each sound once"
+    assert np.array_equal(one.means, other.means)
+
+
 def test_a_full_disk_is_told_before_anything_is_made(here, monkeypatch):
     Usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 10, 1000))
