@@ -79,7 +79,8 @@ for name, text in study.facts_in_words(ours).items():
 #   {glue:text}`error_complete`. "DeepLIFT is like integrated gradients": **{glue:text}`verdict_C6`**.
 # - **A ReLU decides which features are never detected.** With the one that NISQA's code of 2020 had on its 20 outputs,
 #   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else was changed.
-# - No map finds a known cut well. The best area under the curve for frames inside one is {glue:text}`best_cut`; 0.5 is chance.
+# - **Do the maps find what is known?** Those of `nisqa-tts` do not: their best area under the curve for frames inside a cut is
+#   {glue:text}`best_cut`; 0.5 is chance. That of the official network's `dis` does better: {glue:text}`dis_cut`.
 # - "Masking silence does not change the estimate": **{glue:text}`verdict_C1`**. "Masking lowers high scores and raises low ones":
 #   **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
 
@@ -569,8 +570,8 @@ figures.table(
 # %% [markdown]
 # Occlusion asks what happens when something is hidden. Attribution asks what the score is made of. So the same question again, with
 # integrated gradients of each whole score: are its maps larger inside a stretch of noise than elsewhere, inside or beside a cut, in
-# the bands that a telephone's limits (300 to 3400 Hz) leave empty? If the names are right, `noi` should lead in the first row, `dis`
-# in the next two, `col` in the last. {glue:text}`dimensions_said`
+# the bands that a telephone's limits (300 to 3400 Hz) leave empty? If the names are right, `noi` should find the noise, `dis` the
+# cuts, and `col` should mind the empty bands more than the others do. Areas under the curve: {glue:text}`dimensions_said`
 
 # %% tags=["remove-input"]
 figures.table(

@@ -569,7 +569,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
             out[f"agree_{v}_{key}"] = row.get(f"IG and DeepLIFT {v}", "not available")
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else "not available"
-    return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found)}
+    return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found), "dis_cut": best_of_dis(found)}
 
 
 def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -783,14 +783,42 @@ def _from_to(values: pd.Series) -> str:
     return f"{values.min()} to {values.max()}" if values.nunique() > 1 else str(values.iloc[0])
 
 
+NAMES_MEAN = (
+    ("auc_noise", "noi", "a stretch of noise"),
+    ("auc_cut", "dis", "the inside of a cut"),
+    ("auc_near", "dis", "the edge of a cut"),
+)
+
+
 def dimensions_in_words(found: list[Record]) -> str:
-    """Which score's maps lead where a name says that it should, with 0 dB and the floor as baselines."""
-    wanted = (("auc_noise", "noi", "inside noise"), ("auc_cut", "dis", "inside a cut"), ("auc_near", "dis", "beside a cut"))
+    """For each known thing: the score whose name says that it should find it, against the score that comes next, by the baseline by
+    which the former does best."""
     said = []
-    for r in of_kind(found, DimensionsTrial):
-        means = r.items().groupby("output")[[c for c, _, _ in wanted]].mean()
-        leads = [
-            f"{where} `{means[c].idxmax()}` leads ({means[c].max():.2f}; `{name}` {means.loc[name, c]:.2f})" for c, name, where in wanted
-        ]
-        said.append(f"With the baseline {r.trial['baseline']}, " + ", ".join(leads) + ".")
-    return " ".join(said) or "The published run is not here."
+    for column, name, what in NAMES_MEAN:
+        tried = []
+        for r in of_kind(found, DimensionsTrial):
+            items = r.items()
+            items = items[items[column].notna()]
+            table = items.pivot(index=["condition", "talker"], columns="output", values=column)
+            following = table.drop(columns=name).mean().idxmax()
+            lead = (table[name] - table[following]).reset_index(name="lead")
+            tried.append((table[name].mean(), r.trial["baseline"], following, table[following].mean(), _mean(lead["lead"], lead)))
+        if tried:
+            own, baseline, following, other, lead_of = max(tried)
+            words = {"holds": "so it does", "fails": "so it does not", "undecided": "which is undecided"}[judge(lead_of, low=0.0)]
+            said.append(
+                f"{what}: {name} {own:.2f}, the next is {following} with {other:.2f}, a lead of {with_interval(list(lead_of))}, {words} "
+                f"(baseline {baseline})"
+            )
+    return "; ".join(said) + "." if said else "The published run is not here."
+
+
+def best_of_dis(found: list[Record]) -> str:
+    """How well the map of `dis` finds the inside of a cut, with the baseline by which it does best."""
+    tried = [
+        (_mean(part["auc_cut"], part), r.trial["baseline"])
+        for r in of_kind(found, DimensionsTrial)
+        for part in [r.items().query("output == 'dis' and auc_cut == auc_cut")]
+    ]
+    best = max(tried, default=None)
+    return f"{with_interval(list(best[0]))} (baseline {best[1]})" if best else "not available"
