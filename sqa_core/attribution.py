@@ -30,6 +30,7 @@ Variant = Literal["functions", "modules", "complete"]
 MOST_STEPS = 200  # of a quadrature, however far it misses
 AHEAD = 4  # parts that are computed before the first is taken
 ROWS = 64  # through the CNN at once; the maps of more leave the cache
+SEGMENTS_AT_ONCE = 4  # of a conductance, times its steps
 FLOOR_DB = -spectrogram.RANGE_DB
 
 
@@ -219,9 +220,9 @@ def _pairs(rows: int, columns: int, device: torch.device) -> Tensor:
     return torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
 
 
-def _in_threads(function: Callable[[Tensor], Any], rows: Tensor, device: str) -> Iterator[Any]:
-    """`function` of `ROWS` rows at a time, in order; on a CPU by threads that compute alone, a few parts ahead and no more."""
-    parts = rows.split(ROWS)
+def _in_threads(function: Callable[[Tensor], Any], rows: Tensor, device: str, at_once: int = ROWS) -> Iterator[Any]:
+    """`function` of some rows at a time, in order; on a CPU by threads that compute alone, a few parts ahead and no more."""
+    parts = rows.split(at_once)
     if len(parts) == 1 or device != "cpu":
         yield from map(function, parts)
         return
@@ -312,13 +313,19 @@ def conductance(
 
     if not 1 <= layer <= 6:
         raise SettingsError(f"The convolutions are numbered 1 to 6; there is no {layer}.")
-    cnn = explained_cnn(network, "functions")
-    method = LayerConductance(cnn, cnn.get_submodule(f"conv{layer}"))
-    with torch.enable_grad():
-        found = method.attribute(
-            segments.unsqueeze(1), baselines.unsqueeze(1), target=feature, n_steps=steps, internal_batch_size=max(ROWS, len(segments))
-        )
-    return found.detach()
+    chains = threading.local()
+
+    def of_rows(rows: Tensor) -> Tensor:
+        if not hasattr(chains, "method"):
+            cnn = explained_cnn(network, "functions")
+            chains.method = LayerConductance(cnn, cnn.get_submodule(f"conv{layer}"))
+        with torch.enable_grad():
+            return chains.method.attribute(
+                segments[rows].unsqueeze(1), baselines[rows].unsqueeze(1), target=feature, n_steps=steps
+            ).detach()
+
+    # Few segments at once, each with all its steps: captum's own cutting into parts takes longer than it saves.
+    return torch.cat(list(_in_threads(of_rows, torch.arange(len(segments), device=segments.device), network.device, SEGMENTS_AT_ONCE)))
 
 
 def conductance_within(
