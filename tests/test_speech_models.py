@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from sqa_core import claims, features, metrics, published, records
-from sqa_core.corpora import registry
+from sqa_core.corpora import registry, splits
 from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.speech_models_trials import LayersTrial, ProbeTrial, plain
+from tests.conftest import ROOT
 
 CLASSES = ["anger", "fear", "sadness"]
 
@@ -201,3 +202,19 @@ def test_real_speech_lies_near_a_plain_implementation(whisper, monkeypatch, tmp_
     result = ProbeTrial(**fields).run()
     assert 74 < result.metrics["f1"] < 88
     assert result.metrics["tested"] == 535
+
+
+def test_splits_of_the_published_run_are_kept():
+    """Each split that a published record names is a file of the repository, of that hash, and what was tested is its test part."""
+    kept = {s.name: s for s in map(splits.read, sorted((ROOT / "book" / "splits").glob("*.csv")))}
+    published_records = records.read_all(ROOT / "book" / "results" / "speech_models")
+    probes = [r for r in published_records if "split_hash" in r.trial]
+    assert probes
+    for r in probes:
+        assert kept[f"{r.trial['corpus']}-{r.trial['protocol']}-0"].hash == r.trial["split_hash"]
+    for r in probes:
+        if r.trial["kind"] == "probe":
+            tested = r.items()
+            assert len(tested) == r.metrics["tested"]
+            split = kept[f"{r.trial['corpus']}-{r.trial['protocol']}-0"].table
+            assert set(tested["file"]) <= set(split[split["part"] == "test"]["file"])
