@@ -6,6 +6,7 @@ One folder a corpus, encoder and setting. `frames.npy` (layers, frames, width) h
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from .errors import CorpusError, SettingsError
 from .models import encoders
 from .models.encoders import Encoder
 
+FORMAT = 2  # to be raised with every change of what is heard or kept, so that no older bank is taken for a newer one
 BATCH_S = {"cpu": 12.0, "cuda": 240.0}  # seconds of audio in a batch: more leaves a CPU's caches
 STRETCH = 1.25  # the longest sound of a batch over the shortest: what is padded is computed for nothing
 
@@ -60,7 +62,7 @@ class Bank:
 def key(corpus: Manifest, encoder: str, settings: FeatureSettings) -> str:
     """Hash of all that decides a bank: files (not their labels), weights, settings."""
     files = corpus.table[["file", "sha256"]].to_csv(index=False)
-    text = json.dumps([corpus.name, files, encoder, encoders.weights_hash(encoder), asdict(settings)], sort_keys=True)
+    text = json.dumps([FORMAT, corpus.name, files, encoder, encoders.weights_hash(encoder), asdict(settings)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -93,7 +95,8 @@ def bank(
 
 
 def _fill(folder: Path, corpus: Manifest, encoder: Encoder, settings: FeatureSettings, on_audio: Callable[[float], None]) -> None:
-    lengths = _lengths(corpus)
+    # A sound longer than Whisper's positions is cut there.
+    lengths = np.minimum(_lengths(corpus), int(min(encoder.longest_s, 1e6) * encoders.RATE))
     counts = [encoders.count_frames(encoder, n, settings.whole_window) for n in lengths.tolist()]
     frames, means, done = _open(folder, counts, encoder)
     ends = np.concatenate([[0], np.cumsum(counts)])
@@ -101,7 +104,7 @@ def _fill(folder: Path, corpus: Manifest, encoder: Encoder, settings: FeatureSet
     paths = corpus.paths()
 
     def read(batch: list[int]) -> list[np.ndarray]:
-        return [waveform_of(paths[i], settings.channel) for i in batch]
+        return [waveform_of(paths[i], settings.channel)[: lengths[i]] for i in batch]
 
     planned = list(batches(order, lengths, encoder.device))
     with ThreadPoolExecutor(1) as reader:  # one batch is read while another is heard
@@ -148,8 +151,23 @@ def _open(folder: Path, counts: list[int], encoder: Encoder) -> tuple[np.memmap,
         raise SettingsError(
             f"{folder}: the features need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; set SQA_CACHE to a larger disk."
         )
-    held = [np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=kind, shape=shape) for name, (kind, shape) in shapes.items()]
+    held = []
+    for name, (kind, shape) in shapes.items():
+        made = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=kind, shape=shape)
+        _claim(folder / f"{name}.npy")
+        held.append(made)
     return held[0], held[1], held[2]
+
+
+def _claim(path: Path) -> None:
+    """Take the room on the disk now: a write to a mapped file that finds none would end the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            with path.open("r+b") as f:
+                os.posix_fallocate(f.fileno(), 0, path.stat().st_size)
+        except OSError as e:
+            path.unlink()
+            raise SettingsError(f"{path}: the disk has no room for it ({e.strerror}); set SQA_CACHE to a larger one.") from e
 
 
 def _sixteen_bits(found: torch.Tensor, name: str) -> torch.Tensor:

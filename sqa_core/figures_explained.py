@@ -21,6 +21,7 @@ from .occlusion import Box
 from .records import Record
 
 HOP_S = 0.01
+COLOURS_TOLD = 100  # steps from white to the strongest colour
 SIGNED = "PuOr_r"  # orange raises, violet lowers, white does nothing
 
 
@@ -60,10 +61,15 @@ def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, tit
 
 
 def maps_frame(mel: np.ndarray, maps: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The data of maps (mels, frames) beside their spectrogram: a row a point."""
+    """The data of maps (mels, frames) beside their spectrogram: a row a point, rounded to less than the colours can tell."""
     band, frame = np.indices(mel.shape)
-    points = {"band": band, "time_s": frame * HOP_S, "mel_db": mel, **maps}
-    return pd.DataFrame({name: np.asarray(values, np.float64).ravel() for name, values in points.items()})
+    points: dict[str, Any] = {"band": band, "time_s": (frame * HOP_S).round(2), "mel_db": mel.astype(np.float64).round(1)}
+    points |= {name: _rounded(values.astype(np.float64)) for name, values in maps.items()}
+    return pd.DataFrame({name: np.ravel(values) for name, values in points.items()})
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.round(values, int(np.ceil(-np.log10(_reach(values) / COLOURS_TOLD)))) + 0.0  # no minus zero
 
 
 def features_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -44,9 +44,10 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Learnt:
-    """A head with the epoch that was kept and the validation F1 of each."""
+    """A head with the features that it heard, the epoch that was kept, and the validation F1 of each."""
 
     head: nn.Module
+    features: "Features"
     best_epoch: int
     valid_f1: list[float]
 
@@ -81,8 +82,8 @@ class Features:
     def _moments(self, train: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and mean square of each dimension of each layer, over training frames, or over files where heads hear files' means."""
         if self.means is not None:
-            found = self.means[list(train)].double()
-            return found.mean(dim=0).float().cpu(), found.square().mean(dim=0).float().cpu()
+            found = self.means[list(train)].cpu().double()
+            return found.mean(dim=0).float(), found.square().mean(dim=0).float()
         total, squares = (torch.zeros(len(self.layers), self.bank.width, dtype=torch.double) for _ in range(2))
         count = 0
         for i in train:
@@ -154,7 +155,7 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
         if f1 > best[0] or settings.keep == "last":
             best = (f1, epoch, {k: v.detach().clone() for k, v in head.state_dict().items()})
     head.load_state_dict(best[2])
-    return Learnt(head, best[1], found)
+    return Learnt(head, features, best[1], found)
 
 
 def class_weights(labels: np.ndarray, classes: int) -> Float[Tensor, " classes"]:

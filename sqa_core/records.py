@@ -125,6 +125,11 @@ def keys(folder: Store) -> set[str]:
     return {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith("part-")}
 
 
+def exists(folder: Store, key: str) -> bool:
+    with _reaching(folder) as (files, root):
+        return files.exists(f"{root}/{key}.json")
+
+
 def read(folder: Store, key: str) -> Record:
     with _reaching(folder) as (files, root):
         text = files.cat_file(f"{root}/{key}.json")

@@ -122,6 +122,8 @@ def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
         futures = {client.submit(make, t, where, key=f"{t.kind}-{t.key}", pure=False): t for t in trials}
         for future in as_completed(list(futures)):
             trial = futures.pop(future)
+            if future.status != "finished" and isinstance(future.exception(), SettingsError):
+                raise future.exception()  # the store's fault and not the trial's
             problem = future.result() if future.status == "finished" else f"its worker did not survive it ({future.exception()})."
             future.release()
             yield trial, problem
@@ -164,7 +166,7 @@ def make(trial: Trial, store: str) -> str:
     A store that fails is not the trial's fault: SettingsError is raised.
     """
     folder = folder_of(trial, store)
-    if trial.key in records.keys(folder):
+    if records.exists(folder, trial.key):
         return ""
     start = time.perf_counter()
     try:

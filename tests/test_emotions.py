@@ -150,6 +150,16 @@ def test_every_speaker_tests_once():
     splits.assert_apart(split, made.table)
 
 
+def test_those_who_choose_know_every_class():
+    """As in URDU: most speakers have one emotion, by which no epoch can be chosen."""
+    rows = [{"file": f"{s}-{i}.wav", "speaker": f"{s:02d}", "emotion": ("anger", "sadness")[s % 2]} for s in range(24) for i in range(5)]
+    made = Manifest("single", pd.DataFrame(rows), Path(), "real")
+    split = splits.make(made, "loso")
+    joined = split.table.merge(made.table, on="file")
+    classes = joined[joined["part"] == "valid"].groupby("fold")["emotion"].nunique()
+    assert (classes == 2).all()
+
+
 def test_a_plain_split_mixes_speakers_and_keeps_shares():
     made = corpus(4, each=10)
     split = splits.make(made, "stratified")

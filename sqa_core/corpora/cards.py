@@ -1,5 +1,6 @@
 """Corpus cards: what a corpus holds and what is wrong with it, found by code that runs on any manifest."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def _of_file(path) -> dict[str, Any]:
         "peak": float(abs(sound.waveform).max()),
         "clipped_percent": audio.clipped_percent(sound.waveform),
         "silent_edge": any(not np.any(e) for e in ends),
-        "digest": hash(sound.waveform.tobytes()),
+        "digest": hashlib.sha256(sound.waveform.tobytes()).hexdigest(),
     }
 
 

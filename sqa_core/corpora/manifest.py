@@ -1,6 +1,7 @@
 """The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -57,7 +58,7 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
 
 def write(manifest: Manifest, path: Path) -> None:
     check(manifest.table, manifest.name)
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     manifest.table.to_csv(partial, index=False, float_format="%.9g")
     partial.replace(path)
 

@@ -201,14 +201,21 @@ def generate_acted(folder: Path, on_file=lambda _: None) -> Manifest:
             "sentence": [str(r[5]) for r in rows],
         }
     )
-    made = Manifest("polyglot-acted", table, folder, "synthetic")
-    manifests.write(made, folder / "manifest.csv")
+    manifests.write(Manifest("polyglot-acted", table, folder, "synthetic"), folder / "manifest.csv")
+    (folder / "recipe.txt").write_text(acted_hash())
     return acted(folder)
 
 
+def acted_hash() -> str:
+    """Hash of all that decides what `polyglot-acted` holds."""
+    made = (recipe_hash(), MANNERS, ACTED_LANGUAGES, ACTED_VOICES, ACTED_SENTENCES)
+    return hashlib.sha256(repr(made).encode()).hexdigest()[:12]
+
+
 def acted(folder: Path) -> Manifest:
-    """`polyglot-acted` at `folder`, generated there first where it is not whole."""
-    if not (folder / "manifest.csv").is_file():
+    """`polyglot-acted` at `folder`, generated there first where it is not whole, or was made by another recipe."""
+    recipe = folder / "recipe.txt"
+    if not (folder / "manifest.csv").is_file() or not recipe.is_file() or recipe.read_text() != acted_hash():
         return generate_acted(folder)
     return manifests.read(folder / "manifest.csv", "polyglot-acted", "synthetic", ("sentence",))
 

@@ -18,6 +18,7 @@ from .manifest import Manifest
 PARTS = ("train", "valid", "test")
 SHARES = (0.8, 0.1, 0.1)
 Protocol = Literal["speaker", "loso", "stratified"]
+_MADE: dict[tuple[str, str, int], "Split"] = {}
 MOST_TRIED = 20_000  # divisions of speakers that are compared where there are too many to try all
 
 
@@ -51,7 +52,14 @@ class Split:
 
 
 def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
-    """A split by one of the protocols; the same for the same corpus and seed."""
+    """A split by one of the protocols; the same for the same corpus and seed, and made once."""
+    known = (corpus.hash, protocol, seed)
+    if known not in _MADE:
+        _MADE[known] = _make(corpus, protocol, seed)
+    return _MADE[known]
+
+
+def _make(corpus: Manifest, protocol: Protocol, seed: int) -> Split:
     match protocol:
         case "speaker":
             folds = [_by_speaker(corpus.table, seed)]
@@ -95,7 +103,7 @@ def _by_speaker(table: pd.DataFrame, seed: int) -> np.ndarray:
 def _divisions(count: int, rng: np.random.Generator) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Speakers to choose by and to test on: all pairs of small groups, or a draw of them."""
     most = max(1, round(count * 0.25))
-    groups = [g for size in range(1, most + 1) for g in combinations(range(count), size)] if count <= 12 else []
+    groups = _groups(count, rng) if count <= 12 else []
     if groups and len(groups) ** 2 <= MOST_TRIED:
         return [(a, b) for a in groups for b in groups if not set(a) & set(b)]
     out = []
@@ -106,23 +114,38 @@ def _divisions(count: int, rng: np.random.Generator) -> list[tuple[tuple[int, ..
     return out
 
 
-def _distance(matrix: np.ndarray, valid: tuple[int, ...], test: tuple[int, ...]) -> float:
-    """How far the shares are from 80/10/10: of all files, and half as much the mean over classes."""
+def _distance(matrix: np.ndarray, *parts: tuple[int, ...]) -> float:
+    """How far the shares of small parts are from a tenth: of all files, and half as much the mean over classes."""
     total = matrix.sum(axis=0)
-    shares = np.array([matrix[list(group)].sum(axis=0) / total for group in (valid, test)]) - np.array(SHARES[1:])[:, None]
+    shares = np.array([matrix[list(part)].sum(axis=0) / total for part in parts]) - SHARES[1]
     return float(np.abs(shares[:, 0]).sum() + 0.5 * np.abs(shares[:, 1:]).mean(axis=1).sum())
 
 
 def _leave_one_out(table: pd.DataFrame) -> list[np.ndarray]:
-    """Each speaker tests once; the next in order chooses, so that choosing sees no one who tests."""
-    speakers = sorted(table["speaker"].unique())
+    """Each speaker tests once. Of the others, those choose whose files and classes are nearest to a tenth of the rest: one speaker alone
+    may have a single class, by which nothing can be chosen."""
+    counts = pd.crosstab(table["speaker"], table["emotion"])
+    speakers = counts.index.to_numpy()
     if len(speakers) < 3:
         raise CorpusError(f"{len(speakers)} speakers are too few to leave one out and choose by another.")
     who = table["speaker"].to_numpy()
-    return [
-        np.where(who == speaker, "test", np.where(who == speakers[(i + 1) % len(speakers)], "valid", "train"))
-        for i, speaker in enumerate(speakers)
-    ]
+    matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)
+    folds = []
+    for i, speaker in enumerate(speakers):
+        rest = np.delete(np.arange(len(speakers)), i)
+        groups = _groups(len(rest), np.random.default_rng(i))
+        best = min(groups, key=lambda group: _distance(matrix[rest], group))
+        choosing = np.isin(who, speakers[rest[list(best)]])
+        folds.append(np.where(who == speaker, "test", np.where(choosing, "valid", "train")))
+    return folds
+
+
+def _groups(count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Small groups of speakers: all of them, or a draw."""
+    most = max(1, round(count * 0.25))
+    if count <= 12:
+        return [g for size in range(1, most + 1) for g in combinations(range(count), size)]
+    return [tuple(rng.permutation(count)[: rng.integers(1, most + 1)].tolist()) for _ in range(MOST_TRIED // 10)]
 
 
 def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ networks are transformers'. What is added here: strict loading, and masks, so th
 """
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class Encoder:
 
 def available(name: str) -> bool:
     """Whether `load` finds an encoder on this machine."""
+    if name == SPEAKER and importlib.util.find_spec("speechbrain") is None:
+        return False
     return name in (MEL, MINI) or find(name) is not None
 
 
@@ -93,8 +96,9 @@ def find(name: str) -> Path | None:
 
 
 def how_to_get(name: str) -> str:
-    """The command that brings an encoder here."""
-    return f"sqa data fetch {name.removeprefix(RANDOM)}"
+    """What brings an encoder here."""
+    plain = name.removeprefix(RANDOM)
+    return f"sqa data fetch {plain}" if _hub_name(plain) else f"a folder {plain} below SQA_WEIGHTS"
 
 
 def fetch(name: str) -> Path:

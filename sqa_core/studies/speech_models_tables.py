@@ -1,5 +1,6 @@
 """Tables of the chapter on speech models: from records to frames shaped like the paper's, with intervals."""
 
+import zlib
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -10,9 +11,10 @@ from scipy import stats
 
 from .. import published
 from ..corpora import cards, emotions, registry, splits
+from ..errors import SettingsError
 from ..metrics import Interval
 from ..models import encoders
-from ..models.probes import HEADS
+from ..models.probes import HEADS, WIDTH
 from ..probing import ProbeSettings
 from ..records import Record
 from .speech_models_trials import AcrossTrial, ChannelsTrial, LayersTrial, ProbeTrial
@@ -65,8 +67,12 @@ def _probes(found: list[Record], **wanted: Any) -> list[Record]:
 
 
 def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[Record]:
-    """The seeds of one cell, in order."""
-    return sorted(_probes(found, corpus=corpus, encoder=encoder, **wanted), key=lambda r: r.trial["seed"])
+    """The seeds of one cell, in order; of one copy of the corpus, one split and one set of weights."""
+    records = sorted(_probes(found, corpus=corpus, encoder=encoder, **wanted), key=lambda r: r.trial["seed"])
+    for name in ("corpus_hash", "split_hash", "weights_hash"):
+        if len({r.trial.get(name) for r in records}) > 1:
+            raise SettingsError(f"{corpus}, {encoder}: the store holds records of several {name}; remove those that are not meant.")
+    return records
 
 
 def _answers(records: list[Record]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -84,7 +90,8 @@ def f1_draws(records: list[Record], draws: int = 1000, seed: int = 0) -> np.ndar
     Records of one split and the same seed of drawing are drawn alike, so that differences between them are paired.
     """
     true, predicted, names = _answers(records)
-    rng = np.random.default_rng(seed)
+    # One stream a corpus: draws of different corpora are independent, those of two cells of one corpus are the same.
+    rng = np.random.default_rng([seed, zlib.crc32(records[0].trial["corpus"].encode())])
     weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=draws)])
     return np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
 
@@ -102,14 +109,32 @@ def _interval(draws: np.ndarray) -> Interval:
     return Interval(float(draws[0]), *np.quantile(draws[1:], [0.025, 0.975]).tolist())
 
 
+def papers_corpora(found: list[Record]) -> list[str]:
+    """The paper's own among the corpora measured: what is compared with its means."""
+    own = {r.trial["corpus"] for r in found if r.data_status == "paper"}
+    return [c for c in measured_corpora(found) if c in own]
+
+
+def _pairs(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[list[Record], list[Record]]]:
+    """Two cells on each of the paper's corpora; nothing unless all of them have both, so that all leads are over the same corpora."""
+    pairs = {c: (cell(found, c, **one), cell(found, c, **other)) for c in papers_corpora(found)}
+    return pairs if pairs and all(len(a) and len(a) == len(b) for a, b in pairs.values()) else {}
+
+
 def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> Interval | None:
-    """Mean over corpora of the difference of two cells' F1, paired over test files; None where no corpus has both."""
-    both = []
-    for corpus in measured_corpora(found):
-        pair = [cell(found, corpus, **wanted) for wanted in (one, other)]
-        if all(pair):
-            both.append(f1_draws(pair[0]) - f1_draws(pair[1]))
-    return _interval(np.mean(both, axis=0)) if both else None
+    """Mean over the paper's corpora of the difference of two cells' F1, paired over test files; None where one is missing."""
+    pairs = _pairs(found, one, other)
+    return _interval(np.mean([f1_draws(a) - f1_draws(b) for a, b in pairs.values()], axis=0)) if pairs else None
+
+
+def leads(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> pd.DataFrame:
+    """The same difference, a row a corpus and seed."""
+    rows = [
+        {"corpus": c, "seed": x.trial["seed"], "lead": x.metrics["f1"] - y.metrics["f1"]}
+        for c, pair in _pairs(found, one, other).items()
+        for x, y in zip(*pair, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["corpus", "seed", "lead"])
 
 
 def measured_corpora(found: list[Record]) -> list[str]:
@@ -164,7 +189,7 @@ def table2(found: list[Record]) -> pd.DataFrame:
             row = {"backbone": title_of(encoder), "head": name}
             paper = printed[(printed["backbone"] == TITLES.get(encoder)) & (printed["head"] == name)]
             row["paper, 9 corpora"] = f"{paper['mean'].iloc[0]:.2f} ± {paper['std'].iloc[0]:.2f}" if len(paper) else "–"
-            cells = {c: cell(found, c, encoder, head=head) for c in measured_corpora(found)}
+            cells = {c: cell(found, c, encoder, head=head) for c in papers_corpora(found)}
             cells = {c: records for c, records in cells.items() if records}
             if cells:
                 seeds = min(len(records) for records in cells.values())
@@ -174,9 +199,13 @@ def table2(found: list[Record]) -> pd.DataFrame:
                 row["constant answer"] = f"{np.mean([r[0].metrics['constant_f1'] for r in cells.values()]):.1f}"
                 row["corpora"] = ", ".join(CORPUS_TITLES.get(c, c) for c in cells)
             else:
-                row |= {"ours": "not available", "95 % interval": "", "constant answer": "", "corpora": encoders.how_to_get(encoder)}
+                row |= {"ours": "not available", "95 % interval": "", "constant answer": "", "corpora": _what_is_missing(encoder)}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _what_is_missing(encoder: str) -> str:
+    return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else encoders.how_to_get(encoder)
 
 
 def table3(found: list[Record]) -> pd.DataFrame:
@@ -308,7 +337,7 @@ def layer_probes(found: list[Record]) -> pd.DataFrame:
         r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"])
         for r in of_kind(found, LayersTrial.kind)
     ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "corpus", "encoder", "seed"])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "valid_f1", "corpus", "encoder", "seed"])
 
 
 def layers_of_cells(found: list[Record]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
@@ -331,12 +360,9 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
             continue
         f1 = probes.groupby("layer")["f1"].mean()
         corpus, encoder = probes[["corpus", "encoder"]].iloc[0]
-        row = {
-            "corpus and model": name,
-            "best layer": int(f1.idxmax()),
-            "its F1": round(f1.max(), 1),
-            "last layer's F1": round(f1.iloc[-1], 1),
-        }
+        chosen = int(probes.groupby("layer")["valid_f1"].mean().idxmax())
+        row = {"corpus and model": name, "layer chosen on the validation files": chosen, "its F1": round(f1[chosen], 1)}
+        row |= {"last layer's F1": round(f1.iloc[-1], 1), "layers": len(f1)}
         for label, table in (
             ("weights", weights),
             ("weights, Linear on the sum", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder)),
@@ -351,7 +377,7 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
 
 
 def demo_table(found: list[Record]) -> pd.DataFrame:
-    """This run's probes: a row an encoder and head."""
+    """The demonstration's probes: a row an encoder and head."""
     rows = []
     for encoder in measured_encoders(found):
         for corpus in measured_corpora(found):
@@ -360,6 +386,7 @@ def demo_table(found: list[Record]) -> pd.DataFrame:
                     r
                     for r in of_kind(found, ProbeTrial.kind)
                     if (r.trial["encoder"], r.trial["corpus"], r.trial["settings"]["head"]) == (encoder, corpus, head)
+                    and r.data_status == "synthetic"
                 ]
                 if records:
                     row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder), "head": name}
@@ -448,7 +475,7 @@ def two_by_two(found: list[Record]) -> pd.DataFrame:
     }
     rows = []
     for encoder in measured_encoders(found):
-        cells = {c: {h: cell(found, c, encoder, head=h) for h in names} for c in measured_corpora(found)}
+        cells = {c: {h: cell(found, c, encoder, head=h) for h in names} for c in papers_corpora(found)}
         whole = {c: by_head for c, by_head in cells.items() if all(by_head.values())}
         if whole:
             row: dict[str, Any] = {"backbone": title_of(encoder), "corpora": ", ".join(CORPUS_TITLES.get(c, c) for c in whole)}
@@ -478,43 +505,100 @@ def channels_table(found: list[Record]) -> pd.DataFrame:
 def across_table(found: list[Record]) -> pd.DataFrame:
     """Learnt on the row's corpus, tested on the column's: mean over seeds; each model its own rows."""
     records = of_kind(found, AcrossTrial.kind)
+    targets = sorted({r.trial["target"] for r in records})
     rows = []
     for encoder in measured_encoders(records):
         for corpus in measured_corpora(records):
             row: dict[str, Any] = {"backbone": title_of(encoder), "learnt on": CORPUS_TITLES.get(corpus, corpus)}
-            for target in dict.fromkeys(r.trial["target"] for r in sorted(records, key=lambda r: r.trial["target"])):
+            for target in targets:
                 group = [r for r in records if (r.trial["encoder"], r.trial["corpus"], r.trial["target"]) == (encoder, corpus, target)]
-                own = cell(found, corpus, encoder, head="linear", standardise=True) if target == corpus else []
-                shown = group or own
-                text = f"{np.mean([r.metrics['f1'] for r in shown]):.1f} (constant {shown[0].metrics['constant_f1']:.1f})" if shown else "–"
-                row[CORPUS_TITLES.get(target, target)] = text
+                text = "–"
+                if group:
+                    m = group[0].metrics
+                    text = f"{np.mean([r.metrics['f1'] for r in group]):.1f} ({len(m['classes'])} classes, constant {m['constant_f1']:.1f})"
+                row[f"tested on {CORPUS_TITLES.get(target, target)}"] = text
             rows.append(row)
     return pd.DataFrame(rows)
 
 
+LEAST_SPEAKERS = 6  # with fewer, a Wilcoxon test cannot reach 5 %
+
+
 def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """Pairs of models, each speaker tested once: mean and deviation of the difference by speaker, and how many speakers a paired test
-    would need."""
-    z = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
+    """Pairs of models, each speaker tested once: the difference by speaker, and how many speakers a paired t test would need to tell them
+    apart with this power; p values after Holm, over all pairs of a corpus."""
     rows = []
     for corpus in measured_corpora(found):
         by_encoder = {e: _accuracy_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in measured_encoders(found)}
         there = [e for e, series in by_encoder.items() if len(series)]
-        for i, one in enumerate(there):
-            for other in there[i + 1 :]:
-                gap = 100 * (by_encoder[one] - by_encoder[other])
-                needed = int(np.ceil((z * gap.std(ddof=1) / gap.mean()) ** 2)) if gap.mean() else 0
-                rows.append(
-                    {
-                        "corpus": CORPUS_TITLES.get(corpus, corpus),
-                        "models": f"{title_of(one)} over {title_of(other)}",
-                        "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
-                        "speakers": len(gap),
-                        "speakers needed": max(needed, 2),
-                        "p (Wilcoxon)": f"{stats.wilcoxon(gap).pvalue:.2g}" if gap.any() else "1",
-                    }
-                )
+        gaps = {(a, b): 100 * (by_encoder[a] - by_encoder[b]) for i, a in enumerate(there) for b in there[i + 1 :]}
+        p = _holm([stats.wilcoxon(gap).pvalue if gap.any() else 1.0 for gap in gaps.values()])
+        for ((one, other), gap), value in zip(gaps.items(), p, strict=True):
+            rows.append(
+                {
+                    "corpus": CORPUS_TITLES.get(corpus, corpus),
+                    "models": f"{title_of(one)} over {title_of(other)}",
+                    "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
+                    "speakers": len(gap),
+                    "speakers needed": _needed(gap.mean(), gap.std(ddof=1), power, level),
+                    "p (Wilcoxon, Holm)": f"{value:.2g}",
+                }
+            )
     return pd.DataFrame(rows)
+
+
+def _needed(mean: float, deviation: float, power: float, level: float) -> str:
+    """Speakers for a paired t test of this power, were mean and deviation the true ones."""
+    if not mean or not np.isfinite(deviation):
+        return "no number would do"
+    for n in range(LEAST_SPEAKERS, MOST_SPEAKERS):
+        bound = stats.t.ppf(1 - level / 2, n - 1)
+        if not deviation or 1 - stats.nct.cdf(bound, n - 1, abs(mean) / deviation * np.sqrt(n)) >= power:
+            return str(n)
+    return f"over {MOST_SPEAKERS}"
+
+
+MOST_SPEAKERS = 1000
+
+
+def _holm(p: list[float]) -> list[float]:
+    """Holm's adjusted p values, in their order."""
+    out, highest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(np.argsort(p)):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
+        out[i] = highest
+    return out
+
+
+def choices_made() -> pd.DataFrame:
+    """What the paper states and peft-ser has, beside what is done here."""
+    s = ProbeSettings("linear")
+    here = {
+        "epochs": s.epochs,
+        "optimiser": "Adam",
+        "learning rate": s.learning_rate,
+        "weight decay": s.weight_decay,
+        "beta 1": s.betas[0],
+        "beta 2": s.betas[1],
+        "epsilon": 1e-8,
+        "projection size m": WIDTH,
+        "runs": "5 seeds on one split",
+        "input rate": f"{encoders.RATE // 1000} kHz",
+        "train/validation/test": "whole speakers, as near as they allow",
+        "metric": "macro F1 in percent",
+        "batch size": s.batch_size,
+        "learning-rate schedule": "the same" if s.schedule == "plateau" else "none",
+        "loss": "the same" if s.class_weights else "cross-entropy",
+        "model kept": "epoch of best validation macro F1",
+        "head dropout": s.dropout,
+        "longest audio": "whole sounds (Whisper: 30 s)",
+        "train augmentation": "none: it changes the sound, and the features are made once",
+        "seed": "0 to 4",
+        "layer weights": "the same",
+        "checkpoints": ", ".join(encoders.PAPER.values()),
+    }
+    table = published.read(SLUG, "hyperparameters")
+    return table.assign(here=table["item"].map(here).fillna("–").astype(str))[["item", "value", "stated_in_paper", "here", "source"]]
 
 
 def _accuracy_by_speaker(records: list[Record]) -> pd.Series:

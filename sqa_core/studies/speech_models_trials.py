@@ -11,8 +11,9 @@ from .. import features, metrics, probing
 from ..corpora import emotions, registry, splits
 from ..corpora.manifest import Manifest
 from ..corpora.splits import Protocol, Split
-from ..errors import CorpusError
+from ..errors import CorpusError, WeightsError
 from ..features import Bank, FeatureSettings
+from ..models import encoders
 from ..probing import ProbeSettings
 from ..trials import Result, Trial
 
@@ -29,11 +30,16 @@ class EncoderTrial(Trial):
 
     def load(self) -> tuple[Manifest, Bank]:
         corpus = load_corpus(self.corpus, self.corpus_hash)
+        if (here := encoders.weights_hash(self.encoder)) != self.weights_hash:
+            raise WeightsError(f"{self.encoder}: the weights here ({here}) are not those that the trial names ({self.weights_hash}).")
         if self.languages:
             corpus = corpus.where(language=self.languages)
         seconds = float(corpus.table["seconds"].sum())
-        with tqdm(total=round(seconds), unit="s", desc=f"{self.encoder} hears {self.corpus}", leave=False, delay=2) as bar:
-            return corpus, features.bank(corpus, self.encoder, self.features, on_audio=lambda s: bar.update(round(s)) and None)
+        shape = "{desc}: {percentage:3.0f} %|{bar}| {n:.0f}/{total:.0f} s of sound, {rate_noinv_fmt}"
+        with tqdm(total=seconds, unit=" s", desc=f"{self.encoder} hears {self.corpus}", leave=False, delay=2, bar_format=shape) as bar:
+            return corpus, features.bank(
+                corpus, self.encoder, self.features, on_audio=lambda s: bar.update(min(s, seconds - bar.n)) and None
+            )
 
 
 def load_corpus(name: str, corpus_hash: str) -> Manifest:
@@ -41,6 +47,13 @@ def load_corpus(name: str, corpus_hash: str) -> Manifest:
     if corpus.hash != corpus_hash:
         raise CorpusError(f"{name}: the copy here ({corpus.hash}) is not the one that the trial names ({corpus_hash}).")
     return corpus
+
+
+def the_split(corpus: Manifest, protocol: Protocol, split_hash: str) -> Split:
+    split = splits.make(corpus, protocol)
+    if split.hash != split_hash:
+        raise CorpusError(f"{split.name}: the split made here ({split.hash}) is not the one that the trial names ({split_hash}).")
+    return split
 
 
 def classes_of(corpus: Manifest) -> list[str]:
@@ -62,21 +75,20 @@ class ProbeTrial(EncoderTrial):
 
     def run(self) -> Result:
         corpus, bank = self.load()
-        split = splits.make(corpus, self.protocol)
-        if split.hash != self.split_hash:
-            raise CorpusError(f"{split.name}: the split made here ({split.hash}) is not the one that the trial names ({self.split_hash}).")
+        split = the_split(corpus, self.protocol, self.split_hash)
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
-        tested, best, weights = [], [], []
+        tested, best, weights, valid = [], [], [], []
         for fold in split.folds:
             predicted, learnt = self._fold(bank, labels, len(classes), split, fold, corpus.table["file"].tolist())
             tested.append(predicted.assign(fold=fold))
             best.append(learnt.best_epoch)
+            valid.append(learnt.valid_f1[learnt.best_epoch])
             if hasattr(learnt.head, "layer_weights"):
                 weights.append(learnt.head.layer_weights.detach().cpu().numpy())
         items = pd.concat(tested, ignore_index=True)
         found = scores(labels[items["item"]], items["predicted"].to_numpy(), classes)
-        found |= {"best_epoch": best, "parameters": sum(p.numel() for p in learnt.head.parameters())}
+        found |= {"best_epoch": best, "valid_f1": float(np.mean(valid)), "parameters": sum(p.numel() for p in learnt.head.parameters())}
         if weights:
             found["layer_weights"] = np.mean(weights, axis=0).round(6).tolist()
         table = corpus.table.loc[items["item"], ["file", "speaker", "emotion"]].reset_index(drop=True)
@@ -85,8 +97,7 @@ class ProbeTrial(EncoderTrial):
     def _fold(self, bank: Bank, labels: np.ndarray, count: int, split: Split, fold: int, files: list[str]):
         parts = split.parts(fold, files)
         learnt = probing.learn(bank, labels, count, parts["train"], parts["valid"], self.settings, self.seed)
-        heard = probing.Features(bank, self.settings, parts["train"].tolist(), next(learnt.head.parameters()).device.type)
-        predicted = probing.predict(learnt.head, heard, parts["test"]).argmax(dim=1).numpy()
+        predicted = probing.predict(learnt.head, learnt.features, parts["test"]).argmax(dim=1).numpy()
         return pd.DataFrame({"item": parts["test"], "predicted": predicted}), learnt
 
 
@@ -117,9 +128,10 @@ class LayersTrial(EncoderTrial):
         rows = []
         for layer in range(1, found.layers + 1):
             result = ProbeTrial(**common, settings=ProbeSettings("linear", layer=layer)).run()
-            rows.append({"layer": layer, "f1": result.metrics["f1"]})
+            rows.append({"layer": layer, "f1": result.metrics["f1"], "valid_f1": result.metrics["valid_f1"]})
         items = pd.DataFrame(rows)
-        return Result({"best_layer": int(items.loc[items["f1"].idxmax(), "layer"]), "best_f1": float(items["f1"].max())}, items)
+        chosen = items.loc[items["valid_f1"].idxmax()]  # by files that do not test
+        return Result({"chosen_layer": int(chosen["layer"]), "f1_of_chosen": float(chosen["f1"])}, items)
 
 
 class AcrossTrial(EncoderTrial):
@@ -129,6 +141,7 @@ class AcrossTrial(EncoderTrial):
     target: str
     target_hash: str
     target_features: FeatureSettings = FeatureSettings()
+    split_hash: str
     settings: ProbeSettings = ProbeSettings("linear", standardise=True)
 
     def run(self) -> Result:
@@ -138,12 +151,12 @@ class AcrossTrial(EncoderTrial):
         classes = sorted(set(classes_of(corpus)) & set(classes_of(target)))
         known = corpus.table["emotion"].isin(classes).to_numpy()
         labels = np.where(known, corpus.table["emotion"].map({c: i for i, c in enumerate(classes)}).fillna(-1), -1).astype(np.int64)
-        parts = splits.make(corpus, "speaker").parts(0, corpus.table["file"].tolist())
+        parts = the_split(corpus, "speaker", self.split_hash).parts(0, corpus.table["file"].tolist())
         learn = [np.array([i for i in [*parts["train"], *parts["test"]] if known[i]]), np.array([i for i in parts["valid"] if known[i]])]
         learnt = probing.learn(bank, labels, len(classes), learn[0], learn[1], self.settings, self.seed)
         chosen = np.flatnonzero(target.table["emotion"].isin(classes))
         # Each corpus by its own mean and spread: rooms and microphones differ more than emotions do.
-        seen = probing.Features(heard, self.settings, chosen.tolist(), next(learnt.head.parameters()).device.type)
+        seen = probing.Features(heard, self.settings, chosen.tolist(), learnt.features.device)
         predicted = probing.predict(learnt.head, seen, chosen).argmax(dim=1).numpy()
         true = target.table["emotion"].iloc[chosen].map({c: i for i, c in enumerate(classes)}).to_numpy()
         table = target.table.iloc[chosen][["file", "speaker", "emotion"]].reset_index(drop=True)
@@ -158,23 +171,27 @@ class ChannelsTrial(EncoderTrial):
     """
 
     kind: ClassVar[str] = "channels"
+    sample_hash: str
     settings: ProbeSettings = ProbeSettings("linear")
 
     def run(self) -> Result:
         corpus, bank = self.load()
         sample = emotions.stereo_sample()
+        if sample.hash != self.sample_hash:
+            raise CorpusError(f"{sample.name}: the copy here ({sample.hash}) is not the one that the trial names ({self.sample_hash}).")
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
         apart = ~corpus.table["speaker"].isin(sample.table["speaker"]).to_numpy()
         choosing = (corpus.table["speaker"] == corpus.table["speaker"][apart].max()).to_numpy()
         learn, choose = np.flatnonzero(apart & ~choosing), np.flatnonzero(choosing)
         learnt = probing.learn(bank, labels, len(classes), learn, choose, self.settings, self.seed)
-        device = next(learnt.head.parameters()).device.type
         rows, left = [], None
         for channel in ("left", "right", "mean"):
             heard = features.bank(sample, self.encoder, FeatureSettings(channel=channel))
             every = np.arange(len(sample.table))
-            predicted = probing.predict(learnt.head, probing.Features(heard, self.settings, learn.tolist(), device), every).argmax(dim=1)
+            predicted = probing.predict(
+                learnt.head, probing.Features(heard, self.settings, learn.tolist(), learnt.features.device), every
+            ).argmax(dim=1)
             vectors = np.array(heard.means[:, -1])
             left = vectors if left is None else left
             cosine = (vectors * left).sum(axis=1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(left, axis=1)
