@@ -201,7 +201,7 @@ def data_link(frame: pd.DataFrame, name: str) -> str:
     if len(frame) <= MOST_PLAIN_ROWS:
         data, kind, ending = frame.to_csv(index=False).encode(), "text/csv", "csv"
     else:
-        data, kind, ending = gzip.compress(frame.to_csv(index=False, float_format="%.4g").encode(), mtime=0), "application/gzip", "csv.gz"
+        data, kind, ending = gzip.compress(frame.to_csv(index=False, float_format="%.3g").encode(), mtime=0), "application/gzip", "csv.gz"
     text = base64.b64encode(data).decode()
     packed = ", gzip" if ending == "csv.gz" else ""
     return f'<p class="sqa-data"><a download="{name}.{ending}" href="data:{kind};base64,{text}">data of {name} (CSV{packed})</a></p>'

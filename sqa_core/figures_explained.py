@@ -21,7 +21,7 @@ from .occlusion import Box
 from .records import Record
 
 HOP_S = 0.01
-COLOURS_TOLD = 100  # steps from white to the strongest colour
+COLOURS_TOLD = 60  # steps from white to the strongest colour
 SIGNED = "PuOr_r"  # orange raises, violet lowers, white does nothing
 
 
@@ -69,7 +69,8 @@ def maps_frame(mel: np.ndarray, maps: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.round(values, int(np.ceil(-np.log10(_reach(values) / COLOURS_TOLD)))) + 0.0  # no minus zero
+    step = _reach(values) / COLOURS_TOLD
+    return np.round(values / step) * step + 0.0  # no minus zero
 
 
 def features_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
