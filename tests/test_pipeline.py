@@ -319,3 +319,27 @@ def test_every_chapter_has_its_parts():
         import papermill
 
         assert set(papermill.inspect_notebook(str(ROOT / "notebooks" / f"{slug}.ipynb"))) == set(study.Settings.model_fields)
+
+
+def test_sounds_and_data_leave_the_page(tmp_path):
+    import base64
+
+    def inside(name, data):
+        return f'<a download="{name}" href="data:text/csv;base64,{base64.b64encode(data).decode()}">x</a>'
+
+    page = tmp_path / "chapter.html"
+    sound = base64.b64encode(b"RIFF").decode()
+    page.write_text(
+        inside("one.csv", b"a,b") + f'<audio controls src="data:audio/wav;base64,{sound}"></audio><img src="data:image/png;base64,AAAA">'
+    )
+    build.lighten(page)
+    text = page.read_text()
+    assert 'href="chapter_files/one.csv"' in text
+    assert (tmp_path / "chapter_files" / "one.csv").read_bytes() == b"a,b"
+    (wav,) = (tmp_path / "chapter_files").glob("*.wav")
+    assert f'src="chapter_files/{wav.name}"' in text
+    assert wav.read_bytes() == b"RIFF"
+    assert "data:image/png" in text
+    page.write_text(inside("one.csv", b"a,b") + inside("one.csv", b"c,d"))
+    with pytest.raises(BuildError, match="two figures or tables are named one"):
+        build.lighten(page)

@@ -1,6 +1,9 @@
 """The book from executed notebooks: refuses what is stale or broken, stages, builds clean with Jupyter Book 1, swaps in whole."""
 
+import base64
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +47,8 @@ def _build(root: Path, allow_stale: bool) -> Built:
         refuse_errors(execute.executed(slug))
     stage = stage_tree(root, slugs, root / "_build" / "stage")
     html = run_jupyter_book(stage, root / "_build" / "book")
+    for slug in slugs:
+        lighten(html / "notebooks" / f"{slug}.html")
     final = root / "_build" / "html"
     swap_in(html, final)
     noted = execute.folder() / "times.json"
@@ -90,7 +95,7 @@ def refuse_errors(path: Path) -> None:
 def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
     """A build tree: the book's text and settings as they are, executed notebooks at the paths of their sources."""
     shutil.rmtree(stage, ignore_errors=True)
-    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published"))
+    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published", "splits"))
     (stage / "notebooks").mkdir()
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, stage / name)
@@ -130,6 +135,29 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
     if not (html / "index.html").is_file():
         raise BuildError("Jupyter Book ended without an error and without a book; is another version installed?")
     return html
+
+
+# What a notebook carries inside itself so that it works anywhere: data to save, sounds to play.
+_INSIDE = re.compile(
+    r'(?:download="(?P<name>[\w.-]+)" href|src)="data:(?P<kind>text/csv|application/gzip|audio/wav);base64,(?P<data>[^"]+)"'
+)
+
+
+def lighten(page: Path) -> None:
+    """Sounds and data out of a page into files beside it, so that a reader fetches what he asks for and no more."""
+    folder = page.with_name(f"{page.stem}_files")
+
+    def moved(match: re.Match[str]) -> str:
+        data = base64.b64decode(match["data"])
+        name = match["name"] or f"{hashlib.sha256(data).hexdigest()[:12]}.wav"
+        folder.mkdir(exist_ok=True)
+        if (folder / name).is_file() and (folder / name).read_bytes() != data:
+            raise BuildError(f"{page.stem}: two figures or tables are named {name.split('.')[0]}; name one of them otherwise.")
+        (folder / name).write_bytes(data)
+        link = f"{folder.name}/{name}"
+        return f'download="{name}" href="{link}"' if match["name"] else f'src="{link}"'
+
+    page.write_text(_INSIDE.sub(moved, page.read_text()))
 
 
 def swap_in(new: Path, final: Path) -> None:
