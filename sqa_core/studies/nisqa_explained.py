@@ -31,6 +31,7 @@ from .nisqa_explained_trials import (
     LocalisationTrial,
     OcclusionSurveyTrial,
     OcclusionTrial,
+    SoundAloneTrial,
     StabilityTrial,
     correlation_of,
 )
@@ -112,8 +113,17 @@ def _paper_trials() -> list[Trial]:
     if prompts:
         planned += _dead_units_trials()
         for name in [n for n in ("nisqa",) if n in found]:
-            planned += [DimensionsTrial(**_fields(name, "prompts", conditions=KNOWN, limit=LIMIT, baseline=b)) for b in ("floor", "zero")]
-        planned += [LocalisationTrial(**_fields(n, "prompts")) for n in ATTENTIVE if n in found]
+            known = {"conditions": KNOWN, "limit": LIMIT}
+            planned += [
+                DimensionsTrial(**_fields(name, "prompts", **known, baseline=b, randomised=r))
+                for r in (False, True)
+                for b in ("floor", "zero")
+            ]
+        planned += [SoundAloneTrial(**_sound_alone(b)) for b in ("floor", "zero")]
+        for name in [n for n in ATTENTIVE if n in found]:
+            planned += [LocalisationTrial(**_fields(name, "prompts"))]
+            planned += [LocalisationTrial(**_fields(name, "prompts", baseline="zero", talkers=TWO_TALKERS))]
+            planned += [LocalisationTrial(**_fields(name, "prompts", randomised=True, talkers=TWO_TALKERS))]
         planned += [OcclusionSurveyTrial(**_fields(n, "prompts")) for n in TWENTY if n in found]
         planned += [OcclusionSurveyTrial(**_fields(n, "prompts", fill="mean")) for n in ("nisqa",) if n in found]
         planned += [t for n in TWENTY if n in found for t in _controlled_trials(n)]
@@ -131,6 +141,11 @@ def _attribution_trials(name: str) -> list[Trial]:
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER)),
         ConductanceTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS, randomised=True)),
     ]
+
+
+def _sound_alone(baseline: str) -> dict[str, Any]:
+    fields = {"study": SLUG, "data_status": "real", "corpus": "prompts", "corpus_hash": _corpus_hash("prompts")}
+    return fields | {"front_end": "nisqa", "conditions": KNOWN, "baseline": baseline}
 
 
 def _dead_units_trials() -> list[Trial]:

@@ -251,7 +251,7 @@ class ActivityTrial(NetworkTrial):
 class DeadUnitsTrial(Trial):
     """Which of 20 outputs with a ReLU never fire, epoch by epoch, as a network learns from a share of its material. One row an epoch.
 
-    Told on the utterances by which the epoch is chosen; epoch -1 is before training.
+    Told on the utterances by which the epoch is chosen, after each epoch: before the first, the batch norms know no statistics.
     """
 
     kind: ClassVar[str] = "dead_units"
@@ -267,7 +267,7 @@ class DeadUnitsTrial(Trial):
         torch.manual_seed(self.seed)
         model = Nisqa(recipe.settings)
         steps = -(-len(learnt) // settings.batch_size)
-        rows: list[dict[str, float]] = [{"epoch": -1, "steps": 0, "dead": dead_outputs(model, valid)}]
+        rows: list[dict[str, float]] = []
 
         def after(epoch: Epoch) -> None:
             found = {"epoch": epoch.number, "steps": steps * (epoch.number + 1), "dead": dead_outputs(model, valid), "rmse": epoch.rmse}
@@ -507,6 +507,30 @@ class DimensionsTrial(NetworkTrial):
             "auc_noise": metrics.auc(size, noise),
             "noise_sum": float(signed[noise].sum()) if noise.any() else np.nan,
         }
+
+
+class SoundAloneTrial(Trial):
+    """What a map without any network would find: how far each point of the spectrogram is from the baseline. One row a file.
+
+    The areas under the curve are those of `DimensionsTrial`; what a score's map finds must be seen beside them, since the baseline
+    alone makes loud frames large or small.
+    """
+
+    kind: ClassVar[str] = "sound_alone"
+    corpus: Corpus
+    corpus_hash: str
+    front_end: str  # the network whose spectrogram it is
+    conditions: tuple[str, ...]
+    baseline: Baseline = "floor"
+
+    def run(self) -> Result:
+        network = weights.load(self.front_end)
+        rows = []
+        for heard in sounds(network, self.corpus, self.conditions):
+            distance = (heard.mel - attribution.baseline_of(heard.mel, self.baseline)).abs().sum(dim=1).cpu().numpy()
+            rows.append(heard.facts | DimensionsTrial._over_time(heard, distance, distance))
+        items = pd.DataFrame(rows).drop(columns="noise_sum")
+        return Result({"files": len(items)}, items)
 
 
 class StabilityTrial(NetworkTrial):
