@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ MFLOP = {"nisqa": (10.52, 25), "nisqa-mos": (10.45, 25), "nisqa-tts": (9.09, 100
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "attribution", "memory", "probes", "lookup", "demo"])
+    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "attribution", "survey", "memory", "probes", "lookup", "demo"])
     parser.add_argument("--repeat", type=int, default=10, help="times the 78 files; 10 is an hour")
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -206,6 +207,7 @@ def bench_attribution(options) -> None:
                 f"{method}, {case}: {seconds:.2f} s, {naive_seconds / seconds:.1f} times faster than captum one by one "
                 f"({naive_seconds:.2f} s) {judged(naive_seconds / seconds, target)}; {equal(mine, naive)}"
             )
+    print(f"most memory that this process has held: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
     for layer in (1, 2):
         method = LayerConductance(chain, chain.get_submodule(f"conv{layer}"))
         x, x0 = every[thirty], base[thirty]

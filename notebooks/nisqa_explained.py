@@ -79,8 +79,9 @@ for name, text in study.facts_in_words(ours).items():
 #   {glue:text}`error_complete`. "DeepLIFT is like integrated gradients": **{glue:text}`verdict_C6`**.
 # - **A ReLU decides which features are never detected.** With the one that NISQA's code of 2020 had on its 20 outputs,
 #   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else was changed.
-# - **Do the maps find what is known?** Those of `nisqa-tts` do not: their best area under the curve for frames inside a cut is
-#   {glue:text}`best_cut`; 0.5 is chance. That of the official network's `dis` does better: {glue:text}`dis_cut`.
+# - **Do the maps find what is known?** The best of `nisqa-tts` for frames inside a cut has an area under the curve of
+#   {glue:text}`best_cut`. The sound's distance from 0 dB, without any network, has {glue:text}`cut_alone` on the same files. Do the
+#   official network's five scores mind their names? {glue:text}`dimensions_said`
 # - "Masking silence does not change the estimate": **{glue:text}`verdict_C1`**. "Masking lowers high scores and raises low ones":
 #   **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
 
@@ -488,10 +489,10 @@ figures.table(study.claims_by_network(ours), "claims_by_network", "Verdicts by n
 # %% [markdown]
 # ### When does a unit die?
 #
-# Why does a trained network have features that never fire? With a ReLU on the outputs, they can be dead from the start, or die in
-# training. {glue:text}`dead_growth`
+# Why does a trained network have features that never fire? With a ReLU on the outputs, some are dead soon. {glue:text}`dead_growth`
+# The seeds are few, and their spread is as wide as what lies between the amounts of material: no trend with the amount can be told.
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Outputs of `prompts-pesq-20-relu` that are zero in every segment of its validation set, as training goes on with a share of the material; a line a seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
+# %% tags=["remove-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Networks trained anew by the recipe of `prompts-pesq-20-relu` with a share of its material: outputs that are zero in every segment of the validation set, after each epoch; a line a seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
 growth = study.of_kind(ours, study.DeadUnitsTrial)
 figures_explained.dead_units(study.dead_units(growth)) if growth else figures.absent("The published run is not here.")
 
@@ -508,7 +509,8 @@ figures.provenance(growth, "dead_units", study.dead_units(growth) if growth else
 #
 # Two controls follow Adebayo et al. {cite}`adebayo2018`: maps whose frames are shuffled, and the network with shuffled weights. Where
 # its map is much like the trained one's, the map shows the sound and not what was learnt. `nisqa` and `prompts-pesq` have
-# self-attention and no layer of 20 outputs: of their hundreds, 20 drawn at random are explained.
+# self-attention and no layer of 20 outputs: of their hundreds, 20 drawn at random are explained. Their pools are adaptive; laying the
+# windows side by side already parts a ReLU from the pool behind it, so their two rows of DeepLIFT are the same.
 
 # %% tags=["remove-input"]
 figures.table(
@@ -569,15 +571,33 @@ figures.table(
 
 # %% [markdown]
 # Occlusion asks what happens when something is hidden. Attribution asks what the score is made of. So the same question again, with
-# integrated gradients of each whole score: are its maps larger inside a stretch of noise than elsewhere, inside or beside a cut, in
-# the bands that a telephone's limits (300 to 3400 Hz) leave empty? If the names are right, `noi` should find the noise, `dis` the
-# cuts, and `col` should mind the empty bands more than the others do. Areas under the curve: {glue:text}`dimensions_said`
+# integrated gradients of each whole score: are the sizes of its maps larger inside a stretch of noise than elsewhere, inside or beside
+# a cut, in the bands that a telephone's limits (300 to 3400 Hz) leave empty?
+#
+# 0.5 is chance, and yet not what a map must pass here. A baseline of 0 dB makes silence large without any network, one of −80 dB makes
+# noise large. So beside each score stands the distance of the sound from the baseline, and the same network with shuffled weights.
+# Both baselines are shown; what only one of them says is a property of the baseline. {glue:text}`dimensions_said`
+
+# %% tags=["remove-input"]
+figures.table(
+    study.names_table(ours),
+    "names",
+    "Does the score so named find it? Areas under the ROC curve of nisqa's maps, and leads with 95 % intervals over conditions and talkers; controlled set, real prompts, published run",
+)
+
+# %% [markdown]
+# Cuts of different length are different things: a short one is an edge, a long one a pause.
+
+# %% tags=["remove-input"]
+figures.table(
+    study.cuts_by_length(ours), "cuts_by_length", "Area under the ROC curve for frames inside a cut, mean over talkers, published run"
+)
 
 # %% tags=["remove-input"]
 figures.table(
     study.dimension_maps_table(ours),
     "dimension_maps",
-    "Maps of nisqa's five scores by integrated gradients, controlled set from real prompts, 95 % intervals, published run; an AUC of 0.5 is chance",
+    "The same for all five scores, what noise adds to each (signed), the bands that a limit empties, and how far completeness is missed; published run",
 )
 
 # %% [markdown]

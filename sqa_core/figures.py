@@ -223,11 +223,16 @@ def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = 
 
     def network(trial: dict[str, Any]) -> str | None:
         name = trial.get("network") or trial.get("encoder")
-        return f"{name} {trial['weights_hash']}" if name else None
+        return f"{name} {trial['weights_hash']}" if name else f"trained anew after {trial['recipe']}" if "recipe" in trial else None
 
-    corpora = [r.trial.get("corpus") or ("p835" if "set" in r.trial else "polyglot") for r in found]
+    def data(record: Record) -> str:
+        if "recipe" in record.trial:  # what our own networks learn from
+            return "polyglot (synthetic speech), asterisk (real recordings)"
+        corpus = record.trial.get("corpus") or ("p835" if "set" in record.trial else "polyglot")
+        return f"{corpus} ({STATUS_WORDS[record.data_status]})"
+
     parts = [
-        f"data: {distinct(f'{c} ({STATUS_WORDS[r.data_status]})' for c, r in zip(corpora, found, strict=True))}",
+        f"data: {distinct(map(data, found))}",
         f"networks: {distinct(n for r in found if (n := network(r.trial))) or 'none'}",
         f"seed: {distinct(r.trial['seed'] for r in found)}",
         f"records: {distinct(r.key[:8] for r in found)}",

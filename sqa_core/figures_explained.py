@@ -523,8 +523,10 @@ def explain_file(
     if output not in network.settings.outputs:
         raise SettingsError(f"{network.name} has no output {output!r}; it has {', '.join(network.settings.outputs)}.")
     mel = scoring.mel_of(network, _part_of(file, audio.load(file), start_s, seconds))
-    if method != "occlusion" and len(mel) * HOP_S > LONGEST_S:
-        raise SettingsError(f"{file}: {len(mel) * HOP_S:.0f} s are more than {LONGEST_S:.0f} s; name a part with --start and --seconds.")
+    if method != "occlusion" and (len(mel) - 1) * HOP_S > LONGEST_S:
+        raise SettingsError(
+            f"{file}: {(len(mel) - 1) * HOP_S:.1f} s are more than {LONGEST_S:.0f} s; name a part with --start and --seconds."
+        )
     style()
     if method == "occlusion":
         figure, arrays, table = _explain_by_occlusion(network, mel, output, fill)
@@ -532,11 +534,12 @@ def explain_file(
         figure, arrays = _EXPLAIN[method](network, mel, attribution.baseline_of(mel, baseline), output)
         table = None
     out.mkdir(parents=True, exist_ok=True)
-    paths = [out / f"{file.stem}-{method}.{kind}" for kind in ("png", "npz")]
+    part = "" if start_s == 0 and seconds is None else f"-from-{start_s:g}s"
+    paths = [out / f"{file.stem}{part}-{method}.{kind}" for kind in ("png", "npz")]
     figure.savefig(paths[0])
-    np.savez_compressed(paths[1], mel=mel.T.cpu().numpy(), **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(paths[1], mel=mel.T.cpu().numpy(), start_s=np.array(start_s), **arrays)  # type: ignore[arg-type]
     if table is not None:
-        paths.append(out / f"{file.stem}-{method}.csv")
+        paths.append(out / f"{file.stem}{part}-{method}.csv")
         table.to_csv(paths[2], index=False, float_format="%.6g")
     return paths
 

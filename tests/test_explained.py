@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from sqa_core import figures_explained, records
+from sqa_core import audio, figures_explained, records
 from sqa_core.errors import SettingsError
 from sqa_core.models import weights
 from sqa_core.models.nisqa import Nisqa
@@ -265,7 +265,7 @@ def test_whole_scores_are_explained_on_known_files(tmp_path):
     assert items.loc["clean", ["auc_cut", "auc_noise", "noise_sum"]].isna().all(axis=None)
     assert items["emptied"].between(0, 1).all()
     found = record(tmp_path, "dimensions", result.items, baseline="zero", limit=study.LIMIT)
-    assert len(study.dimension_maps_table([found])) == 5
+    assert len(study.dimension_maps_table([found])) == 6
 
 
 def test_dead_outputs_are_those_that_never_fire():
@@ -281,13 +281,62 @@ def test_dead_outputs_are_those_that_never_fire():
 
 def test_growth_is_told_by_share_and_seed(tmp_path):
     def grown(share, seed, dead):
-        items = pd.DataFrame({"epoch": [-1, 0], "steps": [0, 10], "dead": [2, dead], "rmse": [np.nan, 1.0]})
-        return record(tmp_path, "dead_units", items, {"utterances": int(100 * share)}, share=share, seed=seed, epochs=1)
+        items = pd.DataFrame({"epoch": [0, 1], "steps": [10, 20], "dead": [2, dead], "rmse": [2.0, 1.0]})
+        return record(tmp_path, "dead_units", items, {"utterances": int(100 * share)}, share=share, seed=seed, epochs=2)
 
     said = study.dead_units_in_words([grown(0.5, 1, 5), grown(0.5, 2, 7), grown(1.0, 1, 4)])
-    assert (
-        said == "Of 20 outputs 2 are dead before training, by seed. After it, 50 utterances, 1 epochs: 5 to 7; 100 utterances, 1 epochs: 4."
-    )
+    assert "50 utterances, 2 epochs: 2 after the first epoch, 5 to 7 after the last" in said
+    assert "100 utterances, 2 epochs: 2 after the first epoch, 4 after the last" in said
+
+
+def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def dimensions(baseline, own):
+        rows = [
+            {
+                "condition": c,
+                "talker": t,
+                "output": o,
+                "auc_noise": np.nan,
+                "auc_near": 0.5 + rng.normal(0, 0.01),
+                "emptied": 0.2,
+                "error": 0.01,
+            }
+            | {"auc_cut": (own if o == "dis" else 0.6) + rng.normal(0, 0.01), "noise_sum": np.nan}
+            for c in ("cut-10-1", "cut-80-4", "clean", study.LIMIT)
+            for t in TALKERS
+            for o in ("mos", "noi", "dis", "col", "loud")
+        ]
+        return record(tmp_path, "dimensions", pd.DataFrame(rows), baseline=baseline, limit=study.LIMIT)
+
+    def alone(baseline, area):
+        rows = [
+            {"condition": c, "talker": t, "auc_noise": np.nan, "auc_near": 0.5, "auc_cut": area}
+            for c in ("cut-10-1", "cut-80-4")
+            for t in TALKERS
+        ]
+        return record(tmp_path, "sound_alone", pd.DataFrame(rows), baseline=baseline)
+
+    found = [dimensions("zero", 0.9), dimensions("floor", 0.5), alone("zero", 0.95), alone("floor", 0.3)]
+    table = study.names_table(found).set_index(["known", "baseline"])
+    inside = table.loc["the inside of a cut"]
+    assert inside.loc["zero", "lead over it"].startswith("0.3"), "it leads the others"
+    assert inside.loc["zero", "lead over that"].startswith("-0.0"), "and not the sound itself"
+    assert inside.loc["floor", "next score"] != "dis"
+    assert study.dimensions_in_words(found).startswith("In 1 of")
+    assert study.cuts_by_length(found)["cut, ms and count"].tolist() == ["cut-10-1", "cut-80-4"]
+    assert (study.dimension_maps_table(found)["where"] == "completeness error in points of the score, median over files").sum() == 2
+
+
+def test_the_sound_alone_needs_no_network_to_find_a_long_cut():
+    fields = {"study": study.SLUG, "data_status": "synthetic", "corpus": "polyglot", "corpus_hash": "x", "front_end": weights.OWN}
+    areas = {
+        b: measured.SoundAloneTrial(**fields, conditions=("cut-320-4",), baseline=b).run().items["auc_cut"].mean()
+        for b in ("zero", "floor")
+    }
+    assert areas["zero"] > 0.8
+    assert areas["floor"] < 0.2
 
 
 def test_a_long_sound_is_explained_in_part(tmp_path):
@@ -299,3 +348,6 @@ def test_a_long_sound_is_explained_in_part(tmp_path):
         figures_explained.explain_file(path, tmp_path, "deeplift", study.DEMO_NETWORK, "mos", "floor", "floor", 80.0, 1.0)
     made = figures_explained.explain_file(path, tmp_path, "deeplift", study.DEMO_NETWORK, "mos", "floor", "floor", 3.0, 0.5)
     assert np.load(made[1])["mel"].shape[1] == 51
+    assert made[0].name == "long-from-3s-deeplift.png", "another part is another file"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.05, 16_000 * 60), 16_000)
+    assert figures_explained._part_of(path, audio.load(path), 0.0, 60.0).waveform.shape[1] == 960_000

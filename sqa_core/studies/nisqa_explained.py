@@ -43,6 +43,7 @@ PAPERS_LAYOUT = "nisqa-tts"  # standard CNN with 20 outputs and BiLSTM: the near
 TWENTY = (PAPERS_LAYOUT, "prompts-pesq-20", "prompts-pesq-20-relu")  # every network here with the paper's 20 outputs
 ATTENTIVE = ("nisqa", weights.OWN)  # with self-attention, of whose hundreds of outputs some are explained
 DEMO_NETWORK = "prompts-pesq-20"
+LOCATED = ("cut-80-4", "cut-320-4")  # of the cuts that maps are to find
 SOME_TALKER = ("m1",)
 SOME_CONDITIONS = ("c0", "c3", "c6", "c9", "c12")
 TWO_TALKERS = ("en", "fr")  # of the controlled set, where four would take the better part of an hour
@@ -569,6 +570,9 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         maps = the(found, AttributionTrial, network=name, corpus="p835", steps=50, randomised=False)
         out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else "not available"
         out[f"never_{key}"] = str(_activity_counts(activity(maps))[2]) if maps else "not available"
+    alone = the(found, SoundAloneTrial, baseline="zero")
+    same = alone.items().query("condition in @LOCATED and talker in @TWO_TALKERS")["auc_cut"] if alone else None
+    out["cut_alone"] = f"{same.mean():.2f}" if same is not None else "not available"
     located = [
         (_mean(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
         for r in of_kind(found, LocalisationTrial, network=PAPERS_LAYOUT, randomised=False)
@@ -584,7 +588,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
             out[f"agree_{v}_{key}"] = row.get(f"IG and DeepLIFT {v}", "not available")
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else "not available"
-    return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found), "dis_cut": best_of_dis(found)}
+    return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found)}
 
 
 def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -741,7 +745,7 @@ SEEN = {
 def dimension_maps_table(found: list[Record]) -> pd.DataFrame:
     """Where the maps of each score are large, a row a known thing and baseline, a column a score."""
     rows = []
-    for r in of_kind(found, DimensionsTrial):
+    for r in of_kind(found, DimensionsTrial, randomised=False):
         items, base = r.items(), {"network": r.trial["network"], "baseline": r.trial["baseline"]}
         for name, column in SEEN.items():
             by_output = items[items[column].notna()].groupby("output", sort=False)
@@ -749,6 +753,8 @@ def dimension_maps_table(found: list[Record]) -> pd.DataFrame:
         rows.append(
             {"where": "in bands that a limit empties, share with the limit over share without"} | base | _emptied(items, r.trial["limit"])
         )
+        missed = items.groupby("output", sort=False)["error"].agg(lambda e: f"{e.abs().median():.3f}, at most {e.abs().max():.2f}")
+        rows.append({"where": "completeness error in points of the score, median over files"} | base | missed.to_dict())
     return pd.DataFrame(rows)
 
 
@@ -772,7 +778,9 @@ def thresholds_table(found: list[Record]) -> pd.DataFrame:
 def dead_units(growth: list[Record]) -> pd.DataFrame:
     """One row an epoch of a run: the share of the material, seed, steps so far, outputs that never fire."""
     parts = [
-        r.items().assign(
+        r.items()
+        .query("epoch >= 0")
+        .assign(
             share=r.trial["share"],
             seed=r.trial["seed"],
             material=f"{r.metrics['utterances']} utterances, {r.trial['epochs']} epochs",
@@ -783,15 +791,18 @@ def dead_units(growth: list[Record]) -> pd.DataFrame:
 
 
 def dead_units_in_words(found: list[Record]) -> str:
-    """How many outputs are dead before and after training, by share of the material."""
+    """How many outputs are dead after the first and after the last epoch, by share of the material."""
     growth = of_kind(found, DeadUnitsTrial)
     if not growth:
         return "The published run is not here."
     table = dead_units(growth)
-    start = table[table["epoch"] == -1].drop_duplicates("seed")["dead"]
+    first = table[table["epoch"] == 0].groupby(["share", "material"])["dead"]
     last = table.sort_values("epoch").groupby(["share", "material", "seed"]).tail(1).groupby(["share", "material"])["dead"]
-    ends = "; ".join(f"{name}: {_from_to(d)}" for (_, name), d in last)
-    return f"Of 20 outputs {_from_to(start)} are dead before training, by seed. After it, {ends}."
+    said = [
+        f"{name}: {_from_to(early)} after the first epoch, {_from_to(late)} after the last"
+        for ((_, name), early), (_, late) in zip(first, last, strict=True)
+    ]
+    return f"Dead of 20 outputs, from seed to seed: {'; '.join(said)}."
 
 
 def _from_to(values: pd.Series) -> str:
@@ -805,35 +816,67 @@ NAMES_MEAN = (
 )
 
 
-def dimensions_in_words(found: list[Record]) -> str:
-    """For each known thing: the score whose name says that it should find it, against the score that comes next, by the baseline by
-    which the former does best."""
-    said = []
+def names_table(found: list[Record]) -> pd.DataFrame:
+    """Does the score whose name says so find a known thing? A row a thing and baseline: its area under the curve, its lead over the next
+    score and over the sound's distance from the baseline without any network, and what shuffled weights give."""
+    rows = []
     for column, name, what in NAMES_MEAN:
-        tried = []
-        for r in of_kind(found, DimensionsTrial):
-            items = r.items()
-            items = items[items[column].notna()]
-            table = items.pivot(index=["condition", "talker"], columns="output", values=column)
-            following = table.drop(columns=name).mean().idxmax()
-            lead = (table[name] - table[following]).reset_index(name="lead")
-            tried.append((table[name].mean(), r.trial["baseline"], following, table[following].mean(), _mean(lead["lead"], lead)))
-        if tried:
-            own, baseline, following, other, lead_of = max(tried)
-            words = {"holds": "so it does", "fails": "so it does not", "undecided": "which is undecided"}[judge(lead_of, low=0.0)]
-            said.append(
-                f"{what}: {name} {own:.2f}, the next is {following} with {other:.2f}, a lead of {with_interval(list(lead_of))}, {words} "
-                f"(baseline {baseline})"
+        for r in of_kind(found, DimensionsTrial, randomised=False):
+            own = _areas(r, column)
+            if own.empty:
+                continue
+            following = str(own.drop(columns=name).mean().idxmax())
+            alone = the(found, SoundAloneTrial, baseline=r.trial["baseline"])
+            shuffled = the(found, DimensionsTrial, network=r.trial["network"], baseline=r.trial["baseline"], randomised=True)
+            row = {"known": what, "baseline": r.trial["baseline"], "score": name, "AUC": f"{own[name].mean():.2f}", "next score": following}
+            row["lead over it"] = with_interval(list(_lead(own[name] - own[following])))
+            if alone:
+                by_file = alone.items().set_index(["condition", "talker"])[column].dropna()
+                row["without a network"] = f"{by_file.mean():.2f}"
+                row["lead over that"] = with_interval(list(_lead((own[name] - by_file).dropna())))
+            if shuffled:
+                row["shuffled weights"] = f"{_areas(shuffled, column)[name].mean():.2f}"
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _areas(record: Record, column: str) -> pd.DataFrame:
+    """A row a file, a column a score."""
+    items = record.items()
+    return items[items[column].notna()].pivot(index=["condition", "talker"], columns="output", values=column)
+
+
+def _lead(values: pd.Series) -> Interval:
+    table = values.reset_index(name="lead")
+    return _mean(table["lead"], table)
+
+
+def dimensions_in_words(found: list[Record]) -> str:
+    """In how many of the cases of `names_table` the score so named leads the others, and in how many it finds more than no network does."""
+    table = names_table(found)
+    if table.empty:
+        return "The published run is not here."
+    leads = (table["lead over it"].map(_low) > 0).sum()
+    said = f"In {leads} of {len(table)} cases the score so named leads the next one with 95 % confidence"
+    if "lead over that" in table:
+        said += f", in {(table['lead over that'].map(_low) > 0).sum()} it finds more than the sound's distance from the baseline does"
+    return said + "."
+
+
+def _low(interval: str) -> float:
+    return float(interval.split("[")[1].split(",")[0])
+
+
+def cuts_by_length(found: list[Record]) -> pd.DataFrame:
+    """How well `dis` finds the inside of a cut, by its length: a row a length and count, a column a baseline; beside it no network."""
+    columns = {}
+    for r in of_kind(found, DimensionsTrial, randomised=False):
+        columns[f"dis, baseline {r.trial['baseline']}"] = _areas(r, "auc_cut")["dis"].groupby("condition").mean()
+        alone = the(found, SoundAloneTrial, baseline=r.trial["baseline"])
+        if alone:
+            columns[f"no network, baseline {r.trial['baseline']}"] = (
+                alone.items().dropna(subset="auc_cut").groupby("condition")["auc_cut"].mean()
             )
-    return "; ".join(said) + "." if said else "The published run is not here."
-
-
-def best_of_dis(found: list[Record]) -> str:
-    """How well the map of `dis` finds the inside of a cut, with the baseline by which it does best."""
-    tried = [
-        (_mean(part["auc_cut"], part), r.trial["baseline"])
-        for r in of_kind(found, DimensionsTrial)
-        for part in [r.items().query("output == 'dis' and auc_cut == auc_cut")]
-    ]
-    best = max(tried, default=None)
-    return f"{with_interval(list(best[0]))} (baseline {best[1]})" if best else "not available"
+    table = pd.DataFrame(columns).round(2)
+    order = [c for c in controlled.CONDITIONS if c in table.index]
+    return table.reindex(order).rename_axis("cut, ms and count").reset_index() if columns else table
