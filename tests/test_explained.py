@@ -303,7 +303,7 @@ def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
                 "emptied": 0.2,
                 "error": 0.01,
             }
-            | {"auc_cut": (own if o == "dis" else 0.6) + rng.normal(0, 0.01), "noise_sum": np.nan}
+            | {"auc_cut": (own if o == "dis" else 0.6) + rng.normal(0, 0.01) if c.startswith("cut") else np.nan, "noise_sum": np.nan}
             for c in ("cut-10-1", "cut-80-4", "clean", study.LIMIT)
             for t in TALKERS
             for o in ("mos", "noi", "dis", "col", "loud")
@@ -321,7 +321,7 @@ def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
     found = [dimensions("zero", 0.9), dimensions("floor", 0.5), alone("zero", 0.95), alone("floor", 0.3)]
     table = study.names_table(found).set_index(["known", "baseline"])
     inside = table.loc["the inside of a cut"]
-    assert inside.loc["zero", "lead over it"].startswith("0.3"), "it leads the others"
+    assert inside.loc["zero", "lead over it"].startswith(("0.29", "0.30")), "it leads the others"
     assert inside.loc["zero", "lead over that"].startswith("-0.0"), "and not the sound itself"
     assert inside.loc["floor", "next score"] != "dis"
     assert study.dimensions_in_words(found).startswith("In 1 of")

@@ -386,12 +386,10 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     out["urdu_encoder"] = tables.title_of(encoder)
     for key, records in zip(("urdu_speaker", "urdu_stratified"), pair, strict=True):
         out[key] = f"{tables.f1_draws(records)[0]:.1f}" if records else none
-    told = next((r for r in found if r.trial["corpus"] == "urdu"), None)
-    if told is not None:
-        whole = next((r for r in found if r.trial["corpus"] == "urdu" and r.trial.get("protocol") == "loso"), told).items()
+    out["urdu_told"] = none
+    if pair[0]:
+        whole = pair[0][0].items()
         out["urdu_told"] = f"{100 * cards.told_by(whole['emotion'], whole['speaker']):.0f} %"
-    else:
-        out["urdu_told"] = none
     verdicts = {f.id: f.verdict for f in findings(found)}
     out |= {f"verdict_C{i}": verdicts.get(f"C{i}", none) for i in range(1, 15)}
     lead = difference(found, {"encoder": small, "head": "linear"}, {"encoder": small, "head": "non-linear"})
