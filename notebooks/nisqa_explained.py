@@ -128,8 +128,11 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 # 10 to 320 ms, clipping, band limits, MNRU, and silence put in. Every file has the noise of a quiet room, 70 dB below the speech.
 # The prompts come from the Asterisk project: four people, one each for English, French, Italian and Russian.
 #
-# The paper's spectrograms are 1300 frames wide, which is its padded length. Ours are as long as the recordings; frames of padding
-# would explain nothing.
+# The paper's spectrograms are 1300 frames wide, which is its padded length, and take {glue:text}`padded_masks` masks. Ours are as long
+# as the recordings. For one of them both were done: padded with its floor to 1300 frames, `nisqa-tts` gives it
+# {glue:text}`padded_mos` instead of {glue:text}`padded_mos_unpadded`, and {glue:text}`padded_masks_on_padding` of the masks hide padding
+# alone. They change the score by up to {glue:text}`padded_largest_change_on_padding`; those on the sound, by up to
+# {glue:text}`padded_largest_change_on_sound`.
 #
 # Our networks learn PESQ from synthetic voices and real prompts, never from P.835's talkers. They are small: half the paper's channels,
 # one segment in eight frames. `prompts-pesq-20` has the order of the paper's layers (20 outputs, BiLSTM), `prompts-pesq-20-relu` has

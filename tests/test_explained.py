@@ -351,3 +351,9 @@ def test_a_long_sound_is_explained_in_part(tmp_path):
     assert made[0].name == "long-from-3s-deeplift.png", "another part is another file"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.05, 16_000 * 60), 16_000)
     assert figures_explained._part_of(path, audio.load(path), 0.0, 60.0).waveform.shape[1] == 960_000
+
+
+def test_padding_to_the_papers_length_takes_its_260_masks():
+    result = measured.PaddedOcclusionTrial(**study._fields(study.DEMO_NETWORK, "polyglot", file="demo")).run()
+    assert result.metrics["masks"] == 260
+    assert 0 < result.metrics["masks_on_padding"] < 260

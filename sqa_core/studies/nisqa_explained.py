@@ -31,6 +31,7 @@ from .nisqa_explained_trials import (
     LocalisationTrial,
     OcclusionSurveyTrial,
     OcclusionTrial,
+    PaddedOcclusionTrial,
     SoundAloneTrial,
     StabilityTrial,
     correlation_of,
@@ -107,6 +108,7 @@ def _paper_trials() -> list[Trial]:
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))
         planned.append(OcclusionSurveyTrial(**_fields(name, "p835")))
+    planned += [PaddedOcclusionTrial(**_fields(n, "p835", file=FILE)) for n in (PAPERS_LAYOUT,) if n in found]
     for name in [n for n in (*ATTENTIVE, *TWENTY) if n in found]:
         planned.append(StabilityTrial(**_fields(name, "p835", talkers=SOME_TALKER, conditions=SOME_CONDITIONS)))
     for name in [n for n in TWENTY if n in found]:
@@ -588,6 +590,11 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
             out[f"agree_{v}_{key}"] = row.get(f"IG and DeepLIFT {v}", "not available")
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else "not available"
+    padded = the(found, PaddedOcclusionTrial)
+    for key in ("masks", "masks_on_padding"):
+        out[f"padded_{key}"] = str(padded.metrics[key]) if padded else "not available"
+    for key in ("mos", "mos_unpadded", "largest_change_on_padding", "largest_change_on_sound"):
+        out[f"padded_{key}"] = f"{padded.metrics[key]:.2f}" if padded else "not available"
     return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found)}
 
 

@@ -380,6 +380,33 @@ def _occluded(network: Network, sound: audio.Sound, fill: Literal["floor", "mean
     return mel, boxes, occlusion.occlude(network, mel, boxes, fill)
 
 
+class PaddedOcclusionTrial(NetworkTrial):
+    """The paper's 1300 frames and 260 masks: the sound followed by its floor. What do masks that hide padding alone change?"""
+
+    kind: ClassVar[str] = "occlusion_padded"
+    file: str
+    frames: int = 1300
+
+    def run(self) -> Result:
+        network = self.load()
+        mel, _, plain = _occluded(network, one_sound(self.corpus, self.file), "floor")
+        padding = torch.full((self.frames - len(mel), mel.shape[1]), float(mel.min()), device=mel.device)
+        boxes = occlusion.flat(occlusion.paper_boxes((mel.shape[1], self.frames)))
+        found = occlusion.occlude(network, torch.cat([mel, padding]), boxes, "floor")
+        change = np.abs(found.scores - found.score)[:, 0]
+        on_padding = np.array([b.frame >= len(mel) for b in boxes])
+        return Result(
+            {
+                "masks": len(boxes),
+                "mos": float(found.score[0]),
+                "mos_unpadded": float(plain.score[0]),
+                "masks_on_padding": int(on_padding.sum()),
+                "largest_change_on_padding": float(change[on_padding].max()),
+                "largest_change_on_sound": float(change[~on_padding].max()),
+            }
+        )
+
+
 class OcclusionSurveyTrial(NetworkTrial):
     """Occlusion of every file: for each mask, the change of each score, and how much of what it hides is what."""
 
