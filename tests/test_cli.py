@@ -113,7 +113,7 @@ def test_status_for_people_and_programs(tmp_path):
     found = json.loads(sqa("status", "--json").stdout)
     assert {"device", "corpora", "networks", "chapters", "default_network"} <= found.keys()
     assert found["corpora"]["polyglot"]
-    assert set(found["chapters"]) == {"score", "labels", "nisqa_explained"}
+    assert set(found["chapters"]) == {"score", "labels", "nisqa_explained", "speech_models"}
     assert found["chapters"]["nisqa_explained"]["demo"].endswith("to run")
     text = sqa("status").stdout
     assert "polyglot-pesq" in text
