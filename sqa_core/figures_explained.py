@@ -326,7 +326,7 @@ def dead_units(frame: pd.DataFrame):
         for j, (_, run) in enumerate(part.groupby("seed")):
             axis.plot(run["steps"], run["dead"], "osD^"[i] + "-", color=COLOURS[i], markersize=4, label=name if j == 0 else None)
     axis.set_xscale("symlog", linthresh=50)
-    axis.set(xlabel="optimiser steps", ylabel="dead outputs of 20", ylim=(0, 20))
+    axis.set(xlabel="optimiser steps", ylabel="dead outputs of 20", ylim=(0, 20), yticks=range(0, 21, 5))
     axis.legend(fontsize=8, title="material", title_fontsize=8)
     return closed(figure)
 
