@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,18 +216,22 @@ def import_torchaudio() -> Any:
     All that is used here is plain Python: on that error it is imported again with the compiled part said to be absent,
     a state that `torchaudio._extension` knows. transformers imports torchaudio too, so this runs before its speech models.
     """
-    if "torchaudio" in sys.modules:
-        return sys.modules["torchaudio"]
-    try:
+    with _IMPORTING:  # files are read in threads: none may see a module that another has half imported
+        if "torchaudio" in sys.modules:
+            return sys.modules["torchaudio"]
+        try:
+            return importlib.import_module("torchaudio")
+        except OSError:
+            for name in [m for m in sys.modules if m.split(".")[0] == "torchaudio"]:
+                del sys.modules[name]
+        absent: Any = types.ModuleType("torchaudio._extension")
+        absent._IS_TORCHAUDIO_EXT_AVAILABLE = False
+        absent.fail_if_no_align = lambda function: function
+        sys.modules["torchaudio._extension"] = absent
         return importlib.import_module("torchaudio")
-    except OSError:
-        for name in [m for m in sys.modules if m.split(".")[0] == "torchaudio"]:
-            del sys.modules[name]
-    absent: Any = types.ModuleType("torchaudio._extension")
-    absent._IS_TORCHAUDIO_EXT_AVAILABLE = False
-    absent.fail_if_no_align = lambda function: function
-    sys.modules["torchaudio._extension"] = absent
-    return importlib.import_module("torchaudio")
+
+
+_IMPORTING = threading.Lock()
 
 
 def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, new_rate: int) -> np.ndarray:

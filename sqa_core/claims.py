@@ -32,6 +32,11 @@ def judge(interval: Interval, low: float = -float("inf"), high: float = float("i
     return "undecided"
 
 
+def together(verdicts: list[Verdict]) -> Verdict:
+    """All of several conditions: holds if each does, fails if one does."""
+    return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
+
+
 def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
     """The paper's claims in their order with our findings; a claim without one is untestable here for now."""
     by_id = {f.id: f for f in findings}

@@ -1,8 +1,8 @@
 """How a head learns on frozen features: the paper's optimiser, and peft-ser's choices where the paper is silent, each a setting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -50,6 +50,19 @@ class Learnt:
     features: "Features"
     best_epoch: int
     valid_f1: list[float]
+
+
+class Loop(Protocol):
+    """What `fit` asks of settings."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def class_weights(self) -> bool: ...
+    @property
+    def keep(self) -> Literal["best", "last"]: ...
 
 
 class Features:
@@ -129,33 +142,65 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
 
     device = best_device()
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    rng = np.random.default_rng(seed)
     features = Features(bank, settings, train.tolist(), device)
     head = probes.build(settings.head, bank.layers, bank.width, classes, settings.dropout).to(device)
     optimizer = torch.optim.Adam(
         head.parameters(), lr=settings.learning_rate, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay
     )
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=5, factor=0.5, min_lr=5e-5)
-    weights = class_weights(labels[train], classes).to(device) if settings.class_weights else None
+    best_epoch, found = fit(
+        head,
+        lambda files: head(*features.batch(files.tolist())),
+        lambda files: predict(head, features, files),
+        optimizer,
+        plateau.step if settings.schedule == "plateau" else lambda _: None,
+        labels,
+        classes,
+        train,
+        valid,
+        settings,
+        seed,
+    )
+    return Learnt(head, features, best_epoch, found)
+
+
+def fit(
+    network: nn.Module,
+    answer: Callable[[np.ndarray], Tensor],
+    predict: Callable[[np.ndarray], Tensor],
+    optimizer: torch.optim.Optimizer,
+    on_epoch: Callable[[float], None],
+    labels: np.ndarray,
+    classes: int,
+    train: np.ndarray,
+    valid: np.ndarray,
+    settings: Loop,
+    seed: int,
+) -> tuple[int, list[float]]:
+    """The loop: cross-entropy over shuffled batches; the epoch that is kept, from 0, and the validation F1 of each.
+
+    answer, predict : logits (files, classes) of files, with and without gradients. on_epoch : hears the validation loss.
+    """
+    rng = np.random.default_rng(seed)
+    weights = class_weights(labels[train], classes) if settings.class_weights else None
     best: tuple[float, int, dict[str, Tensor]] = (-1.0, -1, {})
     found = []
     for epoch in range(settings.epochs):
-        head.train()
+        network.train()
         for files in np.array_split(rng.permutation(train), max(1, -(-len(train) // settings.batch_size))):
-            x, lengths = features.batch(files.tolist())
-            loss = F.cross_entropy(head(x, lengths), torch.from_numpy(labels[files]).to(device), weight=weights)
+            logits = answer(files)
+            loss = F.cross_entropy(logits.cpu(), torch.from_numpy(labels[files]), weight=weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        logits = predict(head, features, valid)
+        logits = predict(valid)
         f1 = macro_f1(labels[valid], logits.argmax(dim=1).numpy())
-        if settings.schedule == "plateau":
-            plateau.step(float(F.cross_entropy(logits, torch.from_numpy(labels[valid]), weight=None if weights is None else weights.cpu())))
+        on_epoch(float(F.cross_entropy(logits, torch.from_numpy(labels[valid]), weight=weights)))
         found.append(f1)
         if f1 > best[0] or settings.keep == "last":
-            best = (f1, epoch, {k: v.detach().clone() for k, v in head.state_dict().items()})
-    head.load_state_dict(best[2])
-    return Learnt(head, features, best[1], found)
+            best = (f1, epoch, {k: v.detach().clone() for k, v in network.state_dict().items()})
+    network.load_state_dict(best[2])
+    return best[1], found
 
 
 def class_weights(labels: np.ndarray, classes: int) -> Float[Tensor, " classes"]:

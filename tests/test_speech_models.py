@@ -5,14 +5,16 @@ import pandas as pd
 import pytest
 
 from sqa_core import claims, features, metrics, published, records
-from sqa_core.corpora import registry, splits
+from sqa_core.baseline import BaselineSettings
+from sqa_core.corpora import cards, registry, splits
 from sqa_core.errors import SettingsError
 from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
 from sqa_core.studies import speech_models_tables as tables
-from sqa_core.studies.speech_models_trials import LayersTrial, ProbeTrial, plain
+from sqa_core.studies.common import as_recorded
+from sqa_core.studies.speech_models_trials import BaselineTrial, CardTrial, LayersTrial, ProbeTrial
 from tests.conftest import ROOT
 
 CLASSES = ["anger", "fear", "sadness"]
@@ -31,7 +33,7 @@ def planted(tmp_path, corpus, encoder, right, head="linear", seed=0, protocol="s
     if weights is not None:
         found["layer_weights"] = weights
     trial = {"kind": "probe", "corpus": corpus, "encoder": encoder, "seed": seed, "protocol": protocol, "weights_hash": "x"}
-    trial |= {"settings": plain(ProbeSettings(head, **settings))}
+    trial |= {"settings": as_recorded(ProbeSettings(head, **settings))}
     key = f"{len(list(tmp_path.glob('*.json'))):016x}"
     return records.write(Record(key, trial, found, "paper", "other", 0.0, "cpu", {}, "none"), tmp_path, items)
 
@@ -122,10 +124,10 @@ def test_records_of_two_copies_are_not_one_cell(tmp_path):
 
 
 def test_table_3_sets_the_papers_number_beside_ours(run):
-    table = tables.table3(run).set_index(["corpus", "backbone", "head"])
+    table = tables.table3(run, []).set_index(["corpus", "backbone", "head"])
     row = table.loc[("AESDD", "Whisper Small, weights rounded to 8 bits", "Linear")]
     assert row["paper"] == "26.34 ± 1.65"
-    assert row["ours"].startswith("90.0")
+    assert row["published run"].startswith("90.0")
     assert row["test files"] == 60
     low, high = map(float, row["95 % interval"].split(" to "))
     assert low < 90 < high
@@ -133,11 +135,61 @@ def test_table_3_sets_the_papers_number_beside_ours(run):
 
 
 def test_table_2_says_what_is_not_here(run):
-    table = tables.table2(run)
+    table = tables.table2(run, [])
     absent = table[table["backbone"] == "XLS-R"]
-    assert (absent["ours"] == "not available").all()
+    assert (absent["published run"] == "not available").all()
     assert (absent["corpora"] == "sqa data fetch wav2vec2-xls-r-300m").all()
     assert absent["paper, 9 corpora"].iloc[0] == "5.43 ± 0.40"
+
+
+def from_scratch(tmp_path, corpus, right, seed, **other) -> Record:
+    """A small AST whose share of right answers is given, on the files of `planted`."""
+    probe = planted(tmp_path, corpus, "none", right, seed=seed)
+    settings = as_recorded(BaselineSettings(**other))
+    trial = {"kind": BaselineTrial.kind, "corpus": corpus, "seed": seed, "protocol": "speaker", "settings": settings}
+    return records.write(Record(f"b{probe.key[1:]}", trial, probe.metrics, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, probe.items())
+
+
+def test_models_are_set_against_ast_from_scratch(tmp_path, run):
+    weak = [from_scratch(tmp_path, c, 0.3, seed) for c in ("aesdd", "emodb") for seed in range(3)]
+    found = {f.id: f for f in study.findings([*run, *weak])}
+    assert found["C7"].verdict == "holds"
+    assert "Whisper Base on EmoDB +" in found["C7"].evidence
+    table = tables.table3([*run, *weak], []).set_index(["corpus", "head"])
+    assert table.loc[("EmoDB", "full model, from scratch"), "paper"] == "46.11 ± 6.55"
+    assert tables.NETWORKS["ast-small"] not in set(tables.table2([*run, *weak], [])["backbone"]), "Table 2 has no AST"
+    strong = [from_scratch(tmp_path, "aesdd", 1.0, seed) for seed in range(3)]
+    assert {f.id: f.verdict for f in study.findings([*run, *strong])}["C7"] == "fails"
+    assert "C7" not in {f.id for f in study.findings(run)}
+
+
+def test_this_run_stands_beside_the_published_one(tmp_path, run):
+    here = [planted(tmp_path, "aesdd", "whisper-base", 0.5, seed=s, epochs=10) for s in range(2)]
+    here += [planted(tmp_path, "aesdd", "whisper-base", 1.0, standardise=True)]  # another setting of the same run
+    here += [from_scratch(tmp_path, "polyglot-acted", 0.6, 0, epochs=2)]
+    table = tables.table3(run, here).set_index(["corpus", "backbone", "head"])
+    row = table.loc[("AESDD", "Whisper Base", "Linear")]
+    assert row["published run"].startswith(("85", "84"))
+    assert row["this run"].startswith(("49", "50"))
+    assert table.loc[("AESDD", "Whisper Small, weights rounded to 8 bits", "Linear"), "this run"] == "–"
+    only_here = table.loc[("polyglot-acted", tables.NETWORKS["ast-small"], "full model, from scratch")]
+    assert only_here["published run"] == "–"
+    two = tables.table2(run, here).set_index(["backbone", "head"])
+    assert two.loc[("Whisper Base", "Linear"), "this run"].endswith("(AESDD)")
+    assert set(tables.run_table(here)["macro F1"]) == {row["this run"], only_here["this run"]}
+
+
+def test_cards_and_splits_come_from_records(tmp_path):
+    corpus = registry.load("polyglot-acted").where(language=("it",))
+    parts = splits.facts(splits.make(corpus, "speaker"), corpus).assign(protocol="speaker")
+    trial = {"kind": CardTrial.kind, "corpus": "aesdd", "corpus_hash": "x"}
+    facts = cards.facts(corpus)
+    card = records.write(Record("c" * 16, trial, facts, "paper", "none", 0.0, "cpu", {}, ""), tmp_path, parts)
+    assert tables.cards_table([card]).set_index("").loc["files", "AESDD"] == str(len(corpus.table))
+    assert tables.split_facts([card])["part"].tolist() == ["train", "valid", "test"]
+    printed = tables.table1([card]).set_index("corpus")
+    assert printed.loc["AESDD", "published run"].endswith("7 classes")
+    assert printed.loc["EmoDB", "published run"] == "–"
 
 
 def test_weighted_f1_is_scikit_learns():
@@ -190,9 +242,10 @@ def test_every_number_of_the_prose_is_told(run):
 
 
 def test_the_demo_learns_what_was_put_in(tmp_path):
-    planned = [t for t in study.trials(study.Settings(profile="demo")) if t.settings.head == "linear" and t.seed == 0]
-    assert {t.data_status for t in planned} == {"synthetic"}
-    assert all(isinstance(t, ProbeTrial) for t in planned)
+    everything = study.trials(study.Settings(profile="demo"))
+    assert {t.data_status for t in everything} == {"synthetic"}
+    assert sum(isinstance(t, BaselineTrial) for t in everything) == 2
+    planned = [t for t in everything if isinstance(t, ProbeTrial) and t.settings.head == "linear" and t.seed == 0]
     result = planned[0].run()
     assert result.metrics["f1"] > 2 * result.metrics["constant_f1"]
     assert set(result.items["emotion"]) == set(result.metrics["class_f1"])

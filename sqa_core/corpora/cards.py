@@ -44,6 +44,7 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
     spoken = table.groupby("speaker")["emotion"].nunique()
     labels = pd.factorize(table["emotion"])[0]
     out: dict[str, Any] = {
+        "emotions": len(counts),
         "files by emotion": ", ".join(f"{name} {n}" for name, n in counts.items()),
         "macro F1 of a constant answer, %": round(constant_f1(labels), 1),
         "speakers with one emotion only": f"{int((spoken == 1).sum())} of {len(spoken)}",
@@ -74,8 +75,7 @@ def _of_file(path) -> dict[str, Any]:
     }
 
 
-def table_of(corpora: list[Manifest]) -> pd.DataFrame:
-    """The cards of several corpora side by side: a row a fact, a column a corpus."""
-    cards = {c.name: facts(c) for c in corpora}
+def table_of(cards: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The facts of several corpora, by their names, side by side: a row a fact, a column a corpus."""
     names = list(dict.fromkeys(n for card in cards.values() for n in card))
     return pd.DataFrame([{"": n} | {c: card.get(n, "") for c, card in cards.items()} for n in names]).astype(str)

@@ -1,7 +1,8 @@
 """What every study shares: the notebook's parameters, where records lie, how an interval is written."""
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,6 +34,20 @@ class ChapterSettings(BaseModel):
 def published_run(slug: str) -> list[Record]:
     """Records of the published run of one chapter."""
     return records.read_all(environment.resource("book", "results", slug))
+
+
+def of_kind(found: list[Record], kind: type[Trial], **fields: object) -> list[Record]:
+    """Records of one kind of trial whose fields have these values."""
+
+    def same(value: object, wanted: object) -> bool:
+        return (tuple(value) if isinstance(value, list) else value) == wanted
+
+    return [r for r in found if r.trial["kind"] == kind.kind and all(same(r.trial.get(k), v) for k, v in fields.items())]
+
+
+def as_recorded(settings: Any) -> dict[str, Any]:
+    """Settings, a dataclass, as a record holds them."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
 
 
 def with_interval(values: list[float]) -> str:

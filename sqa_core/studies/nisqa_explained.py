@@ -10,13 +10,13 @@ from scipy import stats
 
 from .. import metrics
 from ..attribution import BASELINES
-from ..claims import Finding, Verdict, judge
+from ..claims import Finding, Verdict, judge, together
 from ..corpora import controlled, registry
 from ..metrics import Interval
 from ..models import weights
 from ..records import Record
 from ..trials import Trial
-from .common import ChapterSettings, with_interval
+from .common import ChapterSettings, of_kind, with_interval
 from .listeners import ListenersTrial, listeners_trials, synthetic_trial
 from .nisqa_explained_trials import (
     FILE,
@@ -181,15 +181,6 @@ def _controlled_trials(name: str) -> list[Trial]:
     ]
 
 
-def of_kind(found: list[Record], kind: type[Trial], **fields: object) -> list[Record]:
-    """Records of one kind of trial whose fields have these values."""
-
-    def same(value: object, wanted: object) -> bool:
-        return (tuple(value) if isinstance(value, list) else value) == wanted
-
-    return [r for r in found if r.trial["kind"] == kind.kind and all(same(r.trial.get(k), v) for k, v in fields.items())]
-
-
 def the(found: list[Record], kind: type[Trial], **fields: object) -> Record | None:
     """The one record of this kind with these values, or None."""
     return next(iter(of_kind(found, kind, **fields)), None)
@@ -254,11 +245,6 @@ def _mean(values: pd.Series, items: pd.DataFrame) -> Interval:
     return metrics.crossed_mean(values.to_numpy(float), items["condition"].to_numpy(), items["talker"].to_numpy())
 
 
-def _together(verdicts: list[Verdict]) -> Verdict:
-    """All of several conditions: holds if each does, fails if one does."""
-    return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
-
-
 def findings(found: list[Record], network: str = PAPERS_LAYOUT, randomised: bool = False) -> list[Finding]:
     """Verdicts on the claims by one network, or by its shuffled control; claims whose records are not there are left out."""
     common = {"network": network, "randomised": randomised}
@@ -313,7 +299,7 @@ def _silence(masks: Record) -> Finding:
     who = items.drop_duplicates("file").set_index("file").loc[files]
     ratio = metrics.crossed_ratio(sums[0], counts[0], sums[1], counts[1], who["condition"].to_numpy(), who["talker"].to_numpy())
     p = stats.mannwhitneyu(silent["size"], speech["size"], alternative="less").pvalue
-    verdict = _together([judge(ratio, high=0.1), "holds" if p < 0.01 else "undecided"])
+    verdict = together([judge(ratio, high=0.1), "holds" if p < 0.01 else "undecided"])
     evidence = f"mean |change| over {len(silent)} masks on a quiet room against {len(speech)} on speech; Mann-Whitney p = {p:.1g}"
     return _finding("C1", verdict, evidence, masks, ratio)
 
@@ -334,7 +320,7 @@ def _high_and_low(masks: Record) -> Finding:
     groups = [(high, "above MOS 4"), (low, "below 2")]
     means = ", ".join(f"mean change {g.mean():+.2f} {name} (n = {len(g)})" if len(g) else f"no file {name}" for g, name in groups)
     evidence = f"Spearman over {len(files)} files, p = {p:.1g}; {means}"
-    return _finding("C2", _together([judge(rho, high=0.0), "holds" if p < 0.01 else "undecided", signs]), evidence, masks, rho)
+    return _finding("C2", together([judge(rho, high=0.0), "holds" if p < 0.01 else "undecided", signs]), evidence, masks, rho)
 
 
 RISE = 0.01  # of MOS: less counts as no change
@@ -351,7 +337,7 @@ def _hidden_noise(masks: Record) -> Finding:
     clean = files[files["condition"] == "clean"].set_index("talker")["mos"]
     noisy = files[files["kind"] == "noise"]
     gain = _mean(noisy["talker"].map(clean).astype(float) - noisy["mos"], noisy)
-    verdict = _together([judge(rises, low=0.01), judge(gain, low=max(by_rise, 0.0))])
+    verdict = together([judge(rises, low=0.01), judge(gain, low=max(by_rise, 0.0))])
     evidence = f"share of {len(alone)} masks that raise MOS by over {RISE}; by {by_rise:+.2f} on average, all noise away {with_interval(list(gain))}"
     return _finding("C3", verdict, evidence, masks, rises)
 
@@ -409,7 +395,7 @@ def _cut_feature(features: Record, maps: Record) -> Finding:
     heard = items[items["kind"].isin(["cut", "clean"])]
     who = heard["condition"].to_numpy(), heard["talker"].to_numpy()
     rho = metrics.crossed_pcc(sign * heard["mean"].to_numpy(float), heard["mos"].to_numpy(float), *who)
-    verdict = _together([judge(area, low=0.9), judge(rho, high=-0.5), "holds" if rate < 0.1 else "fails"])
+    verdict = together([judge(area, low=0.9), judge(rho, high=-0.5), "holds" if rate < 0.1 else "fails"])
     evidence = (
         f"feature {feature}, chosen on other talkers: AUC for segments with a cut; active in {rate:.0%} of the segments of files with cuts; "
         f"correlation of its mean with MOS {with_interval(list(rho))}"
@@ -427,7 +413,7 @@ def _pause_feature(features: Record) -> Finding:
     noise = items[items["kind"] == "noise"]
     quiet, loud = (_mean(part["auc_pause"], part) for part in (noise[noise["snr_db"] >= 20], noise[noise["snr_db"] <= 5]))
     change = Interval(quiet.value - loud.value, quiet.low - loud.high, quiet.high - loud.low)
-    verdict = _together([judge(area, low=0.9), judge(change, low=-0.05, high=0.05)])
+    verdict = together([judge(area, low=0.9), judge(change, low=-0.05, high=0.05)])
     evidence = f"feature {feature}, chosen on other talkers: AUC for segments without voice; from 5 dB SNR and less to 20 and more it changes by {with_interval(list(change))}"
     return _finding("C8", verdict, evidence, features, area)
 
@@ -447,7 +433,7 @@ def _redundancy(features: Record) -> Finding:
     whole, varying = correlation(features), features.metrics["varying"]
     pairs = int((np.abs(np.triu(whole, 1)) > 0.9).sum())
     effective = _over_files(_moments(features, ()), metrics.participation_ratio)
-    verdict = _together([judge(effective, high=varying / 2), "holds" if pairs else "fails"])
+    verdict = together([judge(effective, high=varying / 2), "holds" if pairs else "fails"])
     dead = f"; {features.metrics['always_zero']} are zero throughout" if features.metrics["always_zero"] else ""
     evidence = f"effective number of the {varying} features that vary{dead}; {pairs} pairs at |r| above 0.9; interval over files"
     return _finding("C10", verdict, evidence, features, effective)
@@ -541,7 +527,7 @@ def _completeness(maps: Record, finer: Record) -> Finding:
     shares = {f"DeepLIFT {v}": _mean(items[f"within_{v}"], items) for v in VARIANTS}
     shares |= {"IG 50 steps": _mean(items["within_ig"], items), "IG 200 steps": _mean(fine["within_ig"], fine)}
     evidence = "share of maps within 1 %: " + "; ".join(f"{name} {with_interval(list(i))}" for name, i in shares.items())
-    return _finding("C16", _together([judge(i, low=0.95) for i in shares.values()]), evidence, maps)
+    return _finding("C16", together([judge(i, low=0.95) for i in shares.values()]), evidence, maps)
 
 
 def _noise_feature(features: Record) -> Finding:

@@ -1,7 +1,7 @@
 """Tables of the chapter on speech models: from records to frames shaped like the paper's, with intervals."""
 
 import zlib
-from dataclasses import asdict
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -10,14 +10,16 @@ import pandas as pd
 from scipy import stats
 
 from .. import published
-from ..corpora import cards, emotions, registry, splits
+from ..baseline import BaselineSettings
+from ..corpora import cards, emotions, registry
 from ..errors import SettingsError
 from ..metrics import Interval
 from ..models import encoders
 from ..models.probes import HEADS, WIDTH
 from ..probing import ProbeSettings
 from ..records import Record
-from .speech_models_trials import AcrossTrial, ChannelsTrial, LayersTrial, ProbeTrial
+from .common import as_recorded, of_kind
+from .speech_models_trials import AcrossTrial, BaselineTrial, CardTrial, ChannelsTrial, LayersTrial, ProbeTrial
 
 SLUG = "speech_models"
 # As the paper's tables name them, and which twin stands in where the paper's own is not here.
@@ -40,6 +42,9 @@ OURS = {
     "mel": "control: log-mel bands",
     "ecapa-voxceleb": "control: a network that tells speakers",
 }
+NETWORKS = {"ast": "AST", "ast-small": "a smaller AST (0.9 million parameters)"}
+FULL = "full"
+BASELINE_HEAD = {FULL: "full model, from scratch"}
 CORPUS_TITLES = {
     "aesdd": "AESDD",
     "cafe": "CaFE",
@@ -54,25 +59,70 @@ CORPUS_TITLES = {
 }
 
 
+ROUNDING = 0.01  # of printed means of printed numbers with two places
+LEAST_SPEAKERS = 6  # with fewer, a Wilcoxon test cannot reach 5 %
+MOST_SPEAKERS = 1000
+
+
+def corpus_title(name: str) -> str:
+    return CORPUS_TITLES.get(name, name)
+
+
+def title_of(encoder: str) -> str:
+    return (TITLES | OURS | NETWORKS).get(encoder, encoder)
+
+
+def heads_of(model: str) -> dict[str, str]:
+    """The paper's heads, or for AST the one that it has."""
+    return BASELINE_HEAD if model in NETWORKS else HEADS
+
+
+def model_of(record: Record) -> str | None:
+    """The encoder of a record, or the network that was trained from scratch."""
+    return record.trial.get("encoder") or record.trial.get("settings", {}).get("network")
+
+
 def _probes(found: list[Record], **wanted: Any) -> list[Record]:
     """Probe records with the chapter's own choices but for those named: fields of the trial, or of its settings."""
-    usual = asdict(ProbeSettings("linear")) | {"protocol": "speaker", "whole_window": False} | wanted
+    usual = as_recorded(ProbeSettings("linear")) | {"protocol": "speaker", "whole_window": False} | wanted
 
     def fits(record: Record) -> bool:
         held = {"whole_window": False} | record.trial | record.trial["settings"] | record.trial.get("features", {})
-        held["betas"] = tuple(held["betas"])
         return all(held[k] == v for k, v in usual.items() if k != "head" or "head" in wanted)
 
-    return [r for r in found if r.trial["kind"] == ProbeTrial.kind and fits(r)]
+    return [r for r in of_kind(found, ProbeTrial) if fits(r)]
+
+
+def _baselines(found: list[Record], corpus: str, network: str, head: str = FULL, protocol: str = "speaker") -> list[Record]:
+    """AST from scratch with the chapter's own choices; it has one head, and no other choice was tried."""
+    usual = as_recorded(BaselineSettings(network))  # type: ignore[arg-type]
+    same = of_kind(found, BaselineTrial, corpus=corpus, protocol=protocol)
+    return [r for r in same if head == FULL and r.trial["settings"] == usual]
 
 
 def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[Record]:
     """The seeds of one cell, in order; of one copy of the corpus, one split and one set of weights."""
-    records = sorted(_probes(found, corpus=corpus, encoder=encoder, **wanted), key=lambda r: r.trial["seed"])
+    if encoder in NETWORKS:
+        same = _baselines(found, corpus, encoder, **{k: v for k, v in wanted.items() if k in ("head", "protocol")})
+    else:
+        same = _probes(found, corpus=corpus, encoder=encoder, **wanted)
+    records = sorted(same, key=lambda r: r.trial["seed"])
     for name in ("corpus_hash", "split_hash", "weights_hash"):
         if len({r.trial.get(name) for r in records}) > 1:
             raise SettingsError(f"{corpus}, {encoder}: the store holds records of several {name}; remove those that are not meant.")
     return records
+
+
+def cell_of_run(found: list[Record], corpus: str, model: str, head: str) -> list[Record]:
+    """The same of one run that may have settings of its own, such as fewer epochs: those of its first such trial."""
+    same = [
+        r
+        for r in found
+        if (r.trial.get("corpus"), model_of(r), r.trial.get("protocol")) == (corpus, model, "speaker")
+        and r.trial.get("settings", {}).get("head", FULL) == head
+        and "f1" in r.metrics
+    ]
+    return [r for r in same if r.trial["settings"] == same[0].trial["settings"]]
 
 
 def _answers(records: list[Record]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -127,6 +177,12 @@ def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) 
     return _interval(np.mean([f1_draws(a) - f1_draws(b) for a, b in pairs.values()], axis=0)) if pairs else None
 
 
+def lead_on(found: list[Record], corpus: str, encoder: str, network: str) -> Interval | None:
+    """How far an encoder with the Linear head leads a network trained from scratch on one corpus, paired over test files."""
+    one, other = cell(found, corpus, encoder, head="linear"), cell(found, corpus, network)
+    return _interval(f1_draws(one) - f1_draws(other)) if one and other else None
+
+
 def leads(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> pd.DataFrame:
     """The same difference, a row a corpus and seed."""
     rows = [
@@ -138,25 +194,29 @@ def leads(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> pd
 
 
 def measured_corpora(found: list[Record]) -> list[str]:
-    there = {r.trial["corpus"] for r in found}
+    there = {r.trial["corpus"] for r in found if model_of(r)}
     return [c for c in (*CORPUS_TITLES, "polyglot-acted") if c in there]
 
 
 def measured_encoders(found: list[Record]) -> list[str]:
-    there = {r.trial["encoder"] for r in found}
-    return [e for e in (*TITLES, *OURS) if e in there]
-
-
-def title_of(encoder: str) -> str:
-    return (TITLES | OURS).get(encoder, encoder)
+    there = {model_of(r) for r in found}
+    return [e for e in (*TITLES, *OURS, *NETWORKS) if e in there]
 
 
 def _mean_sd(values: list[float]) -> str:
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
 
 
-def table1() -> pd.DataFrame:
-    """The paper's corpora: as printed, as their owners describe them, and as found here."""
+def _printed(name: str, **where: str | None) -> str:
+    """A cell of one of the paper's tables."""
+    table = published.read(SLUG, name)
+    row = table[np.logical_and.reduce([table[column] == value for column, value in where.items()])]
+    return f"{row['mean'].iloc[0]:.2f} ± {row['std'].iloc[0]:.2f}" if len(row) else "–"
+
+
+def table1(found: list[Record]) -> pd.DataFrame:
+    """The paper's corpora: as printed, as their owners describe them, in our published run, and on this machine."""
+    cards_of = {r.trial["corpus"]: r.metrics for r in of_kind(found, CardTrial)}
     printed = published.read(SLUG, "table1").set_index("dataset")
     rows = []
     for name, title in CORPUS_TITLES.items():
@@ -170,76 +230,93 @@ def table1() -> pd.DataFrame:
             "classes": "" if known.total else len(known.expected),
             "licence": known.licence,
         }
+        card = cards_of.get(name)
+        row["published run"] = f"{card['files']} files, {card['speakers']} speakers, {card['emotions']} classes" if card else "–"
+        row["this run"] = "not here"
         if registry.find(name):
             table = registry.load(name).table
-            row["here"] = f"{len(table)} files, {table['speaker'].nunique()} speakers, {table['emotion'].nunique()} classes"
-        else:
-            row["here"] = "not here"
+            row["this run"] = f"{len(table)} files, {table['speaker'].nunique()} speakers, {table['emotion'].nunique()} classes"
         row["parser met a real copy"] = "yes" if known.seen else "no"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def table2(found: list[Record]) -> pd.DataFrame:
-    """Backbones × heads: the paper's means over nine corpora; ours over the corpora measured, mean ± deviation over seeds."""
-    printed = published.read(SLUG, "table2")
+def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
+    """Backbones × heads: the paper's means over nine corpora; ours, published and of this run, over the corpora measured in each,
+    mean ± deviation over seeds."""
     rows = []
-    for encoder in dict.fromkeys((*TITLES, *measured_encoders(found))):
+    for encoder in dict.fromkeys((*TITLES, *measured_encoders(found), *measured_encoders(now))):
+        if encoder in NETWORKS:
+            continue
         for head, name in HEADS.items():
             row = {"backbone": title_of(encoder), "head": name}
-            paper = printed[(printed["backbone"] == TITLES.get(encoder)) & (printed["head"] == name)]
-            row["paper, 9 corpora"] = f"{paper['mean'].iloc[0]:.2f} ± {paper['std'].iloc[0]:.2f}" if len(paper) else "–"
-            cells = {c: cell(found, c, encoder, head=head) for c in papers_corpora(found)}
-            cells = {c: records for c, records in cells.items() if records}
+            row["paper, 9 corpora"] = _printed("table2", backbone=TITLES.get(encoder), head=name)
+            cells = {c: records for c in papers_corpora(found) if (records := cell(found, c, encoder, head=head))}
             if cells:
-                seeds = min(len(records) for records in cells.values())
-                by_seed = [float(np.mean([records[i].metrics["f1"] for records in cells.values()])) for i in range(seeds)]
-                row["ours"] = _mean_sd(by_seed)
+                row["published run"] = _mean_over_corpora(cells)
                 row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*_interval(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
                 row["constant answer"] = f"{np.mean([r[0].metrics['constant_f1'] for r in cells.values()]):.1f}"
-                row["corpora"] = ", ".join(CORPUS_TITLES.get(c, c) for c in cells)
+                row["corpora"] = ", ".join(corpus_title(c) for c in cells)
             else:
-                row |= {"ours": "not available", "95 % interval": "", "constant answer": "", "corpora": _what_is_missing(encoder)}
+                row |= {"published run": "not available", "95 % interval": "", "constant answer": "", "corpora": _what_is_missing(encoder)}
+            here = {c: records for c in measured_corpora(now) if (records := cell_of_run(now, c, encoder, head))}
+            row["this run"] = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
+    """Mean over corpora, ± deviation over the seeds that all of them have."""
+    seeds = min(len(records) for records in cells.values())
+    return _mean_sd([float(np.mean([records[i].metrics["f1"] for records in cells.values()])) for i in range(seeds)])
 
 
 def _what_is_missing(encoder: str) -> str:
     return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else encoders.how_to_get(encoder)
 
 
-def table3(found: list[Record]) -> pd.DataFrame:
-    """Corpora × backbones with the head that the paper takes for each, and Linear for all: paper, ours, interval, test files."""
-    printed = published.read(SLUG, "table3")
+def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:
+    """Corpora × models with each head: paper, published run with its interval, this run, a constant answer, test files."""
     rows = []
-    for corpus in measured_corpora(found):
-        for encoder in measured_encoders(found):
-            for head, name in HEADS.items():
-                records = cell(found, corpus, encoder, head=head)
-                if not records:
+    for corpus in dict.fromkeys((*measured_corpora(found), *measured_corpora(now))):
+        for model in dict.fromkeys((*measured_encoders(found), *measured_encoders(now))):
+            for head, name in heads_of(model).items():
+                records, here = cell(found, corpus, model, head=head), cell_of_run(now, corpus, model, head)
+                if not records and not here:
                     continue
-                twin = "whisper-small" if encoder == "whisper-small-int8" else encoder
-                paper = printed[
-                    (printed["dataset"] == CORPUS_TITLES.get(corpus))
-                    & (printed["backbone"] == TITLES.get(twin))
-                    & (printed["head"] == name)
-                ]
-                found_f1 = _interval(f1_draws(records))
+                interval = _interval(f1_draws(records)) if records else None
+                told = (records or here)[0]
                 rows.append(
                     {
-                        "corpus": CORPUS_TITLES.get(corpus, corpus),
-                        "backbone": title_of(encoder),
+                        "corpus": corpus_title(corpus),
+                        "backbone": title_of(model),
                         "head": name,
-                        "paper": f"{paper['mean'].iloc[0]:.2f} ± {paper['std'].iloc[0]:.2f}" if len(paper) else "–",
-                        "ours": _mean_sd([r.metrics["f1"] for r in records]),
-                        "95 % interval": f"{found_f1.low:.1f} to {found_f1.high:.1f}",
-                        "constant answer": f"{records[0].metrics['constant_f1']:.1f}",
-                        "test files": records[0].metrics["tested"],
-                        "data": records[0].data_status,
-                        "model": records[0].model_status,
+                        "paper": _printed("table3", dataset=corpus_title(corpus), backbone=_twin(model), head=name),
+                        "published run": _mean_sd([r.metrics["f1"] for r in records]) if records else "–",
+                        "95 % interval": f"{interval.low:.1f} to {interval.high:.1f}" if interval else "–",
+                        "this run": _mean_sd([r.metrics["f1"] for r in here]) if here else "–",
+                        "constant answer": f"{told.metrics['constant_f1']:.1f}",
+                        "test files": told.metrics["tested"],
+                        "data": told.data_status,
+                        "model": told.model_status,
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def run_table(found: list[Record]) -> pd.DataFrame:
+    """One run alone, a row a corpus, model and head: what of Table 3 it has."""
+    table = table3([], found)
+    return table.drop(columns=["paper", "published run", "95 % interval"], errors="ignore").rename(columns={"this run": "macro F1"})
+
+
+TWINS = {"whisper-small-int8": "whisper-small", "ast-small": "ast"}
+
+
+def _twin(model: str) -> str | None:
+    """What the paper calls the model that ours is nearest to; None where it has none."""
+    name = TWINS.get(model, model)
+    return (TITLES | {"ast": "AST"}).get(name)
 
 
 def splits_table(found: list[Record], head: str = "linear") -> pd.DataFrame:
@@ -247,7 +324,7 @@ def splits_table(found: list[Record], head: str = "linear") -> pd.DataFrame:
     rows = []
     for corpus in measured_corpora(found):
         for encoder in measured_encoders(found):
-            row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder)}
+            row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder)}
             for protocol, name in (("speaker", "one split by speaker"), ("loso", "each speaker once"), ("stratified", "plain split")):
                 records = cell(found, corpus, encoder, head=head, protocol=protocol)
                 row[name] = _mean_sd([r.metrics["f1"] for r in records]) if records else "–"
@@ -266,44 +343,39 @@ def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any)
     return pd.DataFrame(rows)
 
 
-def split_facts() -> pd.DataFrame:
-    """What our splits by speaker reached, for the corpora that are here."""
-    parts = []
-    for name in [c for c in emotions.CORPORA if registry.find(c)]:
-        corpus = registry.load(name)
-        parts.append(splits.facts(splits.make(corpus, "speaker"), corpus).drop(columns="fold").assign(corpus=CORPUS_TITLES.get(name, name)))
+def split_facts(found: list[Record], protocol: str = "speaker") -> pd.DataFrame:
+    """What our splits reached, from the records of corpora."""
+    parts = [r.items().assign(corpus=corpus_title(r.trial["corpus"])) for r in _cards(found)]
     if not parts:
         return pd.DataFrame()
     table = pd.concat(parts, ignore_index=True)
+    table = table[table["protocol"] == protocol].drop(columns=["fold", "protocol"])
     shares = [c for c in table if c.startswith("share")]
     table[shares] = (100 * table[shares]).round().astype("Int64").astype(str).replace("<NA>", "not told") + " %"
     return table[["corpus", *(c for c in table if c != "corpus")]].replace("not told %", "not told")
 
 
-def of_kind(found: list[Record], kind: str) -> list[Record]:
-    return [r for r in found if r.trial["kind"] == kind]
+def _cards(found: list[Record]) -> list[Record]:
+    return sorted(of_kind(found, CardTrial), key=lambda r: list(emotions.CORPORA).index(r.trial["corpus"]))
 
 
 def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataFrame:
     """One row a corpus and head: ours with its interval, the paper's number for the twin, the constant answer."""
-    printed = published.read(SLUG, "table3")
+    printed = published.read(SLUG, "table3").set_index(["dataset", "backbone", "head"])["mean"]
     rows = []
     for corpus in measured_corpora(found):
         for head, name in HEADS.items():
             records = cell(found, corpus, encoder, head=head)
             if records:
-                paper = printed[
-                    (printed["dataset"] == CORPUS_TITLES.get(corpus)) & (printed["backbone"] == "Whisper Small") & (printed["head"] == name)
-                ]
-                row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "head": name, **_interval(f1_draws(records))._asdict()}
-                rows.append(row | {"paper": paper["mean"].iloc[0] if len(paper) else np.nan, "constant": records[0].metrics["constant_f1"]})
+                row = {"corpus": corpus_title(corpus), "head": name, **_interval(f1_draws(records))._asdict()}
+                paper = printed.get((corpus_title(corpus), _twin(encoder), name), np.nan)
+                rows.append(row | {"paper": paper, "constant": records[0].metrics["constant_f1"]})
     return pd.DataFrame(rows)
 
 
-def cards_table() -> pd.DataFrame:
-    """Cards of the corpora that are here, side by side."""
-    here = [registry.load(name) for name in emotions.CORPORA if registry.find(name)]
-    return cards.table_of(here) if here else pd.DataFrame()
+def cards_table(found: list[Record]) -> pd.DataFrame:
+    """Cards of the corpora of a run, side by side."""
+    return cards.table_of({corpus_title(r.trial["corpus"]): r.metrics for r in _cards(found)})
 
 
 def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
@@ -314,7 +386,7 @@ def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
             records = cell(found, corpus, encoder, head="linear")
             if records:
                 items = pd.concat([r.items() for r in records])
-                out[f"{CORPUS_TITLES.get(corpus, corpus)}, {title_of(encoder)}"] = (items["emotion"].tolist(), items["predicted"].tolist())
+                out[f"{corpus_title(corpus)}, {title_of(encoder)}"] = (items["emotion"].tolist(), items["predicted"].tolist())
     return out
 
 
@@ -323,19 +395,18 @@ def class_table(found: list[Record]) -> pd.DataFrame:
     rows = []
     for corpus in measured_corpora(found):
         for encoder in measured_encoders(found):
-            for head, name in HEADS.items():
+            for head, name in heads_of(encoder).items():
                 records = cell(found, corpus, encoder, head=head)
                 if records:
                     each = pd.DataFrame([r.metrics["class_f1"] for r in records]).mean().round(1)
-                    rows.append({"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder), "head": name} | each.to_dict())
+                    rows.append({"corpus": corpus_title(corpus), "backbone": title_of(encoder), "head": name} | each.to_dict())
     return pd.DataFrame(rows).fillna("")
 
 
 def layer_probes(found: list[Record]) -> pd.DataFrame:
     """F1 of a Linear head on each layer: a row a corpus, encoder, seed and layer."""
     parts = [
-        r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"])
-        for r in of_kind(found, LayersTrial.kind)
+        r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"]) for r in of_kind(found, LayersTrial)
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "valid_f1", "corpus", "encoder", "seed"])
 
@@ -348,7 +419,7 @@ def layers_of_cells(found: list[Record]) -> dict[str, tuple[pd.DataFrame, pd.Dat
         for encoder in measured_encoders(found):
             pair = tuple(t[(t["corpus"] == corpus) & (t["encoder"] == encoder)] if len(t) else t for t in (weights, probes))
             if len(pair[0]) or len(pair[1]):
-                out[f"{CORPUS_TITLES.get(corpus, corpus)}, {title_of(encoder)}"] = pair
+                out[f"{corpus_title(corpus)}, {title_of(encoder)}"] = pair
     return out  # type: ignore[return-value]
 
 
@@ -376,30 +447,7 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
-def demo_table(found: list[Record]) -> pd.DataFrame:
-    """The demonstration's probes: a row an encoder and head."""
-    rows = []
-    for encoder in measured_encoders(found):
-        for corpus in measured_corpora(found):
-            for head, name in HEADS.items():
-                records = [
-                    r
-                    for r in of_kind(found, ProbeTrial.kind)
-                    if (r.trial["encoder"], r.trial["corpus"], r.trial["settings"]["head"]) == (encoder, corpus, head)
-                    and r.data_status == "synthetic"
-                ]
-                if records:
-                    row = {"corpus": CORPUS_TITLES.get(corpus, corpus), "backbone": title_of(encoder), "head": name}
-                    row |= {
-                        "macro F1": _mean_sd([r.metrics["f1"] for r in records]),
-                        "constant answer": f"{records[0].metrics['constant_f1']:.1f}",
-                    }
-                    rows.append(
-                        row | {"test files": records[0].metrics["tested"], "data": records[0].data_status, "model": records[0].model_status}
-                    )
-    return pd.DataFrame(rows)
-
-
+@cache
 def _subset_misses() -> pd.DataFrame:
     """How far the mean of each subset of five to nine corpora is from Table 2: a row a subset, a column a backbone."""
     gaps, three = published.read(SLUG, "table2_vs_table3"), published.read(SLUG, "table3")
@@ -432,9 +480,6 @@ def table2_against_table3() -> pd.DataFrame:
         for gap in gaps[gaps["difference"].notna()].itertuples()
     ]
     return pd.DataFrame(rows)
-
-
-ROUNDING = 0.01  # of printed means of printed numbers with two places
 
 
 def choices_table(found: list[Record]) -> pd.DataFrame:
@@ -478,7 +523,7 @@ def two_by_two(found: list[Record]) -> pd.DataFrame:
         cells = {c: {h: cell(found, c, encoder, head=h) for h in names} for c in papers_corpora(found)}
         whole = {c: by_head for c, by_head in cells.items() if all(by_head.values())}
         if whole:
-            row: dict[str, Any] = {"backbone": title_of(encoder), "corpora": ", ".join(CORPUS_TITLES.get(c, c) for c in whole)}
+            row: dict[str, Any] = {"backbone": title_of(encoder), "corpora": ", ".join(corpus_title(c) for c in whole)}
             for head, name in names.items():
                 draws = np.mean([f1_draws(by_head[head]) for by_head in whole.values()], axis=0)
                 row[name] = "{:.1f} [{:.1f}, {:.1f}]".format(*_interval(draws))
@@ -490,7 +535,7 @@ def channels_table(found: list[Record]) -> pd.DataFrame:
     """EMOVO's channels: accuracy of a head that learnt the left one, and how like the features are to the left one's."""
     rows = []
     for encoder in measured_encoders(found):
-        records = [r for r in of_kind(found, ChannelsTrial.kind) if r.trial["encoder"] == encoder]
+        records = of_kind(found, ChannelsTrial, encoder=encoder)
         if records:
             items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in records])
             row: dict[str, Any] = {"backbone": title_of(encoder), "files": records[0].metrics["files"]}
@@ -504,24 +549,21 @@ def channels_table(found: list[Record]) -> pd.DataFrame:
 
 def across_table(found: list[Record]) -> pd.DataFrame:
     """Learnt on the row's corpus, tested on the column's: mean over seeds; each model its own rows."""
-    records = of_kind(found, AcrossTrial.kind)
+    records = of_kind(found, AcrossTrial)
     targets = sorted({r.trial["target"] for r in records})
     rows = []
     for encoder in measured_encoders(records):
         for corpus in measured_corpora(records):
-            row: dict[str, Any] = {"backbone": title_of(encoder), "learnt on": CORPUS_TITLES.get(corpus, corpus)}
+            row: dict[str, Any] = {"backbone": title_of(encoder), "learnt on": corpus_title(corpus)}
             for target in targets:
-                group = [r for r in records if (r.trial["encoder"], r.trial["corpus"], r.trial["target"]) == (encoder, corpus, target)]
+                group = of_kind(records, AcrossTrial, encoder=encoder, corpus=corpus, target=target)
                 text = "–"
                 if group:
                     m = group[0].metrics
                     text = f"{np.mean([r.metrics['f1'] for r in group]):.1f} ({len(m['classes'])} classes, constant {m['constant_f1']:.1f})"
-                row[f"tested on {CORPUS_TITLES.get(target, target)}"] = text
+                row[f"tested on {corpus_title(target)}"] = text
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-LEAST_SPEAKERS = 6  # with fewer, a Wilcoxon test cannot reach 5 %
 
 
 def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
@@ -536,7 +578,7 @@ def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05
         for ((one, other), gap), value in zip(gaps.items(), p, strict=True):
             rows.append(
                 {
-                    "corpus": CORPUS_TITLES.get(corpus, corpus),
+                    "corpus": corpus_title(corpus),
                     "models": f"{title_of(one)} over {title_of(other)}",
                     "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
                     "speakers": len(gap),
@@ -556,9 +598,6 @@ def _needed(mean: float, deviation: float, power: float, level: float) -> str:
         if not deviation or 1 - stats.nct.cdf(bound, n - 1, abs(mean) / deviation * np.sqrt(n)) >= power:
             return str(n)
     return f"over {MOST_SPEAKERS}"
-
-
-MOST_SPEAKERS = 1000
 
 
 def _holm(p: list[float]) -> list[float]:
