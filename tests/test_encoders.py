@@ -115,6 +115,15 @@ def test_found_loaded_strictly_and_hashed(tmp_path, monkeypatch):
     assert not torch.equal(one, other)
 
 
+def test_a_config_of_halves_still_gives_floats(tmp_path, monkeypatch):
+    saved(tmp_path / "mine", small("whisper").half())
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    assert '"float16"' in (tmp_path / "mine" / "config.json").read_text()
+    for name in ("mine", "random-mine"):
+        (heard,) = encoders.layers_of(encoders.load(name), sounds(0.5))
+        assert heard.dtype == torch.float32
+
+
 def test_a_missing_tensor_and_a_foreign_network_are_refused(tmp_path, monkeypatch):
     from safetensors.torch import load_file, save_file
     from transformers import BertConfig, BertModel

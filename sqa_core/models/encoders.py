@@ -186,7 +186,7 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
         )
     if name.startswith(RANDOM):
         torch.manual_seed(seed)
-        model = AutoModel.from_config(config)
+        model = AutoModel.from_config(config, dtype=torch.float32)  # the config may name the halves that the weights are kept in
     else:
         model = _strictly(AutoModel, folder)
     return of_model(name, model, weights_hash(name), _normalises(folder), device)
