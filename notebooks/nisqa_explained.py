@@ -40,8 +40,10 @@ import pandas as pd
 from sqa_core import audio, claims, figures, figures_explained, published
 from sqa_core.corpora import registry
 from sqa_core.studies import nisqa_explained as study
+from sqa_core.studies import nisqa_explained_tables as tables
 from sqa_core.studies import nisqa_explained_trials as measured
-from sqa_core.studies.common import published_run
+from sqa_core.studies.common import of_kind, published_run, the
+from sqa_core.studies.listeners import ListenersTrial
 
 figures.style()
 settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
@@ -56,7 +58,7 @@ figures.table_setup()
 # %% tags=["remove-cell"]
 found = study.findings(ours)
 figures.glue("verdicts", claims.count(found))
-listeners = study.of_kind(ours, study.ListenersTrial)
+listeners = of_kind(ours, ListenersTrial)
 by_network = {r.trial["network"]: r.metrics for r in listeners}
 for name, short in (("nisqa", "official"), ("nisqa-tts", "tts"), ("prompts-pesq", "own"), ("prompts-pesq-20", "own20")):
     for by in ("file", "condition"):
@@ -66,8 +68,8 @@ figures.glue("ceiling_file", f"{by_network['nisqa']['mos_ceiling_file']:.3f}" if
 verdicts = {f.id: f.verdict for f in found}
 for i in range(1, 18):
     figures.glue(f"verdict_C{i}", verdicts.get(f"C{i}", "not available"))
-maps_record = study.the(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
-for name, text in study.completeness_in_words(maps_record).items():
+maps_record = the(ours, measured.AttributionTrial, network=study.PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
+for name, text in tables.completeness_in_words(maps_record).items():
     figures.glue(name, text)
 for name, text in study.facts_in_words(ours).items():
     figures.glue(name, text)
@@ -86,9 +88,9 @@ for name, text in study.facts_in_words(ours).items():
 #   **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of four features of the network, found by what they follow: cuts, pauses, voice, noise."}, "figure": {"caption": "A real recording (P.835, condition c6, talker m1) and what four features of `nisqa-tts` see in it: those that follow cuts, pauses, voice and noise best on the controlled set. Complete DeepLIFT, averaged over segments. Published run.", "name": "fig-roles"}}
-drawn = study.the(ours, study.FiguresTrial, network=study.PAPERS_LAYOUT)
+drawn = the(ours, measured.FiguresTrial, network=study.PAPERS_LAYOUT)
 arrays = drawn.arrays() if drawn else None
-told = study.the(ours, study.FeaturesTrial, network=study.PAPERS_LAYOUT, corpus="prompts", randomised=False)
+told = the(ours, measured.FeaturesTrial, network=study.PAPERS_LAYOUT, corpus="prompts", randomised=False)
 roles = study.roles(told) if told else {}
 figures_explained.roles_figure(drawn, roles) if drawn and told else figures.absent("The published run is not here.")
 
@@ -172,7 +174,7 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 
 # %% tags=["remove-input"]
 figures.table(
-    study.agreement_table(ours),
+    tables.agreement_table(ours),
     "agreement",
     "Published run, real recordings: correlation with the listeners' overall score, 95 % intervals over talkers and conditions, and the ceiling that the listeners' votes set",
 )
@@ -210,7 +212,7 @@ figures.glue("demo_files", synthetic[0].metrics["files"] if synthetic else "none
 # synthetic sentence.
 
 # %% tags=["remove-input"]
-masked = study.the(ours, study.OcclusionTrial, network="nisqa")
+masked = the(ours, measured.OcclusionTrial, network="nisqa")
 masked_arrays = masked.arrays() if masked else None
 figures_explained.stepper_of(
     masked_arrays, real, "stepper_real", "real", "The occlusion of a real recording: sqa run nisqa_explained --profile paper"
@@ -221,7 +223,7 @@ table = figures_explained.occlusion_frame(masked_arrays) if masked else None
 figures.provenance([masked] if masked else [], "stepper_real", table)
 
 # %% tags=["remove-input"]
-demo = study.the(this_run, study.OcclusionTrial, corpus="polyglot")
+demo = the(this_run, measured.OcclusionTrial, corpus="polyglot")
 demo_arrays = demo.arrays() if demo else None
 figures_explained.stepper_of(demo_arrays, impaired, "stepper_demo", "synthetic", "The synthetic sentence is explained in the demo profile")
 
@@ -251,7 +253,7 @@ maps = figures_explained.features_frame(arrays) if drawn else None
 figures.provenance([drawn] if drawn else [], "chooser_real", maps)
 
 # %% tags=["remove-input"]
-demo_drawn = study.the(this_run, study.FiguresTrial, corpus="polyglot")
+demo_drawn = the(this_run, measured.FiguresTrial, corpus="polyglot")
 demo_maps = demo_drawn.arrays() if demo_drawn else None
 figures_explained.chooser_of(demo_maps, impaired, "chooser_demo", "synthetic", "The synthetic sentence is explained in the demo profile")
 
@@ -315,8 +317,8 @@ figures.provenance([drawn] if drawn else [], "conductance_2", table)
 # `prompts-pesq-20` was trained for degraded speech. Its features that follow cuts, pauses, voice and noise best have other numbers.
 
 # %% tags=["remove-cell"]
-own_drawn = study.the(ours, study.FiguresTrial, network=study.DEMO_NETWORK)
-own_told = study.the(ours, study.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts", randomised=False)
+own_drawn = the(ours, measured.FiguresTrial, network=study.DEMO_NETWORK)
+own_told = the(ours, measured.FeaturesTrial, network=study.DEMO_NETWORK, corpus="prompts", randomised=False)
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of the four features of our network that follow cuts, pauses, voice and noise."}, "figure": {"caption": "The paper's Figures 2 and 3 for `prompts-pesq-20`: features that follow cuts, pauses, voice and noise. Published run, real recording.", "name": "fig-roles-own"}}
 figures_explained.roles_figure(own_drawn, study.roles(own_told)) if own_drawn and own_told else figures.absent(
@@ -395,7 +397,7 @@ figures.provenance([own_drawn] if own_drawn else [], "conductance_2_own", table)
 
 # %% tags=["remove-input"]
 figures.table(
-    study.variants_table(ours),
+    tables.variants_table(ours),
     "variants",
     "Published run, real recordings: DeepLIFT with ReLUs called as functions, as modules, and complete (a copy before each max pool); integrated gradients. Medians over files and features",
 )
@@ -426,9 +428,9 @@ figures.provenance([drawn] if drawn else [], "variants_figure", maps)
 # a quiet room, at least 60 dB below the file's maximum in every band.
 
 # %% tags=["remove-input"]
-quiet = study.of_kind(ours, study.AttributionTrial, network=study.PAPERS_LAYOUT, conditions=study.QUIET, randomised=False)
+quiet = of_kind(ours, measured.AttributionTrial, network=study.PAPERS_LAYOUT, conditions=study.QUIET, randomised=False)
 figures.table(
-    study.stripes_table(quiet),
+    tables.stripes_table(quiet),
     "stripes",
     "Mean size of attributions on empty segments over that on sounding ones, by baseline and method; nisqa-tts, controlled files from real prompts, pauses in a quiet room",
 )
@@ -454,27 +456,27 @@ figures.table(claims.table(published.claims(study.SLUG), found), "claims", "The 
 figures.provenance([r for r in ours if r.trial.get("network") == study.PAPERS_LAYOUT], "claims_evidence")
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Bars: the share of segments in which each of twenty features is active, for three networks."}, "figure": {"caption": "Share of segments in which each feature is active (its attribution passes 1 % of the file's largest), complete DeepLIFT, 78 real recordings; dotted: 10 and 90 %. Published run.", "name": "fig-activity"}}
-by_name = {n: study.the(ours, study.AttributionTrial, network=n, corpus="p835", steps=50, randomised=False) for n in study.TWENTY}
-rates = {n: study.activity(r) for n, r in by_name.items() if r}
+by_name = {n: the(ours, measured.AttributionTrial, network=n, corpus="p835", steps=50, randomised=False) for n in study.TWENTY}
+rates = {n: tables.activity(r) for n, r in by_name.items() if r}
 figures_explained.feature_activity(rates) if rates else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([r for r in by_name.values() if r], "activity", pd.DataFrame(rates))
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Matrices of the correlations between twenty features, for three networks."}, "figure": {"caption": "Correlation of the features with each other over all segments of the controlled set, real prompts. Published run.", "name": "fig-correlations"}}
-related = {n: study.the(ours, study.FeaturesTrial, network=n, corpus="prompts", randomised=False) for n in study.TWENTY}
+related = {n: the(ours, measured.FeaturesTrial, network=n, corpus="prompts", randomised=False) for n in study.TWENTY}
 matrices = {n: study.correlation(r) for n, r in related.items() if r}
 figures_explained.correlation_matrices(matrices) if matrices else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance([r for r in related.values() if r], "correlations", study.long_matrices(matrices))
+figures.provenance([r for r in related.values() if r], "correlations", tables.long_matrices(matrices))
 
 # %% [markdown]
 # "Active" needs a threshold, and the paper names none. Here is C5's count at others, as a share of the file's largest attribution.
 
 # %% tags=["remove-input"]
 figures.table(
-    study.thresholds_table(ours),
+    tables.thresholds_table(ours),
     "thresholds",
     "Features nearly always (over 90 % of segments) / rarely (up to 10 %) / never active, by threshold; complete DeepLIFT, 78 real recordings, published run",
 )
@@ -496,11 +498,11 @@ figures.table(study.claims_by_network(ours), "claims_by_network", "Verdicts by n
 # The seeds are few, and their spread is as wide as what lies between the amounts of material: no trend with the amount can be told.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Networks trained anew by the recipe of `prompts-pesq-20-relu` with a share of its material: outputs that are zero in every segment of the validation set, after each epoch; a line a seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
-growth = study.of_kind(ours, study.DeadUnitsTrial)
-figures_explained.dead_units(study.dead_units(growth)) if growth else figures.absent("The published run is not here.")
+growth = of_kind(ours, measured.DeadUnitsTrial)
+figures_explained.dead_units(tables.dead_units(growth)) if growth else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.provenance(growth, "dead_units", study.dead_units(growth) if growth else None)
+figures.provenance(growth, "dead_units", tables.dead_units(growth) if growth else None)
 
 # %% [markdown]
 # ## Do the maps find what is known?
@@ -517,7 +519,7 @@ figures.provenance(growth, "dead_units", study.dead_units(growth) if growth else
 
 # %% tags=["remove-input"]
 figures.table(
-    study.localisation_table(ours),
+    tables.localisation_table(ours),
     "localisation",
     "Area under the ROC curve for frames inside and beside known cuts, 95 % intervals; 0.5 is chance. Controlled set, real prompts, published run",
 )
@@ -529,7 +531,7 @@ figures.table(
 # {glue:text}`agree_complete_trained`). That two methods look alike is no sign that both show what was learnt.
 
 # %% tags=["remove-input"]
-figures.table(study.controls_table(ours), "controls", "Trained and shuffled weights, real recordings, published run")
+figures.table(tables.controls_table(ours), "controls", "Trained and shuffled weights, real recordings, published run")
 
 # %% [markdown]
 # ## Beyond the paper
@@ -540,7 +542,7 @@ figures.table(study.controls_table(ours), "controls", "Trained and shuffled weig
 # true end, equal to it and made of plain operations. The map is then of MOS itself.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Three maps of one recording: integrated gradients of MOS through the whole network, all features of the CNN together, and occlusion by squares."}, "figure": {"caption": "MOS explained through the whole of `nisqa-tts` by integrated gradients, the sizes of all 20 features' maps together, and occlusion by squares of 24. Published run, real recording.", "name": "fig-whole"}}
-squares = study.the(ours, study.OcclusionTrial, network=study.PAPERS_LAYOUT)
+squares = the(ours, measured.OcclusionTrial, network=study.PAPERS_LAYOUT)
 figures_explained.whole_figure(drawn, squares) if drawn and squares else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
@@ -555,7 +557,7 @@ figures.provenance([r for r in (drawn, squares) if r], "whole", maps)
 
 # %% tags=["remove-input"]
 figures.table(
-    study.stability_table(ours), "stability", "Stability of maps of MOS, mean over five real recordings, a column a network, published run"
+    tables.stability_table(ours), "stability", "Stability of maps of MOS, mean over five real recordings, a column a network, published run"
 )
 
 # %% [markdown]
@@ -567,7 +569,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    study.dimensions_table(ours),
+    tables.dimensions_table(ours),
     "dimensions",
     "Mean change of each of nisqa's scores under columns that hide this, controlled set from real prompts, 95 % intervals, published run",
 )
@@ -583,7 +585,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    study.names_table(ours),
+    tables.names_table(ours),
     "names",
     "Does the score so named find it? Areas under the ROC curve of nisqa's maps, and leads with 95 % intervals over conditions and talkers; controlled set, real prompts, published run",
 )
@@ -593,12 +595,12 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    study.cuts_by_length(ours), "cuts_by_length", "Area under the ROC curve for frames inside a cut, mean over talkers, published run"
+    tables.cuts_by_length(ours), "cuts_by_length", "Area under the ROC curve for frames inside a cut, mean over talkers, published run"
 )
 
 # %% tags=["remove-input"]
 figures.table(
-    study.dimension_maps_table(ours),
+    tables.dimension_maps_table(ours),
     "dimension_maps",
     "The same for all five scores, what noise adds to each (signed), the bands that a limit empties, and how far completeness is missed; published run",
 )

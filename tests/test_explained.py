@@ -14,6 +14,7 @@ from sqa_core.models import weights
 from sqa_core.models.nisqa import Nisqa
 from sqa_core.records import Record
 from sqa_core.studies import nisqa_explained as study
+from sqa_core.studies import nisqa_explained_tables as tables
 from sqa_core.studies import nisqa_explained_trials as measured
 from sqa_core.studies import own_networks
 
@@ -265,7 +266,7 @@ def test_whole_scores_are_explained_on_known_files(tmp_path):
     assert items.loc["clean", ["auc_cut", "auc_noise", "noise_sum"]].isna().all(axis=None)
     assert items["emptied"].between(0, 1).all()
     found = record(tmp_path, "dimensions", result.items, baseline="zero", limit=study.LIMIT)
-    assert len(study.dimension_maps_table([found])) == 6
+    assert len(tables.dimension_maps_table([found])) == 6
 
 
 def test_dead_outputs_are_those_that_never_fire():
@@ -284,7 +285,7 @@ def test_growth_is_told_by_share_and_seed(tmp_path):
         items = pd.DataFrame({"epoch": [0, 1], "steps": [10, 20], "dead": [2, dead], "rmse": [2.0, 1.0]})
         return record(tmp_path, "dead_units", items, {"utterances": int(100 * share)}, share=share, seed=seed, epochs=2)
 
-    said = study.dead_units_in_words([grown(0.5, 1, 5), grown(0.5, 2, 7), grown(1.0, 1, 4)])
+    said = tables.dead_units_in_words([grown(0.5, 1, 5), grown(0.5, 2, 7), grown(1.0, 1, 4)])
     assert "50 utterances, 2 epochs: 2 after the first epoch, 5 to 7 after the last" in said
     assert "100 utterances, 2 epochs: 2 after the first epoch, 4 after the last" in said
 
@@ -319,14 +320,14 @@ def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
         return record(tmp_path, "sound_alone", pd.DataFrame(rows), baseline=baseline)
 
     found = [dimensions("zero", 0.9), dimensions("floor", 0.5), alone("zero", 0.95), alone("floor", 0.3)]
-    table = study.names_table(found).set_index(["known", "baseline"])
+    table = tables.names_table(found).set_index(["known", "baseline"])
     inside = table.loc["the inside of a cut"]
     assert inside.loc["zero", "lead over it"].startswith(("0.29", "0.30")), "it leads the others"
     assert inside.loc["zero", "lead over that"].startswith("-0.0"), "and not the sound itself"
     assert inside.loc["floor", "next score"] != "dis"
-    assert study.dimensions_in_words(found).startswith("In 1 of")
-    assert study.cuts_by_length(found)["cut, ms and count"].tolist() == ["cut-10-1", "cut-80-4"]
-    assert (study.dimension_maps_table(found)["where"] == "completeness error in points of the score, median over files").sum() == 2
+    assert tables.dimensions_in_words(found).startswith("In 1 of")
+    assert tables.cuts_by_length(found)["cut, ms and count"].tolist() == ["cut-10-1", "cut-80-4"]
+    assert (tables.dimension_maps_table(found)["where"] == "completeness error in points of the score, median over files").sum() == 2
 
 
 def test_the_sound_alone_needs_no_network_to_find_a_long_cut():

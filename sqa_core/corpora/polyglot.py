@@ -14,6 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,7 @@ def recipe_hash() -> str:
     return hashlib.sha256(SENTENCES.read_bytes() + repr((LANGUAGES, VOICES)).encode()).hexdigest()[:12]
 
 
-def synthesise(jobs: list[dict]) -> list[audio.Sound]:
+def synthesise(jobs: list[dict[str, Any]]) -> list[audio.Sound]:
     """Speech for jobs of text, voice (eSpeak's name), rate, pitch and range; the same samples each time.
 
     Raises
@@ -174,34 +175,32 @@ def acted_job(language: str, voice: str, sentence: str, emotion: str) -> dict:
     return plain | moved | {"rate": round(plain["rate"] * manner.rate), "volume": round(60 * manner.level)}
 
 
+def _said(folder: Path, wanted: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> pd.DataFrame:
+    """Say jobs into files below `folder`: of each a path, a job, and its facts; one row a file."""
+    rows = []
+    for (file, _, facts), sound in zip(wanted, synthesise([job for _, job, _ in wanted]), strict=True):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        audio.write_wav(folder / file, *sound)
+        seconds = sound.waveform.shape[1] / sound.sample_rate
+        rows.append(
+            {"file": file, "sha256": environment.sha256(folder / file), "sample_rate": sound.sample_rate, "seconds": seconds} | facts
+        )
+    return pd.DataFrame(rows)
+
+
 def generate_acted(folder: Path, on_file=lambda _: None) -> Manifest:
     """Sentences in the manner of seven emotions, as `polyglot-acted`: it checks machinery and says nothing of emotions."""
-    rows = []
+    parts = []
     for language in ACTED_LANGUAGES:
-        texts = sentences(language)[:ACTED_SENTENCES]
-        wanted = [(v, e, i, s) for v in ACTED_VOICES for e in MANNERS for i, s in enumerate(texts, start=1)]
-        (folder / language).mkdir(parents=True, exist_ok=True)
-        for (voice, emotion, number, _), sound in zip(
-            wanted, synthesise([acted_job(language, v, s, e) for v, e, _, s in wanted]), strict=True
-        ):
-            file = f"{language}/{voice}_{emotion}_{number:02d}.wav"
-            audio.write_wav(folder / file, *sound)
-            rows.append((file, sound, voice, language, emotion, number))
+        wanted = []
+        for voice in ACTED_VOICES:  # a voice speaks every language
+            for emotion in MANNERS:
+                for number, text in enumerate(sentences(language)[:ACTED_SENTENCES], start=1):
+                    facts = {"speaker": voice, "language": language, "licence": LICENCE, "emotion": emotion, "sentence": str(number)}
+                    wanted.append((f"{language}/{voice}_{emotion}_{number:02d}.wav", acted_job(language, voice, text, emotion), facts))
+        parts.append(_said(folder, wanted))
         on_file(language)
-    table = pd.DataFrame(
-        {
-            "file": [r[0] for r in rows],
-            "sha256": [environment.sha256(folder / r[0]) for r in rows],
-            "sample_rate": [r[1].sample_rate for r in rows],
-            "seconds": [r[1].waveform.shape[1] / r[1].sample_rate for r in rows],
-            "speaker": [r[2] for r in rows],  # a voice speaks every language
-            "language": [r[3] for r in rows],
-            "licence": LICENCE,
-            "emotion": [r[4] for r in rows],
-            "sentence": [str(r[5]) for r in rows],
-        }
-    )
-    manifests.write(Manifest("polyglot-acted", table, folder, "synthetic"), folder / "manifest.csv")
+    manifests.write(Manifest("polyglot-acted", pd.concat(parts, ignore_index=True), folder, "synthetic"), folder / "manifest.csv")
     (folder / "recipe.txt").write_text(acted_hash())
     return acted(folder)
 
@@ -222,30 +221,17 @@ def acted(folder: Path) -> Manifest:
 
 def generate(folder: Path, languages: tuple[str, ...] = tuple(LANGUAGES), on_file=lambda _: None) -> Manifest:
     """The whole corpus as 22.05 kHz WAV files below `folder`, with its manifest; whole or not at all."""
-    wanted = [(lang, v, i, s) for lang in languages for v in VOICES for i, s in enumerate(sentences(lang), start=1)]
-    rows = []
+    parts = []
     for language in languages:
-        here = [w for w in wanted if w[0] == language]
-        (folder / language).mkdir(parents=True, exist_ok=True)
-        for (_, voice, number, text), sound in zip(here, synthesise([job(lang, v, s) for lang, v, _, s in here]), strict=True):
-            file = f"{language}/{voice}_{number:02d}.wav"
-            audio.write_wav(folder / file, *sound)
-            rows.append((file, sound, f"{language}-{voice}", language, number, text))
+        wanted = []
+        for voice in VOICES:
+            for number, text in enumerate(sentences(language), start=1):
+                facts = {"speaker": f"{language}-{voice}", "language": language, "licence": LICENCE, "sentence": number, "text": text}
+                wanted.append((f"{language}/{voice}_{number:02d}.wav", job(language, voice, text), facts))
+        parts.append(_said(folder, wanted))
         on_file(language)
-    table = pd.DataFrame(
-        {
-            "file": [r[0] for r in rows],
-            "sha256": [environment.sha256(folder / r[0]) for r in rows],
-            "sample_rate": [r[1].sample_rate for r in rows],
-            "seconds": [round(r[1].waveform.shape[1] / r[1].sample_rate, 4) for r in rows],
-            "speaker": [r[2] for r in rows],
-            "language": [r[3] for r in rows],
-            "licence": LICENCE,
-            "sentence": [r[4] for r in rows],
-            "text": [r[5] for r in rows],
-        }
-    )
-    made = Manifest("polyglot", table, folder, "synthetic")
+    table = pd.concat(parts, ignore_index=True)
+    made = Manifest("polyglot", table.assign(seconds=table["seconds"].round(4)), folder, "synthetic")
     manifests.write(made, folder / "manifest.csv")
     return made
 

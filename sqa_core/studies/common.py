@@ -45,11 +45,16 @@ def of_kind(found: list[Record], kind: type[Trial], **fields: object) -> list[Re
     return [r for r in found if r.trial["kind"] == kind.kind and all(same(r.trial.get(k), v) for k, v in fields.items())]
 
 
+def the(found: list[Record], kind: type[Trial], **fields: object) -> Record | None:
+    """The one record of this kind with these values, or None."""
+    return next(iter(of_kind(found, kind, **fields)), None)
+
+
 def as_recorded(settings: Any) -> dict[str, Any]:
     """Settings, a dataclass, as a record holds them."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
 
 
-def with_interval(values: list[float]) -> str:
+def with_interval(values: Sequence[float]) -> str:
     """A value and its interval, to three places."""
     return "{:.3f} [{:.3f}, {:.3f}]".format(*values)

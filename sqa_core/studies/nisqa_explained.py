@@ -16,8 +16,9 @@ from ..metrics import Interval
 from ..models import weights
 from ..records import Record
 from ..trials import Trial
-from .common import ChapterSettings, of_kind, with_interval
-from .listeners import ListenersTrial, listeners_trials, synthetic_trial
+from .common import ChapterSettings, of_kind, the, with_interval
+from .listeners import listeners_trials, synthetic_trial
+from .nisqa_explained_tables import activity, activity_counts, controls_table, dead_units_in_words, dimensions_in_words, mean_over_files
 from .nisqa_explained_trials import (
     FILE,
     VARIANTS,
@@ -181,11 +182,6 @@ def _controlled_trials(name: str) -> list[Trial]:
     ]
 
 
-def the(found: list[Record], kind: type[Trial], **fields: object) -> Record | None:
-    """The one record of this kind with these values, or None."""
-    return next(iter(of_kind(found, kind, **fields)), None)
-
-
 # Features are known by what they do, never by their number. Two talkers choose, the two others judge.
 CHOOSING, JUDGING = ("en", "it", "en-m6", "de-steph"), ("fr", "ru", "fr-m6", "it-steph")
 
@@ -239,10 +235,6 @@ def _rises_with(features: Record, feature: int, column: str) -> bool:
     """Whether a feature rises with what `column` asks for, by the talkers that choose."""
     items = features.items()
     return bool(items[items["talker"].isin(CHOOSING) & (items["feature"] == feature)][column].mean() > 0.5)
-
-
-def _mean(values: pd.Series, items: pd.DataFrame) -> Interval:
-    return metrics.crossed_mean(values.to_numpy(float), items["condition"].to_numpy(), items["talker"].to_numpy())
 
 
 def findings(found: list[Record], network: str = PAPERS_LAYOUT, randomised: bool = False) -> list[Finding]:
@@ -331,14 +323,16 @@ def _hidden_noise(masks: Record) -> Finding:
     items = masks.items()
     alone = items[(items["noise_alone"] == 1) & (items["kind"] == "noise")]
     raised = alone["change_mos"] > RISE
-    rises = _mean(raised.astype(float), alone)
+    rises = mean_over_files(raised.astype(float), alone)
     by_rise = alone[raised]["change_mos"].mean() if raised.any() else 0.0
     files = items.drop_duplicates("file")
     clean = files[files["condition"] == "clean"].set_index("talker")["mos"]
     noisy = files[files["kind"] == "noise"]
-    gain = _mean(noisy["talker"].map(clean).astype(float) - noisy["mos"], noisy)
+    gain = mean_over_files(noisy["talker"].map(clean).astype(float) - noisy["mos"], noisy)
     verdict = together([judge(rises, low=0.01), judge(gain, low=max(by_rise, 0.0))])
-    evidence = f"share of {len(alone)} masks that raise MOS by over {RISE}; by {by_rise:+.2f} on average, all noise away {with_interval(list(gain))}"
+    evidence = (
+        f"share of {len(alone)} masks that raise MOS by over {RISE}; by {by_rise:+.2f} on average, all noise away {with_interval(gain)}"
+    )
     return _finding("C3", verdict, evidence, masks, rises)
 
 
@@ -351,19 +345,14 @@ def _hidden_disturbance(masks: Record) -> Finding:
     hit = items[(items["kind"] == "stretch") & (items["snr_db"] <= 10) & (items["noise"] == 1) & (items["voice"] > 0.5)]
     if not len(hit):
         return Finding("C4", "untestable here", "", "our run", data_status=masks.data_status, needs="masks inside known noise")
-    rises = _mean((hit["change_mos"] > RISE).astype(float), hit)
+    rises = mean_over_files((hit["change_mos"] > RISE).astype(float), hit)
     evidence = f"share of {len(hit)} masks inside stretches of noise at 0 and 10 dB that raise MOS by over {RISE}"
     return _finding("C4", judge(rises, high=0.99), evidence, masks, rises)
 
 
-def activity(maps: Record, method: str = "complete") -> pd.Series:
-    """For each feature, the share of segments in which it is active."""
-    return maps.items().groupby("feature")[f"active_{method}"].mean()
-
-
 def _activity(maps: Record) -> Finding:
     """C5: of the 20 features, how many are active in over 90 % of segments, in some up to 10 %, in none."""
-    counts = {name: _activity_counts(activity(maps, m)) for name, m in (("DeepLIFT", "complete"), ("IG", "ig"))}
+    counts = {name: activity_counts(activity(maps, m)) for name, m in (("DeepLIFT", "complete"), ("IG", "ig"))}
     texts = [f"{name}: {a} nearly always, {r} rarely, {n} never" for name, (a, r, n) in counts.items()]
     sizes = maps.items().groupby("feature")["sounding_complete"].mean()
     texts.append(f"the weakest feature's maps have {sizes.min() / sizes.max():.0%} of the size of the strongest's")
@@ -371,17 +360,13 @@ def _activity(maps: Record) -> Finding:
     return _finding("C5", verdicts[0] if len(set(verdicts)) == 1 else "undecided", "; ".join(texts), maps)
 
 
-def _activity_counts(rate: pd.Series) -> tuple[int, int, int]:
-    return int((rate > 0.9).sum()), int(((rate > 0) & (rate <= 0.1)).sum()), int((rate == 0).sum())
-
-
 def _agreement(maps: Record) -> Finding:
     """C6: median correlation of complete DeepLIFT's maps with those of integrated gradients, above 0.8; the variants beside it."""
     items = maps.items()
     columns = {f"r_ig_{v}": "median" for v in VARIANTS} | {"condition": "first", "talker": "first"}
     files = items.groupby("file", as_index=False).agg(columns)
-    found = {v: _mean(files[f"r_ig_{v}"], files) for v in VARIANTS}
-    evidence = "mean over files of the median correlation, " + "; ".join(f"{v} {with_interval(list(i))}" for v, i in found.items())
+    found = {v: mean_over_files(files[f"r_ig_{v}"], files) for v in VARIANTS}
+    evidence = "mean over files of the median correlation, " + "; ".join(f"{v} {with_interval(i)}" for v, i in found.items())
     return _finding("C6", judge(found["complete"], low=0.8), evidence, maps, found["complete"])
 
 
@@ -390,7 +375,7 @@ def _cut_feature(features: Record, maps: Record) -> Finding:
     feature = roles(features)["cut"]
     items = _judged(features, feature)
     sign = 1.0 if _rises_with(features, feature, "auc_cut") else -1.0
-    area = _mean(items["auc_cut"] if sign > 0 else 1 - items["auc_cut"], items)
+    area = mean_over_files(items["auc_cut"] if sign > 0 else 1 - items["auc_cut"], items)
     rate = float(activity(maps)[feature])
     heard = items[items["kind"].isin(["cut", "clean"])]
     who = heard["condition"].to_numpy(), heard["talker"].to_numpy()
@@ -398,7 +383,7 @@ def _cut_feature(features: Record, maps: Record) -> Finding:
     verdict = together([judge(area, low=0.9), judge(rho, high=-0.5), "holds" if rate < 0.1 else "fails"])
     evidence = (
         f"feature {feature}, chosen on other talkers: AUC for segments with a cut; active in {rate:.0%} of the segments of files with cuts; "
-        f"correlation of its mean with MOS {with_interval(list(rho))}"
+        f"correlation of its mean with MOS {with_interval(rho)}"
     )
     return _finding("C7", verdict, evidence, features, area)
 
@@ -409,12 +394,12 @@ def _pause_feature(features: Record) -> Finding:
     items = _judged(features, feature)
     if not _rises_with(features, feature, "auc_pause"):
         items = items.assign(auc_pause=1 - items["auc_pause"])
-    area = _mean(items["auc_pause"], items)
+    area = mean_over_files(items["auc_pause"], items)
     noise = items[items["kind"] == "noise"]
-    quiet, loud = (_mean(part["auc_pause"], part) for part in (noise[noise["snr_db"] >= 20], noise[noise["snr_db"] <= 5]))
+    quiet, loud = (mean_over_files(part["auc_pause"], part) for part in (noise[noise["snr_db"] >= 20], noise[noise["snr_db"] <= 5]))
     change = Interval(quiet.value - loud.value, quiet.low - loud.high, quiet.high - loud.low)
     verdict = together([judge(area, low=0.9), judge(change, low=-0.05, high=0.05)])
-    evidence = f"feature {feature}, chosen on other talkers: AUC for segments without voice; from 5 dB SNR and less to 20 and more it changes by {with_interval(list(change))}"
+    evidence = f"feature {feature}, chosen on other talkers: AUC for segments without voice; from 5 dB SNR and less to 20 and more it changes by {with_interval(change)}"
     return _finding("C8", verdict, evidence, features, area)
 
 
@@ -455,7 +440,7 @@ def _regions(conductance: Record) -> Finding:
     items = conductance.items()
     first = items[items["layer"] == 1]
     means = first["overlap"].mean(), first["overlap_shuffled"].mean()
-    interval = _mean(first["overlap"] - first["overlap_shuffled"], first)
+    interval = mean_over_files(first["overlap"] - first["overlap_shuffled"], first)
     evidence = f"overlap of the largest tenths less that of shuffled maps ({means[0]:.3f} and {means[1]:.3f})"
     return _finding("C12", judge(interval, high=0.0), evidence, conductance, interval)
 
@@ -469,7 +454,7 @@ def _inverted(conductance: Record) -> Finding:
     known = np.where(np.isfinite(maps[chooses]).any(axis=0), np.nan_to_num(maps[chooses]).mean(axis=0), 1.0)
     one, other = np.unravel_index(known.argmin(), known.shape)
     judging = second[~chooses]
-    interval = _mean(pd.Series(maps[~chooses, one, other]), judging)
+    interval = mean_over_files(pd.Series(maps[~chooses, one, other]), judging)
     evidence = f"correlation of the maps of features {one} and {other}, which the other half of the files chose"
     return _finding("C13", judge(interval, high=-0.7), evidence, conductance, interval)
 
@@ -477,22 +462,10 @@ def _inverted(conductance: Record) -> Finding:
 def _depth(conductance: Record) -> Finding:
     """C14: conductance of the third and later convolutions is no smoother than shuffled maps."""
     items = conductance.items().assign(more=lambda t: t["smooth"] - t["smooth_shuffled"])
-    by_layer = {int(n): _mean(part["more"], part) for n, part in items.groupby("layer")}
+    by_layer = {int(n): mean_over_files(part["more"], part) for n, part in items.groupby("layer")}
     verdict: Verdict = "fails" if any(i.low > 0 for n, i in by_layer.items() if n >= 3) else "holds"
-    evidence = "Moran's I over that of shuffled maps, by convolution: " + "; ".join(
-        f"{n} {with_interval(list(i))}" for n, i in by_layer.items()
-    )
+    evidence = "Moran's I over that of shuffled maps, by convolution: " + "; ".join(f"{n} {with_interval(i)}" for n, i in by_layer.items())
     return _finding("C14", verdict, evidence, conductance)
-
-
-def stripes_table(quiet: list[Record]) -> pd.DataFrame:
-    """Mean size of attributions on empty segments over that on sounding ones: a row a baseline, a column a method."""
-    rows = []
-    for record in quiet:
-        items = record.items()
-        ratios = {m: float(items[f"empty_{m}"].mean() / items[f"sounding_{m}"].mean()) for m in ("ig", *VARIANTS)}
-        rows.append({"baseline": record.trial["baseline"], **{m: f"{r:.3f}" for m, r in ratios.items()}})
-    return pd.DataFrame(rows)
 
 
 def _stripes(quiet: list[Record]) -> Finding:
@@ -524,9 +497,9 @@ def _stripes(quiet: list[Record]) -> Finding:
 def _completeness(maps: Record, finer: Record) -> Finding:
     """C16: share of maps that miss the difference by less than 1 %, above 95 % for every method."""
     items, fine = maps.items(), finer.items()
-    shares = {f"DeepLIFT {v}": _mean(items[f"within_{v}"], items) for v in VARIANTS}
-    shares |= {"IG 50 steps": _mean(items["within_ig"], items), "IG 200 steps": _mean(fine["within_ig"], fine)}
-    evidence = "share of maps within 1 %: " + "; ".join(f"{name} {with_interval(list(i))}" for name, i in shares.items())
+    shares = {f"DeepLIFT {v}": mean_over_files(items[f"within_{v}"], items) for v in VARIANTS}
+    shares |= {"IG 50 steps": mean_over_files(items["within_ig"], items), "IG 200 steps": mean_over_files(fine["within_ig"], fine)}
+    evidence = "share of maps within 1 %: " + "; ".join(f"{name} {with_interval(i)}" for name, i in shares.items())
     return _finding("C16", together([judge(i, low=0.95) for i in shares.values()]), evidence, maps)
 
 
@@ -542,14 +515,6 @@ def _noise_feature(features: Record) -> Finding:
     return _finding("C17", judge(size, low=0.7), evidence, features, size)
 
 
-def completeness_in_words(maps: Record | None) -> dict[str, str]:
-    """For each of DeepLIFT's variants, as `error_VARIANT`: the median over files and features of a file's largest error."""
-    if maps is None:
-        return {f"error_{v}": "not available" for v in VARIANTS}
-    medians = {v: maps.items()[f"error_{v}"].median() for v in VARIANTS}
-    return {f"error_{v}": f"{100 * m:.0f} %" if m > 0.01 else f"{m:.0e}" for v, m in medians.items()}
-
-
 def facts_in_words(found: list[Record]) -> dict[str, str]:
     """Dead and inactive features of our two networks with 20 outputs, the map that finds cuts best, and how like maps are."""
     out = {}
@@ -557,17 +522,17 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         features = the(found, FeaturesTrial, network=name, corpus="prompts", randomised=False)
         maps = the(found, AttributionTrial, network=name, corpus="p835", steps=50, randomised=False)
         out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else "not available"
-        out[f"never_{key}"] = str(_activity_counts(activity(maps))[2]) if maps else "not available"
+        out[f"never_{key}"] = str(activity_counts(activity(maps))[2]) if maps else "not available"
     alone = the(found, SoundAloneTrial, baseline="zero")
     same = alone.items().query("condition in @LOCATED and talker in @TWO_TALKERS")["auc_cut"] if alone else None
     out["cut_alone"] = f"{same.mean():.2f}" if same is not None else "not available"
     located = [
-        (_mean(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
+        (mean_over_files(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
         for r in of_kind(found, LocalisationTrial, network=PAPERS_LAYOUT, randomised=False)
         for method, part in r.items().groupby("method")
     ]
     best = max(located, default=None)
-    out["best_cut"] = f"{with_interval(list(best[0]))} {best[1]}" if best else "not available"
+    out["best_cut"] = f"{with_interval(best[0])} {best[1]}" if best else "not available"
     drawn = the(found, FiguresTrial, network=PAPERS_LAYOUT)
     trained, control = ([r for r in controls_table(found).to_dict("records") if r["weights"] == w] for w in ("trained", "shuffled"))
     for key, rows in (("trained", trained), ("shuffled", control)):
@@ -584,13 +549,6 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     return out | {"dead_growth": dead_units_in_words(found), "dimensions_said": dimensions_in_words(found)}
 
 
-def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Correlation matrices as a table of network, feature, other feature, r."""
-    return pd.DataFrame(
-        [(n, i, j, float(r)) for n, m in matrices.items() for (i, j), r in np.ndenumerate(m)], columns=["network", "feature", "other", "r"]
-    )
-
-
 def claims_by_network(found: list[Record]) -> pd.DataFrame:
     """One row a claim, one column a network or its shuffled control: the verdict, with its value and interval."""
     columns = {}
@@ -605,271 +563,3 @@ def claims_by_network(found: list[Record]) -> pd.DataFrame:
                 }
     table = pd.DataFrame(columns).reindex([f"C{i}" for i in range(1, 18)]).fillna("–")
     return table.rename_axis("claim").reset_index()
-
-
-def agreement_table(found: list[Record]) -> pd.DataFrame:
-    """One row a network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling."""
-    rows = []
-    for r in of_kind(found, ListenersTrial):
-        m = r.metrics
-        rows.append(
-            {
-                "network": r.trial["network"],
-                "PCC by file": with_interval(m["mos_pcc_file"]),
-                "PCC by condition": with_interval(m["mos_pcc_condition"]),
-                "ceiling by file": f"{m['mos_ceiling_file']:.3f}",
-                "ceiling by condition": f"{m['mos_ceiling_condition']:.3f}",
-                "RMSE by file": f"{m['mos_rmse_file']:.2f}",
-                "files": m["files"],
-                "data": r.data_status,
-                "model": r.model_status,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def variants_table(found: list[Record]) -> pd.DataFrame:
-    """DeepLIFT in its three variants and integrated gradients: completeness, agreement, activity. Medians over files and features."""
-    rows = []
-    for r in of_kind(found, AttributionTrial, corpus="p835", steps=50, randomised=False):
-        items = r.items()
-        for method, name in (*((v, f"DeepLIFT, {v}") for v in VARIANTS), ("ig", "integrated gradients, 50 steps")):
-            rate = activity(r, method)
-            always, rarely, never = _activity_counts(rate)
-            rows.append(
-                {
-                    "network": r.trial["network"],
-                    "method": name,
-                    "largest completeness error": f"{items[f'error_{method}'].median():.2g}",
-                    "maps within 1 %": f"{items[f'within_{method}'].mean():.0%}",
-                    "correlation with IG": f"{items[f'r_ig_{method}'].median():.2f}" if method != "ig" else "1",
-                    "features nearly always / rarely / never active": f"{always} / {rarely} / {never}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def controls_table(found: list[Record]) -> pd.DataFrame:
-    """What a network with shuffled weights gives for C5, C6 and C11, beside the trained one on the same files."""
-    rows = []
-    for control in of_kind(found, AttributionTrial, corpus="p835", randomised=True):
-        trained = the(found, AttributionTrial, network=control.trial["network"], corpus="p835", steps=50, randomised=False)
-        for name, record in (("trained", trained), ("shuffled", control)):
-            if record is None:
-                continue
-            items = record.items()
-            items = items[items["talker"].isin(SOME_TALKER) & items["condition"].isin(SOME_CONDITIONS)]
-            always, rarely, never = _activity_counts(items.groupby("feature")["active_complete"].mean())
-            centres = items.pivot(index="file", columns="feature", values="centroid_complete").to_numpy()
-            rows.append(
-                {
-                    "network": control.trial["network"],
-                    "weights": name,
-                    "features nearly always / rarely / never active": f"{always} / {rarely} / {never}",
-                    **{f"IG and DeepLIFT {v}": f"{items[f'r_ig_{v}'].median():.2f}" for v in VARIANTS},
-                    "intraclass correlation of the centres": f"{metrics.intraclass(centres):.2f}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def localisation_table(found: list[Record]) -> pd.DataFrame:
-    """How well each method finds known cuts, for each network and baseline; 0.5 is chance."""
-    rows = []
-    for r in of_kind(found, LocalisationTrial):
-        items = r.items()
-        for method, part in items.groupby("method"):
-            inside, near = (_mean(part[c], part) for c in ("auc", "auc_near"))
-            rows.append(
-                {
-                    "network": r.trial["network"] + (", shuffled weights" if r.trial["randomised"] else ""),
-                    "method": method,
-                    "baseline": r.trial["baseline"],
-                    "inside a cut": with_interval(list(inside)),
-                    "beside a cut": with_interval(list(near)),
-                    "shuffled": f"{part['auc_shuffled'].mean():.2f}",
-                    "likeness to the trained map": f"{part['r_trained'].mean():.2f}" if "r_trained" in part else "",
-                }
-            )
-    table = pd.DataFrame(rows)
-    return table.sort_values(["network", "baseline", "method"], ignore_index=True) if len(table) else table
-
-
-def stability_table(found: list[Record]) -> pd.DataFrame:
-    """Rank correlation of maps of MOS: a row a pair, a column a network."""
-    columns = {}
-    for r in of_kind(found, StabilityTrial):
-        items = r.items()
-        columns[r.trial["network"]] = items.groupby(["one", "other"], sort=False)["rho"].mean().round(2)
-    return pd.DataFrame(columns).reset_index().rename(columns={"one": "map", "other": "against"})
-
-
-def dimensions_table(found: list[Record], network: str = "nisqa") -> pd.DataFrame:
-    """Mean change of each output when a column over this is set to the file's mean, controlled files: does a dimension mind its name?"""
-    record = the(found, OcclusionSurveyTrial, network=network, corpus="prompts", fill="mean")
-    if record is None:
-        return pd.DataFrame()
-    items = record.items()
-    hidden = {
-        "a cut": items["cut"] > 0,
-        "noise without speech": (items["noise_alone"] == 1),
-        "noisy speech": (items["noise"] == 1) & (items["voice"] > 0.5),
-        "clean speech": (items["kind"] == "clean") & (items["voice"] > 0.5),
-        "narrow-band speech": (items["condition"] == "band-300-3400") & (items["voice"] > 0.5),
-    }
-    outputs = [c for c in items if c.startswith("change_")]
-    rows = []
-    for name, which in hidden.items():
-        part = items[which]
-        rows.append(
-            {"hidden": name, "masks": len(part)} | {o.removeprefix("change_"): with_interval(list(_mean(part[o], part))) for o in outputs}
-        )
-    return pd.DataFrame(rows)
-
-
-SEEN = {
-    "inside a stretch of noise, AUC": "auc_noise",
-    "inside a cut, AUC": "auc_cut",
-    "beside a cut, AUC": "auc_near",
-    "what a stretch of noise adds to the score": "noise_sum",
-}
-
-
-def dimension_maps_table(found: list[Record]) -> pd.DataFrame:
-    """Where the maps of each score are large, a row a known thing and baseline, a column a score."""
-    rows = []
-    for r in of_kind(found, DimensionsTrial, randomised=False):
-        items, base = r.items(), {"network": r.trial["network"], "baseline": r.trial["baseline"]}
-        for name, column in SEEN.items():
-            by_output = items[items[column].notna()].groupby("output", sort=False)
-            rows.append({"where": name} | base | {o: with_interval(list(_mean(part[column], part))) for o, part in by_output})
-        rows.append(
-            {"where": "in bands that a limit empties, share with the limit over share without"} | base | _emptied(items, r.trial["limit"])
-        )
-        missed = items.groupby("output", sort=False)["error"].agg(lambda e: f"{e.abs().median():.3f}, at most {e.abs().max():.2f}")
-        rows.append({"where": "completeness error in points of the score, median over files"} | base | missed.to_dict())
-    return pd.DataFrame(rows)
-
-
-def _emptied(items: pd.DataFrame, limit: str) -> dict[str, str]:
-    """By score: the share of its map in bands that a limit empties, with the limit over without; mean of the talkers, and their range."""
-    shares = items[items["condition"].isin([limit, "clean"])].pivot(index=["output", "talker"], columns="condition", values="emptied")
-    ratios = (shares[limit] / shares["clean"]).groupby("output", sort=False)
-    return {o: f"{r.mean():.2f} ({r.min():.2f} to {r.max():.2f})" for o, r in ratios}
-
-
-def thresholds_table(found: list[Record]) -> pd.DataFrame:
-    """C5's counts, a row a network, a column a threshold."""
-    rows = []
-    for r in of_kind(found, ActivityTrial):
-        rates = r.items().groupby(["threshold", "feature"])["active"].mean()
-        counts = {f"{100 * t:g} %": " / ".join(map(str, _activity_counts(rates[t]))) for t in r.trial["thresholds"]}
-        rows.append({"network": r.trial["network"]} | counts)
-    return pd.DataFrame(rows)
-
-
-def dead_units(growth: list[Record]) -> pd.DataFrame:
-    """One row an epoch of a run: the share of the material, seed, steps so far, outputs that never fire."""
-    parts = [
-        r.items()
-        .query("epoch >= 0")
-        .assign(
-            share=r.trial["share"],
-            seed=r.trial["seed"],
-            material=f"{r.metrics['utterances']} utterances, {r.trial['epochs']} epochs",
-        )
-        for r in growth
-    ]
-    return pd.concat(parts, ignore_index=True).sort_values(["share", "material", "seed", "epoch"], ignore_index=True)
-
-
-def dead_units_in_words(found: list[Record]) -> str:
-    """How many outputs are dead after the first and after the last epoch, by share of the material."""
-    growth = of_kind(found, DeadUnitsTrial)
-    if not growth:
-        return "The published run is not here."
-    table = dead_units(growth)
-    first = table[table["epoch"] == 0].groupby(["share", "material"])["dead"]
-    last = table.sort_values("epoch").groupby(["share", "material", "seed"]).tail(1).groupby(["share", "material"])["dead"]
-    said = [
-        f"{name}: {_from_to(early)} after the first epoch, {_from_to(late)} after the last"
-        for ((_, name), early), (_, late) in zip(first, last, strict=True)
-    ]
-    return f"Dead of 20 outputs, from seed to seed: {'; '.join(said)}."
-
-
-def _from_to(values: pd.Series) -> str:
-    return f"{values.min()} to {values.max()}" if values.nunique() > 1 else str(values.iloc[0])
-
-
-NAMES_MEAN = (
-    ("auc_noise", "noi", "a stretch of noise"),
-    ("auc_cut", "dis", "the inside of a cut"),
-    ("auc_near", "dis", "the edge of a cut"),
-)
-
-
-def names_table(found: list[Record]) -> pd.DataFrame:
-    """Does the score whose name says so find a known thing? A row a thing and baseline: its area under the curve, its lead over the next
-    score and over the sound's distance from the baseline without any network, and what shuffled weights give."""
-    rows = []
-    for column, name, what in NAMES_MEAN:
-        for r in of_kind(found, DimensionsTrial, randomised=False):
-            own = _areas(r, column)
-            if own.empty:
-                continue
-            following = str(own.drop(columns=name).mean().idxmax())
-            alone = the(found, SoundAloneTrial, baseline=r.trial["baseline"])
-            shuffled = the(found, DimensionsTrial, network=r.trial["network"], baseline=r.trial["baseline"], randomised=True)
-            row = {"known": what, "baseline": r.trial["baseline"], "score": name, "AUC": f"{own[name].mean():.2f}", "next score": following}
-            row["lead over it"] = with_interval(list(_lead(own[name] - own[following])))
-            if alone:
-                by_file = alone.items().set_index(["condition", "talker"])[column].dropna()
-                row["without a network"] = f"{by_file.mean():.2f}"
-                row["lead over that"] = with_interval(list(_lead((own[name] - by_file).dropna())))
-            if shuffled:
-                row["shuffled weights"] = f"{_areas(shuffled, column)[name].mean():.2f}"
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _areas(record: Record, column: str) -> pd.DataFrame:
-    """A row a file, a column a score."""
-    items = record.items()
-    return items[items[column].notna()].pivot(index=["condition", "talker"], columns="output", values=column)
-
-
-def _lead(values: pd.Series) -> Interval:
-    table = values.reset_index(name="lead")
-    return _mean(table["lead"], table)
-
-
-def dimensions_in_words(found: list[Record]) -> str:
-    """In how many of the cases of `names_table` the score so named leads the others, and in how many it finds more than no network does."""
-    table = names_table(found)
-    if table.empty:
-        return "The published run is not here."
-    leads = (table["lead over it"].map(_low) > 0).sum()
-    said = f"In {leads} of {len(table)} cases the score so named leads the next one with 95 % confidence"
-    if "lead over that" in table:
-        said += f", in {(table['lead over that'].map(_low) > 0).sum()} it finds more than the sound's distance from the baseline does"
-    return said + "."
-
-
-def _low(interval: str) -> float:
-    return float(interval.split("[")[1].split(",")[0])
-
-
-def cuts_by_length(found: list[Record]) -> pd.DataFrame:
-    """How well `dis` finds the inside of a cut, by its length: a row a length and count, a column a baseline; beside it no network."""
-    columns = {}
-    for r in of_kind(found, DimensionsTrial, randomised=False):
-        columns[f"dis, baseline {r.trial['baseline']}"] = _areas(r, "auc_cut")["dis"].groupby("condition").mean()
-        alone = the(found, SoundAloneTrial, baseline=r.trial["baseline"])
-        if alone:
-            columns[f"no network, baseline {r.trial['baseline']}"] = (
-                alone.items().dropna(subset="auc_cut").groupby("condition")["auc_cut"].mean()
-            )
-    table = pd.DataFrame(columns).round(2)
-    order = [c for c in controlled.CONDITIONS if c in table.index]
-    return table.reindex(order).rename_axis("cut, ms and count").reset_index() if columns else table

@@ -441,6 +441,19 @@ class OcclusionSurveyTrial(NetworkTrial):
         return {"cut": cut, "noise": noise, "noise_alone": noise & pause, "voice": voice}
 
 
+def known_things(heard: Heard, size: np.ndarray) -> dict[str, float]:
+    """Areas under the ROC curve of sizes over time (frames,): the inside of a cut among frames of speech, what lies beside a cut among
+    the other frames of speech, a stretch of noise among all frames; NaN where there is none."""
+    assert heard.truth is not None
+    cut, noise, voice = (heard.frames(x) for x in (heard.truth.cut, heard.truth.noise, heard.truth.voice))
+    near, judged = beside(cut), cut | voice
+    return {
+        "auc_cut": metrics.auc(size[judged], cut[judged]),
+        "auc_near": metrics.auc(size[judged & ~cut], near[judged & ~cut]),
+        "auc_noise": metrics.auc(size, noise),
+    }
+
+
 class LocalisationTrial(NetworkTrial):
     """Known cuts: how well do the sizes of a map over time find them? Areas under the ROC curve over frames.
 
@@ -459,15 +472,14 @@ class LocalisationTrial(NetworkTrial):
         rows = []
         for heard in sounds(network, self.corpus, self.conditions, self.talkers):
             assert heard.truth is not None
-            cut, voice = heard.frames(heard.truth.cut), heard.frames(heard.truth.voice)
-            near = beside(cut)
-            judged = cut | voice
+            cut = heard.frames(heard.truth.cut)
+            judged = cut | heard.frames(heard.truth.voice)
             maps = self._maps(network, heard)
             others = self._maps(trained, heard) if self.randomised else {}
             for method, found in maps.items():
                 over_time = np.nan_to_num(np.abs(found)).sum(axis=0)
-                row = {"method": method, "auc": metrics.auc(over_time[judged], cut[judged])}
-                row["auc_near"] = metrics.auc(over_time[judged & ~cut], near[judged & ~cut])
+                known = known_things(heard, over_time)
+                row = {"method": method, "auc": known["auc_cut"], "auc_near": known["auc_near"]}
                 row["auc_shuffled"] = metrics.auc(rng.permutation(over_time[judged]), cut[judged])
                 if others:
                     row["r_trained"] = rank_correlation(found, others[method])
@@ -515,7 +527,8 @@ class DimensionsTrial(NetworkTrial):
             maps, errors = attribution.through_time(network, heard.mel, base, network.settings.outputs)
             for output, found, error in zip(network.settings.outputs, maps.cpu().numpy(), errors.tolist(), strict=True):
                 row = {"output": output, "error": error, "emptied": self._share(np.abs(found).sum(axis=0), emptied[heard.facts["talker"]])}
-                rows.append(heard.facts | row | self._over_time(heard, found.sum(axis=1), np.abs(found).sum(axis=1)))
+                row |= known_things(heard, np.abs(found).sum(axis=1))
+                rows.append(heard.facts | row | {"noise_sum": self._in_noise(heard, found.sum(axis=1))})
         items = pd.DataFrame(rows)
         return Result({"files": items["file"].nunique()}, items)
 
@@ -524,16 +537,10 @@ class DimensionsTrial(NetworkTrial):
         return float(sizes[which].sum() / sizes.sum()) if sizes.any() else np.nan
 
     @staticmethod
-    def _over_time(heard: Heard, signed: np.ndarray, size: np.ndarray) -> dict[str, float]:
+    def _in_noise(heard: Heard, signed: np.ndarray) -> float:
         assert heard.truth is not None
-        cut, noise, voice = (heard.frames(x) for x in (heard.truth.cut, heard.truth.noise, heard.truth.voice))
-        near, judged = beside(cut), cut | voice
-        return {
-            "auc_cut": metrics.auc(size[judged], cut[judged]),
-            "auc_near": metrics.auc(size[judged & ~cut], near[judged & ~cut]),
-            "auc_noise": metrics.auc(size, noise),
-            "noise_sum": float(signed[noise].sum()) if noise.any() else np.nan,
-        }
+        noise = heard.frames(heard.truth.noise)
+        return float(signed[noise].sum()) if noise.any() else np.nan
 
 
 class SoundAloneTrial(Trial):
@@ -555,8 +562,8 @@ class SoundAloneTrial(Trial):
         rows = []
         for heard in sounds(network, self.corpus, self.conditions):
             distance = (heard.mel - attribution.baseline_of(heard.mel, self.baseline)).abs().sum(dim=1).cpu().numpy()
-            rows.append(heard.facts | DimensionsTrial._over_time(heard, distance, distance))
-        items = pd.DataFrame(rows).drop(columns="noise_sum")
+            rows.append(heard.facts | known_things(heard, distance))
+        items = pd.DataFrame(rows)
         return Result({"files": len(items)}, items)
 
 

@@ -12,7 +12,7 @@ from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry, splits
 from ..corpora.manifest import Manifest
 from ..corpora.splits import Protocol, Split
-from ..errors import CorpusError, WeightsError
+from ..errors import CorpusError, SqaError, WeightsError
 from ..features import Bank, FeatureSettings
 from ..models import ast, encoders
 from ..probing import ProbeSettings
@@ -31,8 +31,7 @@ class EncoderTrial(Trial):
 
     def load(self) -> tuple[Manifest, Bank]:
         corpus = load_corpus(self.corpus, self.corpus_hash)
-        if (here := encoders.weights_hash(self.encoder)) != self.weights_hash:
-            raise WeightsError(f"{self.encoder}: the weights here ({here}) are not those that the trial names ({self.weights_hash}).")
+        expect(f"the weights of {self.encoder}", encoders.weights_hash(self.encoder), self.weights_hash, WeightsError)
         if self.languages:
             corpus = corpus.where(language=self.languages)
         seconds = float(corpus.table["seconds"].sum())
@@ -45,15 +44,19 @@ class EncoderTrial(Trial):
 
 def load_corpus(name: str, corpus_hash: str) -> Manifest:
     corpus = registry.load(name)
-    if corpus.hash != corpus_hash:
-        raise CorpusError(f"{name}: the copy here ({corpus.hash}) is not the one that the trial names ({corpus_hash}).")
+    expect(name, corpus.hash, corpus_hash)
     return corpus
+
+
+def expect(what: str, here: str, named: str, error: type[SqaError] = CorpusError) -> None:
+    """That a trial meets the data that it was planned on."""
+    if here != named:
+        raise error(f"{what}: what is here ({here}) is not what the trial names ({named}).")
 
 
 def the_split(corpus: Manifest, protocol: Protocol, split_hash: str) -> Split:
     split = splits.make(corpus, protocol)
-    if split.hash != split_hash:
-        raise CorpusError(f"{split.name}: the split made here ({split.hash}) is not the one that the trial names ({split_hash}).")
+    expect(f"the split {split.name}", split.hash, split_hash)
     return split
 
 
@@ -62,8 +65,8 @@ def classes_of(corpus: Manifest) -> list[str]:
 
 
 def labels_of(corpus: Manifest, classes: list[str]) -> np.ndarray:
-    """Class of each file, from 0."""
-    return corpus.table["emotion"].map({name: i for i, name in enumerate(classes)}).to_numpy(np.int64)
+    """Class of each file, from 0; -1 where it is none of these."""
+    return corpus.table["emotion"].map({name: i for i, name in enumerate(classes)}).fillna(-1).to_numpy(np.int64)
 
 
 class ProbeTrial(EncoderTrial):
@@ -194,18 +197,16 @@ class AcrossTrial(EncoderTrial):
         target = load_corpus(self.target, self.target_hash)
         heard = features.bank(target, self.encoder, self.target_features)
         classes = sorted(set(classes_of(corpus)) & set(classes_of(target)))
-        known = corpus.table["emotion"].isin(classes).to_numpy()
-        labels = np.where(known, corpus.table["emotion"].map({c: i for i, c in enumerate(classes)}).fillna(-1), -1).astype(np.int64)
+        labels, true = labels_of(corpus, classes), labels_of(target, classes)
+        known, chosen = labels >= 0, np.flatnonzero(true >= 0)
         parts = the_split(corpus, "speaker", self.split_hash).parts(0, corpus.table["file"].tolist())
         learn = [np.array([i for i in [*parts["train"], *parts["test"]] if known[i]]), np.array([i for i in parts["valid"] if known[i]])]
         learnt = probing.learn(bank, labels, len(classes), learn[0], learn[1], self.settings, self.seed)
-        chosen = np.flatnonzero(target.table["emotion"].isin(classes))
         # Each corpus by its own mean and spread: rooms and microphones differ more than emotions do.
         seen = probing.Features(heard, self.settings, chosen.tolist(), learnt.features.device)
         predicted = probing.predict(learnt.head, seen, chosen).argmax(dim=1).numpy()
-        true = target.table["emotion"].iloc[chosen].map({c: i for i, c in enumerate(classes)}).to_numpy()
         table = target.table.iloc[chosen][["file", "speaker", "emotion"]].reset_index(drop=True)
-        return Result(scores(true, predicted, classes) | {"classes": classes}, table.assign(predicted=np.array(classes)[predicted]))
+        return Result(scores(true[chosen], predicted, classes) | {"classes": classes}, table.assign(predicted=np.array(classes)[predicted]))
 
 
 class ChannelsTrial(EncoderTrial):
@@ -222,8 +223,7 @@ class ChannelsTrial(EncoderTrial):
     def run(self) -> Result:
         corpus, bank = self.load()
         sample = emotions.stereo_sample()
-        if sample.hash != self.sample_hash:
-            raise CorpusError(f"{sample.name}: the copy here ({sample.hash}) is not the one that the trial names ({self.sample_hash}).")
+        expect(sample.name, sample.hash, self.sample_hash)
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
         apart = ~corpus.table["speaker"].isin(sample.table["speaker"]).to_numpy()
