@@ -1,6 +1,6 @@
 """How a head learns on frozen features: the paper's optimiser, and peft-ser's choices where the paper is silent, each a setting."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from .models import probes
 from .models.probes import Head
 
 FRAMES_AT_ONCE = 8_000  # when predicting; what more would hold in memory
+RESIDENT_SHARE = 0.4  # of a GPU's free memory that a bank may take for good
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ class Features:
         self.layers = list(range(bank.layers)) if self.all_layers else [(settings.layer or bank.layers) - 1]
         if not 0 <= self.layers[0] < bank.layers:
             raise ValueError(f"There is no layer {settings.layer}; there are {bank.layers}.")
-        self._mapped, self._room = bank.frames, torch.empty(0)
+        self._mapped, self._room, self._resident = bank.frames, torch.empty(0), None
+        if device != "cpu" and not self.pooled:
+            size = self._mapped[0].nbytes * len(self.layers)
+            if size < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+                self._resident = torch.from_numpy(np.array(self._mapped[self.layers])).to(device)
         self.means = torch.from_numpy(np.array(bank.means[:, self.layers])).to(device) if self.pooled else None
         self.shift, self.scale = self._scales(train)
 
@@ -107,6 +112,9 @@ class Features:
     def _frames_of(self, files: Sequence[int]) -> tuple[Float[Tensor, "layers frames width"], list[int]]:
         """Frames of files one after the other, in 32 bits; how many each has. The next call writes over them."""
         lengths = [int(self.ends[i + 1] - self.ends[i]) for i in files]
+        if self._resident is not None:
+            rows = np.concatenate([np.arange(self.ends[i], self.ends[i + 1]) for i in files])
+            return self._resident[:, torch.from_numpy(rows).to(self.device)].float(), lengths
         shape = (len(self.layers), sum(lengths), self.bank.width)
         if self._room.numel() < np.prod(shape):  # fresh memory costs more than what is written to it
             self._room = torch.empty(int(np.prod(shape)))
@@ -140,14 +148,10 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
     """
     from .environment import device as best_device
 
-    device = best_device()
-    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    features = Features(bank, settings, train.tolist(), device)
-    head = probes.build(settings.head, bank.layers, bank.width, classes, settings.dropout).to(device)
-    optimizer = torch.optim.Adam(
-        head.parameters(), lr=settings.learning_rate, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay
-    )
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=5, factor=0.5, min_lr=5e-5)
+    features = Features(bank, settings, train.tolist(), best_device())
+    head = start(bank, classes, settings, seed).to(features.device)
+    optimizer = adam(head.parameters(), settings)
+    plateau = halving(optimizer)
     best_epoch, found = fit(
         head,
         lambda files: head(*features.batch(files.tolist())),
@@ -162,6 +166,26 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
         seed,
     )
     return Learnt(head, features, best_epoch, found)
+
+
+def start(bank: Bank, classes: int, settings: ProbeSettings, seed: int) -> nn.Module:
+    """A head with the weights that a seed gives it."""
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    return probes.build(settings.head, bank.layers, bank.width, classes, settings.dropout)
+
+
+def adam(parameters: Iterable[Tensor], settings: ProbeSettings) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay)
+
+
+def halving(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+    """peft-ser's schedule, on the validation loss."""
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=5, factor=0.5, min_lr=5e-5)
+
+
+def shuffled(train: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """One epoch's batches, as near to one size as they can be."""
+    return np.array_split(rng.permutation(train), max(1, -(-len(train) // batch_size)))
 
 
 def fit(
@@ -187,7 +211,7 @@ def fit(
     found = []
     for epoch in range(settings.epochs):
         network.train()
-        for files in np.array_split(rng.permutation(train), max(1, -(-len(train) // settings.batch_size))):
+        for files in shuffled(train, settings.batch_size, rng):
             logits = answer(files)
             loss = F.cross_entropy(logits.cpu(), torch.from_numpy(labels[files]), weight=weights)
             optimizer.zero_grad()
@@ -216,7 +240,10 @@ def predict(head: nn.Module, features: Features, files: np.ndarray) -> Float[Ten
     head.eval()
     if features.pooled:
         return head(*features.batch(files.tolist())).cpu()
-    ends = features.bank.ends
+    return torch.cat([head(*features.batch(part.tolist())).cpu() for part in few_at_once(files, features.ends)])
+
+
+def few_at_once(files: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
+    """Files in parts of about FRAMES_AT_ONCE."""
     before = np.cumsum([ends[i + 1] - ends[i] for i in files]) // FRAMES_AT_ONCE
-    parts = [files[before == number] for number in np.unique(before)]
-    return torch.cat([head(*features.batch(part.tolist())).cpu() for part in parts])
+    return [files[before == number] for number in np.unique(before)]

@@ -49,6 +49,16 @@ class Trial(BaseModel):
     def run(self) -> Result: ...
 
     @property
+    def cell(self) -> str | None:
+        """Trials of one cell can be run at once, on a GPU; None where each runs alone."""
+        return None
+
+    @classmethod
+    def run_together(cls, trials: Sequence[Any]) -> list[Result]:
+        """Results of trials of one cell."""
+        raise NotImplementedError
+
+    @property
     def canonical(self) -> dict[str, Any]:
         """The trial as plain data, its kind among them."""
         return {"kind": self.kind, **self.model_dump(mode="json")}
@@ -107,8 +117,34 @@ Outcomes = Iterator[tuple[Trial, str]]  # a trial that is done, and what went wr
 
 
 def _run_here(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
+    for together in _cells(trials):
+        if len(together) > 1 and _make_together(together, str(store)):
+            yield from ((trial, "") for trial in together)
+        else:
+            yield from ((trial, make(trial, str(store))) for trial in together)
+
+
+def _cells(trials: list[Trial]) -> list[list[Trial]]:
+    """On a GPU, trials of one cell together; on a CPU, where one alone is as fast, each alone."""
+    if environment.device() == "cpu":
+        return [[trial] for trial in trials]
+    cells: dict[str, list[Trial]] = {}
     for trial in trials:
-        yield trial, make(trial, str(store))
+        cells.setdefault(trial.cell or trial.key, []).append(trial)
+    return list(cells.values())
+
+
+def _make_together(trials: list[Trial], store: str) -> bool:
+    """Run and store trials of one cell; False where they cannot be run so, and each alone will tell why."""
+    start = time.perf_counter()
+    try:
+        results = trials[0].run_together(trials)
+    except Exception:
+        return False
+    seconds = (time.perf_counter() - start) / len(trials)
+    for trial, result in zip(trials, results, strict=True):
+        _keep(trial, result, seconds, folder_of(trial, store))
+    return True
 
 
 def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
@@ -173,19 +209,23 @@ def make(trial: Trial, store: str) -> str:
         result = trial.run()
     except Exception as e:  # reported with its settings by `run`; the other trials go on
         return str(e) if isinstance(e, SqaError) else f"{type(e).__name__}: {e} ({_where(e)})."
+    _keep(trial, result, time.perf_counter() - start, folder)
+    return ""
+
+
+def _keep(trial: Trial, result: Result, seconds: float, folder: str) -> None:
     record = Record(
         key=trial.key,
         trial=trial.canonical,
         metrics=result.metrics,
         data_status=trial.data_status,
         model_status=trial.model_status,
-        wall_s=round(time.perf_counter() - start, 3),
+        wall_s=round(seconds, 3),
         device=environment.device_name(environment.device()),
         versions=environment.versions(),
         commit=environment.commit(),
     )
     records.write(record, folder, result.items, result.arrays)
-    return ""
 
 
 def _where(error: BaseException) -> str:

@@ -44,6 +44,37 @@ def ran(tmp_path) -> list[int]:
     return sorted(map(int, (tmp_path / "log").read_text().split()))
 
 
+class Pair(Trial):
+    """Seeds of one size can be run at once, but for size 0."""
+
+    kind: ClassVar[str] = "pair"
+    size: int
+
+    @property
+    def cell(self) -> str:
+        return str(self.size)
+
+    @classmethod
+    def run_together(cls, trials) -> list[Result]:
+        return [Result({"value": 6 // t.size + t.seed, "at once": len(trials)}) for t in trials]
+
+    def run(self) -> Result:
+        return self.run_together([self])[0]
+
+
+def test_trials_of_one_cell_run_at_once_on_a_gpu(tmp_path, monkeypatch):
+    planned = [Pair(study="dice", data_status="synthetic", size=size, seed=seed) for seed in range(3) for size in (1, 2)]
+    assert {r.metrics["at once"] for r in trials.run(planned, tmp_path / "cpu")} == {1}
+    monkeypatch.setattr(trials.environment, "device", lambda: "cuda")
+    monkeypatch.setattr(trials.environment, "device_name", lambda device: device)
+    found = trials.run(planned, tmp_path / "gpu")
+    assert {r.metrics["at once"] for r in found} == {3}
+    assert [r.metrics["value"] for r in found] == [6 // t.size + t.seed for t in planned]
+    fails = [Pair(study="dice", data_status="synthetic", size=0, seed=seed) for seed in range(2)]
+    with pytest.raises(TrialError, match=r"2 of 2 trials failed.*ZeroDivisionError"):
+        trials.run(fails, tmp_path / "gpu")
+
+
 @pytest.mark.xdist_group("dask")
 def test_two_workers_give_the_records_of_one_process(tmp_path, monkeypatch):
     monkeypatch.setattr(trials.environment, "cores", lambda: 2)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sqa_core import metrics, probing
+from sqa_core import batched, metrics, probing
 from sqa_core.features import Bank
 from sqa_core.models import probes
 from sqa_core.probing import ProbeSettings
@@ -100,6 +100,29 @@ def test_the_same_seed_gives_the_same_head(bank):
     one, same, other = (f1_of(*bank, settings, seed)[1].head.state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not torch.equal(one["frame1.weight"], other["frame1.weight"])
+
+
+@pytest.mark.parametrize("head", ["linear", "non-linear", "multi-layer", "weighted-linear"])
+def test_seeds_at_once_are_seeds_one_by_one(head, bank):
+    """Rates of learning that fall at different epochs, best epochs of their own."""
+    layers = {"normalise_layers": True} if head in ("multi-layer", "weighted-linear") else {"layer": 2}
+    settings = ProbeSettings(head, epochs=20, batch_size=16, learning_rate=2e-3, dropout=0.0, **layers)
+    together = batched.learn(*bank, 3, *PARTS[:2], settings, seeds=(0, 1, 2))
+    alone = [probing.learn(*bank, 3, *PARTS[:2], settings, seed) for seed in (0, 1, 2)]
+    assert len({x.best_epoch for x in alone}) > 1, "or the comparison says little"
+    for one, other in zip(together, alone, strict=True):
+        assert one.best_epoch == other.best_epoch
+        np.testing.assert_allclose(one.valid_f1, other.valid_f1)
+        answers = [probing.predict(x.head, x.features, PARTS[2]) for x in (one, other)]
+        torch.testing.assert_close(*answers, rtol=1e-3, atol=1e-4)
+
+
+def test_averages_are_means_over_files():
+    frames, lengths = packed()
+    table = probes.averages(lengths, frames.shape[1] + 3)
+    torch.testing.assert_close(table.sum(dim=1), torch.ones(3))
+    assert (table[:, -3:] == 0).all()
+    torch.testing.assert_close(probes.mean_over_files(frames[0], table[:, :-3]), probes.mean_over_files(frames[0], lengths))
 
 
 def test_standardised_features_have_no_mean_and_one_size(bank):

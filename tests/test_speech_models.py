@@ -251,6 +251,18 @@ def test_the_demo_learns_what_was_put_in(tmp_path):
     assert set(result.items["emotion"]) == set(result.metrics["class_f1"])
 
 
+def test_seeds_at_once_give_the_records_of_each(tmp_path):
+    planned = [
+        t for t in study.trials(study.Settings()) if isinstance(t, ProbeTrial) and t.settings.head == "linear" and t.encoder == "mel"
+    ]
+    assert len({t.cell for t in planned}) == 1
+    for trial, together in zip(planned, ProbeTrial.run_together(planned), strict=True):
+        alone = trial.run()
+        assert together.metrics["f1"] == pytest.approx(alone.metrics["f1"], abs=2)
+        assert (together.items["predicted"] == alone.items["predicted"]).mean() > 0.9
+        assert set(together.metrics) == set(alone.metrics)
+
+
 def test_synthetic_sentences_differ_and_give_nothing_away():
     heard = study.synthetic_examples()
     assert len({e for _, _, e in heard}) == 7

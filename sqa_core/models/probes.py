@@ -15,8 +15,19 @@ HEADS: dict[str, str] = {"linear": "Linear", "non-linear": "Non-Linear", "multi-
 WIDTH = 256  # m in the paper
 
 
-def mean_over_files(frames: Float[Tensor, "frames width"], lengths: Int[Tensor, " files"]) -> Float[Tensor, "files width"]:
-    """Mean of each file's frames; `lengths` counts them."""
+def averages(lengths: Int[Tensor, " files"], frames: int) -> Float[Tensor, "files frames"]:
+    """What to multiply packed frames by, so as to have each file's mean; frames beyond the last file weigh nothing."""
+    ends = lengths.cumsum(0)[:, None]
+    places = torch.arange(frames, device=lengths.device)
+    return ((places >= ends - lengths[:, None]) & (places < ends)) / lengths[:, None]
+
+
+def mean_over_files(frames: Float[Tensor, "frames width"], lengths: Tensor) -> Float[Tensor, "files width"]:
+    """Mean of each file's frames; `lengths` (files,) counts them, or is what `averages` makes of such counts."""
+    if lengths.dim() == 2:
+        return lengths @ frames
+    if frames.is_cuda:  # where sums by index come out differently from run to run
+        return averages(lengths, len(frames)) @ frames
     which = torch.repeat_interleave(torch.arange(len(lengths), device=frames.device), lengths)
     total = frames.new_zeros(len(lengths), frames.shape[1]).index_add_(0, which, frames)
     return total / lengths[:, None]
@@ -29,7 +40,7 @@ class LinearHead(nn.Module):
         super().__init__()
         self.project, self.classify = nn.Linear(width, WIDTH), nn.Linear(WIDTH, classes)
 
-    def forward(self, frames: Float[Tensor, "frames width"], lengths: Int[Tensor, " files"]) -> Float[Tensor, "files classes"]:
+    def forward(self, frames: Float[Tensor, "frames width"], lengths: Tensor) -> Float[Tensor, "files classes"]:
         # The mean first, which is the same for linear layers and many times less to do.
         return self.classify(self.project(mean_over_files(frames, lengths)))
 
@@ -42,7 +53,7 @@ class NonLinearHead(nn.Module):
         self.frame1, self.frame2, self.frame3 = nn.Linear(width, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.file, self.classify, self.dropout = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, classes), nn.Dropout(dropout)
 
-    def forward(self, frames: Float[Tensor, "frames width"], lengths: Int[Tensor, " files"]) -> Float[Tensor, "files classes"]:
+    def forward(self, frames: Float[Tensor, "frames width"], lengths: Tensor) -> Float[Tensor, "files classes"]:
         x = self.dropout(F.relu(self.frame1(frames)))
         x = self.frame3(self.dropout(F.relu(self.frame2(x))))
         return self.classify(F.relu(self.file(mean_over_files(x, lengths))))
@@ -60,7 +71,7 @@ class WeightedLayers(nn.Module):
     def layer_weights(self) -> Float[Tensor, " layers"]:
         return self.mix.softmax(dim=0)
 
-    def forward(self, frames: Float[Tensor, "layers frames width"], lengths: Int[Tensor, " files"]) -> Float[Tensor, "files classes"]:
+    def forward(self, frames: Float[Tensor, "layers frames width"], lengths: Tensor) -> Float[Tensor, "files classes"]:
         mixed = (self.layer_weights @ frames.flatten(1)).view(frames.shape[1:])
         return self.head(mixed, lengths)
 

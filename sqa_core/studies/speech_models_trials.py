@@ -1,5 +1,7 @@
 """The trials of the chapter on speech models: which head, on which encoder's features of which corpus, learnt and tested on which split."""
 
+import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal, get_args
 
@@ -7,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from .. import baseline, features, metrics, probing
+from .. import baseline, batched, features, metrics, probing
 from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry, splits
 from ..corpora.manifest import Manifest
@@ -15,6 +17,7 @@ from ..corpora.splits import Protocol, Split
 from ..errors import CorpusError, SqaError, WeightsError
 from ..features import Bank, FeatureSettings
 from ..models import ast, encoders
+from ..models.probes import WeightedLayers
 from ..probing import ProbeSettings
 from ..trials import Result, Trial
 
@@ -78,31 +81,53 @@ class ProbeTrial(EncoderTrial):
     settings: ProbeSettings
 
     def run(self) -> Result:
-        corpus, bank = self.load()
-        split = the_split(corpus, self.protocol, self.split_hash)
+        return self.run_together([self])[0]
+
+    @property
+    def cell(self) -> str:
+        return json.dumps(self.canonical | {"seed": None}, sort_keys=True)
+
+    @classmethod
+    def run_together(cls, trials: Sequence["ProbeTrial"]) -> list[Result]:
+        """Trials that differ by their seeds alone, on batched parameters where there are several."""
+        first = trials[0]
+        corpus, bank = first.load()
+        split = the_split(corpus, first.protocol, first.split_hash)
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
-        tested, best, weights, valid = [], [], [], []
+        folds: list[list[dict[str, Any]]] = [[] for _ in trials]
         for fold in split.folds:
-            predicted, learnt = self._fold(bank, labels, len(classes), split, fold, corpus.table["file"].tolist())
-            tested.append(predicted.assign(fold=fold))
-            best.append(learnt.best_epoch)
-            valid.append(learnt.valid_f1[learnt.best_epoch])
-            if hasattr(learnt.head, "layer_weights"):
-                weights.append(learnt.head.layer_weights.detach().cpu().numpy())
-        items = pd.concat(tested, ignore_index=True)
-        found = scores(labels[items["item"]], items["predicted"].to_numpy(), classes)
-        found |= {"best_epoch": best, "valid_f1": float(np.mean(valid)), "parameters": sum(p.numel() for p in learnt.head.parameters())}
-        if weights:
-            found["layer_weights"] = np.mean(weights, axis=0).round(6).tolist()
-        table = corpus.table.loc[items["item"], ["file", "speaker", "emotion"]].reset_index(drop=True)
-        return Result(found, table.assign(predicted=np.array(classes)[items["predicted"]], fold=items["fold"].to_numpy()))
+            parts = split.parts(fold, corpus.table["file"].tolist())
+            known = (bank, labels, len(classes), parts["train"], parts["valid"], first.settings)
+            heads = batched.learn(*known, [t.seed for t in trials]) if len(trials) > 1 else [probing.learn(*known, first.seed)]
+            for learnt, of_trial in zip(heads, folds, strict=True):
+                predicted = probing.predict(learnt.head, learnt.features, parts["test"]).argmax(dim=1).numpy()
+                of_trial.append({"fold": fold, "files": parts["test"], "predicted": predicted} | facts_of(learnt))
+        return [tested(corpus, labels, classes, of_trial) for of_trial in folds]
 
-    def _fold(self, bank: Bank, labels: np.ndarray, count: int, split: Split, fold: int, files: list[str]):
-        parts = split.parts(fold, files)
-        learnt = probing.learn(bank, labels, count, parts["train"], parts["valid"], self.settings, self.seed)
-        predicted = probing.predict(learnt.head, learnt.features, parts["test"]).argmax(dim=1).numpy()
-        return pd.DataFrame({"item": parts["test"], "predicted": predicted}), learnt
+
+def facts_of(learnt: probing.Learnt) -> dict[str, Any]:
+    """What a record keeps of a head."""
+    mix = learnt.head.layer_weights.detach().cpu().numpy() if isinstance(learnt.head, WeightedLayers) else None
+    return {
+        "best_epoch": learnt.best_epoch,
+        "valid_f1": learnt.valid_f1[learnt.best_epoch],
+        "parameters": sum(p.numel() for p in learnt.head.parameters()),
+        "layer_weights": mix,
+    }
+
+
+def tested(corpus: Manifest, labels: np.ndarray, classes: list[str], folds: list[dict[str, Any]]) -> Result:
+    """Scores over the tested files of all folds; layer weights are their mean."""
+    files, predicted = (np.concatenate([f[name] for f in folds]) for name in ("files", "predicted"))
+    found = scores(labels[files], predicted, classes)
+    found |= {"best_epoch": [f["best_epoch"] for f in folds], "valid_f1": float(np.mean([f["valid_f1"] for f in folds]))}
+    found["parameters"] = folds[-1]["parameters"]
+    if folds[0].get("layer_weights") is not None:
+        found["layer_weights"] = np.mean([f["layer_weights"] for f in folds], axis=0).round(6).tolist()
+    table = corpus.table.loc[files, ["file", "speaker", "emotion"]].reset_index(drop=True)
+    fold = np.repeat([f["fold"] for f in folds], [len(f["files"]) for f in folds])
+    return Result(found, table.assign(predicted=np.array(classes)[predicted], fold=fold))
 
 
 def scores(true: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict[str, Any]:
@@ -156,11 +181,9 @@ class BaselineTrial(Trial):
         parts = the_split(corpus, self.protocol, self.split_hash).parts(0, corpus.table["file"].tolist())
         trained = baseline.learn(bands, labels, len(classes), parts["train"], parts["valid"], self.settings, self.seed)
         predicted = baseline.predict(trained, bands, parts["test"]).argmax(dim=1).numpy()
-        found = scores(labels[parts["test"]], predicted, classes)
-        found |= {"best_epoch": trained.best_epoch, "valid_f1": trained.valid_f1[trained.best_epoch]}
-        found |= {"parameters": sum(p.numel() for p in trained.network.parameters())}
-        table = corpus.table.loc[parts["test"], ["file", "speaker", "emotion"]].reset_index(drop=True)
-        return Result(found, table.assign(predicted=np.array(classes)[predicted], fold=0))
+        fold = {"fold": 0, "files": parts["test"], "predicted": predicted, "best_epoch": trained.best_epoch}
+        fold |= {"valid_f1": trained.valid_f1[trained.best_epoch], "parameters": sum(p.numel() for p in trained.network.parameters())}
+        return tested(corpus, labels, classes, [fold])
 
 
 class LayersTrial(EncoderTrial):
