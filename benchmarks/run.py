@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import torch
 
-from sqa_core import attribution, audio, environment, features, occlusion, probing, scoring, spectrogram, trials
+from sqa_core import attribution, audio, batched, environment, features, occlusion, probing, scoring, spectrogram, trials
 from sqa_core.corpora import registry, splits
 from sqa_core.models import encoders, weights
 from sqa_core.models.probes import HEADS
@@ -31,7 +31,9 @@ MFLOP = {"nisqa": (10.52, 25), "nisqa-mos": (10.45, 25), "nisqa-tts": (9.09, 100
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["score", "occlusion", "attribution", "survey", "memory", "probes", "lookup", "demo"])
+    parser.add_argument(
+        "parts", nargs="*", default=["score", "occlusion", "attribution", "survey", "memory", "probes", "together", "lookup", "demo"]
+    )
     parser.add_argument("--repeat", type=int, default=10, help="times the 78 files; 10 is an hour")
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -312,6 +314,29 @@ def bench_probes(options) -> None:
     )
 
 
+def bench_together(options) -> None:
+    """The five seeds of a head at once on batched parameters, against one after another on the same features; two epochs of EMOVO by
+    Whisper base. The target is a GPU's: two cores are at their peak either way."""
+    corpus = registry.load("emovo")
+    bank = features.bank(corpus, "whisper-base", features.FeatureSettings(channel="left"))
+    classes = measured_speech.classes_of(corpus)
+    parts = splits.make(corpus, "speaker").parts(0, corpus.table["file"].tolist())
+    known = (bank, measured_speech.labels_of(corpus, classes), len(classes), parts["train"], parts["valid"])
+    one_by_one = together = 0.0
+    for head in HEADS:
+        settings = probing.ProbeSettings(head, epochs=2)
+        probing.learn(*known, settings, 0)  # reads the bank into memory
+        start = time.perf_counter()
+        for seed in range(5):
+            probing.learn(*known, settings, seed)
+        one_by_one += time.perf_counter() - start
+        start = time.perf_counter()
+        batched.learn(*known, settings, range(5))
+        together += time.perf_counter() - start
+    told = judged(one_by_one / together, 3) if environment.device() == "cuda" else "(no GPU: no target)"
+    print(f"three heads, five seeds at once on {environment.device()}: {one_by_one / together:.2f} times one after another {told}")
+
+
 def bench_lookup(options) -> None:
     """10,000 stored trials: planned, and looked up in their store."""
     fields = {"study": "speech_models", "data_status": "synthetic", "corpus": "x", "corpus_hash": "x", "encoder": "x", "weights_hash": "x"}
@@ -343,6 +368,7 @@ def bench_demo(options) -> None:
 
 PARTS = {
     "probes": bench_probes,
+    "together": bench_together,
     "lookup": bench_lookup,
     "demo": bench_demo,
     "score": bench_score,

@@ -57,9 +57,12 @@ figures.glue("printed_verdicts", claims.count(printed))
 figures.glue("our_verdicts", claims.count(found))
 
 # %% [markdown]
-# - **AESDD, Greek: the paper prints {glue:text}`paper_aesdd`, we get {glue:text}`f1_aesdd`** with nearly the same model (Whisper Small, its weights rounded
-#   to 8 bits), the same head, and speakers kept apart. A constant answer gives {glue:text}`constant_aesdd`. EMOVO, Italian: the paper
-#   prints {glue:text}`paper_emovo`, we get {glue:text}`f1_emovo`. EmoDB, German: {glue:text}`paper_emodb` and {glue:text}`f1_emodb`.
+# - **Who is tested decides most.** With nearly the paper's model (Whisper Small, its weights rounded to 8 bits), its head, and
+#   speakers kept apart as it asks, one split tests one or two speakers. Each speaker in turn gives:
+#   - AESDD, Greek: **{glue:text}`speakers_aesdd`**. The paper prints {glue:text}`paper_aesdd`, our split gives {glue:text}`f1_aesdd`,
+#     a constant answer {glue:text}`constant_aesdd`.
+#   - EMOVO, Italian: **{glue:text}`speakers_emovo`**. The paper prints {glue:text}`paper_emovo`, our split gives {glue:text}`f1_emovo`.
+#   - EmoDB, German: **{glue:text}`speakers_emodb`**. The paper prints {glue:text}`paper_emodb`, our split gives {glue:text}`f1_emodb`.
 # - **How much is the split?** On URDU the same head on the same features ({glue:text}`urdu_encoder`) gives {glue:text}`urdu_speaker`
 #   when every speaker is tested unheard, and {glue:text}`urdu_stratified` when speakers are mixed. Who speaks tells
 #   {glue:text}`urdu_told` of its emotions.
@@ -246,6 +249,27 @@ figures.table(
     "splits",
     "The same Linear head by three ways to split, macro F1 in percent, mean ± deviation over five seeds",
 )
+
+# %% [markdown]
+# ### How much is the tested speaker?
+#
+# Whole speakers to a side and a tenth of the files to the test: with five or six speakers, that tests one of them. Below, each is
+# tested unheard in turn, by a head that learnt the others.
+
+# %% tags=["remove-input"]
+figures.table(
+    tables.by_speaker_table(ours),
+    "by_speaker",
+    "Macro F1 in percent, Linear head, mean over seeds: the paper, our one split and who is tested there, and each speaker tested unheard",
+)
+
+# %% [markdown]
+# On AESDD the paper prints {glue:text}`paper_aesdd`. Of Whisper Small's six, speaker {glue:text}`aesdd_worst` is the worst, and near
+# to that. Speaker 6 is the actor whom the corpus gained after its first version, which had five. The paper describes that first
+# version, of 500 files; the copy that the owners give away has the sixth. A number like the printed one comes out of today's copy by
+# testing him. Among the first five the lowest is {glue:text}`aesdd_first_version`.
+#
+# On EMOVO our one split happens to test the speaker who is easiest to tell. What the paper prints lies among the six.
 
 # %% [markdown]
 # ### How much are the choices that the paper leaves open?

@@ -223,6 +223,18 @@ def test_choices_splits_and_speakers(tmp_path, run):
     assert tables._holm([0.04, 0.01]) == [0.04, 0.02]
 
 
+def test_speakers_tested_in_turn_go_from_worst_to_best(tmp_path, run):
+    turns = [planted(tmp_path, "aesdd", "whisper-small-int8", 0.8, seed=s, protocol="loso") for s in range(2)]
+    row = tables.by_speaker_table([*run, *turns]).iloc[0]
+    assert (row["paper"], row["tested there"]) == ("26.34 ± 1.65", "0, 1, 2, 3, 4")
+    f1 = tables.f1_by_speaker(turns)
+    assert f1.is_monotonic_increasing
+    one = turns[0].items().query("speaker == '0'")
+    other = turns[1].items().query("speaker == '0'")
+    assert f1["0"] == pytest.approx(np.mean([metrics.macro_f1(x["emotion"].to_numpy(), x["predicted"].to_numpy()) for x in (one, other)]))
+    assert row["each speaker tested unheard"].startswith(f"{f1.index[0]}: {f1.iloc[0]:.1f}, ")
+
+
 def test_layers_and_their_weights_stand_together(tmp_path, run):
     items = pd.DataFrame({"layer": range(1, 13), "f1": np.linspace(40, 80, 12), "valid_f1": [*range(10), 20, 11]})
     trial = {"kind": LayersTrial.kind, "corpus": "aesdd", "encoder": "whisper-base", "seed": 0}

@@ -419,6 +419,12 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         out[f"paper_{corpus}"] = f"{printed[corpus_title(corpus)]:.2f}"
         out[f"f1_{corpus}"] = f"{tables.f1_draws(records)[0]:.1f}" if records else none
         out[f"constant_{corpus}"] = f"{records[0].metrics['constant_f1']:.1f}" if records else none
+    by_speaker = {c: tables.f1_by_speaker(cell(found, c, small, head="linear", protocol="loso")) for c in ("aesdd", "emodb", "emovo")}
+    for corpus, f1 in by_speaker.items():
+        out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else none
+    out["aesdd_worst"] = str(by_speaker["aesdd"].index[0]) if len(by_speaker["aesdd"]) else none
+    first_version = by_speaker["aesdd"].drop("6", errors="ignore")
+    out["aesdd_first_version"] = f"{first_version.iloc[0]:.1f}" if len(first_version) else none
     by_split = {e: [cell(found, "urdu", e, head="linear", protocol=p) for p in ("loso", "stratified")] for e in measured_encoders(found)}
     encoder, pair = next(((e, pair) for e, pair in by_split.items() if all(pair)), (none, [[], []]))
     out["urdu_encoder"] = tables.title_of(encoder)
