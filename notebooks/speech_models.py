@@ -57,7 +57,7 @@ figures.glue("printed_verdicts", claims.count(printed))
 figures.glue("our_verdicts", claims.count(found))
 
 # %% [markdown]
-# - **Who is tested decides most.** With nearly the paper's model (Whisper Small, its weights rounded to 8 bits), its head, and
+# - **Who is tested decides most.** With nearly the paper's model (Whisper Small, its weights rounded to 8 bits: "int8"), its head, and
 #   speakers kept apart as it asks, one split tests one or two speakers. Each speaker in turn gives:
 #   - AESDD, Greek: **{glue:text}`speakers_aesdd`**. The paper prints {glue:text}`paper_aesdd`, our split gives {glue:text}`f1_aesdd`,
 #     a constant answer {glue:text}`constant_aesdd`.

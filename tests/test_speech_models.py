@@ -125,7 +125,7 @@ def test_records_of_two_copies_are_not_one_cell(tmp_path):
 
 def test_table_3_sets_the_papers_number_beside_ours(run):
     table = tables.table3(run, []).set_index(["corpus", "backbone", "head"])
-    row = table.loc[("AESDD", "Whisper Small, weights rounded to 8 bits", "Linear")]
+    row = table.loc[("AESDD", "Whisper Small (int8)", "Linear")]
     assert row["paper"] == "26.34 ± 1.65"
     assert row["published run"].startswith("90.0")
     assert row["test files"] == 60
@@ -171,7 +171,7 @@ def test_this_run_stands_beside_the_published_one(tmp_path, run):
     row = table.loc[("AESDD", "Whisper Base", "Linear")]
     assert row["published run"].startswith(("85", "84"))
     assert row["this run"].startswith(("49", "50"))
-    assert table.loc[("AESDD", "Whisper Small, weights rounded to 8 bits", "Linear"), "this run"] == "–"
+    assert table.loc[("AESDD", "Whisper Small (int8)", "Linear"), "this run"] == "–"
     only_here = table.loc[("polyglot-acted", tables.NETWORKS["ast-small"], "full model, from scratch")]
     assert only_here["published run"] == "–"
     two = tables.table2(run, here).set_index(["backbone", "head"])
@@ -183,7 +183,7 @@ def test_cards_and_splits_come_from_records(tmp_path):
     corpus = registry.load("polyglot-acted").where(language=("it",))
     parts = splits.facts(splits.make(corpus, "speaker"), corpus).assign(protocol="speaker")
     trial = {"kind": CardTrial.kind, "corpus": "aesdd", "corpus_hash": "x"}
-    facts = cards.facts(corpus)
+    facts = {"facts": list(cards.facts(corpus).items())}
     card = records.write(Record("c" * 16, trial, facts, "paper", "none", 0.0, "cpu", {}, ""), tmp_path, parts)
     assert tables.cards_table([card]).set_index("").loc["files", "AESDD"] == str(len(corpus.table))
     assert tables.split_facts([card])["part"].tolist() == ["train", "valid", "test"]

@@ -32,17 +32,17 @@ TITLES = {
     "whisper-medium": "Whisper Medium",
 }
 OURS = {
-    "whisper-small-int8": "Whisper Small, weights rounded to 8 bits",
+    "whisper-small-int8": "Whisper Small (int8)",
     "whisper-base": "Whisper Base",
     "whisper-tiny": "Whisper Tiny",
     "whisper-base.en": "Whisper Base (EN)",
     "whisper-tiny.en": "Whisper Tiny (EN)",
-    "random-whisper-base": "control: Whisper Base, random weights",
-    "random-mini": "control: a small Whisper, random weights",
+    "random-whisper-base": "control: random Whisper Base",
+    "random-mini": "control: random small Whisper",
     "mel": "control: log-mel bands",
-    "ecapa-voxceleb": "control: a network that tells speakers",
+    "ecapa-voxceleb": "control: speaker network",
 }
-NETWORKS = {"ast": "AST", "ast-small": "a smaller AST (0.9 million parameters)"}
+NETWORKS = {"ast": "AST", "ast-small": "AST, small"}
 FULL = "full"
 BASELINE_HEAD = {FULL: "full model, from scratch"}
 CORPUS_TITLES = {
@@ -216,7 +216,7 @@ def _printed(name: str, **where: str | None) -> str:
 
 def table1(found: list[Record]) -> pd.DataFrame:
     """The paper's corpora: as printed, as their owners describe them, in our published run, and on this machine."""
-    cards_of = {r.trial["corpus"]: r.metrics for r in of_kind(found, CardTrial)}
+    cards_of = {r.trial["corpus"]: dict(r.metrics["facts"]) for r in of_kind(found, CardTrial)}
     printed = published.read(SLUG, "table1").set_index("dataset")
     rows = []
     for name, title in CORPUS_TITLES.items():
@@ -245,22 +245,24 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
     """Backbones × heads: the paper's means over nine corpora; ours, published and of this run, over the corpora measured in each,
     mean ± deviation over seeds."""
     rows = []
-    for encoder in dict.fromkeys((*TITLES, *measured_encoders(found), *measured_encoders(now))):
+    for encoder in dict.fromkeys((*measured_encoders(found), *measured_encoders(now), *TITLES)):  # what is not here comes last
         if encoder in NETWORKS:
             continue
         for head, name in HEADS.items():
             row = {"backbone": title_of(encoder), "head": name}
             row["paper, 9 corpora"] = _printed("table2", backbone=TITLES.get(encoder), head=name)
+            here = {c: records for c in measured_corpora(now) if (records := cell_of_run(now, c, encoder, head))}
+            run = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
             cells = {c: records for c in papers_corpora(found) if (records := cell(found, c, encoder, head=head))}
             if cells:
                 row["published run"] = _mean_over_corpora(cells)
                 row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*_interval(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
+                row["this run"] = run
                 row["constant answer"] = f"{np.mean([r[0].metrics['constant_f1'] for r in cells.values()]):.1f}"
                 row["corpora"] = ", ".join(corpus_title(c) for c in cells)
             else:
-                row |= {"published run": "not available", "95 % interval": "", "constant answer": "", "corpora": _what_is_missing(encoder)}
-            here = {c: records for c in measured_corpora(now) if (records := cell_of_run(now, c, encoder, head))}
-            row["this run"] = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
+                row |= {"published run": "not available", "95 % interval": "", "this run": run, "constant answer": ""}
+                row["corpora"] = _what_is_missing(encoder)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -402,7 +404,7 @@ def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataF
 
 def cards_table(found: list[Record]) -> pd.DataFrame:
     """Cards of the corpora of a run, side by side."""
-    return cards.table_of({corpus_title(r.trial["corpus"]): r.metrics for r in _cards(found)})
+    return cards.table_of({corpus_title(r.trial["corpus"]): dict(r.metrics["facts"]) for r in _cards(found)})
 
 
 def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:

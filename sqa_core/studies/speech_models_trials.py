@@ -154,7 +154,8 @@ class CardTrial(Trial):
     def run(self) -> Result:
         corpus = load_corpus(self.corpus, self.corpus_hash)
         reached = [splits.facts(splits.make(corpus, p), corpus).assign(protocol=p) for p in get_args(Protocol)]
-        return Result(cards.facts(corpus), pd.concat(reached, ignore_index=True))
+        facts = [list(fact) for fact in cards.facts(corpus).items()]  # a list, since a record's own order is that of the alphabet
+        return Result({"facts": facts}, pd.concat(reached, ignore_index=True))
 
 
 class BaselineTrial(Trial):
