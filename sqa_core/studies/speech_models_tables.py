@@ -14,7 +14,7 @@ from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry
 from ..errors import SettingsError
 from ..metrics import Interval, macro_f1
-from ..models import encoders
+from ..models import ast, encoders
 from ..models.probes import HEADS, WIDTH
 from ..probing import ProbeSettings
 from ..records import Record
@@ -667,6 +667,25 @@ def choices_made() -> pd.DataFrame:
     }
     table = published.read(SLUG, "hyperparameters")
     return table.assign(here=table["item"].map(here).fillna("–").astype(str))[["item", "value", "stated_in_paper", "here", "source"]]
+
+
+def baseline_choices() -> pd.DataFrame:
+    """AST's recipe for ESC-50 (its code, egs/esc50) beside the small network of the published run."""
+    layout, settings = ast.LAYOUTS["ast-small"], BaselineSettings("ast-small")
+    seconds = settings.frames * 160 / ast.RATE
+    rows = [
+        ("width, blocks, heads", "768, 12, 12", f"{layout.width}, {layout.blocks}, {layout.heads}"),
+        ("patches", "16 × 16, every 10 bands and frames", f"16 × 16, every {layout.stride}"),
+        ("sounds", "5.12 s, cut or filled with zeros", f"{seconds:g} s, the same"),
+        ("bands", "128 of Kaldi", f"{ast.BANDS}, the same"),
+        ("weights at the start", "of ImageNet, or of ImageNet and AudioSet", "random, as the paper on speech models asks"),
+        ("optimiser", "Adam, betas 0.95 and 0.999, weight decay 5e-7", f"Adam, {settings.betas[0]:g} and {settings.betas[1]:g}, {settings.weight_decay:g}"),
+        ("learning rate", "1e-4 (1e-5 with AudioSet's weights), times 0.85 each epoch from the sixth on", f"{settings.learning_rate:g}, times {settings.decay:g}"),
+        ("epochs, batch", "25, 48", f"{settings.epochs}, {settings.batch_size}"),
+        ("masks", "up to 24 bands and 96 frames", f"up to {settings.masked_bands} and {settings.masked_frames}"),
+        ("classes weighted, epoch kept", "no, best on the test fold", "yes, best on validation files, as the heads"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["item", "AST's recipe", "here"])
 
 
 def _accuracy_by_speaker(records: list[Record]) -> pd.Series:
