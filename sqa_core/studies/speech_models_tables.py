@@ -595,6 +595,31 @@ def across_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def lead_in_deviations(dataset: str) -> tuple[str, float]:
+    """The paper's best model on a corpus, and how far it leads the next, in the larger of their printed deviations."""
+    three = published.read(SLUG, "table3")
+    best, following = (r for _, r in three[three["dataset"] == dataset].nlargest(2, "mean").iterrows())
+    return str(best["backbone"]), float((best["mean"] - following["mean"]) / max(best["std"], following["std"]))
+
+
+def leads_table(found: list[Record]) -> pd.DataFrame:
+    """On each corpus the best model with the Linear head over the next, paired over test files, beside the paper's best."""
+    rows = []
+    for corpus in measured_corpora(found):
+        cells = {e: records for e in measured_encoders(found) if (records := cell(found, corpus, e, head="linear"))}
+        draws = {e: f1_draws(records) for e, records in cells.items()}
+        if len(draws) > 1:
+            best, following = sorted(draws, key=lambda e: -draws[e][0])[:2]
+            row = {"corpus": corpus_title(corpus), "best": title_of(best), "next": title_of(following)}
+            row["lead"] = points(_interval(draws[best] - draws[following]))
+            row |= {"best, as printed": "–", "its lead in deviations": "–"}
+            if corpus_title(corpus) in published.read(SLUG, "table3")["dataset"].tolist():
+                name, lead = lead_in_deviations(corpus_title(corpus))
+                row |= {"best, as printed": name, "its lead in deviations": f"{lead:.1f}"}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
     """Pairs of models, each speaker tested once: the difference by speaker, and how many speakers a paired t test would need to tell them
     apart with this power; p values after Holm, over all pairs of a corpus."""
