@@ -1,6 +1,7 @@
 """All seeds of a head at once on batched parameters, as a GPU likes it: what `probing.learn` does one seed after another.
 
-Each seed keeps its own first weights, order of files, learning rate and best epoch. Without dropout both ways give the same heads.
+Each seed keeps its own first weights, order of files, learning rate and best epoch. Without dropout both ways give the same heads;
+with it, what is dropped hangs on which seeds learn together, so a head comes out again only among the same seeds.
 """
 
 import copy

@@ -77,7 +77,7 @@ class Features:
         if not 0 <= self.layers[0] < bank.layers:
             raise ValueError(f"There is no layer {settings.layer}; there are {bank.layers}.")
         self._mapped, self._room, self._resident = bank.frames, torch.empty(0), None
-        if device != "cpu" and not self.pooled:
+        if device.startswith("cuda") and not self.pooled:
             size = self._mapped[0].nbytes * len(self.layers)
             if size < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
                 self._resident = torch.from_numpy(np.array(self._mapped[self.layers])).to(device)
@@ -105,7 +105,7 @@ class Features:
         total, squares = (torch.zeros(len(self.layers), self.bank.width, dtype=torch.double) for _ in range(2))
         count = 0
         for i in train:
-            x = self._frames_of([i])[0].double()
+            x = self._frames_of([i])[0].cpu().double()
             total, squares, count = total + x.sum(dim=1), squares + x.square().sum(dim=1), count + x.shape[1]
         return (total / count).float(), (squares / count).float()
 

@@ -135,11 +135,13 @@ def _cells(trials: list[Trial]) -> list[list[Trial]]:
 
 
 def _make_together(trials: list[Trial], store: str) -> bool:
-    """Run and store trials of one cell; False where they cannot be run so, and each alone will tell why."""
+    """Run and store trials of one cell; False where they cannot be run so, with a line that says why."""
     start = time.perf_counter()
     try:
         results = trials[0].run_together(trials)
-    except Exception:
+    except Exception as e:
+        told = f"{trials[0].kind}: {len(trials)} trials could not be run at once ({type(e).__name__}: {e}); each is run alone."
+        tqdm.write(told, file=sys.stderr)
         return False
     seconds = (time.perf_counter() - start) / len(trials)
     for trial, result in zip(trials, results, strict=True):

@@ -1,13 +1,18 @@
 """AST: the published network's size, its input, and that it learns what is there to be learnt, twice alike."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from sqa_core import audio, baseline, metrics
 from sqa_core.baseline import BaselineSettings
+from sqa_core.corpora import registry, splits
 from sqa_core.models import ast
 from sqa_core.models.ast import LAYOUTS, Layout
+from sqa_core.studies import speech_models as study
+from sqa_core.studies.speech_models_trials import BaselineTrial
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,18 @@ def test_sounds_are_cut_and_filled_with_zeros():
     heard = bands[0, :48] > -15  # the lowest bands are too narrow for a line of the spectrum, and lie at the floor
     louder = (ast.log_mel([2 * short], 100)[0, :48] - bands[0, :48])[heard]
     torch.testing.assert_close(louder, torch.full_like(louder, 2 * np.log(2)), atol=1e-3, rtol=0)
+
+
+def test_a_trial_learns_one_fold_and_keeps_its_answers():
+    (trial,) = [t for t in study.trials(study.Settings()) if isinstance(t, BaselineTrial)]
+    brief = dataclasses.replace(trial.settings, frames=64, epochs=1)
+    result = trial.model_copy(update={"settings": brief, "languages": ("it",), "split_hash": split_of("it").hash}).run()
+    assert len(result.items) == result.metrics["tested"] == (split_of("it").table["part"] == "test").sum()
+    assert {"f1", "constant_f1", "class_f1", "valid_f1", "best_epoch", "parameters"} <= set(result.metrics)
+
+
+def split_of(language):
+    return splits.make(registry.load("polyglot-acted").where(language=(language,)), "speaker")
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ class Pair(Trial):
         return self.run_together([self])[0]
 
 
-def test_trials_of_one_cell_run_at_once_on_a_gpu(tmp_path, monkeypatch):
+def test_trials_of_one_cell_run_at_once_on_a_gpu(tmp_path, monkeypatch, capsys):
     planned = [Pair(study="dice", data_status="synthetic", size=size, seed=seed) for seed in range(3) for size in (1, 2)]
     assert {r.metrics["at once"] for r in trials.run(planned, tmp_path / "cpu")} == {1}
     monkeypatch.setattr(trials.environment, "device", lambda: "cuda")
@@ -70,6 +70,11 @@ def test_trials_of_one_cell_run_at_once_on_a_gpu(tmp_path, monkeypatch):
     found = trials.run(planned, tmp_path / "gpu")
     assert {r.metrics["at once"] for r in found} == {3}
     assert [r.metrics["value"] for r in found] == [6 // t.size + t.seed for t in planned]
+    monkeypatch.setattr(Pair, "run_together", classmethod(lambda cls, trials: [Result({"value": 1})] if len(trials) == 1 else 1 / 0))
+    again = trials.run(planned, tmp_path / "no room")
+    assert len(again) == len(planned)
+    assert "3 trials could not be run at once (ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.undo()
     fails = [Pair(study="dice", data_status="synthetic", size=0, seed=seed) for seed in range(2)]
     with pytest.raises(TrialError, match=r"2 of 2 trials failed.*ZeroDivisionError"):
         trials.run(fails, tmp_path / "gpu")

@@ -103,18 +103,39 @@ def test_the_same_seed_gives_the_same_head(bank):
 
 
 @pytest.mark.parametrize("head", ["linear", "non-linear", "multi-layer", "weighted-linear"])
-def test_seeds_at_once_are_seeds_one_by_one(head, bank):
-    """Rates of learning that fall at different epochs, best epochs of their own."""
-    layers = {"normalise_layers": True} if head in ("multi-layer", "weighted-linear") else {"layer": 2}
-    settings = ProbeSettings(head, epochs=20, batch_size=16, learning_rate=2e-3, dropout=0.0, **layers)
+def test_seeds_at_once_are_seeds_one_by_one(head, bank, monkeypatch):
+    """On a layer of noise, where each seed's rate falls at an epoch of its own."""
+    layers = {"normalise_layers": True} if head in ("multi-layer", "weighted-linear") else {"layer": 3 if head == "linear" else 1}
+    rate = 2e-2 if head == "weighted-linear" else 2e-3
+    settings = ProbeSettings(head, epochs=30, batch_size=16, learning_rate=rate, dropout=0.0, keep="last", **layers)
+    rates = []
+    monkeypatch.setattr(batched, "_step", lambda o, s, share, step=batched._step: (rates.append(share.tolist()), step(o, s, share)))
     together = batched.learn(*bank, 3, *PARTS[:2], settings, seeds=(0, 1, 2))
-    alone = [probing.learn(*bank, 3, *PARTS[:2], settings, seed) for seed in (0, 1, 2)]
-    assert len({x.best_epoch for x in alone}) > 1, "or the comparison says little"
-    for one, other in zip(together, alone, strict=True):
-        assert one.best_epoch == other.best_epoch
-        np.testing.assert_allclose(one.valid_f1, other.valid_f1)
+    assert any(len(set(share)) > 1 for share in rates), "rates fall at different epochs, or the comparison says little"
+    for seed, one in enumerate(together):
+        other = probing.learn(*bank, 3, *PARTS[:2], settings, seed)
         answers = [probing.predict(x.head, x.features, PARTS[2]) for x in (one, other)]
-        torch.testing.assert_close(*answers, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(*answers, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("other", [{"class_weights": False}, {"schedule": "none"}, {"keep": "best"}], ids=str)
+def test_seeds_at_once_with_other_choices(other, bank):
+    settings = ProbeSettings("linear", layer=2, epochs=6, batch_size=16, **other)
+    (together,), alone = (batched.learn(*bank, 3, *PARTS[:2], settings, [1]), probing.learn(*bank, 3, *PARTS[:2], settings, 1))
+    assert together.best_epoch == alone.best_epoch
+    for k, v in together.head.state_dict().items():
+        torch.testing.assert_close(v, alone.head.state_dict()[k], rtol=1e-3, atol=1e-4)
+
+
+def test_a_bank_held_on_the_device_is_that_on_disk(bank):
+    made, _ = bank
+    settings = ProbeSettings("multi-layer", standardise=True)
+    on_disk, held = (probing.Features(made, settings, PARTS[0].tolist()) for _ in range(2))
+    held._resident = torch.from_numpy(np.array(made.frames))
+    for chosen in ([3], [7, 2, 30]):
+        for one, other in zip(on_disk.batch(chosen), held.batch(chosen), strict=True):
+            torch.testing.assert_close(one, other)
+    torch.testing.assert_close(held._moments([1, 2]), on_disk._moments([1, 2]))
 
 
 def test_averages_are_means_over_files():

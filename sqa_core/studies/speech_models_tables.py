@@ -43,6 +43,7 @@ OURS = {
     "ecapa-voxceleb": "control: speaker network",
 }
 NETWORKS = {"ast": "AST", "ast-small": "AST, small"}
+CONTROLS = ("mel", "random-mini", "random-whisper-base", "ecapa-voxceleb")
 FULL = "full"
 BASELINE_HEAD = {FULL: "full model, from scratch"}
 CORPUS_TITLES = {
@@ -56,12 +57,15 @@ CORPUS_TITLES = {
     "oreau": "Oréau",
     "shemo": "ShEMO",
     "urdu": "URDU",
+    "ravdess": "RAVDESS",
+    "savee": "SAVEE",
 }
 
 
 ROUNDING = 0.01  # of printed means of printed numbers with two places
 LEAST_SPEAKERS = 6  # with fewer, a Wilcoxon test cannot reach 5 %
 MOST_SPEAKERS = 1000
+SEEDS = 5  # that a cell is to have
 
 
 def corpus_title(name: str) -> str:
@@ -107,8 +111,8 @@ def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[
     else:
         same = _probes(found, corpus=corpus, encoder=encoder, **wanted)
     records = sorted(same, key=lambda r: r.trial["seed"])
-    for name in ("corpus_hash", "split_hash", "weights_hash"):
-        if len({r.trial.get(name) for r in records}) > 1:
+    for name in ("corpus_hash", "split_hash", "weights_hash", "features"):
+        if len({str(r.trial.get(name)) for r in records}) > 1:
             raise SettingsError(f"{corpus}, {encoder}: the store holds records of several {name}; remove those that are not meant.")
     return records
 
@@ -122,7 +126,7 @@ def cell_of_run(found: list[Record], corpus: str, model: str, head: str) -> list
         and r.trial.get("settings", {}).get("head", FULL) == head
         and "f1" in r.metrics
     ]
-    return [r for r in same if r.trial["settings"] == same[0].trial["settings"]]
+    return [r for r in same if all(r.trial.get(k) == same[0].trial.get(k) for k in ("settings", "features"))]
 
 
 def _answers(records: list[Record]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -156,7 +160,19 @@ def _weighted_f1(true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, c
 
 
 def _interval(draws: np.ndarray) -> Interval:
-    return Interval(float(draws[0]), *np.quantile(draws[1:], [0.025, 0.975]).tolist())
+    """The first draw is the value, the others tell its 95 % interval: percentiles corrected for bias (Efron 1987), since a macro F1 of
+    files drawn with replacement lies below that of the files."""
+    value, others = float(draws[0]), draws[1:]
+    below = np.clip(np.mean(others < value) + np.mean(others == value) / 2, 1 / len(others), 1 - 1 / len(others))
+    return Interval(value, *np.quantile(others, stats.norm.cdf(2 * stats.norm.ppf(below) + stats.norm.ppf([0.025, 0.975]))).tolist())
+
+
+def over_corpora(values: pd.Series) -> Interval:
+    """Mean of one value a corpus, with the 95 % interval of a t distribution; of a single corpus nothing is known of others."""
+    if len(values) < 2:
+        return Interval(float(values.mean()), -np.inf, np.inf)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return Interval(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
 
 
 def papers_corpora(found: list[Record]) -> list[str]:
@@ -165,32 +181,55 @@ def papers_corpora(found: list[Record]) -> list[str]:
     return [c for c in measured_corpora(found) if c in own]
 
 
-def _pairs(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[list[Record], list[Record]]]:
-    """Two cells on each of the paper's corpora; nothing unless all of them have both, so that all leads are over the same corpora."""
-    pairs = {c: (cell(found, c, **one), cell(found, c, **other)) for c in papers_corpora(found)}
-    return pairs if pairs and all(len(a) and len(a) == len(b) for a, b in pairs.values()) else {}
+Pair = tuple[list[Record], list[Record]]
 
 
-def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> Interval | None:
-    """Mean over the paper's corpora of the difference of two cells' F1, paired over test files; None where one is missing."""
+def _pair(one: list[Record], other: list[Record]) -> Pair:
+    """The records of two cells of one corpus whose seeds both have, in the order of seeds; of one split, so that files can be paired."""
+    seeds = {r.trial["seed"] for r in one} & {r.trial["seed"] for r in other}
+    if len({r.trial.get("split_hash") for r in (*one, *other)}) > 1:
+        raise SettingsError(f"{one[0].trial['corpus']}: records of two splits cannot be set against each other.")
+    return [r for r in one if r.trial["seed"] in seeds], [r for r in other if r.trial["seed"] in seeds]
+
+
+def _pairs(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> dict[str, Pair]:
+    """Two cells on those of the paper's corpora that have both."""
+    pairs = {c: _pair(cell(found, c, **one), cell(found, c, **other)) for c in papers_corpora(found)}
+    return {c: pair for c, pair in pairs.items() if pair[0]}
+
+
+def paired(one: list[Record], other: list[Record]) -> np.ndarray:
+    """Draws of the difference of two cells' F1 on one corpus, paired over seeds and test files."""
+    pair = _pair(one, other)
+    return f1_draws(pair[0]) - f1_draws(pair[1])
+
+
+def difference_on(one: list[Record], other: list[Record]) -> Interval:
+    """How far one cell's F1 lies above another's on the same test files."""
+    return _interval(paired(one, other))
+
+
+def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> tuple[Interval, list[str]] | None:
+    """Mean of the difference of two cells' F1, paired over test files, over those of the paper's corpora that have both; and which."""
     pairs = _pairs(found, one, other)
-    return _interval(np.mean([f1_draws(a) - f1_draws(b) for a, b in pairs.values()], axis=0)) if pairs else None
-
-
-def lead_on(found: list[Record], corpus: str, encoder: str, network: str) -> Interval | None:
-    """How far an encoder with the Linear head leads a network trained from scratch on one corpus, paired over test files."""
-    one, other = cell(found, corpus, encoder, head="linear"), cell(found, corpus, network)
-    return _interval(f1_draws(one) - f1_draws(other)) if one and other else None
+    return (_interval(np.mean([paired(*pair) for pair in pairs.values()], axis=0)), list(pairs)) if pairs else None
 
 
 def leads(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> pd.DataFrame:
-    """The same difference, a row a corpus and seed."""
+    """The same difference, a row a corpus and seed; nothing unless all of the paper's corpora that are here have both."""
+    pairs = _pairs(found, one, other)
     rows = [
         {"corpus": c, "seed": x.trial["seed"], "lead": x.metrics["f1"] - y.metrics["f1"]}
-        for c, pair in _pairs(found, one, other).items()
+        for c, pair in pairs.items()
         for x, y in zip(*pair, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["corpus", "seed", "lead"])
+    return pd.DataFrame(rows if len(pairs) == len(papers_corpora(found)) else [], columns=["corpus", "seed", "lead"])
+
+
+def lead_over_corpora(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> Interval | None:
+    """Mean over the paper's corpora of one cell's lead over another, with an interval over corpora."""
+    table = leads(found, one, other)
+    return over_corpora(table.groupby("corpus")["lead"].mean()) if len(table) else None
 
 
 def measured_corpora(found: list[Record]) -> list[str]:
@@ -204,7 +243,9 @@ def measured_encoders(found: list[Record]) -> list[str]:
 
 
 def _mean_sd(values: list[float]) -> str:
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+    """Over seeds; how many they are is said where they are fewer than the chapter asks for."""
+    text = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+    return text if len(values) >= SEEDS else f"{text} ({len(values)} of {SEEDS} seeds)"
 
 
 def _printed(name: str, **where: str | None) -> str:
@@ -268,9 +309,9 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
 
 
 def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
-    """Mean over corpora, ± deviation over the seeds that all of them have."""
-    seeds = min(len(records) for records in cells.values())
-    return _mean_sd([float(np.mean([records[i].metrics["f1"] for records in cells.values()])) for i in range(seeds)])
+    """Mean over corpora, ± deviation over the seeds that all of them have; "–" where there is no such seed."""
+    by_seed = pd.DataFrame({c: {r.trial["seed"]: r.metrics["f1"] for r in records} for c, records in cells.items()}).dropna()
+    return _mean_sd(by_seed.mean(axis=1).tolist()) if len(by_seed) else "–"
 
 
 def _what_is_missing(encoder: str) -> str:
@@ -374,7 +415,7 @@ def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any)
 
 def split_facts(found: list[Record], protocol: str = "speaker") -> pd.DataFrame:
     """What our splits reached, from the records of corpora."""
-    parts = [r.items().assign(corpus=corpus_title(r.trial["corpus"])) for r in _cards(found)]
+    parts = [r.items().assign(corpus=corpus_title(r.trial["corpus"])) for r in corpus_records(found)]
     if not parts:
         return pd.DataFrame()
     table = pd.concat(parts, ignore_index=True)
@@ -384,7 +425,7 @@ def split_facts(found: list[Record], protocol: str = "speaker") -> pd.DataFrame:
     return table[["corpus", *(c for c in table if c != "corpus")]].replace("not told %", "not told")
 
 
-def _cards(found: list[Record]) -> list[Record]:
+def corpus_records(found: list[Record]) -> list[Record]:
     return sorted(of_kind(found, CardTrial), key=lambda r: list(emotions.CORPORA).index(r.trial["corpus"]))
 
 
@@ -404,7 +445,7 @@ def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataF
 
 def cards_table(found: list[Record]) -> pd.DataFrame:
     """Cards of the corpora of a run, side by side."""
-    return cards.table_of({corpus_title(r.trial["corpus"]): dict(r.metrics["facts"]) for r in _cards(found)})
+    return cards.table_of({corpus_title(r.trial["corpus"]): dict(r.metrics["facts"]) for r in corpus_records(found)})
 
 
 def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
@@ -412,7 +453,7 @@ def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
     out = {}
     for corpus in measured_corpora(found):
         for encoder in measured_encoders(found):
-            records = cell(found, corpus, encoder, head="linear")
+            records = cell(found, corpus, encoder, head=FULL if encoder in NETWORKS else "linear")
             if records:
                 items = pd.concat([r.items() for r in records])
                 out[f"{corpus_title(corpus)}, {title_of(encoder)}"] = (items["emotion"].tolist(), items["predicted"].tolist())
@@ -527,9 +568,12 @@ def choices_table(found: list[Record]) -> pd.DataFrame:
         row: dict[str, Any] = {"other choice": name}
         for encoder in measured_encoders(found):
             common = {"encoder": encoder, "head": "linear"}
-            change = difference(found, common | other, common)
-            if change:
+            changed = difference(found, common | other, common)
+            if changed:
+                change, corpora = changed
                 row[title_of(encoder)] = points(change)
+                if len(corpora) < len(papers_corpora(found)):
+                    row[title_of(encoder)] += f" ({', '.join(corpus_title(c) for c in corpora)} alone)"
         if len(row) > 1:
             rows.append(row)
     return pd.DataFrame(rows).fillna("–")
@@ -603,15 +647,17 @@ def lead_in_deviations(dataset: str) -> tuple[str, float]:
 
 
 def leads_table(found: list[Record]) -> pd.DataFrame:
-    """On each corpus the best model with the Linear head over the next, paired over test files, beside the paper's best."""
+    """On each corpus the model with the Linear head that is best on validation files over the next, paired over test files, beside the
+    paper's best of all heads."""
     rows = []
     for corpus in measured_corpora(found):
-        cells = {e: records for e in measured_encoders(found) if (records := cell(found, corpus, e, head="linear"))}
-        draws = {e: f1_draws(records) for e, records in cells.items()}
-        if len(draws) > 1:
-            best, following = sorted(draws, key=lambda e: -draws[e][0])[:2]
-            row = {"corpus": corpus_title(corpus), "best": title_of(best), "next": title_of(following)}
-            row["lead"] = points(_interval(draws[best] - draws[following]))
+        models = [e for e in measured_encoders(found) if e not in CONTROLS]
+        cells = {e: records for e in models if (records := cell(found, corpus, e, head="linear"))}
+        if len(cells) > 1:
+            on_validation = {e: np.mean([r.metrics["valid_f1"] for r in records]) for e, records in cells.items()}
+            best, following = sorted(cells, key=lambda e: -on_validation[e])[:2]
+            row = {"corpus": corpus_title(corpus), "best on validation files": title_of(best), "next": title_of(following)}
+            row["lead on test files"] = points(difference_on(cells[best], cells[following]))
             row |= {"best, as printed": "–", "its lead in deviations": "–"}
             if corpus_title(corpus) in published.read(SLUG, "table3")["dataset"].tolist():
                 name, lead = lead_in_deviations(corpus_title(corpus))

@@ -166,7 +166,7 @@ class BaselineTrial(Trial):
     corpus_hash: str
     channel: Literal["mean", "left", "right"] = "mean"
     languages: tuple[str, ...] = ()
-    protocol: Protocol
+    protocol: Literal["speaker", "stratified"]
     split_hash: str
     settings: BaselineSettings
 
