@@ -36,6 +36,7 @@ store = ""
 # %% tags=["remove-input"]
 from sqa_core import claims, figures, figures_emotion, published
 from sqa_core.studies import speech_models as study
+from sqa_core.studies import speech_models_cells as cells
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import published_run
 
@@ -191,7 +192,7 @@ figures.table(tables.class_table(ours), "class_f1", "F1 of each class in percent
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "Grey map: a row a model, a column a layer, darker where the learnt weight is larger."}, "figure": {"caption": "Weights that Multi-Layer learnt, mean over corpora and seeds, after the paper's Figure 2. Published run, real recordings.", "name": "fig-layers"}}
 weights = tables.layer_weights(ours)
-figures_emotion.layer_map(weights, tables.OURS | tables.TITLES) if len(weights) else figures.absent("The published run is not here.")
+figures_emotion.layer_map(weights, cells.OURS | cells.TITLES) if len(weights) else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
 figures.provenance([r for r in ours if "layer_weights" in r.metrics], "layer_weights", weights if len(weights) else None)

@@ -12,6 +12,7 @@ from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
+from sqa_core.studies import speech_models_cells as cells
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import as_recorded
 from sqa_core.studies.speech_models_trials import BaselineTrial, CardTrial, LayersTrial, ProbeTrial
@@ -126,7 +127,7 @@ def test_records_of_two_copies_are_not_one_cell(tmp_path):
     both = [planted(tmp_path, "aesdd", "whisper-base", 0.9), planted(tmp_path, "aesdd", "whisper-base", 0.9, seed=1)]
     other = Record(**{**both[1].__dict__, "trial": both[1].trial | {"weights_hash": "y"}})
     with pytest.raises(SettingsError, match="several weights_hash"):
-        tables.cell([both[0], other], "aesdd", "whisper-base", head="linear")
+        cells.cell([both[0], other], "aesdd", "whisper-base", head="linear")
 
 
 def test_table_3_sets_the_papers_number_beside_ours(run):
@@ -166,7 +167,7 @@ def test_models_are_set_against_ast_from_scratch(tmp_path, run):
     assert {f.id: f.verdict for f in study.findings([*run, *whole[:3]])}["C7"] == "undecided", "one corpus is missing"
     table = tables.table3([*run, *weak], []).set_index(["corpus", "head"])
     assert table.loc[("EmoDB", "full model, from scratch"), "paper"] == "46.11 ± 6.55"
-    assert tables.NETWORKS["ast-small"] not in set(tables.table2([*run, *weak], [])["backbone"]), "Table 2 has no AST"
+    assert cells.NETWORKS["ast-small"] not in set(tables.table2([*run, *weak], [])["backbone"]), "Table 2 has no AST"
     strong = [from_scratch(tmp_path, "aesdd", 1.0, seed) for seed in range(3)]
     assert {f.id: f.verdict for f in study.findings([*run, *strong])}["C7"] == "fails"
     assert "C7" not in {f.id for f in study.findings(run)}
@@ -202,31 +203,31 @@ def test_shares_that_speakers_allow(tmp_path):
 def test_what_is_set_against_each_other_has_one_seed_and_one_split(tmp_path):
     one = [planted(tmp_path, "aesdd", "whisper-base", 0.9, seed=s) for s in (0, 1)]
     other = [planted(tmp_path, "aesdd", "whisper-tiny", 0.5, seed=s) for s in (0, 2)]
-    table = tables.leads([*one, *other], {"encoder": "whisper-base", "head": "linear"}, {"encoder": "whisper-tiny", "head": "linear"})
+    table = cells.leads([*one, *other], {"encoder": "whisper-base", "head": "linear"}, {"encoder": "whisper-tiny", "head": "linear"})
     assert table["seed"].tolist() == [0]
     moved = [Record(**{**r.__dict__, "trial": r.trial | {"split_hash": "another"}}) for r in other]
     with pytest.raises(SettingsError, match="two splits"):
-        tables.paired(one, moved)
+        cells.paired(one, moved)
     padded = [Record(**{**r.__dict__, "trial": r.trial | {"features": {"whole_window": True}}}) for r in one]
-    assert tables.cell_of_run([*one, *padded], "aesdd", "whisper-base", "linear") == one
+    assert cells.cell_of_run([*one, *padded], "aesdd", "whisper-base", "linear") == one
     change = tables.choices_table([*one, *padded, planted(tmp_path, "emodb", "whisper-base", 0.9)]).set_index("other choice")
     assert change.loc["sounds padded to 30 s", "Whisper Base"].endswith("(AESDD alone)")
     bf16 = [Record(**{**r.__dict__, "trial": r.trial | {"features": {"precision": "bf16"}}}) for r in one]
     with pytest.raises(SettingsError, match="several features"):
-        tables.cell([*one, *bf16], "aesdd", "whisper-base", head="linear")
+        cells.cell([*one, *bf16], "aesdd", "whisper-base", head="linear")
 
 
 def test_intervals_are_not_biased(tmp_path):
     """A macro F1 of files drawn with replacement lies below that of the files; corrected intervals lie around it."""
     record = planted(tmp_path, "aesdd", "whisper-base", 0.7)
-    draws = tables.f1_draws([record])
-    interval = tables._interval(draws)
+    draws = cells.f1_draws([record])
+    interval = cells.interval_of(draws)
     assert interval.low < interval.value < interval.high
     assert abs((interval.high - interval.value) - (interval.value - interval.low)) < 4
-    assert tables._interval(np.full(100, 3.0)) == (3.0, 3.0, 3.0)
-    three = tables.over_corpora(pd.Series([1.0, 2.0, 3.0]))
+    assert cells.interval_of(np.full(100, 3.0)) == (3.0, 3.0, 3.0)
+    three = cells.over_corpora(pd.Series([1.0, 2.0, 3.0]))
     assert (three.low, three.high) == (pytest.approx(2 - 2.484, abs=1e-3), pytest.approx(2 + 2.484, abs=1e-3))
-    assert tables.over_corpora(pd.Series([1.0])).high == np.inf
+    assert cells.over_corpora(pd.Series([1.0])).high == np.inf
 
 
 def test_this_run_stands_beside_the_published_one(tmp_path, run):
@@ -238,7 +239,7 @@ def test_this_run_stands_beside_the_published_one(tmp_path, run):
     assert row["published run"].startswith(("85", "84"))
     assert row["this run"].startswith(("49", "50"))
     assert table.loc[("AESDD", "Whisper Small (int8)", "Linear"), "this run"] == "–"
-    only_here = table.loc[("polyglot-acted", tables.NETWORKS["ast-small"], "full model, from scratch")]
+    only_here = table.loc[("polyglot-acted", cells.NETWORKS["ast-small"], "full model, from scratch")]
     assert only_here["published run"] == "–"
     two = tables.table2(run, here).set_index(["backbone", "head"])
     assert two.loc[("Whisper Base", "Linear"), "this run"].endswith("(AESDD)")
@@ -262,7 +263,7 @@ def test_weighted_f1_is_scikit_learns():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
     weights = np.vstack([np.ones(50), rng.integers(0, 3, 50)])
-    ours = tables._weighted_f1(true, predicted, weights, 4)
+    ours = cells._weighted_f1(true, predicted, weights, 4)
     assert ours[0] == pytest.approx(metrics.macro_f1(true, predicted))
     repeated = np.repeat(np.arange(50), weights[1].astype(int))
     assert ours[1] == pytest.approx(metrics.macro_f1(true[repeated], predicted[repeated]))

@@ -20,9 +20,11 @@ from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
 from ..trials import Trial
+from . import speech_models_cells as cells
 from . import speech_models_tables as tables
 from .common import ChapterSettings
-from .speech_models_tables import cell, corpus_title, measured_corpora, measured_encoders, points
+from .speech_models_cells import cell, corpus_title, measured_corpora, measured_encoders
+from .speech_models_tables import points
 from .speech_models_trials import AcrossTrial, BaselineTrial, CardTrial, ChannelsTrial, LayersTrial, ProbeTrial
 
 SLUG = "speech_models"
@@ -47,11 +49,11 @@ def _demo_trials() -> list[Trial]:
     """Three heads on an encoder that needs no weights, one on plain log-mel bands, a small AST: does the machinery learn what was put in?"""
     split_hash = _split_hash("polyglot-acted", "speaker", DEMO_LANGUAGES)
     common = {"languages": DEMO_LANGUAGES, "protocol": "speaker", "split_hash": split_hash}
-    cells = [*((encoders.MINI, head) for head in HEADS), (encoders.MEL, "linear")]
+    learnt = [*((encoders.MINI, head) for head in HEADS), (encoders.MEL, "linear")]
     small = BaselineSettings(frames=DEMO_FRAMES, epochs=DEMO_EPOCHS)
     return [
         ProbeTrial(**_fields("polyglot-acted", encoder, settings=_demo_settings(head), seed=seed, **common))
-        for encoder, head in cells
+        for encoder, head in learnt
         for seed in range(2)
     ] + [_baseline("polyglot-acted", small, 0, DEMO_LANGUAGES)]
 
@@ -61,7 +63,7 @@ def _demo_settings(head: str) -> ProbeSettings:
 
 
 def found_encoders() -> list[str]:
-    return [name for name in (*ENCODERS, *tables.CONTROLS) if encoders.available(name)]
+    return [name for name in (*ENCODERS, *cells.CONTROLS) if encoders.available(name)]
 
 
 def found_corpora() -> list[str]:
@@ -205,7 +207,7 @@ def printed_findings() -> list[Finding]:
     """What the paper's own printed numbers say of its claims."""
     two, three = published.read(SLUG, "table2"), published.read(SLUG, "table3")
     by_head = two.pivot(index="backbone", columns="head", values="mean")
-    cells = three.pivot(index="dataset", columns="backbone", values="mean")
+    printed = three.pivot(index="dataset", columns="backbone", values="mean")
     waves, whispers = (["Wav2Vec 2.0 Base", "Wav2Vec 2.0 Large", "XLS-R"], ["Whisper Small (EN)", "Whisper Small", "Whisper Medium"])
     out = []
 
@@ -222,24 +224,24 @@ def printed_findings() -> list[Finding]:
     out.append(Finding("C3", verdict, f"{told}; a margin of {EQUIVALENT:g} points is asked for", PRINTED))
     falls = (by_head["Linear"] > by_head["Non-Linear"]) & (by_head["Non-Linear"] > by_head["Multi-Layer"])
     add("C4", bool(falls[whispers].all()), f"{int(falls[whispers].sum())} of 3 models fall at both steps")
-    lead = cells.drop(columns="AST").sub(cells["AST"], axis=0)
+    lead = printed.drop(columns="AST").sub(printed["AST"], axis=0)
     below = [f"{b} on {d} ({lead.loc[d, b]:+.2f})" for d in lead.index for b in lead.columns if lead.loc[d, b] <= 0]
     add("C7", not below, f"{len(below)} of {lead.size} cells lie below AST: {', '.join(below)}")
-    exceptions = {b: [d for d in cells.index if cells.loc[d, b] <= cells.loc[d, "XLS-R"]] for b in waves[:2]}
+    exceptions = {b: [d for d in printed.index if printed.loc[d, b] <= printed.loc[d, "XLS-R"]] for b in waves[:2]}
     add(
         "C8",
         all(e in ([], ["ShEMO"]) for e in exceptions.values()),
         "; ".join(f"{b} loses on {', '.join(e)}" for b, e in exceptions.items()),
     )
-    out.append(Finding("C9", *_signs((cells["Whisper Small"] - cells["Whisper Small (EN)"]).to_dict()), PRINTED))
-    winner = cells.idxmax(axis=1)
+    out.append(Finding("C9", *_signs((printed["Whisper Small"] - printed["Whisper Small (EN)"]).to_dict()), PRINTED))
+    winner = printed.idxmax(axis=1)
     for claim, sets, allowed in (
         ("C10", ["EMOVO", "DEMoS", "Oréau", "CaFE", "EmoMatch", "EmoDB"], whispers[1:]),
         ("C11", ["AESDD", "EYASE"], waves[1:2]),
     ):
         close = {d: tables.lead_in_deviations(d)[1] for d in sets}
         best_there = bool(winner[sets].isin(allowed).all())
-        told = ", ".join(f"{d}: {winner[d]} {cells.loc[d].max():.2f}, a lead of {close[d]:.1f} deviations" for d in sets)
+        told = ", ".join(f"{d}: {winner[d]} {printed.loc[d].max():.2f}, a lead of {close[d]:.1f} deviations" for d in sets)
         decided = claim == "C10" or min(close.values()) > 1  # C11's test asks for the lead
         out.append(Finding(claim, "fails" if not best_there else "holds" if decided else "undecided", told, PRINTED))
     gaps = published.read(SLUG, "table2_vs_table3")
@@ -283,7 +285,7 @@ MULTILINGUAL = ("whisper-small", "whisper-small-int8", "whisper-medium", "whispe
 def _measured_whispers(found: list[Record]) -> list[str]:
     """Multilingual Whisper models with all three heads on all of the paper's corpora that are here."""
     heads = [{"head": h} for h in HEADS]
-    return [e for e in MULTILINGUAL if all(len(tables.leads(found, h | {"encoder": e}, heads[0] | {"encoder": e})) for h in heads)]
+    return [e for e in MULTILINGUAL if all(len(cells.leads(found, h | {"encoder": e}, heads[0] | {"encoder": e})) for h in heads)]
 
 
 def _head_leads(found: list[Record], steps: tuple[tuple[str, str], ...]) -> tuple[Verdict, str] | None:
@@ -291,12 +293,12 @@ def _head_leads(found: list[Record], steps: tuple[tuple[str, str], ...]) -> tupl
     verdicts, told = [], []
     for encoder in _measured_whispers(found):
         for one, other in steps:
-            table = tables.leads(found, {"encoder": encoder, "head": one}, {"encoder": encoder, "head": other})
+            table = cells.leads(found, {"encoder": encoder, "head": one}, {"encoder": encoder, "head": other})
             by_corpus = table.groupby("corpus")["lead"].mean()
-            interval = tables.over_corpora(by_corpus)
+            interval = cells.over_corpora(by_corpus)
             verdicts.append(judge(interval, low=0.0))
             each = ", ".join(f"{corpus_title(str(c))} {lead:+.1f}" for c, lead in by_corpus.items())
-            told.append(f"{tables.title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)} ({each})")
+            told.append(f"{cells.title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)} ({each})")
     return (together(verdicts), "; ".join(told)) if verdicts else None
 
 
@@ -331,7 +333,7 @@ def _late_layers(found: list[Record]) -> Finding | None:
             moved = weights.max() > MOVED / layers
             verdicts.append(judge(centre, low=0.6) if moved else "undecided")
             told.append(
-                f"{tables.title_of(encoder)} {centre.value:.3f} [{centre.low:.3f}, {centre.high:.3f}], weights from {weights.min():.3f} to"
+                f"{cells.title_of(encoder)} {centre.value:.3f} [{centre.low:.3f}, {centre.high:.3f}], weights from {weights.min():.3f} to"
                 f" {weights.max():.3f}; equal ones would be {1 / layers:.3f}, their centre {(layers + 1) / (2 * layers):.3f}"
             )
     if not verdicts:
@@ -347,12 +349,12 @@ MOVED = 1.25  # times the equal weight: what the largest of them must reach to t
 def _above_the_baseline(found: list[Record]) -> Finding | None:
     """C7: each Whisper model's Linear head over AST from scratch, an interval over test files for each corpus. A small AST can refute
     the claim and not carry it, and so can a run that lacks some corpora."""
-    corpora = tables.papers_corpora(found)
+    corpora = cells.papers_corpora(found)
     whispers = [e for e in measured_encoders(found) if e.startswith("whisper")]
-    for network in tables.NETWORKS:  # the paper's size first
-        baselines = {c: records for c in corpora if (records := tables.cell(found, c, network))}
+    for network in cells.NETWORKS:  # the paper's size first
+        baselines = {c: records for c in corpora if (records := cells.cell(found, c, network))}
         leads = {
-            (e, c): tables.difference_on(records, baseline)
+            (e, c): cells.difference_on(records, baseline)
             for c, baseline in baselines.items()
             for e in whispers
             if (records := cell(found, c, e, head="linear"))
@@ -360,9 +362,9 @@ def _above_the_baseline(found: list[Record]) -> Finding | None:
         if leads:
             whole = network == "ast" and len(leads) == len(corpora) * len(whispers)
             verdict = together([judge(lead, low=0.0) for lead in leads.values()])
-            told = "; ".join(f"{tables.title_of(e)} on {corpus_title(c)} {points(lead)}" for (e, c), lead in leads.items())
+            told = "; ".join(f"{cells.title_of(e)} on {corpus_title(c)} {points(lead)}" for (e, c), lead in leads.items())
             seeds = ", ".join(f"{corpus_title(c)} {len(records)}" for c, records in baselines.items())
-            evidence = f"over {tables.title_of(network)} (seeds: {seeds}), intervals over test files: {told}"
+            evidence = f"over {cells.title_of(network)} (seeds: {seeds}), intervals over test files: {told}"
             if not whole:
                 evidence += "; a small AST cannot show that the claim holds" if network != "ast" else "; some corpora are missing"
             return Finding("C7", "undecided" if verdict == "holds" and not whole else verdict, evidence, "our run", None, "paper")
@@ -383,14 +385,14 @@ def _signs(leads: dict[str, float]) -> tuple[Verdict, str]:
 def _multilingual(found: list[Record]) -> Finding | None:
     """C9 by the twins that are here, their leads averaged on each corpus."""
     twins = [(n, f"{n}.en") for n in ("whisper-small", "whisper-base", "whisper-tiny")]
-    tables_of = {n: tables.leads(found, {"encoder": n, "head": "linear"}, {"encoder": en, "head": "linear"}) for n, en in twins}
+    tables_of = {n: cells.leads(found, {"encoder": n, "head": "linear"}, {"encoder": en, "head": "linear"}) for n, en in twins}
     here = {n: table for n, table in tables_of.items() if len(table)}
     if not here:
         return None
     mean = pd.concat(here.values()).groupby("corpus")["lead"].mean()
     verdict, told = _signs({corpus_title(str(c)): float(lead) for c, lead in mean.items()})
     each = ", ".join(f"{corpus_title(str(c))} {lead:+.1f}" for c, lead in mean.items())
-    names = ", ".join(tables.title_of(n) for n in here)
+    names = ", ".join(cells.title_of(n) for n in here)
     return Finding("C9", verdict, f"stand-ins, mean of {names} over their English twins: {each}; {told}", "our run", None, "paper")
 
 
@@ -398,7 +400,7 @@ def _centre_of_weights(found: list[Record], encoder: str) -> Interval:
     """Centre of mass of the layer weights over l/L, mean over corpora and seeds, with an interval over corpora."""
     table = tables.layer_weights(found, encoder=encoder)
     table["share"] = table["layer"] / table["layer"].max() * table["weight"]
-    return tables.over_corpora(table.groupby(["corpus", "seed"])["share"].sum().groupby("corpus").mean())
+    return cells.over_corpora(table.groupby(["corpus", "seed"])["share"].sum().groupby("corpus").mean())
 
 
 def _both_rules(found: list[Record]) -> Finding | None:
@@ -424,7 +426,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     none = "not available"
     out = {
         "n_corpora": str(len(measured_corpora(found))),
-        "n_encoders": str(len([e for e in measured_encoders(found) if e not in tables.CONTROLS and e not in tables.NETWORKS])),
+        "n_encoders": str(len([e for e in measured_encoders(found) if e not in cells.CONTROLS and e not in cells.NETWORKS])),
     }
     out["n_paper_corpora"] = str(len({r.trial["corpus"] for r in found if r.data_status == "paper"}))
     small = "whisper-small-int8"
@@ -433,7 +435,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     for corpus in ("aesdd", "emodb", "emovo"):
         records = cell(found, corpus, small, head="linear")
         out[f"paper_{corpus}"] = f"{printed[corpus_title(corpus)]:.2f}"
-        out[f"f1_{corpus}"] = f"{tables.f1_draws(records)[0]:.1f}" if records else none
+        out[f"f1_{corpus}"] = f"{cells.f1_draws(records)[0]:.1f}" if records else none
         out[f"constant_{corpus}"] = f"{records[0].metrics['constant_f1']:.1f}" if records else none
     by_speaker = {c: tables.f1_by_speaker(cell(found, c, small, head="linear", protocol="loso")) for c in ("aesdd", "emodb", "emovo")}
     for corpus, f1 in by_speaker.items():
@@ -447,21 +449,21 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         out["rank_emovo"] = f"number {place} of {len(by_speaker['emovo'])}"
     by_split = {e: [cell(found, "urdu", e, head="linear", protocol=p) for p in ("loso", "stratified")] for e in measured_encoders(found)}
     encoder, pair = next(((e, pair) for e, pair in by_split.items() if all(pair)), (none, [[], []]))
-    out["urdu_encoder"] = tables.title_of(encoder)
+    out["urdu_encoder"] = cells.title_of(encoder)
     for key, records in zip(("urdu_speaker", "urdu_stratified"), pair, strict=True):
-        out[key] = f"{tables.f1_draws(records)[0]:.1f}" if records else none
+        out[key] = f"{cells.f1_draws(records)[0]:.1f}" if records else none
     out["urdu_told"] = none
     if pair[0]:
         whole = pair[0][0].items()
         out["urdu_told"] = f"{100 * cards.told_by(whole['emotion'], whole['speaker']):.0f} %"
     verdicts = {f.id: f.verdict for f in findings(found)}
     out |= {f"verdict_C{i}": verdicts.get(f"C{i}", none) for i in range(1, 15)}
-    lead = tables.lead_over_corpora(found, {"encoder": small, "head": "linear"}, {"encoder": small, "head": "non-linear"})
+    lead = cells.lead_over_corpora(found, {"encoder": small, "head": "linear"}, {"encoder": small, "head": "non-linear"})
     out["n_not_here"] = (
         f"{len([e for e in encoders.PAPER if e not in measured_encoders(found)])} of the paper's {len(encoders.PAPER)} models"
     )
     nine = [c for c in emotions.CORPORA if emotions.CORPORA[c].status == "paper"]
-    out["corpora_not_here"] = f"{len(nine) - len(tables.papers_corpora(found))} of its {len(nine)} corpora"
+    out["corpora_not_here"] = f"{len(nine) - len(cells.papers_corpora(found))} of its {len(nine)} corpora"
     out["lead_linear"] = points(lead) if lead else none
     missed = tables.table2_against_table3()
     out["no_subset"] = f"{int((missed['within rounding'] == 'no').sum())} of {len(missed)} models"
@@ -472,7 +474,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
 def _worst_speakers(found: list[Record], corpus: str) -> str:
     """Of each Whisper model: the speaker that its Linear head does worst on when tested unheard."""
     f1 = {e: tables.f1_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in MULTILINGUAL}
-    return "; ".join(f"{tables.title_of(e)} speaker {s.index[0]} with {s.iloc[0]:.1f}" for e, s in f1.items() if len(s))
+    return "; ".join(f"{cells.title_of(e)} speaker {s.index[0]} with {s.iloc[0]:.1f}" for e, s in f1.items() if len(s))
 
 
 def synthetic_examples(language: str = "it", voice: str = "f1") -> list[tuple[audio.Sound, str, str]]:
