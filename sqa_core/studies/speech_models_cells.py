@@ -129,16 +129,23 @@ def _answers(records: list[Record]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return tables[0]["emotion"].map(number).to_numpy(), predicted, names
 
 
-def f1_draws(records: list[Record], draws: int = 1000, seed: int = 0) -> np.ndarray:
-    """Mean over seeds of the macro F1, of the tested files as they are and of draws of them with replacement (1 + draws,).
+def f1_draws(found: list[Record]) -> np.ndarray:
+    """Mean over seeds of the macro F1, of the tested files as they are and of DRAWS draws of them with replacement (1 + DRAWS,).
 
-    Records of one split and the same seed of drawing are drawn alike, so that differences between them are paired.
+    Records of one split are drawn alike, so that differences between them are paired.
     """
-    true, predicted, names = _answers(records)
-    # One stream a corpus: draws of different corpora are independent, those of two cells of one corpus are the same.
-    rng = np.random.default_rng([seed, zlib.crc32(records[0].trial["corpus"].encode())])
-    weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=draws)])
-    return np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
+    key = tuple((r.folder, r.key) for r in found)
+    if key not in _DRAWN:  # several tables ask for the same cells
+        true, predicted, names = _answers(found)
+        # One stream a corpus: draws of different corpora are independent, those of two cells of one corpus are the same.
+        rng = np.random.default_rng([0, zlib.crc32(found[0].trial["corpus"].encode())])
+        weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=DRAWS)])
+        _DRAWN[key] = np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
+    return _DRAWN[key]
+
+
+DRAWS = 1000
+_DRAWN: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
 
 
 def _weighted_f1(true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:

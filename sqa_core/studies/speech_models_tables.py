@@ -315,7 +315,7 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
         ):
             if len(table):
                 mean = table.groupby("layer")["weight"].mean()
-                row[f"{label}: largest at"] = int(mean.idxmax())
+                row[f"{label}: largest at"] = str(mean.idxmax())
                 row[f"{label}: rank correlation with F1"] = round(float(stats.spearmanr(mean, f1).statistic), 2)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
