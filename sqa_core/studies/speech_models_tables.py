@@ -439,7 +439,8 @@ def across_table(found: list[Record]) -> pd.DataFrame:
                     m = group[0].metrics
                     text = f"{np.mean([r.metrics['f1'] for r in group]):.1f} ({len(m['classes'])} classes, constant {m['constant_f1']:.1f})"
                 row[f"tested on {corpus_title(target)}"] = text
-            rows.append(row)
+            if set(row.values()) - {row["backbone"], row["learnt on"], "–"}:
+                rows.append(row)
     return pd.DataFrame(rows)
 
 
