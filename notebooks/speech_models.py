@@ -296,7 +296,7 @@ figures.table(
 # %% [markdown]
 # **EMOVO was recorded with two microphones**, one a channel. A default downmix adds them, and what arrives later at one cancels
 # what arrived at the other: a comb filter, with its first notch near 1.2 kHz. We hear the left channel. Few files are here as
-# recorded; a head that learnt the left channel of other speakers hears them by each.
+# recorded; a head that learnt the left channel of other speakers hears them by each. With so few, some points tell nothing.
 
 # %% tags=["remove-input"]
 figures.table(tables.channels_table(ours), "channels", "Files of EMOVO with both channels, heard by left, right and mean; published run")
