@@ -132,7 +132,7 @@ def confusion(true: Sequence[str], predicted: Sequence[str], title: str):
 
 def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
     """Figures of which one is seen: chosen from a list, without a kernel. Plain HTML and script."""
-    images = {text: base64.b64encode(_png(figure)).decode() for text, figure in shown.items()}
+    images = {text: f"data:image/png;base64,{base64.b64encode(_png(figure)).decode()}" for text, figure in shown.items()}
     if not images:
         return html_output('<p class="sqa-absent">Not available here.</p>')
     first = next(iter(images))
@@ -141,7 +141,7 @@ def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
     return html_output(
         f'<div class="sqa-gallery" id="{html.escape(name)}"><div class="sqa-controls"><label>{html.escape(label)} '
         f'<select>{options}</select></label> <button type="button">next</button></div>'
-        f'<img alt="{html.escape(alt)}: {html.escape(first)}" src="data:image/png;base64,{images[first]}">'
+        f'<img alt="{html.escape(alt)}: {html.escape(first)}" src="{images[first]}">'
         f'<script type="application/json">{data}</script></div>'
     )
 

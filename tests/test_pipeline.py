@@ -330,7 +330,9 @@ def test_sounds_and_data_leave_the_page(tmp_path):
     page = tmp_path / "chapter.html"
     sound = base64.b64encode(b"RIFF").decode()
     page.write_text(
-        inside("one.csv", b"a,b") + f'<audio controls src="data:audio/wav;base64,{sound}"></audio><img src="data:image/png;base64,AAAA">'
+        inside("one.csv", b"a,b")
+        + f'<audio controls src="data:audio/wav;base64,{sound}"></audio><img src="data:image/png;base64,AAAA">'
+        + '<script type="application/json">{"images":{"first":"data:image/png;base64,AAAA","second":"data:image/png;base64,BBBB"}}</script>'
     )
     build.lighten(page)
     text = page.read_text()
@@ -339,7 +341,10 @@ def test_sounds_and_data_leave_the_page(tmp_path):
     (wav,) = (tmp_path / "chapter_files").glob("*.wav")
     assert f'src="chapter_files/{wav.name}"' in text
     assert wav.read_bytes() == b"RIFF"
-    assert "data:image/png" in text
+    assert "data:" not in text
+    pictures = {p.name: p.read_bytes() for p in (tmp_path / "chapter_files").glob("*.png")}
+    assert sorted(pictures.values()) == [base64.b64decode("AAAA"), base64.b64decode("BBBB")]
+    assert all(text.count(f'"chapter_files/{name}"') == (2 if data == base64.b64decode("AAAA") else 1) for name, data in pictures.items())
     page.write_text(inside("one.csv", b"a,b") + inside("one.csv", b"c,d"))
     with pytest.raises(BuildError, match="two figures or tables are named one"):
         build.lighten(page)

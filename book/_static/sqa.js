@@ -59,7 +59,7 @@ function startGallery(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
   const select = box.querySelector("select"), image = box.querySelector("img"), button = box.querySelector("button");
   function choose() {
-    image.src = "data:image/png;base64," + data.images[select.value];
+    image.src = data.images[select.value];
     image.alt = `${data.alt}: ${select.value}`;
   }
   select.addEventListener("change", choose);

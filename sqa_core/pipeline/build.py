@@ -137,25 +137,27 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
     return html
 
 
-# What a notebook carries inside itself so that it works anywhere: data to save, sounds to play.
+# What a notebook carries inside itself so that it works anywhere: data to save, sounds to play, figures to choose from.
 _INSIDE = re.compile(
-    r'(?:download="(?P<name>[\w.-]+)" href|src)="data:(?P<kind>text/csv|application/gzip|audio/wav);base64,(?P<data>[^"]+)"'
+    r'(?P<before>(?:download="(?P<name>[\w.-]+)" href|src)=|:)"data:'
+    r'(?P<kind>text/csv|application/gzip|audio/wav|image/png);base64,(?P<data>[^"]+)"'
 )
+_ENDINGS = {"audio/wav": "wav", "image/png": "png"}
 
 
 def lighten(page: Path) -> None:
-    """Sounds and data out of a page into files beside it, so that a reader fetches what he asks for and no more."""
+    """Sounds, data and figures out of a page into files beside it, so that a reader fetches what he asks for and no more."""
     folder = page.with_name(f"{page.stem}_files")
 
     def moved(match: re.Match[str]) -> str:
         data = base64.b64decode(match["data"])
-        name = match["name"] or f"{hashlib.sha256(data).hexdigest()[:12]}.wav"
+        name = match["name"] or f"{hashlib.sha256(data).hexdigest()[:12]}.{_ENDINGS[match['kind']]}"
         folder.mkdir(exist_ok=True)
         if (folder / name).is_file() and (folder / name).read_bytes() != data:
             raise BuildError(f"{page.stem}: two figures or tables are named {name.split('.')[0]}; name one of them otherwise.")
         (folder / name).write_bytes(data)
         link = f"{folder.name}/{name}"
-        return f'download="{name}" href="{link}"' if match["name"] else f'src="{link}"'
+        return f'{match["before"]}"{link}"'
 
     page.write_text(_INSIDE.sub(moved, page.read_text()))
 
