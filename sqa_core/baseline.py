@@ -57,7 +57,7 @@ def learn(
     """Train on the files `train`, keep the epoch with the best macro F1 on `valid`; all randomness comes from `seed`."""
     mask = audio.import_torchaudio().functional.mask_along_axis_iid
     device = environment.device()
-    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    probing.seed_torch(seed)
     network = ast.build(ast.LAYOUTS[settings.network], settings.frames, classes).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
     decay = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(range(5, settings.epochs)), gamma=settings.decay)

@@ -170,8 +170,13 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
 
 def start(bank: Bank, classes: int, settings: ProbeSettings, seed: int) -> nn.Module:
     """A head with the weights that a seed gives it."""
-    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    seed_torch(seed)
     return probes.build(settings.head, bank.layers, bank.width, classes, settings.dropout)
+
+
+def seed_torch(seed: int) -> None:
+    """Of what is random in torch: first weights, dropout, masks."""
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
 
 
 def adam(parameters: Iterable[Tensor], settings: ProbeSettings) -> torch.optim.Adam:

@@ -30,7 +30,7 @@ from .speech_models_trials import AcrossTrial, BaselineTrial, CardTrial, Channel
 SLUG = "speech_models"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}  # the page says which of the paper's are not here
 Settings = ChapterSettings
-SEEDS = range(5)
+SEEDS = range(cells.SEEDS)
 # In the order in which they are worth waiting for.
 ENCODERS = (*encoders.PAPER, "whisper-small-int8", "whisper-base", "whisper-tiny", "whisper-base.en", "whisper-tiny.en")
 ONE_LAYER = (encoders.MEL, encoders.SPEAKER)

@@ -37,7 +37,7 @@ OURS = {
     "ecapa-voxceleb": "control: speaker network",
 }
 NETWORKS = {"ast": "AST", "ast-small": "AST, small"}
-CONTROLS = ("mel", "random-mini", "random-whisper-base", "ecapa-voxceleb")
+CONTROLS = ("mel", "random-whisper-base", "ecapa-voxceleb")
 FULL = "full"
 BASELINE_HEAD = {FULL: "full model, from scratch"}
 CORPUS_TITLES = {

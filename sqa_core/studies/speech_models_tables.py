@@ -61,7 +61,7 @@ def _printed(name: str, **where: str | None) -> str:
 
 def table1(found: list[Record]) -> pd.DataFrame:
     """The paper's corpora: as printed, as their owners describe them, in our published run, and on this machine."""
-    cards_of = {r.trial["corpus"]: dict(r.metrics["facts"]) for r in of_kind(found, CardTrial)}
+    cards_of = _cards(found)
     printed = published.read(SLUG, "table1").set_index("dataset")
     rows = []
     for name, title in CORPUS_TITLES.items():
@@ -249,7 +249,12 @@ def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataF
 
 def cards_table(found: list[Record]) -> pd.DataFrame:
     """Cards of the corpora of a run, side by side."""
-    return cards.table_of({corpus_title(r.trial["corpus"]): dict(r.metrics["facts"]) for r in corpus_records(found)})
+    return cards.table_of({corpus_title(c): facts for c, facts in _cards(found).items()})
+
+
+def _cards(found: list[Record]) -> dict[str, dict[str, Any]]:
+    """Facts of each corpus of a run."""
+    return {r.trial["corpus"]: dict(r.metrics["facts"]) for r in corpus_records(found)}
 
 
 def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
