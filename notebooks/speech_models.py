@@ -37,6 +37,7 @@ store = ""
 from sqa_core import claims, figures, figures_emotion, published
 from sqa_core.studies import speech_models as study
 from sqa_core.studies import speech_models_cells as cells
+from sqa_core.studies import speech_models_claims as tested
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import published_run
 
@@ -52,8 +53,8 @@ figures.table_setup()
 # %% tags=["remove-cell"]
 for name, text in study.facts_in_words(ours).items():
     figures.glue(name, text)
-printed = study.printed_findings()
-found = study.findings(ours)
+printed = tested.printed_findings()
+found = tested.findings(ours)
 figures.glue("printed_verdicts", claims.count(printed))
 figures.glue("our_verdicts", claims.count(found))
 

@@ -12,7 +12,8 @@ Verdict = Literal["holds", "fails", "undecided", "untestable here"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim's verdict. `needs` says what would test a claim that is untestable here."""
+    """One claim's verdict, with the status of the data and of the models that it rests on. `needs` says what would test a claim that is
+    untestable here."""
 
     id: str
     verdict: Verdict
@@ -20,6 +21,7 @@ class Finding:
     basis: Literal["the paper's printed numbers", "our run", "nothing yet"]
     interval: Interval | None = None
     data_status: str = ""
+    model_status: str = ""
     needs: str = ""
 
 
@@ -46,13 +48,14 @@ def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
             str(claim.id), "untestable here", "", "nothing yet", needs="records that the published run does not hold"
         )
         value = f": {f.interval.value:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]" if f.interval else ""
+        statuses = [f"{status} {what}" for status, what in ((f.data_status, "data"), (f.model_status, "models")) if status]
         rows.append(
             {
                 "claim": f"{claim.id}. {claim.claim}",
                 "verdict": f.verdict + value,
                 "evidence": f.evidence or f"needs {f.needs}",
                 "test": claim.test,
-                "rests on": f"{f.basis}{f', {f.data_status} data' if f.data_status else ''}; {claim.source}",
+                "rests on": f"{', '.join([f.basis, *statuses])}; {claim.source}",
             }
         )
     return pd.DataFrame(rows)

@@ -6,13 +6,14 @@ import pytest
 
 from sqa_core import claims, features, metrics, published, records
 from sqa_core.baseline import BaselineSettings
-from sqa_core.corpora import cards, registry, splits
+from sqa_core.corpora import cards, emotions, registry, splits
 from sqa_core.errors import SettingsError
 from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
 from sqa_core.studies import speech_models_cells as cells
+from sqa_core.studies import speech_models_claims as verdicts
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import as_recorded
 from sqa_core.studies.speech_models_trials import BaselineTrial, CardTrial, LayersTrial, ProbeTrial
@@ -46,11 +47,10 @@ def planted(tmp_path, corpus, encoder, right, head="linear", seed=0, protocol="s
 
 
 def test_claims_on_printed_numbers_are_computed():
-    found = {f.id: f for f in study.printed_findings()}
+    found = {f.id: f for f in verdicts.printed_findings()}
     assert {f.basis for f in found.values()} == {"the paper's printed numbers"}
     assert set(found) == {f"C{i}" for i in range(1, 15)}
-    verdicts = {k: f.verdict for k, f in found.items() if f.verdict != "untestable here"}
-    assert verdicts == {
+    assert {k: f.verdict for k, f in found.items() if f.verdict != "untestable here"} == {
         "C1": "holds", "C2": "holds", "C3": "undecided", "C4": "holds", "C7": "fails", "C8": "fails", "C9": "undecided", "C10": "holds",
         "C11": "undecided", "C12": "fails", "C14": "holds",
     }  # fmt: skip
@@ -82,7 +82,7 @@ def run(tmp_path):
 
 
 def test_planted_leads_are_found(run):
-    found = {f.id: f for f in study.findings(run)}
+    found = {f.id: f for f in verdicts.findings(run)}
     assert found["C2"].verdict == found["C4"].verdict == "holds"
     assert "Linear over Non-Linear" in found["C2"].evidence
     assert "AESDD +" in found["C2"].evidence
@@ -99,19 +99,19 @@ def test_a_lead_that_is_not_there_does_not_hold(tmp_path):
         for head in ("linear", "non-linear", "multi-layer")
         for seed in range(2)
     ]
-    found = {f.id: f.verdict for f in study.findings(run)}
+    found = {f.id: f.verdict for f in verdicts.findings(run)}
     assert found["C2"] != "holds"
     assert found["C6"] == "fails"
 
 
 def test_no_records_decide_nothing(tmp_path):
-    assert {f.verdict for f in study.findings([])} == {"untestable here"}
+    assert {f.verdict for f in verdicts.findings([])} == {"untestable here"}
     few = [planted(tmp_path, "aesdd", "whisper-base", 0.9, "linear"), planted(tmp_path, "emodb", "whisper-base", 0.9, "linear")]
     few += [
         planted(tmp_path, "aesdd", "whisper-base", 0.5, head, weights=[0.5, 0.5] if head == "multi-layer" else None)
         for head in ("non-linear", "multi-layer")
     ]
-    assert "holds" not in {f.verdict for f in study.findings(few)}, "emodb has not all heads yet"
+    assert "holds" not in {f.verdict for f in verdicts.findings(few)}, "emodb has not all heads yet"
 
 
 def test_equal_weights_on_few_layers_decide_nothing(tmp_path):
@@ -120,7 +120,7 @@ def test_equal_weights_on_few_layers_decide_nothing(tmp_path):
         for c in ("aesdd", "emodb")
         for head in ("linear", "non-linear", "multi-layer")
     ]
-    assert "C6" not in {f.id for f in study.findings(run)}
+    assert verdict(run, "C6") == "untestable here"
 
 
 def test_records_of_two_copies_are_not_one_cell(tmp_path):
@@ -159,18 +159,89 @@ def from_scratch(tmp_path, corpus, right, seed, **other) -> Record:
 
 def test_models_are_set_against_ast_from_scratch(tmp_path, run):
     weak = [from_scratch(tmp_path, c, 0.3, seed) for c in ("aesdd", "emodb") for seed in range(3)]
-    found = {f.id: f for f in study.findings([*run, *weak])}
+    found = {f.id: f for f in verdicts.findings([*run, *weak])}
     assert found["C7"].verdict == "undecided", "a small AST cannot carry the claim"
     assert "Whisper Base on EmoDB +" in found["C7"].evidence
     whole = [from_scratch(tmp_path, c, 0.3, seed, network="ast") for c in ("aesdd", "emodb") for seed in range(3)]
-    assert {f.id: f.verdict for f in study.findings([*run, *whole])}["C7"] == "holds"
-    assert {f.id: f.verdict for f in study.findings([*run, *whole[:3]])}["C7"] == "undecided", "one corpus is missing"
+    assert verdict([*run, *whole], "C7") == "undecided", "the claim is of nine corpora and six models"
     table = tables.table3([*run, *weak], []).set_index(["corpus", "head"])
     assert table.loc[("EmoDB", "full model, from scratch"), "paper"] == "46.11 ± 6.55"
     assert cells.NETWORKS["ast-small"] not in set(tables.table2([*run, *weak], [])["backbone"]), "Table 2 has no AST"
     strong = [from_scratch(tmp_path, "aesdd", 1.0, seed) for seed in range(3)]
-    assert {f.id: f.verdict for f in study.findings([*run, *strong])}["C7"] == "fails"
-    assert "C7" not in {f.id for f in study.findings(run)}
+    assert verdict([*run, *strong], "C7") == "fails"
+    assert verdict(run, "C7") == "untestable here"
+
+
+def test_a_claim_of_every_corpus_holds_on_all_of_them_alone(tmp_path):
+    nine = [name for name, corpus in emotions.CORPORA.items() if corpus.status == "paper"]
+    models = [planted(tmp_path, c, e, 0.9, verdicts._printed_head(e), weights=[0.5, 0.5]) for c in nine for e in encoders.PAPER]
+    baselines = [from_scratch(tmp_path, c, 0.3, 0, network="ast") for c in nine]
+    assert verdict([*models, *baselines], "C7") == "holds"
+    assert verdict([*models, *baselines[1:]], "C7") == "undecided"
+    assert verdict([*models[1:], *baselines], "C7") == "undecided"
+
+
+def papers_six(tmp_path, rights: dict[str, dict[str, float]], corpora=("aesdd", "emodb", "emovo")) -> list[Record]:
+    """Cells of models by head with a planted share of right answers; layer weights early for wav2vec 2.0 and late for Whisper."""
+    late = np.r_[np.full(6, 0.02), np.full(6, 0.88 / 6)].tolist()
+    return [
+        planted(tmp_path, c, e, right, head, seed, weights=(late if "whisper" in e else late[::-1]) if head == "multi-layer" else None, files=300)
+        for c in corpora
+        for e, by_head in rights.items()
+        for head, right in by_head.items()
+        for seed in range(2)
+    ]  # fmt: skip
+
+
+INNER = {"linear": 0.4, "non-linear": 0.4, "multi-layer": 0.8, "weighted-linear": 0.8}
+LAST = {"linear": 0.7, "non-linear": 0.6, "multi-layer": 0.5}
+AS_CLAIMED = {
+    "wav2vec2-base": INNER,
+    "wav2vec2-large": INNER | {"multi-layer": 0.82},
+    "wav2vec2-xls-r-300m": INNER | {"linear": 0.16, "non-linear": 0.16, "multi-layer": 0.6, "weighted-linear": 0.6},
+    "whisper-small.en": LAST,
+    "whisper-small": LAST | {"linear": 0.95},
+    "whisper-medium": LAST | {"linear": 0.9},
+}
+
+
+def verdict(found: list[Record], claim: str) -> str:
+    return {f.id: f.verdict for f in verdicts.findings(found)}[claim]
+
+
+def test_a_run_in_which_the_claims_are_true(tmp_path):
+    found = {f.id: f for f in verdicts.findings(papers_six(tmp_path, AS_CLAIMED))}
+    held = ("C1", "C2", "C3", "C4", "C5", "C6", "C14")
+    assert {c: found[c].verdict for c in held} == dict.fromkeys(held, "holds")
+    assert {found[c].model_status for c in held} == {"paper"}
+    assert found["C8"].verdict == found["C10"].verdict == "undecided", "six of the nine corpora are missing"
+    assert found["C11"].verdict == "fails", "Whisper Small leads on AESDD"
+    assert "Whisper's lies +" in found["C6"].evidence
+
+
+@pytest.mark.parametrize(
+    ("claim", "model", "other"),
+    [
+        ("C1", "wav2vec2-base", {"linear": 0.95}),
+        ("C3", "wav2vec2-large", {"non-linear": 0.6}),
+        ("C5", "wav2vec2-base", {"weighted-linear": 0.45}),
+        ("C8", "wav2vec2-xls-r-300m", {"multi-layer": 0.95}),
+        ("C10", "wav2vec2-base", {"multi-layer": 0.99}),
+        ("C14", "wav2vec2-xls-r-300m", {"linear": 0.5}),
+    ],
+)
+def test_a_run_in_which_one_claim_is_false(tmp_path, claim, model, other):
+    assert verdict(papers_six(tmp_path, AS_CLAIMED | {model: AS_CLAIMED[model] | other}), claim) == "fails"
+
+
+@pytest.mark.parametrize("claim", ["C1", "C3", "C5"])
+def test_a_family_that_is_not_whole_carries_no_claim(tmp_path, claim):
+    assert verdict(papers_six(tmp_path, {k: v for k, v in AS_CLAIMED.items() if k != "wav2vec2-xls-r-300m"}), claim) == "undecided"
+
+
+def test_what_is_missing_is_named_with_all_commands(tmp_path):
+    needs = {f.id: f.needs for f in verdicts.findings(papers_six(tmp_path, {"wav2vec2-base": {"linear": 0.5}}))}
+    assert needs["C1"].startswith("sqa data fetch wav2vec2-large wav2vec2-xls-r-300m, then sqa run speech_models")
 
 
 def test_one_sign_a_corpus_decides_little(tmp_path):
@@ -182,11 +253,11 @@ def test_one_sign_a_corpus_decides_little(tmp_path):
             for e in ("whisper-tiny", "whisper-tiny.en")
         ]
 
-    found = {f.id: f for f in study.findings(twins(0.3, 0.9, 0.9))}
+    found = {f.id: f for f in verdicts.findings(twins(0.3, 0.9, 0.9))}
     assert found["C9"].verdict == "undecided"
     assert "it loses on AESDD; sign test over 3 sets" in found["C9"].evidence
-    assert {f.id: f.verdict for f in study.findings(twins(*[0.9] * 9))}["C9"] == "fails", "it wins where the paper grants a loss"
-    assert "C9" not in {f.id for f in study.findings(twins(0.3)[:1])}
+    assert {f.id: f.verdict for f in verdicts.findings(twins(*[0.9] * 9))}["C9"] == "fails", "it wins where the paper grants a loss"
+    assert verdict(twins(0.3)[:1], "C9") == "untestable here"
 
 
 def test_shares_that_speakers_allow(tmp_path):
@@ -196,8 +267,8 @@ def test_shares_that_speakers_allow(tmp_path):
         return records.write(Record(corpus.rjust(16, "0"), trial, {"facts": []}, "paper", "none", 0.0, "cpu", {}, ""), tmp_path, table)
 
     fits, misses = card("emodb", 0.79, 0.11, 0.10), card("aesdd", 0.67, 0.17, 0.16)
-    assert {f.id: f.verdict for f in study.findings([fits, misses])}["C13"] == "fails"
-    assert {f.id: f.verdict for f in study.findings([fits])}["C13"] == "undecided"
+    assert {f.id: f.verdict for f in verdicts.findings([fits, misses])}["C13"] == "fails"
+    assert {f.id: f.verdict for f in verdicts.findings([fits])}["C13"] == "undecided"
 
 
 def test_what_is_set_against_each_other_has_one_seed_and_one_split(tmp_path):

@@ -1,0 +1,409 @@
+"""Claims of the paper on speech models, tested: on its own printed numbers, and by our run."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .. import published
+from ..claims import Finding, Verdict, judge, together
+from ..corpora import emotions
+from ..metrics import Interval
+from ..models import encoders
+from ..models.probes import HEADS
+from ..records import Record
+from . import speech_models_cells as cells
+from . import speech_models_tables as tables
+from .speech_models_cells import cell, corpus_title, measured_encoders
+from .speech_models_tables import SLUG, points
+
+PRINTED: Literal["the paper's printed numbers"] = "the paper's printed numbers"
+EQUIVALENT = 2.0  # points of F1 within which two heads are alike
+CLOSE = 1.0  # points that the difference of such heads may be, as the claim has it
+CONSTANT_MARGIN = 1.0  # points of F1 within which a score is no better than a constant answer
+WAVES = ("wav2vec2-base", "wav2vec2-large", "wav2vec2-xls-r-300m")
+WHISPERS = (
+    *("whisper-small.en", "whisper-small", "whisper-medium"),  # the paper's
+    *("whisper-small-int8", "whisper-base", "whisper-tiny", "whisper-base.en", "whisper-tiny.en"),  # stand-ins
+)
+MULTILINGUAL_SETS = ("emovo", "demos", "oreau", "cafe", "emomatch", "emodb")  # where C10 has a multilingual Whisper best
+LARGE_SETS = ("aesdd", "eyase")  # where C11 has Wav2Vec 2.0 Large best
+EXCEPTIONS = ("aesdd", "shemo")  # where C9 grants that the English twin is better
+ENGLISH_LOSES = ("shemo",)  # where C8 grants that XLS-R is better
+
+
+def _difference_bound(two: pd.DataFrame, backbone: str, runs: int = 3) -> float:
+    """What the difference of Linear and Non-Linear is at most, with 95 %: Welch's interval from the printed means and deviations."""
+    part = two[two["backbone"] == backbone].set_index("head")
+    variances = part.loc[["Linear", "Non-Linear"], "std"] ** 2 / runs
+    freedom = variances.sum() ** 2 / (variances**2 / (runs - 1)).sum()
+    half = stats.t.ppf(0.95, freedom) * np.sqrt(variances.sum())
+    return float(abs(part.loc["Linear", "mean"] - part.loc["Non-Linear", "mean"]) + half)
+
+
+def printed_findings() -> list[Finding]:
+    """What the paper's own printed numbers say of its claims."""
+    two, three = published.read(SLUG, "table2"), published.read(SLUG, "table3")
+    by_head = two.pivot(index="backbone", columns="head", values="mean")
+    printed = three.pivot(index="dataset", columns="backbone", values="mean")
+    waves, whispers = [cells.TITLES[e] for e in WAVES], [cells.TITLES[e] for e in WHISPERS if e in cells.TITLES]
+    out = []
+
+    def add(claim: str, holds: bool, evidence: str) -> None:
+        out.append(Finding(claim, "holds" if holds else "fails", evidence, PRINTED))
+
+    best = by_head.idxmax(axis=1)
+    add("C1", bool((best[waves] == "Multi-Layer").all()), ", ".join(f"{b} {by_head.loc[b].max():.2f}" for b in waves))
+    add("C2", bool((best[whispers] == "Linear").all()), ", ".join(f"{b} {by_head.loc[b].max():.2f}" for b in whispers))
+    apart = (by_head["Linear"] - by_head["Non-Linear"]).abs()[waves[1:]]
+    bounds = {b: _difference_bound(two, b) for b in waves[1:]}
+    told = ", ".join(f"{b} differs by {d:.2f}, by at most {bounds[b]:.1f} with 95 % (3 runs)" for b, d in apart.items())
+    verdict: Verdict = "fails" if (apart >= CLOSE).any() else "holds" if max(bounds.values()) < EQUIVALENT else "undecided"
+    out.append(Finding("C3", verdict, f"{told}; a margin of {EQUIVALENT:g} points is asked for", PRINTED))
+    falls = (by_head["Linear"] > by_head["Non-Linear"]) & (by_head["Non-Linear"] > by_head["Multi-Layer"])
+    add("C4", bool(falls[whispers].all()), f"{int(falls[whispers].sum())} of 3 models fall at both steps")
+    lead = printed.drop(columns="AST").sub(printed["AST"], axis=0)
+    below = [f"{b} on {d} ({lead.loc[d, b]:+.2f})" for d in lead.index for b in lead.columns if lead.loc[d, b] <= 0]
+    add("C7", not below, f"{len(below)} of {lead.size} cells lie below AST: {', '.join(below)}")
+    exceptions = {b: [d for d in printed.index if printed.loc[d, b] <= printed.loc[d, "XLS-R"]] for b in waves[:2]}
+    granted = [corpus_title(c) for c in ENGLISH_LOSES]
+    add(
+        "C8",
+        all(e in ([], granted) for e in exceptions.values()),
+        "; ".join(f"{b} loses on {', '.join(e)}" for b, e in exceptions.items()),
+    )
+    out.append(Finding("C9", *_signs((printed["Whisper Small"] - printed["Whisper Small (EN)"]).to_dict()), PRINTED))
+    winner = printed.idxmax(axis=1)
+    for claim, names, allowed in (("C10", MULTILINGUAL_SETS, whispers[1:]), ("C11", LARGE_SETS, waves[1:2])):
+        sets = [corpus_title(c) for c in names]
+        close = {d: tables.lead_in_deviations(d)[1] for d in sets}
+        best_there = bool(winner[sets].isin(allowed).all())
+        told = ", ".join(f"{d}: {winner[d]} {printed.loc[d].max():.2f}, a lead of {close[d]:.1f} deviations" for d in sets)
+        decided = claim == "C10" or min(close.values()) > 1  # C11's test asks for the lead
+        out.append(Finding(claim, "fails" if not best_there else "holds" if decided else "undecided", told, PRINTED))
+    gaps = published.read(SLUG, "table2_vs_table3")
+    gaps = gaps[gaps["difference"].notna()]
+    add("C12", bool((gaps["difference"].abs() <= 0.01).all()), ", ".join(f"{r.backbone} {r.difference:+.2f}" for r in gaps.itertuples()))
+    counts = published.read(SLUG, "emobox_counts")
+    own = counts["dataset"].str.split(" (", regex=False).str[0].isin(printed.index)  # URDU's counts stand there too
+    constant = counts.loc[own, "macro_F1_percent_of_always_naming_the_largest_class"]
+    high = by_head.loc["XLS-R", ["Linear", "Non-Linear"]].max()
+    told = f"at most {high:.2f}; a constant answer gives {constant.mean():.2f} on the mean of {len(constant)} of the paper's corpora"
+    add("C14", bool(high <= constant.mean() + CONSTANT_MARGIN), told)
+    unprinted = {"C5": "a Linear head on the weighted sum", "C6": "layer weights as numbers", "C13": "the splits themselves"}
+    for claim, what in unprinted.items():
+        out.append(Finding(claim, "untestable here", "", PRINTED, needs=f"what the paper does not print: {what}"))
+    return _in_order(out)
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: int(f.id[1:]))
+
+
+def findings(found: list[Record]) -> list[Finding]:
+    """Verdicts by our run, on the paper's corpora that are here; a claim whose models are not here is untestable, with what would get
+    them."""
+    found = [r for r in found if r.data_status == "paper"]
+    tests = (
+        *(_best_head_of_waves, _linear_is_best, _alike, _falls, _inner_layers, _layers_used, _above_the_baseline, _english_waves),
+        *(_multilingual, _multilingual_is_best, _large_is_best, _both_rules, _no_better_than_constant),
+    )
+    tested = [f for test in tests if (f := test(found))]
+    known = {f.id for f in tested}
+    for claim, models in NEEDS.items():
+        if claim not in known:
+            tested.append(Finding(claim, "untestable here", "", "nothing yet", needs=_what_to_run(found, models)))
+    printed = "nothing of a run: it is arithmetic on the paper's own tables, and is tested there"
+    return _in_order([*tested, Finding("C12", "untestable here", "", "nothing yet", needs=printed)])
+
+
+# Which models a claim is about; without their records it is untestable.
+NEEDS = {
+    "C1": WAVES,
+    "C2": WHISPERS[:3],
+    "C3": WAVES[1:],
+    "C4": WHISPERS[:3],
+    "C5": WAVES,
+    "C6": (*WAVES, *WHISPERS[:3]),
+    "C7": tuple(encoders.PAPER),
+    "C8": WAVES,
+    "C9": WHISPERS[:2],
+    "C10": tuple(encoders.PAPER),
+    "C11": tuple(encoders.PAPER),
+    "C13": (),
+    "C14": WAVES[2:],
+}
+
+
+def _what_to_run(found: list[Record], models: Sequence[str]) -> str:
+    """The commands that would make a claim testable."""
+    lacking = [e for e in models if e not in measured_encoders(found)]
+    fetched = f"sqa data fetch {' '.join(lacking)}, then " if lacking else ""
+    return f"{fetched}sqa run speech_models --profile paper --store book/results"
+
+
+def _ours(claim: str, verdict: Verdict, evidence: str, models: Iterable[str] = ()) -> Finding:
+    """A verdict by our run on the paper's corpora, with the status of the models that it rests on."""
+    statuses = sorted({"paper" if e in encoders.PAPER or e == "ast" else "other" for e in models}, reverse=True)
+    return Finding(claim, verdict, evidence, "our run", None, "paper", " and ".join(statuses))
+
+
+def _unless_whole(verdict: Verdict, whole: bool) -> Verdict:
+    """Part of what a claim is about can refute it and not carry it."""
+    return "undecided" if verdict == "holds" and not whole else verdict
+
+
+def _with_heads(found: list[Record], models: Iterable[str], heads: Iterable[str]) -> list[str]:
+    """Those models that have these heads on all of the paper's corpora that are here."""
+    corpora = cells.papers_corpora(found)
+    return [e for e in models if corpora and all(cell(found, c, e, head=h) for c in corpora for h in heads)]
+
+
+Told = tuple[Verdict, str, list[str]]  # a verdict, its evidence, the models that it rests on
+
+
+def _head_leads(found: list[Record], models: Sequence[str], steps: Sequence[tuple[str, str]]) -> Told | None:
+    """Whether one head leads another, for each model and step: t intervals over corpora, and the lead on each."""
+    here = _with_heads(found, models, HEADS)
+    verdicts, told = [], []
+    for encoder in here:
+        for one, other in steps:
+            by_corpus = _lead_by_corpus(found, encoder, one, other)
+            interval = cells.over_corpora(by_corpus)
+            verdicts.append(judge(interval, low=0.0))
+            each = ", ".join(f"{corpus_title(str(c))} {lead:+.1f}" for c, lead in by_corpus.items())
+            told.append(f"{cells.title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)} ({each})")
+    return (together(verdicts), "intervals over corpora: " + "; ".join(told), here) if here else None
+
+
+def _lead_by_corpus(found: list[Record], encoder: str, one: str, other: str) -> pd.Series:
+    table = cells.leads(found, {"encoder": encoder, "head": one}, {"encoder": encoder, "head": other})
+    return table.groupby("corpus")["lead"].mean()
+
+
+def _best_head_of_waves(found: list[Record]) -> Finding | None:
+    """C1, for each model of the family; all of them are asked for."""
+    led = _head_leads(found, WAVES, (("multi-layer", "linear"), ("multi-layer", "non-linear")))
+    return _ours("C1", _unless_whole(led[0], len(led[2]) == len(WAVES)), *led[1:]) if led else None
+
+
+def _linear_is_best(found: list[Record]) -> Finding | None:
+    """C2, on the Whisper models that are here."""
+    led = _head_leads(found, WHISPERS, (("linear", "non-linear"), ("linear", "multi-layer")))
+    return _ours("C2", *led) if led else None
+
+
+def _alike(found: list[Record]) -> Finding | None:
+    """C3: less than a point apart, and within two by an interval over corpora."""
+    here = _with_heads(found, WAVES[1:], ("linear", "non-linear"))
+    verdicts: list[Verdict] = []
+    told = []
+    for encoder in here:
+        apart = cells.over_corpora(_lead_by_corpus(found, encoder, "linear", "non-linear"))
+        alike = judge(apart, -EQUIVALENT, EQUIVALENT) == "holds" and abs(apart.value) < CLOSE
+        verdicts.append("holds" if alike else "fails" if judge(apart, -CLOSE, CLOSE) == "fails" else "undecided")
+        told.append(f"{cells.title_of(encoder)}, Linear over Non-Linear: {points(apart)}")
+    evidence = f"intervals over corpora: {'; '.join(told)}; below {CLOSE:g} and within {EQUIVALENT:g} points is asked for"
+    return _ours("C3", _unless_whole(together(verdicts), len(here) == 2), evidence, here) if here else None
+
+
+def _falls(found: list[Record]) -> Finding | None:
+    """C4: both steps, for each Whisper model that is here."""
+    led = _head_leads(found, WHISPERS, (("linear", "non-linear"), ("non-linear", "multi-layer")))
+    return _ours("C4", *led) if led else None
+
+
+def _inner_layers(found: list[Record]) -> Finding | None:
+    """C5: Linear on a weighted sum reaches Multi-Layer within two points, and lies more than two above Linear on the last layer."""
+    here = _with_heads(found, WAVES, ("linear", "multi-layer", "weighted-linear"))
+    verdicts, told = [], []
+    for encoder in here:
+        short, gain = (cells.over_corpora(_lead_by_corpus(found, encoder, "weighted-linear", head)) for head in ("multi-layer", "linear"))
+        verdicts += [judge(short, low=-EQUIVALENT), judge(gain, low=EQUIVALENT)]
+        told.append(f"{cells.title_of(encoder)}, Linear on a weighted sum: {points(short)} over Multi-Layer, {points(gain)} over Linear")
+    evidence = f"intervals over corpora: {'; '.join(told)}"
+    return _ours("C5", _unless_whole(together(verdicts), len(here) == len(WAVES)), evidence, here) if here else None
+
+
+LEAST_LAYERS = 12  # with fewer, even equal weights have their centre near 0.6
+MOVED = 1.25  # times the equal weight: what the largest of them must reach to tell anything
+MIDDLE = 0.6
+
+
+def _layers_used(found: list[Record]) -> Finding | None:
+    """C6: the centre of the layer weights, below 0.6 for wav2vec 2.0 and above for Whisper, and the difference. One half can refute it
+    and not carry it; weights that stay where they started, alike, tell of the schedule and not of layers, and decide nothing."""
+    told, verdicts, centres, models = [], [], {}, []
+    for family, names, bounds in (("wav2vec 2.0", WAVES, {"high": MIDDLE}), ("Whisper", WHISPERS, {"low": MIDDLE})):
+        of_family = []
+        for encoder in _with_heads(found, names, ("multi-layer",)):
+            weights = tables.layer_weights(found, encoder=encoder).groupby("layer")["weight"].mean()
+            layers = len(weights)
+            if layers < LEAST_LAYERS:
+                continue
+            by_corpus = _centre_by_corpus(found, encoder)
+            centre = cells.over_corpora(by_corpus)
+            verdicts.append(judge(centre, **bounds) if weights.max() > MOVED / layers else "undecided")
+            of_family.append(by_corpus)
+            models.append(encoder)
+            told.append(
+                f"{cells.title_of(encoder)} {centre.value:.3f} [{centre.low:.3f}, {centre.high:.3f}], weights from {weights.min():.3f} to"
+                f" {weights.max():.3f}; equal ones would be {1 / layers:.3f}, their centre {(layers + 1) / (2 * layers):.3f}"
+            )
+        if of_family:
+            centres[family] = pd.concat(of_family, axis=1).mean(axis=1)
+    if not verdicts:
+        return None
+    if len(centres) == 2:
+        gap = cells.over_corpora((centres["Whisper"] - centres["wav2vec 2.0"]).dropna())
+        verdicts.append(judge(gap, low=0.0))
+        told.append(f"Whisper's lies {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] behind")
+    half = "" if len(centres) == 2 else f"{next(iter(centres))}'s half alone, "
+    evidence = f"{half}centre of the layer weights over l/L, intervals over corpora: {'; '.join(told)}"
+    return _ours("C6", _unless_whole(together(verdicts), len(centres) == 2), evidence, models)
+
+
+def _centre_by_corpus(found: list[Record], encoder: str) -> pd.Series:
+    """Centre of mass of the layer weights over l/L, mean over seeds."""
+    table = tables.layer_weights(found, encoder=encoder)
+    table["share"] = table["layer"] / table["layer"].max() * table["weight"]
+    return table.groupby(["corpus", "seed"])["share"].sum().groupby("corpus").mean()
+
+
+def _papers_nine() -> list[str]:
+    return [name for name, corpus in emotions.CORPORA.items() if corpus.status == "paper"]
+
+
+def _above_the_baseline(found: list[Record]) -> Finding | None:
+    """C7: each speech model that is here, with the head that the paper prints for it, over AST from scratch; an interval over test files
+    for each corpus. A small AST can refute the claim and not carry it, and so can a run that lacks some corpora or models."""
+    corpora = cells.papers_corpora(found)
+    models = [e for e in measured_encoders(found) if e in (*WAVES, *WHISPERS)]
+    for network in cells.NETWORKS:  # the paper's size first
+        baselines = {c: records for c in corpora if (records := cell(found, c, network))}
+        leads = {
+            (e, c): cells.difference_on(records, baseline)
+            for c, baseline in baselines.items()
+            for e in models
+            if (records := cell(found, c, e, head=_printed_head(e)))
+        }
+        if leads:
+            asked_for = {(e, c) for e in encoders.PAPER for c in _papers_nine()}
+            whole = network == "ast" and asked_for <= set(leads)
+            told = "; ".join(f"{cells.title_of(e)} on {corpus_title(c)} {points(lead)}" for (e, c), lead in leads.items())
+            seeds = ", ".join(f"{corpus_title(c)} {len(records)}" for c, records in baselines.items())
+            evidence = f"over {cells.title_of(network)} (seeds: {seeds}), intervals over test files: {told}"
+            if not whole:
+                small = "a small AST cannot show that the claim holds" if network != "ast" else ""
+                evidence += "; " + (small or "some of the paper's corpora and models are missing")
+            verdict = together([judge(lead, low=0.0) for lead in leads.values()])
+            return _ours("C7", _unless_whole(verdict, whole), evidence, [network, *{e for e, _ in leads}])
+    return None
+
+
+def _printed_head(encoder: str) -> str:
+    """The head of a model's column in the paper's Table 3."""
+    return "multi-layer" if encoder in WAVES else "linear"
+
+
+def _english_waves(found: list[Record]) -> Finding | None:
+    """C8: Base and Large over XLS-R on each corpus but the Persian one, intervals over test files."""
+    verdicts, told, seen = [], [], set()
+    for corpus in cells.papers_corpora(found):
+        cells_of = {e: cell(found, corpus, e, head=_printed_head(e)) for e in WAVES}
+        for encoder in WAVES[:2]:
+            if cells_of[encoder] and cells_of[WAVES[2]]:
+                lead = cells.difference_on(cells_of[encoder], cells_of[WAVES[2]])
+                verdicts.append(judge(lead, high=0.0) if corpus in ENGLISH_LOSES else judge(lead, low=0.0))
+                told.append(f"{cells.title_of(encoder)} on {corpus_title(corpus)} {points(lead)}")
+                seen.add((encoder, corpus))
+    whole = {(e, c) for e in WAVES[:2] for c in _papers_nine()} <= seen
+    evidence = f"over XLS-R, intervals over test files: {'; '.join(told)}"
+    return _ours("C8", _unless_whole(together(verdicts), whole), evidence, WAVES) if told else None
+
+
+def _signs(leads: dict[str, float]) -> tuple[Verdict, str]:
+    """C9 by one sign a corpus: nothing is decided before a sign test of the wins over all of them tells."""
+    lost = [corpus for corpus, lead in leads.items() if lead <= 0]
+    granted = {corpus_title(c) for c in EXCEPTIONS} & set(leads)
+    p, of_claim = (stats.binomtest(len(leads) - n, len(leads)).pvalue for n in (len(lost), len(granted)))
+    verdict: Verdict = "undecided" if p >= 0.05 else "holds" if set(lost) == granted else "fails"
+    evidence = f"it loses on {', '.join(lost) or 'none'}; sign test over {len(leads)} sets p = {p:.2f}"
+    if of_claim >= 0.05:
+        evidence += f" (just the losses that the claim grants have p = {of_claim:.2f}: this test cannot show that it holds)"
+    return verdict, evidence
+
+
+def _multilingual(found: list[Record]) -> Finding | None:
+    """C9 by the twins that are here, their leads averaged on each corpus."""
+    twins = [(n, f"{n}.en") for n in ("whisper-small", "whisper-base", "whisper-tiny")]
+    tables_of = {n: cells.leads(found, {"encoder": n, "head": "linear"}, {"encoder": en, "head": "linear"}) for n, en in twins}
+    here = {n: table for n, table in tables_of.items() if len(table)}
+    if not here:
+        return None
+    mean = pd.concat(here.values()).groupby("corpus")["lead"].mean()
+    verdict, told = _signs({corpus_title(str(c)): float(lead) for c, lead in mean.items()})
+    each = ", ".join(f"{corpus_title(str(c))} {lead:+.1f}" for c, lead in mean.items())
+    names = ", ".join(cells.title_of(n) for n in here)
+    return _ours("C9", verdict, f"mean of {names} over their English twins: {each}; {told}", here)
+
+
+def _best_on(found: list[Record], claim: str, sets: Sequence[str], named: Sequence[str]) -> Finding | None:
+    """Whether the best of the named models leads the best of the paper's others on each of these corpora; intervals over test files."""
+    leads: dict[str, Interval] = {}
+    for corpus in [c for c in cells.papers_corpora(found) if c in sets]:
+        cells_of = {e: cell(found, corpus, e, head=_printed_head(e)) for e in encoders.PAPER}
+        if all(cells_of.values()):
+            draws = {e: cells.f1_draws(records) for e, records in cells_of.items()}
+            best, other = (np.max([d for e, d in draws.items() if (e in named) == wanted], axis=0) for wanted in (True, False))
+            leads[corpus] = cells.interval_of(best - other)
+    if not leads:
+        return None
+    told = "; ".join(f"{corpus_title(c)} {points(lead)}" for c, lead in leads.items())
+    evidence = (
+        f"best of {', '.join(cells.title_of(e) for e in named)} over the best of the paper's others, intervals over test files: {told}"
+    )
+    verdict = together([judge(lead, low=0.0) for lead in leads.values()])
+    return _ours(claim, _unless_whole(verdict, set(leads) == set(sets)), evidence, encoders.PAPER)
+
+
+def _multilingual_is_best(found: list[Record]) -> Finding | None:
+    return _best_on(found, "C10", MULTILINGUAL_SETS, ("whisper-small", "whisper-medium"))
+
+
+def _large_is_best(found: list[Record]) -> Finding | None:
+    return _best_on(found, "C11", LARGE_SETS, ("wav2vec2-large",))
+
+
+SHARE_MISSED = 0.02
+
+
+def _both_rules(found: list[Record]) -> Finding | None:
+    """C13 by our own splits: what shares whole speakers allow. It can fail by them, and not hold: the paper's splits are not printed."""
+    cards_of = tables.corpus_records(found)
+    if not cards_of:
+        return None
+    told, missed = [], False
+    for record in cards_of:
+        split = record.items().query("protocol == 'speaker'").set_index("part")
+        shares = split.loc[["train", "valid", "test"], "share"]
+        missed |= bool((shares - [0.8, 0.1, 0.1]).abs().max() > SHARE_MISSED)
+        told.append(f"{corpus_title(record.trial['corpus'])} {' / '.join(f'{100 * x:.0f}' for x in shares)}")
+    evidence = f"train, validation and test in percent that whole speakers allow, one part as near as any: {', '.join(told)}"
+    return _ours("C13", "fails" if missed else "undecided", evidence)
+
+
+def _no_better_than_constant(found: list[Record]) -> Finding | None:
+    """C14: both heads on XLS-R's last layer over a constant answer, intervals over corpora."""
+    verdicts, told = [], []
+    for head in ("linear", "non-linear"):
+        if _with_heads(found, WAVES[2:], (head,)):
+            of = {c: cell(found, c, WAVES[2], head=head) for c in cells.papers_corpora(found)}
+            above = pd.Series({c: np.mean([r.metrics["f1"] - r.metrics["constant_f1"] for r in records]) for c, records in of.items()})
+            interval = cells.over_corpora(above)
+            verdicts.append(judge(interval, high=CONSTANT_MARGIN))
+            told.append(f"{HEADS[head]} {points(interval)} over a constant answer")
+    evidence = f"intervals over corpora: {'; '.join(told)}; up to {CONSTANT_MARGIN:g} point is no better"
+    return _ours("C14", _unless_whole(together(verdicts), len(told) == 2), evidence, WAVES[2:]) if told else None
