@@ -19,6 +19,9 @@ profile = "demo"
 engine = "local"
 scheduler = ""
 store = ""
+encoders = ""
+corpora = ""
+precision = "fp32"
 
 # %% [markdown]
 # # Which speech model hears emotions?
@@ -42,7 +45,9 @@ from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+settings = study.Settings(
+    profile=profile, engine=engine, scheduler=scheduler, store=store, encoders=encoders, corpora=corpora, precision=precision
+)
 this_run = settings.run(study.trials(settings))
 ours = published_run(study.SLUG)
 figures.table_setup()

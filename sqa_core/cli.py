@@ -146,7 +146,7 @@ def data_fetch(
 
 @data_app.command("check")
 def data_check(names: Annotated[list[str] | None, typer.Argument(help="All that are here, if none is named.")] = None) -> None:
-    """Compare every file with its manifest; exit status 1 if one differs."""
+    """Compare what lies on disk with what a whole copy has: files, names, rates, copies; exit status 1 if something differs."""
     from .corpora import registry
 
     wrong = 0
@@ -171,7 +171,8 @@ def data_card(names: Annotated[list[str], typer.Argument(help="Corpora.")]) -> N
             about = emotions.CORPORA[name]
             print(f"  {about.citation}\n  from {about.get}; names after {about.source}")
             print("\n".join(f"  note: {note}" for note in (*about.notes, *([] if about.seen else ["not seen on a real copy"]))))
-        for fact, value in cards.facts(registry.load(name)).items():
+        corpus = registry.load(name)
+        for fact, value in cards.facts(corpus, cards.shared_audio(corpus)).items():
             print(f"  {fact:40} {value}")
 
 
@@ -181,7 +182,7 @@ def data_split(
     protocol: Annotated[
         Literal["speaker", "loso", "stratified"], typer.Option(help="Whole speakers, each speaker once, or plain.")
     ] = "speaker",
-    seed: Annotated[int, typer.Option(help="Of equally good splits, which one.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which of the splits that are as good, or of those drawn.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write it here as CSV.")] = None,
 ) -> None:
     """A split of a corpus, with what it reached; the same for the same seed."""
@@ -190,6 +191,8 @@ def data_split(
     corpus = registry.load(name)
     if "emotion" not in corpus.table:
         raise SettingsError(f"{name}: its files carry no emotions to be split by.")
+    if out and not out.absolute().parent.is_dir():
+        raise SettingsError(f"{out}: the folder to write to does not exist.")
     split = splits.make(corpus, protocol, seed)
     print(f"{split.name}, hash {split.hash}")
     print(splits.facts(split, corpus).round(3).to_string(index=False))

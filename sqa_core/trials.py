@@ -153,7 +153,10 @@ def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
     """Workers write the records and answer with a sentence or nothing, so that neither results nor futures pile up here."""
     if not trials:
         return
-    from distributed import as_completed
+    try:
+        from distributed import as_completed
+    except ImportError as e:
+        raise SettingsError('The engine dask needs dask.distributed: pip install "sqa-core[cluster]".') from e
 
     where = str(store) if "://" in str(store) else str(Path(store).resolve())
     with _client(scheduler) as client:
@@ -180,9 +183,14 @@ def _client(scheduler: str) -> Iterator[Any]:
             yield client
         return
     if scheduler == "slurm":
-        from dask_jobqueue import SLURMCluster
+        try:
+            from dask_jobqueue import SLURMCluster
 
-        cluster: Any = SLURMCluster()
+            cluster: Any = SLURMCluster()
+        except ImportError as e:
+            raise SettingsError('Slurm needs dask-jobqueue: pip install "sqa-core[cluster]".') from e
+        except ValueError as e:  # cores or memory are not set
+            raise SettingsError(f"dask-jobqueue's own configuration (jobqueue.slurm in ~/.config/dask) is not whole: {e}") from e
         cluster.adapt(minimum_jobs=0, maximum_jobs=MOST_JOBS)
     elif not scheduler:
         cores = environment.cores()

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from sqa_core import environment, features
-from sqa_core.corpora import emotions, manifest, registry, splits
+from sqa_core.corpora import cards, emotions, manifest, registry, splits
 from sqa_core.corpora.manifest import Manifest
 from sqa_core.errors import CorpusError
 
@@ -95,10 +95,29 @@ def test_traps_of_real_copies_are_told(tmp_path, monkeypatch):
     told = "\n".join(emotions.problems(ravdess, "ravdess"))
     assert "the same samples, labelled anger and sadness" in told
     assert "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav" in told
-    assert "3 files with 2 channels" in told or "4 files with 2 channels" in told
+    assert "3 files with 2 channels, 0 of them with equal ones" in told
+    kept = emotions.manifest(ravdess, "ravdess").table["file"]
+    assert len(kept) == 3, "what is there twice by the same labels is used once; the same sounds by other labels are both told"
+    assert not kept.str.contains("audio_speech").any()
+    mono = np.tile(np.random.default_rng(9).normal(0, 0.1, (4800, 1)), 2)
+    soundfile.write(ravdess / "Actor_02/03-01-02-01-01-01-02.wav", mono, 48_000)
+    assert any("4 files with 2 channels, 1 of them" in line for line in emotions.problems(ravdess, "ravdess"))
     emovo = tmp_path / "emovo"
     put(emovo, "m1/rab-m1-b1.wav", rate=48_000)
     assert any("with 1 channels, 2 are expected" in line for line in emotions.problems(emovo, "emovo"))
+
+
+def test_another_rate_and_missing_names_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    names = [f"{who}/{emotion}-{who}-{sentence}.wav" for who in ("f1", "m1") for emotion in ("gio", "rab") for sentence in ("b1", "b2")]
+    for i, name in enumerate(names[:-1]):
+        put(tmp_path / "emovo", name, rate=48_000, channels=2, seed=i)
+    put(tmp_path / "emovo", "f1/neu-f1-b1.wav", rate=44_100, channels=2, seed=99)
+    told = emotions.problems(tmp_path / "emovo", "emovo")
+    assert "1 files at 44100 Hz, 48000 Hz is expected (such as f1/neu-f1-b1.wav)" in told
+    assert "speaker m1: emotion anger, sentence b2 is missing" in told
+    assert "speaker m1: emotion neutral, sentence b1 is missing" in told
+    assert not any("speaker f1" in line for line in told)
 
 
 def test_an_own_manifest_is_taken_as_it_is(tmp_path):
@@ -107,6 +126,22 @@ def test_an_own_manifest_is_taken_as_it_is(tmp_path):
     manifest.write(Manifest("aesdd", table, tmp_path, "real"), tmp_path / "manifest.csv")
     assert emotions.holds(tmp_path, "aesdd")
     assert emotions.manifest(tmp_path, "aesdd").table["speaker"].tolist() == ["01", "01"]
+    assert emotions.problems(tmp_path, "aesdd") == []
+    text = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert len(emotions.manifest(tmp_path, "aesdd").table) == 2, "as a spreadsheet saves it"
+    put(tmp_path, "x/1.wav", seed=5)
+    (tmp_path / "x/2.wav").unlink()
+    told = "\n".join(emotions.problems(tmp_path, "aesdd"))
+    assert "its hash differs" in told
+    assert "x/2.wav: missing" in told
+    (tmp_path / "manifest.csv").write_text(text.replace(",emotion", ",mood"))
+    with pytest.raises(CorpusError, match="the column `emotion` is missing"):
+        emotions.manifest(tmp_path, "aesdd")
+    (tmp_path / "manifest.csv").write_bytes(text.replace("none", "dès").encode("latin-1"))
+    assert emotions.holds(tmp_path, "aesdd")
+    with pytest.raises(CorpusError, match="not a CSV table"):
+        emotions.manifest(tmp_path, "aesdd")
 
 
 @pytest.mark.parametrize(("name", "files", "speakers"), [("aesdd", 604, 6), ("emodb", 535, 10), ("emovo", 588, 6), ("urdu", 400, 29)])
@@ -160,6 +195,16 @@ def test_those_who_choose_know_every_class():
     assert (classes == 2).all()
 
 
+@pytest.mark.parametrize("protocol", ["speaker", "loso"])
+def test_two_names_of_one_person_stay_together(protocol):
+    made = corpus(8)
+    table = made.table.assign(speaker=made.table["speaker"].map(lambda s: {"0": "SF1", "7": "SF4"}.get(s, s)))
+    split = splits.make(Manifest("urdu", table, Path(), "real"), protocol)
+    parts = split.table.merge(table, on="file").query("speaker in ('SF1', 'SF4')").groupby("fold")["part"].nunique()
+    assert (parts == 1).all()
+    assert protocol == "speaker" or len(split.folds) == 7
+
+
 def test_a_plain_split_mixes_speakers_and_keeps_shares():
     made = corpus(4, each=10)
     split = splits.make(made, "stratified")
@@ -192,6 +237,62 @@ def test_too_few_speakers_are_refused():
         splits.make(corpus(2), "speaker")
     with pytest.raises(CorpusError, match="too few"):
         splits.make(corpus(2), "loso")
+    with pytest.raises(CorpusError, match="anger has 6 files; a plain split needs 10"):
+        splits.make(corpus(3, each=2), "stratified")
+
+
+def test_cards_find_shared_audio_and_not_shared_hum(tmp_path):
+    rng = np.random.default_rng(0)
+    hum = 0.2 * np.sin(2 * np.pi * 50 * np.arange(32_000) / 16_000)
+    sounds = {f"{i}.wav": rng.normal(0, 0.05, 32_000) + hum for i in range(6)}
+    sounds["5.wav"][:16_000] = sounds["2.wav"][16_000:]
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / name, sound, 16_000)
+    speakers = ["a", "a", "b", "b", "c", "c"]
+    table = manifest.describe(tmp_path, list(sounds)).assign(speaker=speakers, language="el", licence="none", emotion=["joy", "rage"] * 3)
+    found = Manifest("made", table, tmp_path, "real")
+    shared = cards.shared_audio(found)
+    assert shared[["file", "other", "speaker", "other speaker"]].to_numpy().tolist() == [["2.wav", "5.wav", "b", "c"]]
+    assert shared["seconds"][0] == pytest.approx(1, abs=0.01)
+    facts = cards.facts(found, shared)
+    assert facts["pairs of files that share audio"] == 1
+    assert facts["speakers who share audio"] == "b = c"
+    split = splits.Split("made", pd.DataFrame({"fold": 0, "file": list(sounds), "part": ["train"] * 4 + ["valid", "test"]}))
+    told = splits.facts(split, found, shared).set_index("part")["files that share audio with train"]
+    assert told[["valid", "test"]].tolist() == [0, 1]
+
+
+def test_cards_count_digital_silence_at_an_end(tmp_path):
+    put(tmp_path, "x.wav", "y.wav", seconds=1)
+    sound, rate = soundfile.read(tmp_path / "y.wav")
+    sound[-800:] = 0
+    soundfile.write(tmp_path / "y.wav", sound, rate)
+    table = manifest.describe(tmp_path, ["x.wav", "y.wav"]).assign(speaker="1", language="en", licence="none")
+    assert cards.facts(Manifest("made", table, tmp_path, "real"))["files with digital silence at an end"] == 1
+
+
+def test_what_is_wrong_with_urdu_is_found():
+    if registry.find("urdu") is None:
+        pytest.skip("urdu is not here (SQA_DATA)")
+    urdu = registry.load("urdu")
+    shared = cards.shared_audio(urdu)
+    across = shared[shared["speaker"] != shared["other speaker"]]
+    assert {frozenset(pair) for pair in zip(across["speaker"], across["other speaker"], strict=True)} == {frozenset(("SF1", "SF4"))}
+    assert len(shared) == 9, "of the 11 pairs that are known, two share too little"
+    facts = cards.facts(urdu, shared)
+    assert facts["speakers with one emotion only"] == "26 of 29"
+    assert facts["shortest and longest, s"].startswith("0.99 to 3.0")
+    talkers = splits.talkers(urdu)
+    assert talkers.nunique() == 28
+    assert len(splits.make(urdu, "loso").folds) == 28
+
+
+def test_what_aesdd_lacks_as_distributed():
+    if registry.find("aesdd") is None:
+        pytest.skip("aesdd is not here (SQA_DATA)")
+    names = registry.load("aesdd").table["file"].str.extract(r"/(.*)\.\w+$")[0].tolist()
+    assert not {"d18 (5)", "f02 (4)", "h11 (3)", "s05 (3)"} & set(names)
+    assert {"d03 (01)", "d01 (5)b"} <= set(names)
 
 
 def test_the_stereo_sample_of_emovo_has_two_channels_that_differ():

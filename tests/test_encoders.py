@@ -59,6 +59,19 @@ def test_alone_and_in_a_padded_batch_are_the_same(family):
         torch.testing.assert_close(found, alone, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_hears_nearly_the_same(family, precision):
+    """bf16 has 8 bits for a number's digits, fp16 has 11; random convolutions, which learnt no scale, lose more than trained ones."""
+    encoder = encoders.of_model(family, small(family), "x", True)
+    heard = sounds(0.7, 0.4)
+    whole, halves = encoders.layers_of(encoder, heard), encoders.layers_of(encoder, heard, precision=precision)
+    for one, other in zip(whole, halves, strict=True):
+        assert one.shape == other.shape
+        assert not torch.equal(one, other.float()), "halves were asked for"
+        assert torch.nn.functional.cosine_similarity(one, other.float(), dim=-1).min() > {"fp16": 0.99, "bf16": 0.9}[precision]
+
+
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "whisper"])
 def test_layers_are_those_of_transformers(family):
     model = small(family).eval()

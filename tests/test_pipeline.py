@@ -102,6 +102,18 @@ def test_whatever_changes_a_page_makes_it_stale(small, what):
     assert build.build(allow_stale=True).index.is_file()
 
 
+def test_a_new_encoder_or_corpus_makes_a_full_run_stale(monkeypatch):
+    """What is found decides what is run: without this, the command that gets a model would be followed by "fresh"."""
+    from sqa_core.studies import speech_models
+
+    planned = speech_models._demo_trials()
+    monkeypatch.setattr(speech_models, "trials", lambda settings: planned)
+    before = [staleness.fingerprint("speech_models", {"profile": profile})["data"] for profile in ("paper", "demo")]
+    planned.pop()
+    after = [staleness.fingerprint("speech_models", {"profile": profile})["data"] for profile in ("paper", "demo")]
+    assert [a != b for a, b in zip(before, after, strict=True)] == [True, False]
+
+
 def test_a_module_that_the_page_does_not_reach_changes_nothing(small):
     run()
     path = small / "sqa_core" / "prosody.py"

@@ -7,7 +7,7 @@ import pytest
 from sqa_core import claims, features, metrics, published, records
 from sqa_core.baseline import BaselineSettings
 from sqa_core.corpora import cards, emotions, registry, splits
-from sqa_core.errors import SettingsError
+from sqa_core.errors import SettingsError, WeightsError
 from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
@@ -237,6 +237,29 @@ def test_a_run_in_which_one_claim_is_false(tmp_path, claim, model, other):
 @pytest.mark.parametrize("claim", ["C1", "C3", "C5"])
 def test_a_family_that_is_not_whole_carries_no_claim(tmp_path, claim):
     assert verdict(papers_six(tmp_path, {k: v for k, v in AS_CLAIMED.items() if k != "wav2vec2-xls-r-300m"}), claim) == "undecided"
+
+
+def test_what_is_run_can_be_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(encoders, "available", lambda name: name in ("whisper-tiny", "someone/hubert-large"))
+    assert study.found_encoders() == ["whisper-tiny"]
+    assert study.found_encoders("someone/hubert-large, whisper-tiny") == ["someone/hubert-large", "whisper-tiny"]
+    with pytest.raises(WeightsError, match="run `sqa data fetch wavlm-base-plus`, or put its folder below SQA_WEIGHTS"):
+        study.found_encoders("wavlm-base-plus")
+    with pytest.raises(SettingsError, match="'tess' is not a corpus of emotions"):
+        study.found_corpora("tess")
+    for parameter in ({"encoders": "whisper-tiny"}, {"corpora": "emodb"}, {"precision": "bf16"}):
+        with pytest.raises(SettingsError, match="name others with the profile paper"):
+            study.trials(study.Settings(**parameter))
+    unknown = [planted(tmp_path, "emodb", "someone/hubert-large", 0.9)]
+    assert tables.table3(unknown, [])["backbone"].tolist() == ["someone/hubert-large"]
+
+
+def test_precision_is_part_of_each_trial_on_features():
+    probe, card = (t for t in (study._demo_trials()[0], study._card("polyglot-acted")))
+    halves = study._at("bf16", probe)
+    assert halves.features.precision == "bf16"
+    assert halves.key != probe.key
+    assert study._at("bf16", card) == card
 
 
 def test_what_is_missing_is_named_with_all_commands(tmp_path):

@@ -1,6 +1,8 @@
 """Corpus cards: what a corpus holds and what is wrong with it, found by code that runs on any manifest."""
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,16 @@ from .manifest import Manifest
 
 CLIPPED_PERCENT = 0.01  # of a file's samples in flat runs at its extreme
 SILENT_EDGE_S = 0.02  # of digital silence at an end
+COMPARED_HZ = 2_000  # rate at which files are searched for audio that they share
+LEAST_SHARED_S = 0.5
+LEAST_ALIKE = 0.75  # correlation over the part that two files share
+CANDIDATE = 0.15  # correlation of whole files from which a pair is looked at closely
+MOST_COMPARED = 3_000  # files, each with each
 
 
-def facts(corpus: Manifest) -> dict[str, Any]:
-    """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it."""
+def facts(corpus: Manifest, shared: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it; `shared` is what
+    `shared_audio` found."""
     table = corpus.table
     heard = pd.DataFrame([_of_file(path) for path in corpus.paths()])
     out: dict[str, Any] = {
@@ -27,7 +35,7 @@ def facts(corpus: Manifest) -> dict[str, Any]:
         "median level, dBov": round(float(heard["level_db"].median()), 1),
         "range of levels, dB": round(float(heard["level_db"].max() - heard["level_db"].min()), 1),
         "files that reach full scale": int((heard["peak"] > 0.999).sum()),
-        "files that clip": int((heard["clipped_percent"] > CLIPPED_PERCENT).sum()),
+        "files with flat tops (a resampled copy hides them)": int((heard["clipped_percent"] > CLIPPED_PERCENT).sum()),
         "files with digital silence at an end": int(heard["silent_edge"].sum()),
         "files whose samples occur twice": int(heard["digest"].duplicated(keep=False).sum()),
     }
@@ -36,6 +44,11 @@ def facts(corpus: Manifest) -> dict[str, Any]:
         out["women and men"] = f"{by_gender.get('female', 0)} and {by_gender.get('male', 0)}"
     if "emotion" in table:
         out |= _of_labels(table)
+    if shared is not None:
+        out["pairs of files that share audio"] = len(shared)
+        across = shared[shared["speaker"] != shared["other speaker"]]
+        named = sorted({" = ".join(sorted(pair)) for pair in zip(across["speaker"], across["other speaker"], strict=True)})
+        out["speakers who share audio"] = ", ".join(named) or "none"
     return out
 
 
@@ -55,6 +68,66 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
         out["sentences"] = f"{len(shared)}, {int((shared > 1).sum())} of them by several speakers"
         out["emotion told by the sentence, %"] = round(100 * told_by(table["emotion"], table["sentence"]), 1)
     return out
+
+
+def shared_audio(corpus: Manifest) -> pd.DataFrame:
+    """Pairs of files of which a part of half a second or more is the same recording: a row a pair, with the seconds that they share and
+    the correlation there.
+
+    Whole files are correlated at 2 kHz, each with each, and those that stand out are looked at closely. Their second difference is
+    taken first, or files would seem alike that share the hum of the mains. A corpus of more than MOST_COMPARED files is searched
+    speaker by speaker.
+    """
+
+    def read(path) -> np.ndarray:
+        sound = audio.load(path)
+        return np.diff(audio.resample(sound.waveform, sound.sample_rate, COMPARED_HZ)[0], n=2)
+
+    with ThreadPoolExecutor() as readers:
+        waveforms = list(readers.map(read, corpus.paths()))
+    table, rows = corpus.table, []
+    together = [table.index] if len(table) <= MOST_COMPARED else [part.index for _, part in table.groupby("speaker")]
+    for index in together:
+        for i, j in _alike([waveforms[i] for i in index]):
+            one, other = index[i], index[j]
+            alike, samples = _best_overlap(waveforms[one], waveforms[other])
+            if alike >= LEAST_ALIKE:
+                row = {"file": table["file"][one], "other": table["file"][other]}
+                row |= {"speaker": table["speaker"][one], "other speaker": table["speaker"][other]}
+                rows.append(row | {"seconds": samples / COMPARED_HZ, "correlation": alike})
+    return pd.DataFrame(rows, columns=["file", "other", "speaker", "other speaker", "seconds", "correlation"])
+
+
+def _alike(waveforms: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance."""
+    import torch
+
+    longest = max(map(len, waveforms))
+    size = 1 << (2 * longest - 1).bit_length()
+    padded = torch.zeros(len(waveforms), longest)
+    for i, x in enumerate(waveforms):
+        padded[i, : len(x)] = torch.from_numpy(x)
+    spectra = torch.fft.rfft(torch.nn.functional.normalize(padded, dim=1), size)
+    found = []
+    for i in range(len(waveforms) - 1):
+        highest = torch.fft.irfft(spectra[i + 1 :] * spectra[i].conj(), size).abs().amax(dim=1)
+        found += [(i, i + 1 + j) for j in torch.nonzero(highest > CANDIDATE).flatten().tolist()]
+    return found
+
+
+def _best_overlap(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
+    """Largest correlation of the overlapping parts of two sounds over all shifts, and how many samples those parts have."""
+    from scipy.signal import correlate
+
+    least = int(LEAST_SHARED_S * COMPARED_HZ)
+    dots = correlate(one, other, mode="full", method="fft")
+    lags = np.arange(-len(other) + 1, len(one))
+    starts, ends = np.maximum(lags, 0), np.minimum(len(one), lags + len(other))
+    energy = [np.concatenate([[0.0], np.cumsum(np.square(x, dtype=float))]) for x in (one, other)]
+    sizes = np.sqrt((energy[0][ends] - energy[0][starts]) * (energy[1][ends - lags] - energy[1][starts - lags]))
+    alike = np.where(ends - starts >= least, np.abs(dots) / np.maximum(sizes, 1e-9), 0.0)
+    best = int(alike.argmax())
+    return float(alike[best]), int(ends[best] - starts[best])
 
 
 def told_by(labels: pd.Series, groups: pd.Series) -> float:

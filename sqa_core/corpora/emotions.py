@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -44,8 +45,11 @@ class EmotionCorpus:
     status: str = "paper"
     seen: bool = False  # whether the parser has met a real copy
     channels: int = 1
+    channel: Literal["mean", "left", "right"] = "mean"  # that is heard of several
     total: int = 0  # of files, where counts by emotion are not known
     notes: tuple[str, ...] = field(default=())
+    same_talker: dict[str, str] = field(default_factory=dict)  # a speaker's name, and another's who is the same person
+    crossed: bool = False  # every speaker says every sentence in every emotion, as many times as any
 
     @property
     def files(self) -> int:
@@ -218,6 +222,8 @@ CORPORA = {
         "the paper at LREC, and a real copy",
         seen=True,
         channels=2,
+        channel="left",
+        crossed=True,
         notes=("two microphones, one a channel: their mean is comb-filtered, so the left one is heard unless another is asked for",),
     ),
     "urdu": EmotionCorpus(
@@ -235,7 +241,13 @@ CORPORA = {
         "the repository's README, and a real copy",
         status="real",
         seen=True,
-        notes=("26 of 29 speakers appear in one emotion only", "its paper speaks of 38 speakers"),
+        notes=(
+            "26 of 29 speakers appear in one emotion only",
+            "its paper speaks of 38 speakers",
+            "SF1 and SF4 share audio: one person, who stays on one side of every split by speaker",
+            "58 files clip as distributed, which a resampled copy hides",
+        ),
+        same_talker={"SF4": "SF1"},
     ),
     "cafe": EmotionCorpus(
         "CaFE, acted, Canadian French",
@@ -250,6 +262,7 @@ CORPORA = {
         48_000,
         500,
         "the corpus's readme; folders are not read, since their accents are spelt in several ways",
+        crossed=True,
         notes=("every emotion but neutral in two strengths",),
     ),
     "demos": EmotionCorpus(
@@ -345,6 +358,7 @@ CORPORA = {
         208,
         "the owners' description",
         status="real",
+        crossed=True,
         notes=("some copies hold the whole tree twice", "a few files are stereo with equal channels"),
     ),
     "savee": EmotionCorpus(
@@ -384,8 +398,8 @@ def _own_manifest(folder: Path) -> bool:
     path = folder / "manifest.csv"
     if not path.is_file():
         return False
-    columns = path.open(encoding="utf-8").readline().strip().split(",")
-    return set(manifests.REQUIRED) <= set(columns)
+    with path.open(encoding="utf-8-sig", errors="replace") as f:  # what is not text is told when it is read
+        return set(manifests.REQUIRED) <= set(f.readline().strip().split(","))
 
 
 def _tried(folder: Path, name: str) -> Iterator[tuple[Path, re.Match[str] | None]]:
@@ -405,13 +419,30 @@ def _matched(folder: Path, name: str) -> tuple[dict[str, Named], list[str]]:
 
 
 def manifest(folder: Path, name: str) -> Manifest:
-    """The corpus below `folder` as a manifest; files that cannot be read are left out, `problems` tells of them.
+    """The corpus below `folder` as a manifest; files that cannot be read, and second copies, are left out, `problems` tells of them.
 
     The table is kept in the cache, since every file is read for it.
     """
     corpus = CORPORA[name]
     if _own_manifest(folder):
-        return manifests.read(folder / "manifest.csv", name, corpus.status, TEXT)
+        found = manifests.read(folder / "manifest.csv", name, corpus.status, TEXT)
+        if "emotion" not in found.table:
+            raise CorpusError(f"{folder / 'manifest.csv'}: the column `emotion` is missing.")
+        return found
+    table = _all_that_can_be_read(folder, name)
+    return Manifest(name, table[~_strays(table)].reset_index(drop=True), folder, corpus.status)
+
+
+def _strays(table: pd.DataFrame) -> pd.Series:
+    """Files that are there once more by the same labels, as in copies that hold the whole tree twice; the one nearest to the top stays."""
+    labels = [c for c in table if c not in (*manifests.REQUIRED, "channels") or c == "speaker"]
+    order = table["file"].str.count("/").sort_values(kind="stable").index
+    return table.loc[order].duplicated(labels).reindex(table.index)
+
+
+def _all_that_can_be_read(folder: Path, name: str) -> pd.DataFrame:
+    """Every file that is named as the corpus names them, with its labels, also where it is there twice."""
+    corpus = CORPORA[name]
     named, _ = _matched(folder, name)
     if not named:
         raise CorpusError(f"{name}: no file below {folder} is named as the corpus names them; see `sqa data list`.")
@@ -419,7 +450,7 @@ def manifest(folder: Path, name: str) -> Manifest:
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         manifests.write(Manifest(name, _describe(folder, named, corpus), folder, corpus.status), kept)
-    return Manifest(name, manifests.read(kept, name, corpus.status, TEXT).table, folder, corpus.status)
+    return manifests.read(kept, name, corpus.status, TEXT).table
 
 
 def _state(folder: Path, files: list[str]) -> str:
@@ -467,11 +498,17 @@ def stereo_sample() -> Manifest:
 
 
 def problems(folder: Path, name: str) -> list[str]:
-    """What of a copy differs from what is expected: missing, misnamed, broken, of another rate, twice there. One line each."""
+    """What of a copy differs from what is expected: missing, misnamed, broken, of another rate, twice there. One line each.
+
+    A folder with a manifest of its own is compared with that.
+    """
     corpus = CORPORA[name]
+    if _own_manifest(folder):
+        return manifests.verify(manifest(folder, name))
     named, strange = _matched(folder, name)
-    table = manifest(folder, name).table
-    readable = set(table["file"])
+    everything = _all_that_can_be_read(folder, name)
+    table = everything[~_strays(everything)]
+    readable = set(everything["file"])
     out = [f"{file}: not named as the corpus names its files; it is left out" for file in strange]
     for file in sorted(set(named) - readable):
         try:
@@ -488,6 +525,7 @@ def problems(folder: Path, name: str) -> list[str]:
         out += [
             f"{emotion}: {n} files of an emotion that is not expected" for emotion, n in counts.items() if emotion not in corpus.expected
         ]
+    out += _absent(table) if corpus.crossed else []
     if (speakers := table["speaker"].nunique()) != corpus.speakers:
         out.append(f"{speakers} speakers, {corpus.speakers} are expected")
     for rate, part in table.groupby("sample_rate"):
@@ -495,8 +533,25 @@ def problems(folder: Path, name: str) -> list[str]:
             out.append(f"{len(part)} files at {rate} Hz, {corpus.sample_rate} Hz is expected (such as {part['file'].iloc[0]})")
     for count, part in table.groupby("channels"):
         if count != corpus.channels:
-            out.append(f"{len(part)} files with {count} channels, {corpus.channels} are expected (such as {part['file'].iloc[0]})")
-    for _, part in table[table["samples_sha256"].duplicated(keep=False)].groupby("samples_sha256"):
+            alike = f", {_equal_channels(folder, part['file'])} of them with equal ones" if count > 1 else ""
+            out.append(f"{len(part)} files with {count} channels{alike}, {corpus.channels} are expected (such as {part['file'].iloc[0]})")
+    for _, part in everything[everything["samples_sha256"].duplicated(keep=False)].groupby("samples_sha256"):
         labels = sorted(set(part["emotion"]))
         out.append(f"{' = '.join(part['file'])}: the same samples{', labelled ' + ' and '.join(labels) if len(labels) > 1 else ''}")
+    return out
+
+
+def _equal_channels(folder: Path, files: pd.Series) -> int:
+    waveforms = (audio.load(folder / file, channel="all").waveform for file in files)
+    return sum(bool((x == x[0]).all()) for x in waveforms)
+
+
+def _absent(table: pd.DataFrame) -> list[str]:
+    """What is missing of a corpus in which all speakers say all sentences in all manners as many times; those that are here tell which."""
+    columns = [c for c in ("emotion", "strength", "sentence", "take") if c in table]
+    wanted = pd.MultiIndex.from_frame(table[columns].drop_duplicates())
+    out = []
+    for speaker, part in table.groupby("speaker"):
+        absent = wanted.difference(pd.MultiIndex.from_frame(part[columns]))
+        out += [f"speaker {speaker}: {', '.join(f'{c} {v}' for c, v in zip(columns, row, strict=True))} is missing" for row in absent]
     return out

@@ -16,7 +16,7 @@ REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "
 TEXT = ["file", "sha256", "speaker", "language", "licence"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two are the same where their hashes are; as keys of caches, where they are one object
 class Manifest:
     """A corpus as found: `table` (a row an utterance), the folder its `file` column starts from, and its data status."""
 
@@ -46,7 +46,7 @@ class Manifest:
 def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Manifest:
     """A manifest from its CSV file, checked; the files are looked for beside it. `text` names further columns that hold text."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys([*TEXT, *text], str))
+        table = pd.read_csv(path, dtype=dict.fromkeys([*TEXT, *text], str), encoding="utf-8-sig")  # spreadsheets add a mark in front
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:

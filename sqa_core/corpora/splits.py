@@ -5,6 +5,7 @@ A split holds folds; in each fold every file has a part. One fold for 80/10/10, 
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -13,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import CorpusError, SettingsError
+from . import emotions
 from .manifest import Manifest
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.8, 0.1, 0.1)
 Protocol = Literal["speaker", "loso", "stratified"]
-_MADE: dict[tuple[str, str, int], "Split"] = {}
+LEAST_OF_A_CLASS = 10  # for a tenth of it in each small part
 MOST_TRIED = 20_000  # divisions of speakers that are compared where there are too many to try all
 
 
@@ -51,20 +53,14 @@ class Split:
         return {name: np.flatnonzero(of_files == name) for name in PARTS}
 
 
+@lru_cache(maxsize=64)
 def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
-    """A split by one of the protocols; the same for the same corpus and seed, and made once."""
-    known = (corpus.hash, protocol, seed)
-    if known not in _MADE:
-        _MADE[known] = _make(corpus, protocol, seed)
-    return _MADE[known]
-
-
-def _make(corpus: Manifest, protocol: Protocol, seed: int) -> Split:
+    """A split by one of the protocols; the same for the same corpus and seed."""
     match protocol:
         case "speaker":
-            folds = [_by_speaker(corpus.table, seed)]
+            folds = [_by_speaker(corpus.table, talkers(corpus), seed)]
         case "loso":
-            folds = _leave_one_out(corpus.table)
+            folds = _leave_one_out(corpus.table, talkers(corpus))
         case "stratified":
             folds = [_stratified(corpus.table, seed)]
         case _:
@@ -72,8 +68,14 @@ def _make(corpus: Manifest, protocol: Protocol, seed: int) -> Split:
     parts = [pd.DataFrame({"fold": i, "file": corpus.table["file"], "part": part}) for i, part in enumerate(folds)]
     split = Split(f"{corpus.name}-{protocol}-{seed}", pd.concat(parts, ignore_index=True))
     if protocol != "stratified":
-        assert_apart(split, corpus.table)
+        assert_apart(split, corpus.table.assign(speaker=talkers(corpus)))
     return split
+
+
+def talkers(corpus: Manifest) -> pd.Series:
+    """Who speaks in each file: the owners' speakers, of whom those that are one person have one name."""
+    known = emotions.CORPORA.get(corpus.name)
+    return corpus.table["speaker"].replace(known.same_talker if known else {})
 
 
 def assert_apart(split: Split, table: pd.DataFrame) -> None:
@@ -84,8 +86,9 @@ def assert_apart(split: Split, table: pd.DataFrame) -> None:
         raise CorpusError(f"{split.name}, fold {fold}: speaker {speaker} stands in several parts.")
 
 
-def _by_speaker(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """Whole speakers to a part, one at least to each: the division whose shares of files, and of each class, are nearest to 80/10/10."""
+def _by_speaker(table: pd.DataFrame, who: pd.Series, seed: int) -> np.ndarray:
+    """Whole speakers to a part, one at least to each: the division whose shares of files, and of each class, are nearest to 80/10/10;
+    with over 12 speakers, the nearest of MOST_TRIED that are drawn. `who` tells which speakers are one person."""
     counts = pd.crosstab(table["speaker"], table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
@@ -93,11 +96,21 @@ def _by_speaker(table: pd.DataFrame, seed: int) -> np.ndarray:
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)  # (speakers, 1 + classes); the first column counts all
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(speakers))  # which of equally good divisions is taken hangs on the seed
-    best = min(_divisions(len(speakers), rng), key=lambda division: _distance(matrix[order], *division))
+    persons = pd.Series(who.to_numpy(), table["speaker"]).groupby(level=0).first().reindex(speakers).to_numpy()[order]
+    allowed = [d for d in _divisions(len(speakers), rng) if not _parted(persons, *d)]
+    best = min(allowed, key=lambda division: _distance(matrix[order], *division))
     part = np.full(len(speakers), "train", dtype=object)
     for name, chosen in zip(("valid", "test"), best, strict=True):
         part[order[list(chosen)]] = name
     return table["speaker"].map(dict(zip(speakers, part, strict=True))).to_numpy()
+
+
+def _parted(persons: np.ndarray, *parts: tuple[int, ...]) -> bool:
+    """Whether one person stands in several parts."""
+    part = np.zeros(len(persons), int)
+    for number, chosen in enumerate(parts, start=1):
+        part[list(chosen)] = number
+    return len(set(zip(persons, part, strict=True))) > len(set(persons))
 
 
 def _divisions(count: int, rng: np.random.Generator) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -121,14 +134,14 @@ def _distance(matrix: np.ndarray, *parts: tuple[int, ...]) -> float:
     return float(np.abs(shares[:, 0]).sum() + 0.5 * np.abs(shares[:, 1:]).mean(axis=1).sum())
 
 
-def _leave_one_out(table: pd.DataFrame) -> list[np.ndarray]:
-    """Each speaker tests once. Of the others, those choose whose files and classes are nearest to a tenth of the rest: one speaker alone
+def _leave_one_out(table: pd.DataFrame, who: pd.Series) -> list[np.ndarray]:
+    """Each person tests once. Of the others, those choose whose files and classes are nearest to a tenth of the rest: one speaker alone
     may have a single class, by which nothing can be chosen."""
-    counts = pd.crosstab(table["speaker"], table["emotion"])
+    counts = pd.crosstab(who, table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
         raise CorpusError(f"{len(speakers)} speakers are too few to leave one out and choose by another.")
-    who = table["speaker"].to_numpy()
+    who = who.to_numpy()
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)
     folds = []
     for i, speaker in enumerate(speakers):
@@ -152,6 +165,11 @@ def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
     """80/10/10 with the class shares kept and speakers mixed."""
     from sklearn.model_selection import train_test_split
 
+    rarest = table["emotion"].value_counts()
+    if rarest.min() < LEAST_OF_A_CLASS:
+        raise CorpusError(
+            f"{rarest.idxmin()} has {rarest.min()} files; a plain split needs {LEAST_OF_A_CLASS} of each emotion, so as to have it in each part."
+        )
     index = np.arange(len(table))
     learn, rest = train_test_split(index, test_size=SHARES[1] + SHARES[2], stratify=table["emotion"], random_state=seed)
     valid, test = train_test_split(rest, test_size=0.5, stratify=table["emotion"].to_numpy()[rest], random_state=seed)
@@ -161,9 +179,10 @@ def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
     return part
 
 
-def facts(split: Split, corpus: Manifest) -> pd.DataFrame:
-    """What a split reached: a row a part and fold, with files, their share, speakers, least and largest class, and how many of its
-    sentences the training part has too (where the corpus tells sentences)."""
+def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What a split reached: a row a part and fold, with files, their share, speakers, least and largest class, how many of its
+    sentences the training part has too (where the corpus tells sentences), and how many files share audio with one of the training part
+    (`shared`, what cards.shared_audio found)."""
     joined = split.table.merge(corpus.table, on="file")
     rows = []
     for fold, of_fold in joined.groupby("fold"):
@@ -176,8 +195,16 @@ def facts(split: Split, corpus: Manifest) -> pd.DataFrame:
             row["speakers in train too"] = len(set(part["speaker"]) & set(learnt["speaker"])) if name != "train" else 0
             if "sentence" in part and part["sentence"].notna().any() and name != "train":
                 row["share with a sentence of train"] = float(part["sentence"].isin(learnt["sentence"]).mean())
+            if shared is not None and name != "train":
+                row["files that share audio with train"] = _share_audio(shared, set(part["file"]), set(learnt["file"]))
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _share_audio(shared: pd.DataFrame, files: set[str], others: set[str]) -> int:
+    """Files that share audio with one of the others."""
+    pairs = [*zip(shared["file"], shared["other"], strict=True), *zip(shared["other"], shared["file"], strict=True)]
+    return len({one for one, other in pairs if one in files and other in others})
 
 
 def write(split: Split, path: Path) -> None:

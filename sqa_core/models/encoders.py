@@ -95,10 +95,11 @@ def find(name: str) -> Path | None:
     return Path(known).parent if isinstance(known, str) and _weight_files(Path(known).parent) else None
 
 
-def how_to_get(name: str) -> str:
-    """What brings an encoder here."""
+def not_here(name: str) -> str:
+    """What to do about an encoder that is not here, in a sentence."""
     plain = name.removeprefix(RANDOM)
-    return f"sqa data fetch {plain}" if _hub_name(plain) else f"a folder {plain} below SQA_WEIGHTS"
+    hub = f"run `sqa data fetch {plain}`, or " if _hub_name(plain) else ""
+    return f"The encoder {name} is not on this machine; {hub}put its folder below SQA_WEIGHTS as {plain}."
 
 
 def fetch(name: str) -> Path:
@@ -107,11 +108,15 @@ def fetch(name: str) -> Path:
     if hub is None:
         raise WeightsError(f"{name} is on no hub; put its folder below SQA_WEIGHTS.")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        # Pickled weights only where there are no others; they are read as tensors alone.
-        return Path(snapshot_download(hub, allow_patterns=["*.json", "*.safetensors", "pytorch_model.bin", SPEAKER_FILE]))
+        folder = Path(snapshot_download(hub, allow_patterns=["*.json", "*.safetensors", SPEAKER_FILE]))
+        if not _weight_files(folder):  # pickled ones only where there are no others; they are read as tensors alone
+            folder = Path(snapshot_download(hub, allow_patterns=["*.json", "pytorch_model*.bin"]))
+        return folder
+    except HFValidationError as e:
+        raise WeightsError(f"{name}: not the name of an encoder, nor of a repository on the hub (owner/name).") from e
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
         raise WeightsError(f"{hub}: could not be fetched ({type(e).__name__}); put its folder below SQA_WEIGHTS as {name}.") from e
 
@@ -149,7 +154,7 @@ def _together(files: list[Path]) -> str:
 def _folder(name: str) -> Path:
     folder = find(name)
     if folder is None:
-        raise WeightsError(f"The encoder {name} is not on this machine; run `{how_to_get(name)}`, or set SQA_WEIGHTS.")
+        raise WeightsError(not_here(name))
     return folder
 
 

@@ -11,7 +11,7 @@ import nbformat
 
 from .. import environment
 from ..corpora import registry
-from ..errors import BuildError
+from ..errors import BuildError, SqaError
 from ..models import weights
 from . import chapters
 
@@ -26,8 +26,9 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     fetched = [name for name, corpus in registry.CORPORA.items() if not corpus.generated]  # what is generated, the library decides
     data: dict[str, object] = {name: bool(registry.find(name)) for name in fetched}  # a page plays what is there, in the demo too
     data |= {name: registry.load(name).hash for name in fetched if name in needed and registry.find(name)}
-    if profile == "paper":
+    if profile == "paper":  # what this machine has decides what is run
         data["networks"] = sorted(weights.found_networks())
+        data["trials"] = sorted(t.key for t in chapters.study(slug).trials(chapters.settings(slug, parameters)))
     if recording := parameters.get("recording"):
         data["recording"] = environment.sha256(Path(recording)) if Path(recording).is_file() else "absent"
     return {
@@ -52,7 +53,10 @@ def stale(slug: str, executed: Path) -> list[str]:
         stored = nbformat.read(executed, as_version=4).metadata.get("sqa", {})
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as e:
         raise BuildError(f"{executed}: not a notebook; delete it and run `sqa run {slug}`.") from e
-    now = fingerprint(slug, stored.get("parameters", {}))
+    try:
+        now = fingerprint(slug, stored.get("parameters", {}))
+    except SqaError:  # it was made with a parameter, or of data, that are no longer there
+        return ["parameters or data"]
     return [name for name, digest in now.items() if stored.get("fingerprint", {}).get(name) != digest]
 
 

@@ -1,13 +1,15 @@
 """The paper "Using Large Speech Models for Feature Extraction in Cross-Lingual Speech Emotion Recognition" (CLiC-it 2024):
-trials, tables, claims."""
+what it runs, and what its page says in words."""
 
 import hashlib
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from .. import audio, environment, published
 from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, polyglot, registry, splits
+from ..errors import SettingsError, WeightsError
 from ..features import FeatureSettings
 from ..models import encoders
 from ..models.probes import HEADS
@@ -24,19 +26,43 @@ from .speech_models_trials import AcrossTrial, BaselineTrial, CardTrial, Channel
 
 SLUG = "speech_models"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}  # the page says which of the paper's are not here
-Settings = ChapterSettings
 SEEDS = range(cells.SEEDS)
 # In the order in which they are worth waiting for.
-ENCODERS = (*encoders.PAPER, "whisper-small-int8", "whisper-base", "whisper-tiny", "whisper-base.en", "whisper-tiny.en")
+ENCODERS = tuple(name for name in encoders.PAPER | encoders.OTHERS if name != encoders.SPEAKER)
 ONE_LAYER = (encoders.MEL, encoders.SPEAKER)
 DEMO_LANGUAGES = ("it", "de")
 DEMO_EPOCHS = 10
 DEMO_FRAMES = 256
 
 
+class Settings(ChapterSettings):
+    """The notebook's parameters. encoders, corpora : names with commas between them, of those to run instead of all that are found; an
+    encoder may be any of a family that the book knows, by its folder's or its hub's name. precision : of the encoders, for a GPU."""
+
+    encoders: str = ""
+    corpora: str = ""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+
 def trials(settings: Settings) -> list[Trial]:
-    """What the profile runs with what is on this machine."""
-    return _paper_trials() if settings.profile == "paper" else _demo_trials()
+    """What the profile runs with what is on this machine.
+
+    Raises
+    ------
+    SettingsError, WeightsError, CorpusError : something named is not known, is not here, or is named for the demo.
+    """
+    if settings.profile == "demo":
+        if settings.encoders or settings.corpora or settings.precision != "fp32":
+            raise SettingsError("The demo has an encoder and a corpus of its own; name others with the profile paper.")
+        return _demo_trials()
+    planned = _paper_trials(found_encoders(settings.encoders), found_corpora(settings.corpora))
+    return planned if settings.precision == "fp32" else [_at(settings.precision, trial) for trial in planned]
+
+
+def _at(precision: Literal["fp32", "fp16", "bf16"], trial: Trial) -> Trial:
+    """The same trial on features by an encoder of this precision."""
+    heard = {k: replace(v, precision=precision) for k, v in trial if isinstance(v, FeatureSettings)}
+    return trial.model_copy(update=heard)
 
 
 def _demo_trials() -> list[Trial]:
@@ -56,12 +82,29 @@ def _demo_settings(head: str) -> ProbeSettings:
     return ProbeSettings(head, epochs=DEMO_EPOCHS, standardise=True)  # type: ignore[arg-type]
 
 
-def found_encoders() -> list[str]:
-    return [name for name in (*ENCODERS, *cells.CONTROLS) if encoders.available(name)]
+def found_encoders(named: str = "") -> list[str]:
+    """Those named, each of which must be here, or all that are."""
+    if not named:
+        return [name for name in (*ENCODERS, *cells.CONTROLS) if encoders.available(name)]
+    for name in (names := _names(named)):
+        if not encoders.available(name):
+            raise WeightsError(encoders.not_here(name))
+    return names
 
 
-def found_corpora() -> list[str]:
-    return [name for name in emotions.CORPORA if registry.find(name) is not None]
+def found_corpora(named: str = "") -> list[str]:
+    """Those named, each of which must be here, or all that are."""
+    if not named:
+        return [name for name in emotions.CORPORA if registry.find(name) is not None]
+    for name in (names := _names(named)):
+        if name not in emotions.CORPORA:
+            raise SettingsError(f"{name!r} is not a corpus of emotions; known are {', '.join(emotions.CORPORA)}.")
+        registry.load(name)
+    return names
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 @cache
@@ -76,8 +119,7 @@ def _split_hash(corpus: str, protocol: splits.Protocol, languages: tuple[str, ..
 
 
 def _heard(corpus: str) -> FeatureSettings:
-    # EMOVO's two channels are two microphones; their mean is comb-filtered.
-    return FeatureSettings(channel="left") if corpus == "emovo" else FeatureSettings()
+    return FeatureSettings(channel=emotions.CORPORA[corpus].channel) if corpus in emotions.CORPORA else FeatureSettings()
 
 
 def _fields(corpus: str, encoder: str, **more: Any) -> dict[str, Any]:
@@ -98,8 +140,7 @@ def _probe(corpus: str, encoder: str, settings: ProbeSettings, seed: int, protoc
     return ProbeTrial(**_fields(corpus, encoder, settings=settings, seed=seed, protocol=protocol, split_hash=_split_hash(corpus, protocol)))
 
 
-def _paper_trials() -> list[Trial]:
-    there, here = found_encoders(), found_corpora()
+def _paper_trials(there: list[str], here: list[str]) -> list[Trial]:
     planned: list[Trial] = []
     for encoder in there:
         for head in HEADS if encoder not in ONE_LAYER else ("linear",):

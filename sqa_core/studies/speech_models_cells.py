@@ -31,6 +31,8 @@ OURS = {
     "whisper-tiny": "Whisper Tiny",
     "whisper-base.en": "Whisper Base (EN)",
     "whisper-tiny.en": "Whisper Tiny (EN)",
+    "hubert-base-ls960": "HuBERT Base",
+    "wavlm-base-plus": "WavLM Base+",
     "random-whisper-base": "control: random Whisper Base",
     "random-mini": "control: random small Whisper",
     "mel": "control: log-mel bands",
@@ -236,5 +238,6 @@ def measured_corpora(found: list[Record]) -> list[str]:
 
 
 def measured_encoders(found: list[Record]) -> list[str]:
-    there = {model_of(r) for r in found}
-    return [e for e in (*TITLES, *OURS, *NETWORKS) if e in there]
+    there = {model for r in found if (model := model_of(r))}
+    known = (*TITLES, *OURS, *NETWORKS)
+    return [e for e in known if e in there] + sorted(there.difference(known))

@@ -119,7 +119,7 @@ def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
 
 
 def _what_is_missing(encoder: str) -> str:
-    return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else encoders.how_to_get(encoder)
+    return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else f"sqa data fetch {encoder}"
 
 
 def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:

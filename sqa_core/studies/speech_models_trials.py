@@ -153,8 +153,9 @@ class CardTrial(Trial):
 
     def run(self) -> Result:
         corpus = load_corpus(self.corpus, self.corpus_hash)
-        reached = [splits.facts(splits.make(corpus, p), corpus).assign(protocol=p) for p in get_args(Protocol)]
-        facts = [list(fact) for fact in cards.facts(corpus).items()]  # a list, since a record's own order is that of the alphabet
+        shared = cards.shared_audio(corpus)
+        reached = [splits.facts(splits.make(corpus, p), corpus, shared).assign(protocol=p) for p in get_args(Protocol)]
+        facts = [list(fact) for fact in cards.facts(corpus, shared).items()]  # a list, since a record's own order is that of the alphabet
         return Result({"facts": facts}, pd.concat(reached, ignore_index=True))
 
 
