@@ -71,6 +71,31 @@ def glance(frame: pd.DataFrame):
     return closed(figure)
 
 
+def ways(frame: pd.DataFrame, papers: dict[str, float], titles: dict[str, str]):
+    """A panel a corpus, a row a tested speaker: each way to keep the speakers apart is a dot; dashed: the paper's number."""
+    import matplotlib.pyplot as plt
+
+    corpora = list(dict.fromkeys(frame["corpus"]))
+    rows = [frame.loc[frame["corpus"] == c, "tested"].nunique() for c in corpora]
+    figure, axes = plt.subplots(len(corpora), 1, figsize=(8.5, 1.2 + 0.32 * sum(rows)), sharex=True, squeeze=False, height_ratios=rows)
+    for axis, corpus in zip(axes[:, 0], corpora, strict=True):
+        part = frame[frame["corpus"] == corpus]
+        order = part.groupby("tested")["f1"].median().sort_values(ascending=False).index.tolist()
+        for whole, colour, label in ((False, COLOURS[4], "one speaker left out"), (True, COLOURS[0], "all speakers")):
+            dots = part[(part["absent"] == "") == whole]
+            height = np.array([order.index(s) for s in dots["tested"]]) + (0.15 if whole else -0.15)
+            axis.plot(dots["f1"], height, "o", color=colour, markersize=4, alpha=0.7, label=label if len(dots) else None)
+        if np.isfinite(papers[corpus]):
+            axis.axvline(papers[corpus], color=COLOURS[1], linestyle="--", label="the paper")
+        axis.set_yticks(range(len(order)), order, fontsize=8)
+        axis.set(title=titles.get(corpus, corpus), ylabel="speaker tested", xlim=(0, 100))
+        axis.grid(axis="x", alpha=0.3)
+    axes[-1, 0].set_xlabel("macro F1, %")
+    entries = {label: handle for axis in axes[:, 0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside upper right", fontsize=8, ncols=3)
+    return closed(figure)
+
+
 def layer_map(weights: pd.DataFrame, titles: dict[str, str]):
     """The paper's Figure 2: a row an encoder, a column a layer, dark where its weight is large; means over corpora and seeds."""
     import matplotlib.pyplot as plt

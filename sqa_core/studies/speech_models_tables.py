@@ -38,7 +38,7 @@ from .speech_models_cells import (
     probes_like,
     title_of,
 )
-from .speech_models_trials import AcrossTrial, CardTrial, ChannelsTrial, LayersTrial
+from .speech_models_trials import AcrossTrial, CardTrial, ChannelsTrial, LayersTrial, WaysTrial
 
 SLUG = "speech_models"
 ROUNDING = 0.01  # of printed means of printed numbers with two places
@@ -207,6 +207,36 @@ def by_speaker_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def ways(found: list[Record]) -> pd.DataFrame:
+    """Macro F1 of each way to keep speakers apart, mean over seeds: a row a corpus, model, absent speaker (or none), tested speaker and
+    the one who chooses the epoch."""
+    names = ["corpus", "encoder", "absent", "tested", "chooses"]
+    parts = [r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"]) for r in of_kind(found, WaysTrial)]
+    return pd.concat(parts).groupby(names, as_index=False)["f1"].mean() if parts else pd.DataFrame(columns=[*names, "f1"])
+
+
+def printed_twin(corpus: str, encoder: str, head: str = "Linear") -> float:
+    """The paper's number for a corpus and the model that ours is nearest to; NaN where it has none."""
+    table = published.read(SLUG, "table3").set_index(["dataset", "backbone", "head"])["mean"]
+    return float(table.get((corpus_title(corpus), _twin(encoder), head), np.nan))
+
+
+def ways_table(found: list[Record]) -> pd.DataFrame:
+    """How far the ways to keep the same speakers apart lie from each other, and how many give no more than the paper prints."""
+    rows = []
+    table = ways(found)
+    table["version"] = np.where(table["absent"] == "", "all speakers", "each speaker left out in turn")
+    for (corpus, encoder, version), part in table.groupby(["corpus", "encoder", "version"]):
+        paper = printed_twin(corpus, encoder)
+        row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder), "speakers": version, "ways": len(part)}
+        quartiles = part["f1"].quantile([0, 0.25, 0.5, 0.75, 1])
+        row |= {n: f"{q:.1f}" for n, q in zip(("lowest", "first quarter", "median", "third quarter", "highest"), quartiles, strict=True)}
+        row |= {"paper": f"{paper:.2f}", "ways up to the paper's number": int((part["f1"] <= paper).sum())}
+        row["who is tested there"] = ", ".join(sorted(part.loc[part["f1"] <= paper, "tested"].unique())) or "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any) -> pd.DataFrame:
     """Learnt weights: a row a corpus, encoder, seed and layer."""
     rows = [
@@ -235,15 +265,13 @@ def corpus_records(found: list[Record]) -> list[Record]:
 
 def glance(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataFrame:
     """One row a corpus and head: ours with its interval, the paper's number for the twin, the constant answer."""
-    printed = published.read(SLUG, "table3").set_index(["dataset", "backbone", "head"])["mean"]
     rows = []
     for corpus in measured_corpora(found):
         for head, name in HEADS.items():
             records = cell(found, corpus, encoder, head=head)
             if records:
                 row = {"corpus": corpus_title(corpus), "head": name, **interval_of(f1_draws(records))._asdict()}
-                paper = printed.get((corpus_title(corpus), _twin(encoder), name), np.nan)
-                rows.append(row | {"paper": paper, "constant": records[0].metrics["constant_f1"]})
+                rows.append(row | {"paper": printed_twin(corpus, encoder, name), "constant": records[0].metrics["constant_f1"]})
     return pd.DataFrame(rows)
 
 
@@ -367,6 +395,8 @@ def choices_table(found: list[Record]) -> pd.DataFrame:
         "sounds padded to 30 s": {"whole_window": True},
         "features standardised": {"standardise": True},
         "100 epochs": {"epochs": 100},
+        "ten times the learning rate": {"learning_rate": 5e-3},
+        "a tenth of the learning rate": {"learning_rate": 5e-5},
         "no class weights": {"class_weights": False},
         "no schedule": {"schedule": "none"},
         "last epoch instead of best": {"keep": "last"},

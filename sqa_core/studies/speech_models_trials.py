@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -205,6 +206,35 @@ class LayersTrial(EncoderTrial):
         items = pd.DataFrame(rows)
         chosen = items.loc[items["valid_f1"].idxmax()]  # by files that do not test
         return Result({"chosen_layer": int(chosen["layer"]), "f1_of_chosen": float(chosen["f1"])}, items)
+
+
+class WaysTrial(EncoderTrial):
+    """Every way to keep speakers apart with one to test on, one to choose by and the others to learn: a Linear head for each, one seed.
+    One row a way.
+
+    fewer : also without each speaker in turn, for a corpus that once had one speaker fewer, where nobody says which.
+    """
+
+    kind: ClassVar[str] = "ways"
+    fewer: bool = False
+    settings: ProbeSettings = ProbeSettings("linear")
+
+    def run(self) -> Result:
+        corpus, bank = self.load()
+        classes = classes_of(corpus)
+        labels, who = labels_of(corpus, classes), splits.talkers(corpus).to_numpy()
+        speakers = sorted(set(who))
+        rows = []
+        for absent in ("", *speakers) if self.fewer else ("",):
+            for tested_, choosing in permutations([s for s in speakers if s != absent], 2):
+                test, choose = np.flatnonzero(who == tested_), np.flatnonzero(who == choosing)
+                learn = np.flatnonzero(~np.isin(who, [absent, tested_, choosing]))
+                learnt = probing.learn(bank, labels, len(classes), learn, choose, self.settings, self.seed)
+                predicted = probing.predict(learnt.head, learnt.features, test).argmax(dim=1).numpy()
+                way = {"absent": absent, "tested": tested_, "chooses": choosing, "files": len(test)}
+                rows.append(way | {"f1": metrics.macro_f1(labels[test], predicted)})
+        items = pd.DataFrame(rows)
+        return Result({"ways": len(items), "lowest_f1": float(items["f1"].min()), "highest_f1": float(items["f1"].max())}, items)
 
 
 class AcrossTrial(EncoderTrial):
