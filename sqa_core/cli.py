@@ -1,7 +1,9 @@
 """The `sqa` command. Thin: each command calls the library; heavy imports wait until a command needs them."""
 
 import json
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -291,7 +293,8 @@ def run(
     param: Annotated[list[str] | None, typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="Leave alone what is fresh, whatever parameters it was made with.")] = False,
-    timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take.")] = 3 * 3600,
+    timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take; a full run takes hours, and goes on where it stopped.")] = 24
+    * 3600,
 ) -> None:
     """Execute notebooks with papermill; fresh ones are left alone."""
     from .pipeline import chapters, execute, staleness
@@ -307,13 +310,30 @@ def run(
         if not equals:
             raise SettingsError(f"-p takes NAME=VALUE, not {item!r}.")
         parameters[name] = value
-    outcomes = execute.run(slugs, parameters, force, timeout_s, _say_cell, _say_outcome)
+    outcomes = execute.run(slugs, parameters, force, timeout_s, _say_cell, _say_outcome, _Progress())
     raise typer.Exit(int(any(o.state == "failed" for o in outcomes)))
 
 
 def _say_cell(slug: str, cell: int, count: int) -> None:
     if sys.stderr.isatty():
         print(f"\r{slug}: cell {cell} of {count} ", end="", file=sys.stderr, flush=True)
+
+
+class _Progress:
+    """What a notebook's bar says: on a terminal in one line that is written over, elsewhere a line a minute."""
+
+    def __init__(self) -> None:
+        self.said = time.monotonic()
+
+    def __call__(self, slug: str, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{slug}: {text}"[: shutil.get_terminal_size().columns], end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self.said > SECONDS_A_LINE:
+            self.said = time.monotonic()
+            print(f"{slug}: {text}", file=sys.stderr, flush=True)
+
+
+SECONDS_A_LINE = 60
 
 
 def _say_outcome(outcome) -> None:

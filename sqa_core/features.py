@@ -76,9 +76,10 @@ def bank(
     encoder: str,
     settings: FeatureSettings = FeatureSettings(),
     device: str | None = None,
+    on_start: Callable[[int], None] = lambda _: None,
     on_audio: Callable[[float], None] = lambda _: None,
 ) -> Bank:
-    """The bank of a corpus by an encoder, made where it is not whole; `on_audio` hears of each batch's seconds.
+    """The bank of a corpus by an encoder, made where it is not whole; `on_start` hears of the bytes it takes, `on_audio` of each batch's seconds.
 
     Raises
     ------
@@ -89,15 +90,23 @@ def bank(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # of several workers that want one bank, one fills it and the others wait
             if not (folder / "whole.json").is_file():
-                _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_audio)
+                _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_start, on_audio)
     told = json.loads((folder / "whole.json").read_text())
     return Bank(folder, np.concatenate([[0], np.cumsum(told["counts"])]), told["layers"], told["width"])
 
 
-def _fill(folder: Path, corpus: Manifest, encoder: Encoder, settings: FeatureSettings, on_audio: Callable[[float], None]) -> None:
+def _fill(
+    folder: Path,
+    corpus: Manifest,
+    encoder: Encoder,
+    settings: FeatureSettings,
+    on_start: Callable[[int], None],
+    on_audio: Callable[[float], None],
+) -> None:
     # A sound longer than Whisper's positions is cut there.
     lengths = np.minimum(_lengths(corpus), int(min(encoder.longest_s, 1e6) * encoders.RATE))
     counts = [encoders.count_frames(encoder, n, settings.whole_window) for n in lengths.tolist()]
+    on_start(size_bytes(encoder, counts))
     frames, means, done = _open(folder, counts, encoder)
     ends = np.concatenate([[0], np.cumsum(counts)])
     order = [i for i in np.argsort(-lengths, kind="stable").tolist() if not done[i]]

@@ -177,11 +177,19 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def guess(heard: Sequence[tuple[audio.Sound, str, str]], status: str) -> Any:
-    """Sentences with their emotion hidden: listen, guess, and open the answer. (sound, what is told, the emotion)."""
+def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:
+    """Sentences with their emotion hidden, by language, the first of them open: listen, guess, and open the answer.
+    (sound, what is told, the emotion)."""
+    return html_output("".join(_guesses(name, heard, status, not i) for i, (name, heard) in enumerate(groups.items())))
+
+
+def _guesses(name: str, heard: Sequence[tuple[audio.Sound, str, str]], status: str, shown: bool) -> str:
     parts = [
         f'<div class="sqa-guess">{player(sound, told, status).data}'
         f"<details><summary>Which emotion?</summary><p>{html.escape(emotion)}</p></details></div>"
         for sound, told, emotion in heard
     ]
-    return html_output(f'<div class="sqa-guesses">{"".join(parts)}</div>')
+    return (
+        f'<details class="sqa-language"{" open" if shown else ""}><summary>{html.escape(name)}</summary>'
+        f'<div class="sqa-guesses">{"".join(parts)}</div></details>'
+    )

@@ -98,13 +98,12 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
         raise SettingsError(f"The engines are {', '.join(ENGINES)}; {engine!r} is not one.")
     wanted = missing(trials, store)
     failed: dict[str, str] = {}
-    # To the error stream, and gone when done, so that a page that is built from the notebook does not show it.
-    with tqdm(total=len(wanted), unit="trial", leave=False, disable=len(wanted) < 2) as bar:
+    with bar(total=len(wanted), unit="trial", disable=len(wanted) < 2) as done:
         for trial, problem in ENGINES[engine](wanted, store, scheduler):
-            bar.update()
+            done.update()
             if problem:
                 failed[trial.key] = problem
-                bar.write(f"{trial.kind} {trial.key} failed: {problem}", file=sys.stderr)
+                done.write(f"{trial.kind} {trial.key} failed: {problem}", file=sys.stderr)
     if failed:
         first = next(t for t in wanted if t.key in failed)
         raise TrialError(
@@ -113,6 +112,13 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
     return [records.read(folder_of(t, store), t.key) for t in trials]
 
 
+def bar(**options: Any) -> Any:
+    """A bar on the error stream, gone when done, so that a page that is built from the notebook does not show it; where that is no
+    terminal, a line now and then."""
+    return tqdm(leave=False, mininterval=0.1 if sys.stderr.isatty() else SECONDS_A_LINE, **options)
+
+
+SECONDS_A_LINE = 10.0
 Outcomes = Iterator[tuple[Trial, str]]  # a trial that is done, and what went wrong or nothing
 
 

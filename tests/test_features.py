@@ -32,8 +32,9 @@ def here(tmp_path, monkeypatch) -> Manifest:
 
 
 def test_each_file_has_the_features_of_the_file_alone(here):
-    heard = []
-    bank = features.bank(here, "little", on_audio=heard.append)
+    heard, told = [], []
+    bank = features.bank(here, "little", on_start=told.append, on_audio=heard.append)
+    assert told == [bank.frames.nbytes + bank.means.nbytes], "its size is known before it starts"
     assert sum(heard) == pytest.approx(here.table["seconds"].sum(), abs=1e-3)
     encoder = encoders.load("little")
     for i, path in enumerate(here.paths()):

@@ -102,6 +102,14 @@ def test_whatever_changes_a_page_makes_it_stale(small, what):
     assert build.build(allow_stale=True).index.is_file()
 
 
+def test_what_a_bar_says_reaches_whoever_waits(small):
+    bar = "\nimport sys\n\nprint('\\r  5%|# | 1/20 [00:01<00:20]', file=sys.stderr)\n"
+    write_page(small, PAGE + bar)
+    heard = []
+    execute.run(["score"], {"profile": "demo", "engine": "local"}, on_progress=lambda *told: heard.append(told))
+    assert heard == [("score", "5%|# | 1/20 [00:01<00:20]")]
+
+
 def test_a_new_encoder_or_corpus_makes_a_full_run_stale(monkeypatch):
     """What is found decides what is run: without this, the command that gets a model would be followed by "fresh"."""
     from sqa_core.studies import speech_models

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sqa_core import claims, features, metrics, published, records
+from sqa_core import claims, features, figures_emotion, metrics, published, records
 from sqa_core.baseline import BaselineSettings
 from sqa_core.corpora import cards, emotions, registry, splits
 from sqa_core.errors import SettingsError, WeightsError
@@ -16,7 +16,7 @@ from sqa_core.studies import speech_models_cells as cells
 from sqa_core.studies import speech_models_claims as verdicts
 from sqa_core.studies import speech_models_tables as tables
 from sqa_core.studies.common import as_recorded
-from sqa_core.studies.speech_models_trials import BaselineTrial, CardTrial, LayersTrial, ProbeTrial
+from sqa_core.studies.speech_models_trials import BaselineTrial, CardTrial, LayersTrial, ProbeTrial, WaysTrial
 from tests.conftest import ROOT
 
 CLASSES = ["anger", "fear", "sadness"]
@@ -375,6 +375,7 @@ def test_choices_splits_and_speakers(tmp_path, run):
     assert table["Whisper Base"].iloc[0].startswith("+")
     split = tables.splits_table([*run, *more]).set_index(["corpus", "backbone"])
     assert split.loc[("AESDD", "Whisper Base"), "each speaker once"].startswith(("79.9", "80"))
+    assert split.loc[("AESDD", "Whisper Base"), "each speaker once"].endswith(", constant 16.7")
     assert split.loc[("AESDD", "Whisper Base"), "plain split"] == "–"
     needed = tables.speakers_needed([*run, *more])
     assert len(needed) == 1
@@ -411,8 +412,55 @@ def test_layers_and_their_weights_stand_together(tmp_path, run):
     layers = records.write(Record("f" * 16, trial, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
     row = tables.layers_table([*run, layers]).iloc[0]
     assert row["layer chosen on the validation files"] == 11
-    assert row["weights: rank correlation with F1"] > 0.5
+    assert float(row["weights: rank correlation with F1"]) > 0.5
+    alike = [planted(tmp_path, "emodb", "whisper-base", 0.5, "multi-layer", s, weights=[0.09, *[0.91 / 11] * 11]) for s in range(2)]
+    emodb = records.write(Record("e" * 16, trial | {"corpus": "emodb"}, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
+    row = tables.layers_table([*alike, emodb]).iloc[0]
+    assert row["weights: largest at"] == "nearly equal"
+    assert "weights: rank correlation with F1" not in row, "weights that lie where they started rank nothing"
     assert "AESDD, Whisper Base" in tables.layers_of_cells([*run, layers])
+
+
+def test_every_way_to_keep_speakers_apart(tmp_path):
+    trial = WaysTrial(
+        **study._fields("polyglot-acted", encoders.MEL, languages=("it",), fewer=True, settings=ProbeSettings("linear", epochs=1))
+    )
+    speakers = registry.load("polyglot-acted").table["speaker"].nunique()
+    result = trial.run()
+    n = speakers * (speakers - 1)
+    assert result.metrics["ways"] == len(result.items) == n + speakers * (speakers - 1) * (speakers - 2)
+    assert (result.items["tested"] != result.items["chooses"]).all()
+    assert (result.items[["tested", "chooses"]].to_numpy() != result.items[["absent"]].to_numpy()).all()
+    assert result.items["f1"].between(0, 100).all()
+
+
+def test_ways_are_counted_against_the_paper(tmp_path):
+    def way(seed, *f1):
+        pairs = [("", "1", "2"), ("", "2", "1"), ("", "3", "1"), ("3", "1", "2")]
+        items = pd.DataFrame(
+            [dict(zip(("absent", "tested", "chooses"), p, strict=True), f1=f, files=9) for p, f in zip(pairs, f1, strict=True)]
+        )
+        trial = {"kind": WaysTrial.kind, "corpus": "aesdd", "encoder": "whisper-small-int8", "seed": seed}
+        return records.write(Record(f"a{seed:015x}", trial, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
+
+    found = [way(0, 20.0, 60.0, 70.0, 30.0), way(1, 30.0, 60.0, 70.0, 20.0)]
+    table = tables.ways_table(found).set_index("speakers")
+    row = table.loc["all speakers"]
+    assert (row["ways"], row["lowest"], row["median"], row["highest"]) == (3, "25.0", "60.0", "70.0")
+    assert (row["paper"], row["ways up to the paper's number"], row["who is tested there"]) == ("26.34", 1, "1")
+    assert table.loc["each speaker left out in turn", "ways"] == 1
+    words = study.facts_in_words(found)
+    assert (words["ways_aesdd"], words["ways_below_aesdd"], words["ways_below_aesdd_five"]) == ("3", "1", "1")
+    figure = figures_emotion.ways(tables.ways(found), {"aesdd": 26.34}, cells.CORPUS_TITLES)
+    assert len(figure.axes[0].lines) == 3
+
+
+def test_controls_have_the_head_that_they_have_and_say_so(tmp_path):
+    table = tables.table2([planted(tmp_path, "aesdd", encoders.MEL, 0.4)], [])
+    assert table.loc[table["backbone"] == cells.OURS[encoders.MEL], "head"].tolist() == ["Linear"]
+    synthetic = Record(**{**planted(tmp_path, "polyglot-acted", encoders.MINI, 0.4).__dict__, "data_status": "synthetic"})
+    assert "this run (synthetic speech)" in tables.table3([], [synthetic])
+    assert "macro F1" in tables.run_table([synthetic])
 
 
 def test_every_number_of_the_prose_is_told(run):
@@ -446,10 +494,12 @@ def test_seeds_at_once_give_the_records_of_each(tmp_path):
 
 
 def test_synthetic_sentences_differ_and_give_nothing_away():
-    heard = study.synthetic_examples()
-    assert len({e for _, _, e in heard}) == 7
-    assert not any(emotion in told for _, told, emotion in heard)
-    assert len({sound.waveform.shape[1] for sound, _, _ in heard}) > 3
+    by_language = study.synthetic_examples()
+    assert len(by_language) == len({tuple(e for _, _, e in heard) for heard in by_language.values()}) == 4, "each in an order of its own"
+    for heard in by_language.values():
+        assert len({e for _, _, e in heard}) == 7
+        assert not any(emotion in told for _, told, emotion in heard)
+        assert len({sound.waveform.shape[1] for sound, _, _ in heard}) > 3
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -42,6 +43,13 @@ def build(layout: Layout, frames: int, classes: int) -> nn.Module:
         num_labels=classes,  # type: ignore[call-arg]  # of the base class
     )
     return ASTForAudioClassification(config)
+
+
+def count_parameters(layout: Layout, frames: int = 512, classes: int = 7) -> int:
+    """Of the network for so many frames and classes, without making its weights."""
+    audio.import_torchaudio()  # which makes a tensor as it is imported: not on meta
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(layout, frames, classes).parameters())
 
 
 def log_mel(waveforms: Sequence[Float[np.ndarray, " samples"]], frames: int) -> Float[Tensor, "files frames bands"]:

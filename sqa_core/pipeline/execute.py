@@ -18,8 +18,9 @@ from .. import environment
 from ..errors import BuildError, SqaError
 from . import chapters, staleness
 
-CELL_TIMEOUT_S = 3 * 3600
+CELL_TIMEOUT_S = 24 * 3600
 OnCell = Callable[[str, int, int], None]  # slug, cell from 1, count
+OnProgress = Callable[[str, str], None]  # slug, what its bar says
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def run(
     timeout_s: int = CELL_TIMEOUT_S,
     on_cell: OnCell = lambda slug, cell, count: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    on_progress: OnProgress = lambda slug, text: None,
 ) -> list[Outcome]:
     """Execute the chapters that are stale (all with `force`). One that fails does not stop the others.
 
@@ -80,7 +82,7 @@ def run(
     outcomes = []
     for slug in slugs:
         with chapters.one_at_a_time():
-            outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell))
+            outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell, on_progress))
         on_outcome(outcomes[-1])
     return outcomes
 
@@ -94,7 +96,21 @@ def _check_names(slug: str, parameters: dict[str, Any]) -> None:
         raise BuildError(f"notebooks/{slug}.ipynb has no parameter {unknown[0]!r}; its cell tagged `parameters` has {', '.join(known)}.")
 
 
-def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int, on_cell: OnCell) -> Outcome:
+class _Bars:
+    """A file for what the kernel writes to its error stream: the last line of it is handed on."""
+
+    def __init__(self, on_text: Callable[[str], None]):
+        self.on_text = on_text
+
+    def write(self, text: str) -> None:
+        if lines := [line.strip() for line in re.split(r"[\r\n]|\x1b\[A", text) if line.strip()]:
+            self.on_text(lines[-1])
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int, on_cell: OnCell, on_progress: OnProgress) -> Outcome:
     import papermill
 
     target = executed(slug)
@@ -116,6 +132,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
             progress_bar=False,
             execution_timeout=timeout_s,
             on_cell=lambda cell, count: on_cell(slug, cell, count),
+            stderr_file=_Bars(lambda text: on_progress(slug, text)),
         )
         notebook = normalised(nbformat.read(partial, as_version=4))
         notebook.metadata["sqa"] = {"fingerprint": fingerprint, "parameters": parameters}
@@ -133,7 +150,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
             slug,
             "failed",
             time.perf_counter() - start,
-            f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s",
+            f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s; what is stored is kept, and the same command with a larger --timeout-s goes on",
         )
     except (DeadKernelError, SqaError) as e:
         return Outcome(

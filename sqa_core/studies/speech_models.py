@@ -4,6 +4,7 @@ what it runs, and what its page says in words."""
 import hashlib
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import Any, Literal
 
 from .. import audio, environment
@@ -11,7 +12,7 @@ from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, polyglot, registry, splits
 from ..errors import SettingsError, WeightsError
 from ..features import FeatureSettings
-from ..models import encoders
+from ..models import ast, encoders
 from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
@@ -29,7 +30,6 @@ CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
 SEEDS = range(cells.SEEDS)
 # In the order in which they are worth waiting for.
 ENCODERS = tuple(name for name in encoders.PAPER | encoders.OTHERS if name != encoders.SPEAKER)
-ONE_LAYER = (encoders.MEL, encoders.SPEAKER)
 DEMO_LANGUAGES = ("it", "de")
 DEMO_EPOCHS = 10
 DEMO_FRAMES = 256
@@ -145,7 +145,7 @@ def _probe(corpus: str, encoder: str, settings: ProbeSettings, seed: int, protoc
 def _paper_trials(there: list[str], here: list[str]) -> list[Trial]:
     planned: list[Trial] = []
     for encoder in there:
-        for head in HEADS if encoder not in ONE_LAYER else ("linear",):
+        for head in cells.heads_of(encoder):
             planned += [_probe(c, encoder, ProbeSettings(head), seed) for c in here for seed in SEEDS]  # type: ignore[arg-type]
     for encoder in there:
         for corpus in here:
@@ -200,6 +200,11 @@ def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
         sample = emotions.stereo_sample().hash
         listening = [e for e in there if e.startswith("whisper")]
         out += [ChannelsTrial(**_fields("emovo", encoder, seed=seed, sample_hash=sample)) for encoder in listening for seed in SEEDS]
+    if "emovo" in here and (registry.load("emovo").table["channels"] == 2).mean() > 0.5:  # as distributed
+        split_hash = _split_hash("emovo", "speaker")
+        for encoder, channel, seed in product(there, ("right", "mean"), SEEDS):
+            fields = _fields("emovo", encoder, settings=ProbeSettings("linear"), seed=seed, protocol="speaker", split_hash=split_hash)
+            out.append(ProbeTrial(**fields | {"features": FeatureSettings(channel=channel)}))  # type: ignore[arg-type]
     return out
 
 
@@ -209,7 +214,7 @@ def beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
     speaker = _split_hash(corpus, "speaker")
     for seed in SEEDS:
         out += [_probe(corpus, encoder, ProbeSettings("linear"), seed, protocol) for protocol in ("loso", "stratified")]
-        several = encoder not in ONE_LAYER
+        several = encoder not in cells.ONE_LAYER
         out += [_probe(corpus, encoder, settings, seed) for settings in OTHER_SETTINGS if several or settings.head == "linear"]
         if several:
             out.append(LayersTrial(**_fields(corpus, encoder, seed=seed, protocol="speaker", split_hash=speaker)))
@@ -254,6 +259,8 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     for corpus, f1 in by_speaker.items():
         out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else none
     out["aesdd_worst"] = _worst_speakers(found, "aesdd") or none
+    out |= _ways_in_words(found, small)
+    out["ast_parameters"], out["ast_papers"] = (f"{ast.count_parameters(ast.LAYOUTS[n]) / 1e6:.3g}" for n in ("ast-small", "ast"))
     tested = {c: sorted(r[0].items()["speaker"].unique()) for c in ("aesdd", "emovo") if (r := cell(found, c, small, head="linear"))}
     out |= {f"tested_{c}": ", ".join(tested.get(c, [none])) for c in ("aesdd", "emovo")}
     out["rank_emovo"] = none
@@ -279,9 +286,23 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
     out["corpora_not_here"] = f"{len(nine) - len(cells.papers_corpora(found))} of its {len(nine)} corpora"
     out["lead_linear"] = points(lead) if lead else none
     missed = tables.table2_against_table3()
+    within = missed[missed["within rounding"] == "yes"].to_dict("records")
+    out["subset_within"] = "; ".join(f"{r['backbone']}, by {r['nearest subset of corpora']}" for r in within) or "none"
+    out["n_subsets"] = str(tables.count_subsets())
     out["no_subset"] = f"{int((missed['within rounding'] == 'no').sum())} of {len(missed)} models"
     out["subsets_that_fit_all"] = str(tables.subsets_that_fit_all())
     return out
+
+
+def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
+    """How many ways to keep AESDD's speakers apart there are, and how many give no more than the paper prints."""
+    table = tables.ways(found)
+    table = table[(table["corpus"] == "aesdd") & (table["encoder"] == encoder)]
+    out: dict[str, str] = {}
+    for version, part in (("", table[table["absent"] == ""]), ("_five", table[table["absent"] != ""])):
+        below = int((part["f1"] <= tables.printed_twin("aesdd", encoder)).sum())
+        out |= {f"ways_aesdd{version}": str(len(part)), f"ways_below_aesdd{version}": str(below)}
+    return out if len(table) else dict.fromkeys(out, "not available")
 
 
 def _worst_speakers(found: list[Record], corpus: str) -> str:
@@ -290,21 +311,28 @@ def _worst_speakers(found: list[Record], corpus: str) -> str:
     return "; ".join(f"{cells.title_of(e)} speaker {s.index[0]} with {s.iloc[0]:.1f}" for e, s in f1.items() if len(s))
 
 
-def synthetic_examples(language: str = "it", voice: str = "f1") -> list[tuple[audio.Sound, str, str]]:
-    """One sentence in the manner of each emotion, in an order that gives nothing away."""
-    text = polyglot.sentences(language)[0]
-    order = sorted(polyglot.MANNERS, key=lambda e: hashlib.sha256(e.encode()).hexdigest())
-    sounds = polyglot.synthesise([polyglot.acted_job(language, voice, text, e) for e in order])
-    return [(sound, f"Sentence {i}, {language}", emotion) for i, (sound, emotion) in enumerate(zip(sounds, order, strict=True), start=1)]
+HEARD = {"it": "Italian", "de": "German", "el": "Greek", "fr": "French"}
 
 
-def real_examples(sentence: str = "a01", speaker: str = "08") -> list[tuple[audio.Sound, str, str]]:
+def synthetic_examples(voice: str = "f1") -> dict[str, list[tuple[audio.Sound, str, str]]]:
+    """One sentence in several languages, in the manner of each emotion, in an order that gives nothing away."""
+    out = {}
+    for language, name in HEARD.items():
+        text = polyglot.sentences(language)[0]
+        order = sorted(polyglot.MANNERS, key=lambda e: hashlib.sha256(f"{language} {e}".encode()).hexdigest())
+        sounds = polyglot.synthesise([polyglot.acted_job(language, voice, text, e) for e in order])
+        out[name] = [(sound, f"{name}, {i}", emotion) for i, (sound, emotion) in enumerate(zip(sounds, order, strict=True), start=1)]
+    return out
+
+
+def real_examples(sentence: str = "a01", speaker: str = "08") -> dict[str, list[tuple[audio.Sound, str, str]]]:
     """One sentence of EmoDB by one actor in several emotions, where the corpus is here."""
     if registry.find("emodb") is None:
-        return []
+        return {}
     found = registry.load("emodb").where(sentence=sentence, speaker=speaker)
     chosen = found.table.drop_duplicates("emotion").sort_values("sha256")
-    return [
-        (audio.load(found.root / row.file), f"Sentence {i}, EmoDB, speaker {speaker}", str(row.emotion))
+    heard = [
+        (audio.load(found.root / row.file), f"EmoDB, speaker {speaker}, {i}", str(row.emotion))
         for i, row in enumerate(chosen.itertuples(), start=1)
     ]
+    return {"German": heard}

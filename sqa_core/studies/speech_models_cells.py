@@ -1,15 +1,19 @@
 """Cells of the chapter on speech models: which records belong to one number of a table, and how sure differences between them are."""
 
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .. import records
 from ..baseline import BaselineSettings
+from ..corpora import emotions
 from ..errors import SettingsError
 from ..metrics import Interval
+from ..models import encoders
 from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
@@ -39,7 +43,8 @@ OURS = {
     "ecapa-voxceleb": "control: speaker network",
 }
 NETWORKS = {"ast": "AST", "ast-small": "AST, small"}
-CONTROLS = ("mel", "random-whisper-base", "ecapa-voxceleb")
+CONTROLS = (encoders.MEL, "random-whisper-base", encoders.SPEAKER)
+ONE_LAYER = (encoders.MEL, encoders.SPEAKER)  # bands, or one vector a sound: a Linear head alone is put on them
 FULL = "full"
 BASELINE_HEAD = {FULL: "full model, from scratch"}
 CORPUS_TITLES = {
@@ -70,8 +75,8 @@ def title_of(encoder: str) -> str:
 
 
 def heads_of(model: str) -> dict[str, str]:
-    """The paper's heads, or for AST the one that it has."""
-    return BASELINE_HEAD if model in NETWORKS else HEADS
+    """The paper's heads; for AST, and for what has one layer, the one that it has."""
+    return BASELINE_HEAD if model in NETWORKS else {"linear": HEADS["linear"]} if model in ONE_LAYER else HEADS
 
 
 def model_of(record: Record) -> str | None:
@@ -81,11 +86,13 @@ def model_of(record: Record) -> str | None:
 
 def probes_like(found: list[Record], **wanted: Any) -> list[Record]:
     """Probe records with the chapter's own choices but for those named: fields of the trial, or of its settings."""
-    usual = as_recorded(ProbeSettings("linear")) | {"protocol": "speaker", "whole_window": False} | wanted
+    usual = as_recorded(ProbeSettings("linear")) | {"protocol": "speaker", "whole_window": False}
 
     def fits(record: Record) -> bool:
-        held = {"whole_window": False} | record.trial | record.trial["settings"] | record.trial.get("features", {})
-        return all(held[k] == v for k, v in usual.items() if k != "head" or "head" in wanted)
+        known = emotions.CORPORA.get(record.trial["corpus"])
+        channel = {"channel": known.channel if known else "mean"}
+        held = {"whole_window": False} | channel | record.trial | record.trial["settings"] | record.trial.get("features", {})
+        return all(held[k] == v for k, v in (usual | channel | wanted).items() if k != "head" or "head" in wanted)
 
     return [r for r in of_kind(found, ProbeTrial) if fits(r)]
 
@@ -103,11 +110,11 @@ def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[
         same = _baselines(found, corpus, encoder, **{k: v for k, v in wanted.items() if k in ("head", "protocol")})
     else:
         same = probes_like(found, corpus=corpus, encoder=encoder, **wanted)
-    records = sorted(same, key=lambda r: r.trial["seed"])
+    of_cell = sorted(same, key=lambda r: r.trial["seed"])
     for name in ("corpus_hash", "split_hash", "weights_hash", "features"):
-        if len({str(r.trial.get(name)) for r in records}) > 1:
+        if len({str(r.trial.get(name)) for r in of_cell}) > 1:
             raise SettingsError(f"{corpus}, {encoder}: the store holds records of several {name}; remove those that are not meant.")
-    return records
+    return of_cell
 
 
 def cell_of_run(found: list[Record], corpus: str, model: str, head: str) -> list[Record]:
@@ -136,18 +143,20 @@ def f1_draws(found: list[Record]) -> np.ndarray:
 
     Records of one split are drawn alike, so that differences between them are paired.
     """
-    key = tuple((r.folder, r.key) for r in found)
-    if key not in _DRAWN:  # several tables ask for the same cells
-        true, predicted, names = _answers(found)
-        # One stream a corpus: draws of different corpora are independent, those of two cells of one corpus are the same.
-        rng = np.random.default_rng([0, zlib.crc32(found[0].trial["corpus"].encode())])
-        weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=DRAWS)])
-        _DRAWN[key] = np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
-    return _DRAWN[key]
+    return _draws_of(tuple((r.folder, r.key) for r in found))
 
 
 DRAWS = 1000
-_DRAWN: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
+
+
+@lru_cache(maxsize=2000)  # several tables ask for the same cells
+def _draws_of(places: tuple[tuple[str, str], ...]) -> np.ndarray:
+    found = [records.read(*place) for place in places]
+    true, predicted, names = _answers(found)
+    # One stream a corpus: draws of different corpora are independent, those of two cells of one corpus are the same.
+    rng = np.random.default_rng([0, zlib.crc32(found[0].trial["corpus"].encode())])
+    weights = np.vstack([np.ones(len(true)), rng.multinomial(len(true), np.full(len(true), 1 / len(true)), size=DRAWS)])
+    return np.mean([_weighted_f1(true, p, weights, len(names)) for p in predicted], axis=0)
 
 
 def _weighted_f1(true: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:

@@ -228,7 +228,6 @@ def _inner_layers(found: list[Record]) -> Finding | None:
 
 
 LEAST_LAYERS = 12  # with fewer, even equal weights have their centre near 0.6
-MOVED = 1.25  # times the equal weight: what the largest of them must reach to tell anything
 MIDDLE = 0.6
 
 
@@ -245,7 +244,7 @@ def _layers_used(found: list[Record]) -> Finding | None:
                 continue
             by_corpus = _centre_by_corpus(found, encoder)
             centre = cells.over_corpora(by_corpus)
-            verdicts.append(judge(centre, **bounds) if weights.max() > MOVED / layers else "undecided")
+            verdicts.append(judge(centre, **bounds) if weights.max() > tables.MOVED / layers else "undecided")
             of_family.append(by_corpus)
             models.append(encoder)
             told.append(

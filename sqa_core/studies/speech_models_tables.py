@@ -20,7 +20,6 @@ from .common import of_kind
 from .speech_models_cells import (
     CONTROLS,
     CORPUS_TITLES,
-    FULL,
     NETWORKS,
     SEEDS,
     TITLES,
@@ -42,7 +41,9 @@ from .speech_models_trials import AcrossTrial, CardTrial, ChannelsTrial, LayersT
 
 SLUG = "speech_models"
 ROUNDING = 0.01  # of printed means of printed numbers with two places
-LEAST_SPEAKERS = 6  # with fewer, a Wilcoxon test cannot reach 5 %
+LEAST_SPEAKERS = 2  # for a t test
+MOVED = 1.25  # times the equal weight: what the largest of a model's layer weights must reach to tell anything
+LEAST_RANKED = 6  # layers; of fewer, a rank correlation tells little
 MOST_SPEAKERS = 1000
 
 
@@ -93,23 +94,35 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
     for encoder in dict.fromkeys((*measured_encoders(found), *measured_encoders(now), *TITLES)):  # what is not here comes last
         if encoder in NETWORKS:
             continue
-        for head, name in HEADS.items():
+        for head, name in heads_of(encoder).items():
             row = {"backbone": title_of(encoder), "head": name}
-            row["paper, 9 corpora"] = _printed("table2", backbone=TITLES.get(encoder), head=name)
+            row["paper, 9 corpora"] = _printed("table2", backbone=_twin(encoder), head=name)
             here = {c: records for c in measured_corpora(now) if (records := cell_of_run(now, c, encoder, head))}
             run = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
             cells = {c: records for c in papers_corpora(found) if (records := cell(found, c, encoder, head=head))}
             if cells:
                 row["published run"] = _mean_over_corpora(cells)
                 row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*interval_of(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
-                row["this run"] = run
-                row["constant answer"] = f"{np.mean([r[0].metrics['constant_f1'] for r in cells.values()]):.1f}"
+                row[_this_run(now)] = run
+                row["constant answer"] = _constant(*cells.values())
                 row["corpora"] = ", ".join(corpus_title(c) for c in cells)
+                row["model"] = next(iter(cells.values()))[0].model_status
             else:
-                row |= {"published run": "not available", "95 % interval": "", "this run": run, "constant answer": ""}
-                row["corpora"] = _what_is_missing(encoder)
+                row |= {"published run": "not available", "95 % interval": "", _this_run(now): run, "constant answer": ""}
+                row |= {"corpora": _what_is_missing(encoder), "model": ""}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _this_run(now: list[Record]) -> str:
+    """The header of this run's column, with what it was made on where that is not the paper's data."""
+    statuses = {r.data_status for r in now}
+    return "this run" if statuses <= {"paper"} else f"this run ({' and '.join(sorted(statuses))} speech)"
+
+
+def _constant(*cells: list[Record]) -> str:
+    """Macro F1 of a constant answer, mean over cells."""
+    return f"{np.mean([records[0].metrics['constant_f1'] for records in cells]):.1f}"
 
 
 def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
@@ -141,8 +154,8 @@ def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:
                         "paper": _printed("table3", dataset=corpus_title(corpus), backbone=_twin(model), head=name),
                         "published run": _mean_sd([r.metrics["f1"] for r in records]) if records else "–",
                         "95 % interval": f"{interval.low:.1f} to {interval.high:.1f}" if interval else "–",
-                        "this run": _mean_sd([r.metrics["f1"] for r in here]) if here else "–",
-                        "constant answer": f"{told.metrics['constant_f1']:.1f}",
+                        _this_run(now): _mean_sd([r.metrics["f1"] for r in here]) if here else "–",
+                        "constant answer": _constant([told]),
                         "test files": told.metrics["tested"],
                         "data": told.data_status,
                         "model": told.model_status,
@@ -154,7 +167,7 @@ def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:
 def run_table(found: list[Record]) -> pd.DataFrame:
     """One run alone, a row a corpus, model and head: what of Table 3 it has."""
     table = table3([], found)
-    return table.drop(columns=["paper", "published run", "95 % interval"], errors="ignore").rename(columns={"this run": "macro F1"})
+    return table.drop(columns=["paper", "published run", "95 % interval"], errors="ignore").rename(columns={_this_run(found): "macro F1"})
 
 
 TWINS = {"whisper-small-int8": "whisper-small", "ast-small": "ast"}
@@ -174,7 +187,7 @@ def splits_table(found: list[Record], head: str = "linear") -> pd.DataFrame:
             row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder)}
             for protocol, name in (("speaker", "one split by speaker"), ("loso", "each speaker once"), ("stratified", "plain split")):
                 records = cell(found, corpus, encoder, head=head, protocol=protocol)
-                row[name] = _mean_sd([r.metrics["f1"] for r in records]) if records else "–"
+                row[name] = f"{_mean_sd([r.metrics['f1'] for r in records])}, constant {_constant(records)}" if records else "–"
             if set(row.values()) - {row["corpus"], row["backbone"], "–"}:
                 rows.append(row)
     return pd.DataFrame(rows)
@@ -200,10 +213,27 @@ def by_speaker_table(found: list[Record]) -> pd.DataFrame:
             if len(f1) and one:
                 row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder)}
                 row["paper"] = _printed("table3", dataset=corpus_title(corpus), backbone=_twin(encoder), head="Linear")
-                row["one split"] = _mean_sd([r.metrics["f1"] for r in one])
+                row |= {"one split": _mean_sd([r.metrics["f1"] for r in one]), "constant answer there": _constant(one)}
                 row["tested there"] = ", ".join(sorted(one[0].items()["speaker"].unique()))
                 row["each speaker tested unheard"] = ", ".join(f"{name}: {value:.1f}" for name, value in f1.items())
                 rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def owners_table() -> pd.DataFrame:
+    """What the corpora's owners and those who read them say: whose each is, how to get it, what is known to be wrong."""
+    rows = [
+        {
+            "corpus": corpus_title(name),
+            "what": corpus.title.split(", ", 1)[1],
+            "whose": corpus.citation,
+            "licence": corpus.licence,
+            "where": corpus.get,
+            "known": "; ".join(corpus.notes) or "–",
+            "names read after": corpus.source if corpus.seen else f"{corpus.source}; not seen on a real copy",
+        }
+        for name, corpus in emotions.CORPORA.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -286,14 +316,16 @@ def _cards(found: list[Record]) -> dict[str, dict[str, Any]]:
 
 
 def confusions(found: list[Record]) -> dict[str, tuple[list[str], list[str]]]:
-    """True and predicted emotions of all seeds, by corpus and model, for the Linear head."""
+    """True and predicted emotions of all seeds, by corpus, model and head."""
     out = {}
     for corpus in measured_corpora(found):
         for encoder in measured_encoders(found):
-            records = cell(found, corpus, encoder, head=FULL if encoder in NETWORKS else "linear")
-            if records:
-                items = pd.concat([r.items() for r in records])
-                out[f"{corpus_title(corpus)}, {title_of(encoder)}"] = (items["emotion"].tolist(), items["predicted"].tolist())
+            for head, name in heads_of(encoder).items():
+                records = cell(found, corpus, encoder, head=head)
+                if records:
+                    items = pd.concat([r.items() for r in records])
+                    key = f"{corpus_title(corpus)}, {title_of(encoder)}, {name}"
+                    out[key] = (items["emotion"].tolist(), items["predicted"].tolist())
     return out
 
 
@@ -348,8 +380,10 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
         ):
             if len(table):
                 mean = table.groupby("layer")["weight"].mean()
-                row[f"{label}: largest at"] = str(mean.idxmax())
-                row[f"{label}: rank correlation with F1"] = round(float(stats.spearmanr(mean, f1).statistic), 2)
+                moved = mean.max() > MOVED / len(mean)
+                row[f"{label}: largest at"] = str(mean.idxmax()) if moved else "nearly equal"
+                if moved and len(mean) >= LEAST_RANKED:
+                    row[f"{label}: rank correlation with F1"] = f"{stats.spearmanr(mean, f1).statistic:.2f}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
@@ -362,6 +396,10 @@ def _subset_misses() -> pd.DataFrame:
     cells = three.pivot(index="dataset", columns="backbone", values="mean")[list(wanted.index)]
     subsets = [s for size in range(5, len(cells) + 1) for s in combinations(cells.index, size)]
     return pd.DataFrame([(cells.loc[list(s)].mean() - wanted).abs() for s in subsets], index=[", ".join(s) for s in subsets])
+
+
+def count_subsets() -> int:
+    return len(_subset_misses())
 
 
 def subsets_that_fit_all() -> int:
@@ -439,6 +477,7 @@ def two_by_two(found: list[Record]) -> pd.DataFrame:
             for head, name in names.items():
                 draws = np.mean([f1_draws(by_head[head]) for by_head in whole.values()], axis=0)
                 row[name] = "{:.1f} [{:.1f}, {:.1f}]".format(*interval_of(draws))
+            row["constant answer"] = _constant(*(by_head["linear"] for by_head in whole.values()))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -507,14 +546,15 @@ def leads_table(found: list[Record]) -> pd.DataFrame:
 
 
 def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """Pairs of models, each speaker tested once: the difference by speaker, and how many speakers a paired t test would need to tell them
-    apart with this power; p values after Holm, over all pairs of a corpus."""
+    """Pairs of models, controls left out, each speaker tested once: the difference by speaker, what a paired t test says of it, and how
+    many speakers such a test of one pair alone would need, with this power; p values after Holm, over all pairs of a corpus."""
     rows = []
     for corpus in measured_corpora(found):
-        by_encoder = {e: _accuracy_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in measured_encoders(found)}
+        models = [e for e in measured_encoders(found) if e not in CONTROLS]
+        by_encoder = {e: _accuracy_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in models}
         there = [e for e, series in by_encoder.items() if len(series)]
         gaps = {(a, b): 100 * (by_encoder[a] - by_encoder[b]) for i, a in enumerate(there) for b in there[i + 1 :]}
-        p = _holm([stats.wilcoxon(gap).pvalue if gap.any() else 1.0 for gap in gaps.values()])
+        p = _holm([float(stats.ttest_1samp(gap, 0.0).pvalue) if gap.std() else float(not gap.any()) for gap in gaps.values()])
         for ((one, other), gap), value in zip(gaps.items(), p, strict=True):
             rows.append(
                 {
@@ -523,7 +563,7 @@ def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05
                     "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
                     "speakers": len(gap),
                     "speakers needed": _needed(gap.mean(), gap.std(ddof=1), power, level),
-                    "p (Wilcoxon, Holm)": f"{value:.2g}",
+                    "p (paired t, Holm)": f"{value:.2g}",
                 }
             )
     return pd.DataFrame(rows)

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from .. import baseline, batched, features, metrics, probing
+from .. import baseline, batched, features, metrics, probing, trials
 from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry, splits
 from ..corpora.manifest import Manifest
@@ -40,9 +39,14 @@ class EncoderTrial(Trial):
             corpus = corpus.where(language=self.languages)
         seconds = float(corpus.table["seconds"].sum())
         shape = "{desc}: {percentage:3.0f} %|{bar}| {n:.0f}/{total:.0f} s of sound, {rate_noinv_fmt}"
-        with tqdm(total=seconds, unit=" s", desc=f"{self.encoder} hears {self.corpus}", leave=False, delay=2, bar_format=shape) as bar:
+        told = f"{self.encoder} hears {self.corpus}"
+        with trials.bar(total=seconds, unit=" s", desc=told, delay=2, bar_format=shape) as bar:
             return corpus, features.bank(
-                corpus, self.encoder, self.features, on_audio=lambda s: bar.update(min(s, seconds - bar.n)) and None
+                corpus,
+                self.encoder,
+                self.features,
+                on_start=lambda size: bar.set_description(f"{told} ({size / 1e9:.1f} GB)", refresh=False),
+                on_audio=lambda s: bar.update(min(s, seconds - bar.n)) and None,
             )
 
 
@@ -282,6 +286,8 @@ class ChannelsTrial(EncoderTrial):
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
         apart = ~corpus.table["speaker"].isin(sample.table["speaker"]).to_numpy()
+        if not apart.any():
+            raise CorpusError(f"{sample.name} holds every speaker of {self.corpus}; leave two of them out, to learn from.")
         choosing = (corpus.table["speaker"] == corpus.table["speaker"][apart].max()).to_numpy()
         learn, choose = np.flatnonzero(apart & ~choosing), np.flatnonzero(choosing)
         learnt = probing.learn(bank, labels, len(classes), learn, choose, self.settings, self.seed)
