@@ -459,7 +459,7 @@ def test_controls_have_the_head_that_they_have_and_say_so(tmp_path):
     table = tables.table2([planted(tmp_path, "aesdd", encoders.MEL, 0.4)], [])
     assert table.loc[table["backbone"] == cells.OURS[encoders.MEL], "head"].tolist() == ["Linear"]
     synthetic = Record(**{**planted(tmp_path, "polyglot-acted", encoders.MINI, 0.4).__dict__, "data_status": "synthetic"})
-    assert "this run (synthetic speech)" in tables.table3([], [synthetic])
+    assert "this run (synthetic data)" in tables.table3([], [synthetic])
     assert "macro F1" in tables.run_table([synthetic])
 
 

@@ -102,17 +102,18 @@ def _alike(waveforms: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance."""
     import torch
 
-    longest = max(map(len, waveforms))
-    size = 1 << (2 * longest - 1).bit_length()
-    padded = torch.zeros(len(waveforms), longest)
-    for i, x in enumerate(waveforms):
-        padded[i, : len(x)] = torch.from_numpy(x)
-    spectra = torch.fft.rfft(torch.nn.functional.normalize(padded, dim=1), size)
-    found = []
-    for i in range(len(waveforms) - 1):
+    order = np.argsort([-len(x) for x in waveforms], kind="stable").tolist()  # so that short ones are compared in short transforms
+    sorted_ = [torch.from_numpy(waveforms[i]) for i in order]
+    padded = torch.nn.functional.normalize(torch.nn.utils.rnn.pad_sequence(sorted_, batch_first=True), dim=1)
+    found, size, spectra = [], 0, padded
+    for i in range(len(order) - 1):
+        needed = 1 << (len(sorted_[i]) + len(sorted_[i + 1]) - 1).bit_length()
+        if needed != size:
+            size, spectra = needed, torch.fft.rfft(padded[:, : len(sorted_[i])], needed)
         highest = torch.fft.irfft(spectra[i + 1 :] * spectra[i].conj(), size).abs().amax(dim=1)
-        found += [(i, i + 1 + j) for j in torch.nonzero(highest > CANDIDATE).flatten().tolist()]
-    return found
+        alike = torch.nonzero(highest > CANDIDATE).flatten().tolist()
+        found += [tuple(sorted((order[i], order[i + 1 + j]))) for j in alike]
+    return sorted(found)
 
 
 def _best_overlap(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:

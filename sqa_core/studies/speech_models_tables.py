@@ -97,7 +97,8 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
         for head, name in heads_of(encoder).items():
             row = {"backbone": title_of(encoder), "head": name}
             row["paper, 9 corpora"] = _printed("table2", backbone=_twin(encoder), head=name)
-            here = {c: records for c in measured_corpora(now) if (records := cell_of_run(now, c, encoder, head))}
+            of_now = papers_corpora(now) or measured_corpora(now)  # one mean is never of the paper's and other data
+            here = {c: records for c in of_now if (records := cell_of_run(now, c, encoder, head))}
             run = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
             cells = {c: records for c in papers_corpora(found) if (records := cell(found, c, encoder, head=head))}
             if cells:
@@ -117,7 +118,7 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
 def _this_run(now: list[Record]) -> str:
     """The header of this run's column, with what it was made on where that is not the paper's data."""
     statuses = {r.data_status for r in now}
-    return "this run" if statuses <= {"paper"} else f"this run ({' and '.join(sorted(statuses))} speech)"
+    return "this run" if statuses <= {"paper"} else f"this run ({' and '.join(sorted(statuses))} data)"
 
 
 def _constant(*cells: list[Record]) -> str:
