@@ -288,17 +288,23 @@ def live_occlusion(sound: audio.Sound, model: str) -> Any:
     mel = scoring.mel_of(network, sound)
     frames, bands = mel.shape
 
-    def hide(first_band: int, height: int, first_frame: int, width: int) -> None:
+    def hide(_change: object = None) -> None:
+        first_band, height, first_frame, width = (control.value for control in controls)
         box = Box(first_band, min(height, bands - first_band), first_frame, min(width, frames - first_frame))
         found = occlusion.occlude(network, mel, [box])
-        print(f"predicted MOS {found.scores[0, 0]:.2f} with this hidden, {found.score[0]:.2f} without")
+        readout.value = f"predicted MOS {found.scores[0, 0]:.2f} with this hidden, {found.score[0]:.2f} without"
 
     def slider(name: str, value: int, low: int, high: int):
         return widgets.IntSlider(value, low, high, description=name, continuous_update=False)
 
-    controls = {"first_band": slider("first band", 0, 0, bands - 1), "height": slider("bands", 24, 1, bands)}
-    controls |= {"first_frame": slider("first frame", 0, 0, frames - 1), "width": slider("frames", 24, 1, frames)}
-    return widgets.VBox([*controls.values(), widgets.interactive_output(hide, controls)])
+    controls = [slider("first band", 0, 0, bands - 1), slider("bands", 24, 1, bands)]
+    controls += [slider("first frame", 0, 0, frames - 1), slider("frames", 24, 1, frames)]
+    # A label and no Output widget: what that one captures goes through the notebook's client, which can wait for ever on a busy machine.
+    readout = widgets.Label()
+    for control in controls:
+        control.observe(hide, "value")
+    hide()
+    return widgets.VBox([*controls, readout])
 
 
 def feature_activity(rates: dict[str, pd.Series]):

@@ -358,3 +358,13 @@ def test_padding_to_the_papers_length_takes_its_260_masks():
     result = measured.PaddedOcclusionTrial(**study._fields(study.DEMO_NETWORK, "polyglot", file="demo")).run()
     assert result.metrics["masks"] == 260
     assert 0 < result.metrics["masks_on_padding"] < 260
+
+
+def test_live_sliders_read_the_score_out():
+    sound = audio.Sound(np.random.default_rng(0).normal(0, 0.1, (1, 24_000)).astype(np.float32), 16_000)
+    *sliders, readout = figures_explained.live_occlusion(sound, "prompts-pesq").children
+    before = readout.value
+    assert before.startswith("predicted MOS ")
+    sliders[1].value = 40
+    assert readout.value != before
+    assert readout.value.split(", ")[1] == before.split(", ")[1], "without a mask the score stays"
