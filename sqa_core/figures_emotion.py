@@ -155,6 +155,15 @@ def confusion(true: Sequence[str], predicted: Sequence[str], title: str):
     return closed(figure)
 
 
+def cards(facts: dict[str, dict[str, str]]) -> Any:
+    """A card each, to be opened: names and what is known of each."""
+    parts = []
+    for title, lines in facts.items():
+        rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items())
+        parts.append(f"<details><summary>{html.escape(title)}</summary><dl>{rows}</dl></details>")
+    return html_output(f'<div class="sqa-cards">{"".join(parts)}</div>')
+
+
 def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
     """Figures of which one is seen: chosen from a list, without a kernel. Plain HTML and script."""
     images = {text: f"data:image/png;base64,{base64.b64encode(_png(figure)).decode()}" for text, figure in shown.items()}

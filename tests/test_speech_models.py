@@ -85,7 +85,7 @@ def test_planted_leads_are_found(run):
     found = {f.id: f for f in verdicts.findings(run)}
     assert found["C2"].verdict == found["C4"].verdict == "holds"
     assert "Linear over Non-Linear" in found["C2"].evidence
-    assert "AESDD +" in found["C2"].evidence
+    assert "intervals over AESDD, EmoDB: " in found["C2"].evidence
     assert found["C6"].verdict == "undecided", "late layers, and no wav2vec 2.0 to compare with"
     assert found["C1"].verdict == "untestable here"
     assert "wav2vec2-base" in found["C1"].needs
@@ -419,6 +419,22 @@ def test_layers_and_their_weights_stand_together(tmp_path, run):
     assert row["weights: largest at"] == "nearly equal"
     assert "weights: rank correlation with F1" not in row, "weights that lie where they started rank nothing"
     assert "AESDD, Whisper Base" in tables.layers_of_cells([*run, layers])
+
+
+def test_no_layer_weight_passes_what_adam_allows():
+    table = tables.reach_of_weights().set_index("corpus")
+    row = table.loc["AESDD"]
+    assert (row["updates"], row["a logit moves at most"]) == (390, 0.2), "400 files in batches of 32, 30 epochs"
+    assert row["equal weights of 12"] < row["largest weight of 12"] < 0.13
+    assert table.loc["DEMoS", "largest weight of 12"] > 0.9
+    assert tables.largest_weight(0.0, 12) == pytest.approx(1 / 12)
+    heard = [r for r in records.read_all(ROOT / "book" / "results" / "speech_models") if "layer_weights" in r.metrics]
+    assert len(heard) > 100
+    for r in heard:
+        settings, weights = r.trial["settings"], r.metrics["layer_weights"]
+        files = len(splits.read(ROOT / "book" / "splits" / f"{r.trial['corpus']}-speaker-0.csv").table)
+        updates = settings["epochs"] * int(np.ceil(files / settings["batch_size"]))  # as if all files were learnt from
+        assert max(weights) <= tables.largest_weight(updates * settings["learning_rate"], len(weights))
 
 
 def test_every_way_to_keep_speakers_apart(tmp_path):

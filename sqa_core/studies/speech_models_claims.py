@@ -165,17 +165,16 @@ Told = tuple[Verdict, str, list[str]]  # a verdict, its evidence, the models tha
 
 
 def _head_leads(found: list[Record], models: Sequence[str], steps: Sequence[tuple[str, str]]) -> Told | None:
-    """Whether one head leads another, for each model and step: t intervals over corpora, and the lead on each."""
+    """Whether one head leads another, for each model and step: t intervals over corpora."""
     here = _with_heads(found, models, HEADS)
     verdicts, told = [], []
     for encoder in here:
         for one, other in steps:
-            by_corpus = _lead_by_corpus(found, encoder, one, other)
-            interval = cells.over_corpora(by_corpus)
+            interval = cells.over_corpora(_lead_by_corpus(found, encoder, one, other))
             verdicts.append(judge(interval, low=0.0))
-            each = ", ".join(f"{corpus_title(str(c))} {lead:+.1f}" for c, lead in by_corpus.items())
-            told.append(f"{cells.title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)} ({each})")
-    return (together(verdicts), "intervals over corpora: " + "; ".join(told), here) if here else None
+            told.append(f"{cells.title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)}")
+    corpora = ", ".join(corpus_title(c) for c in cells.papers_corpora(found))
+    return (together(verdicts), f"intervals over {corpora}: {'; '.join(told)}", here) if here else None
 
 
 def _lead_by_corpus(found: list[Record], encoder: str, one: str, other: str) -> pd.Series:

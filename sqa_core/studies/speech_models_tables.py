@@ -221,21 +221,18 @@ def by_speaker_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def owners_table() -> pd.DataFrame:
-    """What the corpora's owners and those who read them say: whose each is, how to get it, what is known to be wrong."""
-    rows = [
-        {
-            "corpus": corpus_title(name),
-            "what": corpus.title.split(", ", 1)[1],
+def owners_cards() -> dict[str, dict[str, str]]:
+    """What the corpora's owners and those who read them say, by corpus: whose it is, how to get it, what is known to be wrong."""
+    return {
+        f"{corpus_title(name)}, {corpus.title.split(', ', 1)[1]}": {
             "whose": corpus.citation,
             "licence": corpus.licence,
-            "where": corpus.get,
-            "known": "; ".join(corpus.notes) or "–",
-            "names read after": corpus.source if corpus.seen else f"{corpus.source}; not seen on a real copy",
+            "from": corpus.get,
+            "names": f"read after {corpus.source}" + ("" if corpus.seen else "; not seen on a real copy"),
+            "known": "; ".join(corpus.notes) or "nothing",
         }
         for name, corpus in emotions.CORPORA.items()
-    ]
-    return pd.DataFrame(rows)
+    }
 
 
 def ways(found: list[Record]) -> pd.DataFrame:
@@ -276,6 +273,15 @@ def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any)
         for i, w in enumerate(r.metrics["layer_weights"], start=1)
     ]
     return pd.DataFrame(rows)
+
+
+def weights_moved(found: list[Record]) -> pd.Series:
+    """Whether the largest weight of Multi-Layer, mean over seeds, has left where it started: by corpus and encoder."""
+    table = layer_weights(found)
+    if table.empty:
+        return pd.Series(dtype=bool)
+    mean = table.groupby(["corpus", "encoder", "layer"])["weight"].mean().groupby(["corpus", "encoder"])
+    return mean.max() > MOVED / mean.size()
 
 
 def split_facts(found: list[Record], protocol: str = "speaker") -> pd.DataFrame:
@@ -387,6 +393,31 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
                     row[f"{label}: rank correlation with F1"] = f"{stats.spearmanr(mean, f1).statistic:.2f}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def reach_of_weights(settings: ProbeSettings = ProbeSettings("multi-layer")) -> pd.DataFrame:
+    """How far the layer weights of Multi-Layer can move in all of its training, on each of the paper's corpora as it prints their sizes.
+
+    They start equal. A step of Adam is at most its learning rate where 1 - beta1 <= sqrt(1 - beta2), as here (Kingma and Ba 2015,
+    section 2.1), so a logit ends within updates times rate of 0, and a weight below what it has where its own logit is as high and all
+    others as low as they can be.
+    """
+    assert 1 - settings.betas[0] <= np.sqrt(1 - settings.betas[1])
+    rows = []
+    for row in published.read(SLUG, "table1").itertuples():
+        updates = settings.epochs * int(np.ceil(0.8 * row.samples / settings.batch_size))
+        reach = updates * settings.learning_rate
+        found = {"corpus": row.dataset, "files printed": row.samples, "updates": updates, "a logit moves at most": round(reach, 2)}
+        for layers in (12, 24):
+            found[f"largest weight of {layers}"] = round(largest_weight(reach, layers), 3)
+            found[f"equal weights of {layers}"] = round(1 / layers, 3)
+        rows.append(found)
+    return pd.DataFrame(rows)
+
+
+def largest_weight(reach: float, layers: int) -> float:
+    """The most that one of so many softmax weights can be when no logit is further than `reach` from 0."""
+    return float(1 / (1 + (layers - 1) * np.exp(-2 * reach)))
 
 
 @cache
