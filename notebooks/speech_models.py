@@ -90,7 +90,7 @@ figures.provenance(ours, "glance", glance if len(glance) else None)
 # ## Hear it, and guess first
 #
 # One sentence in several languages, each in the manner of several emotions. Listen, decide, then open the answer. These are
-# synthetic: a voice that speaks by rules of rate, pitch, range, level and ending. They check the machinery of this chapter and say
+# synthetic: a voice that speaks by rules of rate, pitch, range, level, brightness and ending. They check the machinery of this chapter and say
 # nothing of how people feel.
 
 # %% tags=["remove-input"]

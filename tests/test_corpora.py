@@ -219,6 +219,29 @@ def test_polyglot_is_generated_whole_and_cached(tmp_path):
     assert max(np.abs(audio.load(p).waveform).max() for p in made.paths()[::12]) < 1
 
 
+def test_acted_speech_follows_its_rules():
+    emotions_ = ("neutral", "anger", "sadness")
+    text = polyglot.sentences("it")[0]
+    heard = dict(zip(emotions_, polyglot.synthesise([polyglot.acted_job("it", "m1", text, e) for e in emotions_]), strict=True))
+    seconds = {e: s.waveform.shape[1] / s.sample_rate for e, s in heard.items()}
+    assert seconds["anger"] < seconds["neutral"] < seconds["sadness"]
+    levels = {e: audio.level(s.waveform) for e, s in heard.items()}
+    assert levels["sadness"] < levels["neutral"] < levels["anger"]
+    assert max(np.abs(s.waveform).max() for s in heard.values()) < 1
+
+    def high_share(sound):
+        power = np.abs(np.fft.rfft(sound.waveform[0])) ** 2
+        return power[np.fft.rfftfreq(sound.waveform.shape[1], 1 / sound.sample_rate) > 2 * polyglot.BRIGHT_HZ].sum() / power.sum()
+
+    assert high_share(heard["sadness"]) < high_share(heard["neutral"]) < high_share(heard["anger"])
+
+
+def test_a_brighter_voice_keeps_its_level(tone):
+    brighter = polyglot.brightened(tone, 9.0)
+    assert audio.level(brighter.waveform) == pytest.approx(audio.level(tone.waveform), abs=0.01)
+    np.testing.assert_allclose(polyglot.brightened(tone, 0.0).waveform, tone.waveform, atol=1e-6)
+
+
 # impaired
 
 

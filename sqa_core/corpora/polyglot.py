@@ -42,7 +42,8 @@ LANGUAGES = {
     "ar": ("ar", "ar"),
 }
 LICENCE = "CC BY 4.0"
-# The languages of the chapters on emotion; eSpeak has French for Canadian French and standard Arabic for Egyptian.
+# The languages of the chapters on emotion, and English. eSpeak has one French, which also stands for Canadian French, and standard Arabic
+# for Egyptian.
 ACTED_LANGUAGES = ("el", "fr", "it", "de", "es", "ar", "fa", "en")
 ACTED_VOICES = ("m1", "m2", "m5", "f1", "f4", "anika")
 ACTED_SENTENCES = 3
@@ -60,7 +61,8 @@ class Voice:
 
 @dataclass(frozen=True)
 class Manner:
-    """How an emotion is acted: factors of rate and level, steps of eSpeak's pitch and range, the sentence's end, which sets its slope.
+    """How an emotion is acted: factors of rate and level, steps of eSpeak's pitch and range, the sentence's end, which sets its slope,
+    and the voice: by how many dB what lies above BRIGHT_HZ is raised.
 
     The signs follow the reviews of Murray and Arnott (JASA 93, 1993) and of Juslin and Laukka (Psychological Bulletin 129, 2003);
     the sizes are chosen so that each can be heard.
@@ -71,16 +73,19 @@ class Manner:
     range: int
     level: float
     end: str
+    bright: float
 
 
+LOUDNESS = 44  # of 100 for a neutral voice, so that the loudest and brightest does not clip
+BRIGHT_HZ = 1000.0
 MANNERS = {
-    "neutral": Manner(1.0, 0, 0, 1.0, "."),
-    "anger": Manner(1.12, 8, 25, 1.6, "!"),
-    "happiness": Manner(1.08, 16, 30, 1.25, "!"),
-    "sadness": Manner(0.8, -10, -25, 0.65, "."),
-    "fear": Manner(1.2, 22, 5, 0.9, "."),
-    "disgust": Manner(0.88, -8, 8, 1.0, "."),
-    "surprise": Manner(1.04, 20, 38, 1.2, "?"),
+    "neutral": Manner(1.0, 0, 0, 1.0, ".", 0.0),
+    "anger": Manner(1.12, 8, 25, 1.6, "!", 9.0),
+    "happiness": Manner(1.08, 16, 30, 1.25, "!", 4.0),
+    "sadness": Manner(0.8, -10, -25, 0.65, ".", -9.0),
+    "fear": Manner(1.2, 22, 5, 0.9, ".", -3.0),
+    "disgust": Manner(0.88, -8, 8, 1.0, ".", -5.0),
+    "surprise": Manner(1.04, 20, 38, 1.2, "?", 4.0),
 }
 
 
@@ -114,7 +119,8 @@ def recipe_hash() -> str:
 
 
 def synthesise(jobs: list[dict[str, Any]]) -> list[audio.Sound]:
-    """Speech for jobs of text, voice (eSpeak's name), rate, pitch and range; the same samples each time.
+    """Speech for jobs of text, voice (eSpeak's name), rate, pitch and range, and if need be volume and brightness; the same samples each
+    time.
 
     Raises
     ------
@@ -148,7 +154,8 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
                     samples = speak.receive_one(stdout)
                     if samples is None:
                         raise CorpusError(f"eSpeak NG has no voice {job['voice']!r}; it would have gone on with the one before.")
-                    sounds.append(audio.load(np.frombuffer(samples, "<i2"), rate))
+                    sound = audio.load(np.frombuffer(samples, "<i2"), rate)
+                    sounds.append(brightened(sound, job["bright"]) if job.get("bright") else sound)
             except (RuntimeError, struct.error) as e:
                 raise CorpusError("eSpeak NG stopped while it spoke; reinstall espeakng-loader.") from e
             finally:
@@ -172,7 +179,17 @@ def acted_job(language: str, voice: str, sentence: str, emotion: str) -> dict:
     """`job` in the manner of an emotion."""
     plain, manner = job(language, voice, sentence.rstrip(".!?;؟") + MANNERS[emotion].end), MANNERS[emotion]
     moved = {name: min(99, max(0, plain[name] + getattr(manner, name))) for name in ("pitch", "range")}
-    return plain | moved | {"rate": round(plain["rate"] * manner.rate), "volume": round(60 * manner.level)}
+    return plain | moved | {"rate": round(plain["rate"] * manner.rate), "volume": round(LOUDNESS * manner.level), "bright": manner.bright}
+
+
+def brightened(sound: audio.Sound, bright_db: float) -> audio.Sound:
+    """A sound with what lies above BRIGHT_HZ raised by so many dB, at the level that it had."""
+    from scipy.signal import butter, sosfilt
+
+    high = sosfilt(butter(1, BRIGHT_HZ, "high", fs=sound.sample_rate, output="sos"), sound.waveform)
+    shaped = sound.waveform + (10 ** (bright_db / 20) - 1) * high
+    shaped *= np.sqrt(np.mean(sound.waveform**2) / max(float(np.mean(shaped**2)), 1e-12))
+    return audio.Sound(shaped.astype(np.float32), sound.sample_rate)
 
 
 def _said(folder: Path, wanted: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> pd.DataFrame:
@@ -207,7 +224,7 @@ def generate_acted(folder: Path, on_file=lambda _: None) -> Manifest:
 
 def acted_hash() -> str:
     """Hash of all that decides what `polyglot-acted` holds."""
-    made = (recipe_hash(), MANNERS, ACTED_LANGUAGES, ACTED_VOICES, ACTED_SENTENCES)
+    made = (recipe_hash(), MANNERS, LOUDNESS, BRIGHT_HZ, ACTED_LANGUAGES, ACTED_VOICES, ACTED_SENTENCES)
     return hashlib.sha256(repr(made).encode()).hexdigest()[:12]
 
 

@@ -62,7 +62,7 @@ CORPORA = {
         True,
     ),
     "polyglot-acted": Corpus(
-        "built-in synthetic speech in the manner of seven emotions, eight languages",
+        "built-in synthetic speech in the manner of seven emotions, seven languages of the chapters on emotion and English",
         "synthetic",
         polyglot.LICENCE,
         90,

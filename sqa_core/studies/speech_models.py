@@ -231,6 +231,7 @@ def beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
 OTHER_SETTINGS = (
     ProbeSettings("weighted-linear"),
     ProbeSettings("weighted-linear", normalise_layers=True),
+    ProbeSettings("weighted-linear", normalise_layers=True, learning_rate=5e-3),
     ProbeSettings("linear", standardise=True),
     ProbeSettings("linear", epochs=100),
     ProbeSettings("linear", learning_rate=5e-3),

@@ -384,6 +384,10 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
             ("weights", weights),
             ("weights, Linear on the sum", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder)),
             ("the same, layers normalised", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder, normalise_layers=True)),
+            (
+                "the same, ten times the rate",
+                layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder, normalise_layers=True, learning_rate=5e-3),
+            ),
         ):
             if len(table):
                 mean = table.groupby("layer")["weight"].mean()
