@@ -298,14 +298,20 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
 
 
 def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
-    """How many ways to keep AESDD's speakers apart there are, and how many give no more than the paper prints."""
+    """How many ways to keep speakers apart there are, and how many give no more than the paper prints; for AESDD also with five of six."""
     table = tables.ways(found)
-    table = table[(table["corpus"] == "aesdd") & (table["encoder"] == encoder)]
-    out: dict[str, str] = {}
-    for version, part in (("", table[table["absent"] == ""]), ("_five", table[table["absent"] != ""])):
-        below = int((part["f1"] <= tables.printed_twin("aesdd", encoder)).sum())
-        out |= {f"ways_aesdd{version}": str(len(part)), f"ways_below_aesdd{version}": str(below)}
-    return out if len(table) else dict.fromkeys(out, "not available")
+    table = table[table["encoder"] == encoder]
+    out = {}
+    for name, corpus, whole in (
+        ("aesdd", "aesdd", True),
+        ("aesdd_five", "aesdd", False),
+        ("emodb", "emodb", True),
+        ("emovo", "emovo", True),
+    ):
+        part = table[(table["corpus"] == corpus) & ((table["absent"] == "") == whole)]
+        below = int((part["f1"] <= tables.printed_twin(corpus, encoder)).sum())
+        out |= {f"ways_{name}": str(len(part) or "no"), f"ways_below_{name}": str(below) if len(part) else "not available"}
+    return out
 
 
 def _worst_speakers(found: list[Record], corpus: str) -> str:
