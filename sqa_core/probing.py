@@ -141,10 +141,20 @@ class Features:
         return self.settings.standardise or self.settings.normalise_layers
 
 
-def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid: np.ndarray, settings: ProbeSettings, seed: int) -> Learnt:
+def learn(
+    bank: Bank,
+    labels: np.ndarray,
+    classes: int,
+    train: np.ndarray,
+    valid: np.ndarray,
+    settings: ProbeSettings,
+    seed: int,
+    draw: Callable[[np.ndarray], np.ndarray] = lambda files: files,
+) -> Learnt:
     """Train one head on the files `train`, keep the epoch with the best macro F1 on `valid` (or the last one).
 
-    labels : class of each file of the bank (files,), from 0. All randomness comes from `seed`.
+    labels : class of each file of the bank (files,), from 0. draw : for files to learn from, those of the bank that are heard for them,
+    such as noisy copies. All other randomness comes from `seed`.
     """
     from .environment import device as best_device
 
@@ -154,7 +164,7 @@ def learn(bank: Bank, labels: np.ndarray, classes: int, train: np.ndarray, valid
     plateau = halving(optimizer)
     best_epoch, found = fit(
         head,
-        lambda files: head(*features.batch(files.tolist())),
+        lambda files: head(*features.batch(draw(files).tolist())),
         lambda files: predict(head, features, files),
         optimizer,
         plateau.step if settings.schedule == "plateau" else lambda _: None,

@@ -22,7 +22,7 @@ LAYERS = [
     ("metrics", "losses"),
     ("corpora",),
     ("models",),
-    ("features", "training", "occlusion", "probing", "batched", "baseline", "attribution", "scoring"),
+    ("features", "augmentation", "training", "occlusion", "probing", "batched", "baseline", "attribution", "scoring"),
     ("records", "trials", "published", "claims"),
     ("studies",),
     ("figures", "figures_explained", "figures_emotion"),

@@ -306,6 +306,10 @@ def test_what_is_set_against_each_other_has_one_seed_and_one_split(tmp_path):
     assert cells.cell_of_run([*one, *padded], "aesdd", "whisper-base", "linear") == one
     change = tables.choices_table([*one, *padded, planted(tmp_path, "emodb", "whisper-base", 0.9)]).set_index("other choice")
     assert change.loc["sounds padded to 30 s", "Whisper Base"].endswith("(AESDD alone)")
+    noisy = [Record(**{**r.__dict__, "trial": r.trial | {"kind": "augmented"}}) for r in one]
+    assert cells.cell([*one, *noisy], "aesdd", "whisper-base", head="linear") == one
+    change = tables.choices_table([*one, *noisy]).set_index("other choice")
+    assert change.loc["noise and time masks in training", "Whisper Base"].startswith("+0.0 points")
     bf16 = [Record(**{**r.__dict__, "trial": r.trial | {"features": {"precision": "bf16"}}}) for r in one]
     with pytest.raises(SettingsError, match="several features"):
         cells.cell([*one, *bf16], "aesdd", "whisper-base", head="linear")

@@ -23,7 +23,7 @@ from . import speech_models_tables as tables
 from .common import ChapterSettings
 from .speech_models_cells import cell, measured_corpora, measured_encoders
 from .speech_models_tables import points
-from .speech_models_trials import AcrossTrial, BaselineTrial, CardTrial, ChannelsTrial, LayersTrial, ProbeTrial, WaysTrial
+from .speech_models_trials import AcrossTrial, AugmentedTrial, BaselineTrial, CardTrial, ChannelsTrial, LayersTrial, ProbeTrial, WaysTrial
 
 SLUG = "speech_models"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}  # the page says which of the paper's are not here
@@ -183,7 +183,8 @@ def _baseline(corpus: str, settings: BaselineSettings, seed: int, languages: tup
 
 
 def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
-    """Whisper with each sound padded to 30 s, by the smallest model, since it takes ten times as long; EMOVO's channels."""
+    """Whisper with each sound padded to 30 s, and noisy copies in training, by the smallest model, since they take many times as long;
+    EMOVO's channels."""
     padded = FeatureSettings(whole_window=True)
     out: list[Trial] = [
         ProbeTrial(
@@ -194,6 +195,12 @@ def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
         )
         for c in here
         if c == "emodb" and "whisper-tiny" in there
+        for seed in SEEDS
+    ]
+    out += [
+        AugmentedTrial(**_fields(c, "whisper-tiny", seed=seed, protocol="speaker", split_hash=_split_hash(c, "speaker")))
+        for c in here
+        if emotions.CORPORA[c].status == "paper" and "whisper-tiny" in there
         for seed in SEEDS
     ]
     if "emovo" in here and environment.find("data", emotions.STEREO_SAMPLE):
@@ -301,7 +308,7 @@ def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
     """How many ways to keep speakers apart there are, and how many give no more than the paper prints; for AESDD also with five of six."""
     table = tables.ways(found)
     table = table[table["encoder"] == encoder]
-    out = {}
+    out: dict[str, str] = {}
     for name, corpus, whole in (
         ("aesdd", "aesdd", True),
         ("aesdd_five", "aesdd", False),

@@ -18,7 +18,7 @@ from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
 from .common import as_recorded, of_kind
-from .speech_models_trials import BaselineTrial, ProbeTrial
+from .speech_models_trials import AugmentedTrial, BaselineTrial, ProbeTrial
 
 # As the paper's tables name them, and which twin stands in where the paper's own is not here.
 TITLES = {
@@ -105,8 +105,10 @@ def _baselines(found: list[Record], corpus: str, network: str, head: str = FULL,
 
 
 def cell(found: list[Record], corpus: str, encoder: str, **wanted: Any) -> list[Record]:
-    """The seeds of one cell, in order; of one copy of the corpus, one split and one set of weights."""
-    if encoder in NETWORKS:
+    """The seeds of one cell, in order; of one copy of the corpus, one split and one set of weights. augmented : with noisy copies."""
+    if wanted.get("augmented"):
+        same = of_kind(found, AugmentedTrial, corpus=corpus, encoder=encoder)
+    elif encoder in NETWORKS:
         same = _baselines(found, corpus, encoder, **{k: v for k, v in wanted.items() if k in ("head", "protocol")})
     else:
         same = probes_like(found, corpus=corpus, encoder=encoder, **wanted)

@@ -475,6 +475,7 @@ def choices_table(found: list[Record]) -> pd.DataFrame:
         "no schedule": {"schedule": "none"},
         "last epoch instead of best": {"keep": "last"},
         "Linear on a weighted sum of layers": {"head": "weighted-linear"},
+        "noise and time masks in training": {"augmented": True},
     }
     rows = []
     for name, other in choices.items():
@@ -647,7 +648,7 @@ def choices_made() -> pd.DataFrame:
         "model kept": "epoch of best validation macro F1",
         "head dropout": s.dropout,
         "longest audio": "whole sounds (Whisper: 30 s)",
-        "train augmentation": "none: it changes the sound, and the features are made once",
+        "train augmentation": "none: it changes the sound, and the features are made once; its effect stands below",
         "seed": "0 to 4",
         "layer weights": "the same",
         "checkpoints": ", ".join(encoders.PAPER.values()),

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import permutations
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from .. import baseline, batched, features, metrics, probing, trials
+from .. import augmentation, baseline, batched, features, metrics, probing, trials
 from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry, splits
 from ..corpora.manifest import Manifest
@@ -32,11 +33,14 @@ class EncoderTrial(Trial):
     features: FeatureSettings = FeatureSettings()
     languages: tuple[str, ...] = ()  # of a corpus that has several; all, if none is named
 
-    def load(self) -> tuple[Manifest, Bank]:
-        corpus = load_corpus(self.corpus, self.corpus_hash)
+    def files(self) -> Manifest:
+        """The corpus that was planned on, once the weights are known to be those, too."""
         expect(f"the weights of {self.encoder}", encoders.weights_hash(self.encoder), self.weights_hash, WeightsError)
-        if self.languages:
-            corpus = corpus.where(language=self.languages)
+        corpus = load_corpus(self.corpus, self.corpus_hash)
+        return corpus.where(language=self.languages) if self.languages else corpus
+
+    def load(self) -> tuple[Manifest, Bank]:
+        corpus = self.files()
         seconds = float(corpus.table["seconds"].sum())
         shape = "{desc}: {percentage:3.0f} %|{bar}| {n:.0f}/{total:.0f} s of sound, {rate_noinv_fmt}"
         told = f"{self.encoder} hears {self.corpus}"
@@ -210,6 +214,33 @@ class LayersTrial(EncoderTrial):
         items = pd.DataFrame(rows)
         chosen = items.loc[items["valid_f1"].idxmax()]  # by files that do not test
         return Result({"chosen_layer": int(chosen["layer"]), "f1_of_chosen": float(chosen["f1"])}, items)
+
+
+class AugmentedTrial(EncoderTrial):
+    """A Linear head that hears, each time it learns from a file, one of several noisy copies of it, and chooses and is tested on files as
+    they are; one seed, one fold. One row a tested file."""
+
+    kind: ClassVar[str] = "augmented"
+    protocol: Literal["speaker", "stratified"]
+    split_hash: str
+    copies: int = 5
+    settings: ProbeSettings = ProbeSettings("linear")
+
+    def run(self) -> Result:
+        corpus = self.files()
+        copies = augmentation.noisy_copies(corpus, self.copies, self.features.channel)
+        bank = features.bank(copies, self.encoder, replace(self.features, channel="mean"))  # the copies have one channel
+        classes, files = classes_of(corpus), len(corpus.table)
+        labels = labels_of(corpus, classes)
+        parts = the_split(corpus, self.protocol, self.split_hash).parts(0, corpus.table["file"].tolist())
+        rng = np.random.default_rng([self.seed, 1])  # which copy is heard, apart from the order of files
+
+        def draw(chosen: np.ndarray) -> np.ndarray:
+            return chosen + files * rng.integers(1, self.copies + 1, size=len(chosen))
+
+        learnt = probing.learn(bank, labels, len(classes), parts["train"], parts["valid"], self.settings, self.seed, draw)
+        predicted = probing.predict(learnt.head, learnt.features, parts["test"]).argmax(dim=1).numpy()
+        return tested(corpus, labels, classes, [{"fold": 0, "files": parts["test"], "predicted": predicted} | facts_of(learnt)])
 
 
 class WaysTrial(EncoderTrial):

@@ -1,0 +1,58 @@
+"""Noisy copies: what is added and hidden, and that a head learns from them and is tested on files as they are."""
+
+import numpy as np
+import pytest
+
+from sqa_core import audio, augmentation, features, probing
+from sqa_core.corpora import registry, splits
+from sqa_core.models import encoders
+from sqa_core.probing import ProbeSettings
+from sqa_core.studies import speech_models as study
+from sqa_core.studies.speech_models_trials import AugmentedTrial
+
+
+def test_noise_and_mask_are_as_large_as_drawn(tone):
+    waveform = audio.resample(tone.waveform, tone.sample_rate, encoders.RATE)[0]
+    shares, ratios = [], []
+    for seed in range(20):
+        heard = augmentation.noisy_and_masked(waveform, np.random.default_rng(seed))
+        hidden = heard == 0
+        shares.append(hidden.mean())
+        assert np.diff(np.flatnonzero(hidden)).max() == 1, "one stretch"
+        noise = (heard - waveform)[~hidden]
+        ratios.append(audio.active_level(waveform, encoders.RATE)[0] - audio.level(noise[None]))
+    assert min(shares) >= 0.099
+    assert max(shares) <= 0.151
+    assert min(ratios) >= 9.5
+    assert max(ratios) <= 30.5
+    assert np.ptp(ratios) > 5
+
+
+def test_copies_keep_labels_and_the_first_is_the_sound_itself(tmp_path, monkeypatch):
+    corpus = registry.load("polyglot-acted").where(language="it", speaker="m1", sentence="1")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    made = augmentation.noisy_copies(corpus, 2)
+    n = len(corpus.table)
+    assert len(made.table) == 3 * n
+    assert made.table["emotion"].tolist() == 3 * corpus.table["emotion"].tolist()
+    assert made.table["sentence"].tolist() == 3 * corpus.table["sentence"].tolist()
+    one, same, noisy = (features.waveform_of(p) for p in (corpus.paths()[0], made.paths()[0], made.paths()[n]))
+    np.testing.assert_allclose(one, same, atol=2**-15)
+    assert np.abs(noisy - one).max() > 0.01
+    assert augmentation.noisy_copies(corpus, 2).hash == made.hash
+
+
+def test_a_head_learns_from_copies_and_is_tested_on_files(monkeypatch):
+    corpus = registry.load("polyglot-acted").where(language="it")
+    heard, learn = [], probing.learn
+
+    def listening(*known, draw):
+        return learn(*known, lambda files: (heard.append(draw(files)), heard[-1])[1])
+
+    monkeypatch.setattr(probing, "learn", lambda *known: listening(*known[:-1], draw=known[-1]))
+    fields = study._fields("polyglot-acted", encoders.MEL, protocol="speaker", split_hash=splits.make(corpus, "speaker").hash)
+    result = AugmentedTrial(**fields, languages=("it",), copies=1, settings=ProbeSettings("linear", epochs=2)).run()
+    n = len(corpus.table)
+    assert np.concatenate(heard).min() >= n, "what is learnt from is never a file as it is"
+    assert set(result.items["file"]) <= set(corpus.table["file"])
+    assert result.metrics["tested"] == len(result.items) == pytest.approx(n / 6, abs=1)
