@@ -351,4 +351,4 @@ def real_examples(sentence: str = "a01", speaker: str = "08") -> dict[str, list[
         (audio.load(found.root / row.file), f"EmoDB, speaker {speaker}, {i}", str(row.emotion))
         for i, row in enumerate(chosen.itertuples(), start=1)
     ]
-    return {"German": heard}
+    return {"German, EmoDB": heard}

@@ -74,7 +74,6 @@ def table1(found: list[Record]) -> pd.DataFrame:
             "files its owners give": known.files,
             "speakers": known.speakers,
             "classes": "" if known.total else len(known.expected),
-            "licence": known.licence,
         }
         card = cards_of.get(name)
         row["published run"] = f"{card['files']} files, {card['speakers']} speakers, {card['emotions']} classes" if card else "–"
@@ -82,7 +81,6 @@ def table1(found: list[Record]) -> pd.DataFrame:
         if registry.find(name):
             table = registry.load(name).table
             row["this run"] = f"{len(table)} files, {table['speaker'].nunique()} speakers, {table['emotion'].nunique()} classes"
-        row["parser met a real copy"] = "yes" if known.seen else "no"
         rows.append(row)
     return pd.DataFrame(rows)
 
