@@ -39,6 +39,7 @@ precision = "fp32"
 # %% tags=["remove-input"]
 from sqa_core import claims, figures, figures_emotion, published
 from sqa_core.studies import speech_models as study
+from sqa_core.studies import speech_models_beyond as beyond
 from sqa_core.studies import speech_models_cells as cells
 from sqa_core.studies import speech_models_claims as tested
 from sqa_core.studies import speech_models_tables as tables
@@ -221,12 +222,12 @@ figures.provenance([r for r in ours if "layer_weights" in r.metrics], "layer_wei
 # Linear head gets from each layer alone.
 
 # %% tags=["remove-input"]
-steps = {name: figures_emotion.layers_beside_probes(*both, name) for name, both in tables.layers_of_cells(ours).items()}
+steps = {name: figures_emotion.layers_beside_probes(*both, name) for name, both in beyond.layers_of_cells(ours).items()}
 figures_emotion.gallery(steps, "layer_steps", "corpus and model", "Layer weights and probes")
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.layers_table(ours),
+    beyond.layers_table(ours),
     "layers_table",
     "The layer that a Linear head would choose on validation files, the last one, and whether learnt weights rank the layers alike",
 )
@@ -239,7 +240,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.reach_of_weights(),
+    beyond.reach_of_weights(),
     "reach",
     "The most that Adam can do to Multi-Layer's weights, on the paper's corpora: arithmetic on its settings",
 )
@@ -290,7 +291,7 @@ figures.table(published.read(study.SLUG, "contradictions"), "contradictions", "C
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.splits_table(ours),
+    beyond.splits_table(ours),
     "splits",
     "The same Linear head by three ways to split, macro F1 in percent, mean ± deviation over seeds",
 )
@@ -303,7 +304,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.by_speaker_table(ours),
+    beyond.by_speaker_table(ours),
     "by_speaker",
     "Macro F1 in percent, Linear head, mean over seeds: the paper, our one split and who is tested there, and each speaker tested unheard",
 )
@@ -313,12 +314,12 @@ figures.table(
 # as many times as the paper has runs.
 
 # %% tags=["remove-input"] mystnb={"image": {"alt": "A panel for each corpus, a row for each tested speaker: macro F1 of every way to keep the speakers apart, and the paper's number as a dashed line."}, "figure": {"caption": "Every way to keep few speakers apart, Linear head on Whisper Small (ours: weights rounded to 8 bits), mean of three runs. Dashed: the paper. On AESDD also with each speaker left out in turn, since the paper's version has one fewer. Published run, real recordings.", "name": "fig-ways"}}
-ways = tables.ways(ours)
+ways = beyond.ways(ours)
 printed_numbers = {c: tables.printed_twin(c, "whisper-small") for c in ways["corpus"].unique()}
 figures_emotion.ways(ways, printed_numbers, cells.CORPUS_TITLES) if len(ways) else figures.absent("The published run is not here.")
 
 # %% tags=["remove-input"]
-figures.table(tables.ways_table(ours), "ways", "Macro F1 in percent over every way to keep the speakers apart, beside the paper's number")
+figures.table(beyond.ways_table(ours), "ways", "Macro F1 in percent over every way to keep the speakers apart, beside the paper's number")
 
 # %% tags=["remove-input"]
 figures.provenance([r for r in ours if r.trial["kind"] == "ways"], "ways_records", ways if len(ways) else None)
@@ -337,7 +338,7 @@ figures.provenance([r for r in ours if r.trial["kind"] == "ways"], "ways_records
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.choices_table(ours),
+    beyond.choices_table(ours),
     "other_choices",
     "What one other choice changes, points of macro F1 against ours, paired over test files, mean over corpora",
 )
@@ -348,7 +349,7 @@ figures.table(
 # recorded; a head that learnt the left channel of other speakers hears them by each. With so few, some points tell nothing.
 
 # %% tags=["remove-input"]
-figures.table(tables.channels_table(ours), "channels", "Files of EMOVO with both channels, heard by left, right and mean; published run")
+figures.table(beyond.channels_table(ours), "channels", "Files of EMOVO with both channels, heard by left, right and mean; published run")
 
 # %% [markdown]
 # ### Inner layers or non-linearity?
@@ -356,7 +357,7 @@ figures.table(tables.channels_table(ours), "channels", "Files of EMOVO with both
 # Multi-Layer adds two things at once: it hears all layers, and it is not linear. The 2 × 2 takes them apart.
 
 # %% tags=["remove-input"]
-figures.table(tables.two_by_two(ours), "two_by_two", "One layer or all, Linear or not: macro F1 in percent, mean over corpora and seeds")
+figures.table(beyond.two_by_two(ours), "two_by_two", "One layer or all, Linear or not: macro F1 in percent, mean over corpora and seeds")
 
 # %% [markdown]
 # ### From one language to another
@@ -366,7 +367,7 @@ figures.table(tables.two_by_two(ours), "two_by_two", "One layer or all, Linear o
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.across_table(ours),
+    beyond.across_table(ours),
     "across",
     "Macro F1 in percent: learnt on the row's corpus, tested on the column's, mean over seeds",
 )
@@ -380,7 +381,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.leads_table(ours),
+    beyond.leads_table(ours),
     "leads",
     "Linear head: the model that is best on validation files over the next, points of macro F1, paired over test files",
 )
@@ -394,7 +395,7 @@ figures.table(
 
 # %% tags=["remove-input"]
 figures.table(
-    tables.speakers_needed(ours),
+    beyond.speakers_needed(ours),
     "speakers_needed",
     "Differences between models by speaker (each tested once), and how many speakers a test would need",
 )

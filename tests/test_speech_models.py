@@ -12,6 +12,7 @@ from sqa_core.models import encoders
 from sqa_core.probing import ProbeSettings
 from sqa_core.records import Record
 from sqa_core.studies import speech_models as study
+from sqa_core.studies import speech_models_beyond as beyond
 from sqa_core.studies import speech_models_cells as cells
 from sqa_core.studies import speech_models_claims as verdicts
 from sqa_core.studies import speech_models_tables as tables
@@ -304,11 +305,11 @@ def test_what_is_set_against_each_other_has_one_seed_and_one_split(tmp_path):
         cells.paired(one, moved)
     padded = [Record(**{**r.__dict__, "trial": r.trial | {"features": {"whole_window": True}}}) for r in one]
     assert cells.cell_of_run([*one, *padded], "aesdd", "whisper-base", "linear") == one
-    change = tables.choices_table([*one, *padded, planted(tmp_path, "emodb", "whisper-base", 0.9)]).set_index("other choice")
+    change = beyond.choices_table([*one, *padded, planted(tmp_path, "emodb", "whisper-base", 0.9)]).set_index("other choice")
     assert change.loc["sounds padded to 30 s", "Whisper Base"].endswith("(AESDD alone)")
     noisy = [Record(**{**r.__dict__, "trial": r.trial | {"kind": "augmented"}}) for r in one]
     assert cells.cell([*one, *noisy], "aesdd", "whisper-base", head="linear") == one
-    change = tables.choices_table([*one, *noisy]).set_index("other choice")
+    change = beyond.choices_table([*one, *noisy]).set_index("other choice")
     assert change.loc["noise and time masks in training", "Whisper Base"].startswith("+0.0 points")
     bf16 = [Record(**{**r.__dict__, "trial": r.trial | {"features": {"precision": "bf16"}}}) for r in one]
     with pytest.raises(SettingsError, match="several features"):
@@ -374,26 +375,26 @@ def test_choices_splits_and_speakers(tmp_path, run):
         for e, right in (("whisper-base", 0.8), ("whisper-small-int8", 0.6))
         for s in range(3)
     ]
-    table = tables.choices_table([*run, *more])
+    table = beyond.choices_table([*run, *more])
     assert table["other choice"].tolist() == ["features standardised"]
     assert table["Whisper Base"].iloc[0].startswith("+")
-    split = tables.splits_table([*run, *more]).set_index(["corpus", "backbone"])
+    split = beyond.splits_table([*run, *more]).set_index(["corpus", "backbone"])
     assert split.loc[("AESDD", "Whisper Base"), "each speaker once"].startswith(("79.9", "80"))
     assert split.loc[("AESDD", "Whisper Base"), "each speaker once"].endswith(", constant 16.7")
     assert split.loc[("AESDD", "Whisper Base"), "plain split"] == "–"
-    needed = tables.speakers_needed([*run, *more])
+    needed = beyond.speakers_needed([*run, *more])
     assert len(needed) == 1
     assert needed["speakers"].iloc[0] == 5
-    assert tables._needed(0.0, 1.0, 0.8, 0.05) == "no number would do"
-    assert tables._needed(1.0, 1.0, 0.8, 0.05) == "10", "as tables of power have it"
-    assert tables._holm([0.04, 0.01]) == [0.04, 0.02]
+    assert beyond._needed(0.0, 1.0, 0.8, 0.05) == "no number would do"
+    assert beyond._needed(1.0, 1.0, 0.8, 0.05) == "10", "as tables of power have it"
+    assert beyond._holm([0.04, 0.01]) == [0.04, 0.02]
 
 
 def test_speakers_tested_in_turn_go_from_worst_to_best(tmp_path, run):
     turns = [planted(tmp_path, "aesdd", "whisper-small-int8", 0.8, seed=s, protocol="loso") for s in range(2)]
-    row = tables.by_speaker_table([*run, *turns]).iloc[0]
+    row = beyond.by_speaker_table([*run, *turns]).iloc[0]
     assert (row["paper"], row["tested there"]) == ("26.34 ± 1.65", "0, 1, 2, 3, 4")
-    f1 = tables.f1_by_speaker(turns)
+    f1 = beyond.f1_by_speaker(turns)
     assert f1.is_monotonic_increasing
     one = turns[0].items().query("speaker == '0'")
     other = turns[1].items().query("speaker == '0'")
@@ -402,7 +403,7 @@ def test_speakers_tested_in_turn_go_from_worst_to_best(tmp_path, run):
 
 
 def test_leads_are_set_against_noise(run):
-    rows = tables.leads_table(run).set_index("corpus")
+    rows = beyond.leads_table(run).set_index("corpus")
     row = rows.loc["AESDD"]
     assert (row["best on validation files"], row["next"]) == ("Whisper Small (int8)", "Whisper Base")
     assert row["lead on test files"].startswith("+")
@@ -414,31 +415,31 @@ def test_layers_and_their_weights_stand_together(tmp_path, run):
     items = pd.DataFrame({"layer": range(1, 13), "f1": np.linspace(40, 80, 12), "valid_f1": [*range(10), 20, 11]})
     trial = {"kind": LayersTrial.kind, "corpus": "aesdd", "encoder": "whisper-base", "seed": 0}
     layers = records.write(Record("f" * 16, trial, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
-    row = tables.layers_table([*run, layers]).iloc[0]
+    row = beyond.layers_table([*run, layers]).iloc[0]
     assert row["layer chosen on the validation files"] == 11
     assert float(row["weights: rank correlation with F1"]) > 0.5
     alike = [planted(tmp_path, "emodb", "whisper-base", 0.5, "multi-layer", s, weights=[0.09, *[0.91 / 11] * 11]) for s in range(2)]
     emodb = records.write(Record("e" * 16, trial | {"corpus": "emodb"}, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
-    row = tables.layers_table([*alike, emodb]).iloc[0]
+    row = beyond.layers_table([*alike, emodb]).iloc[0]
     assert row["weights: largest at"] == "nearly equal"
     assert "weights: rank correlation with F1" not in row, "weights that lie where they started rank nothing"
-    assert "AESDD, Whisper Base" in tables.layers_of_cells([*run, layers])
+    assert "AESDD, Whisper Base" in beyond.layers_of_cells([*run, layers])
 
 
 def test_no_layer_weight_passes_what_adam_allows():
-    table = tables.reach_of_weights().set_index("corpus")
+    table = beyond.reach_of_weights().set_index("corpus")
     row = table.loc["AESDD"]
     assert (row["updates"], row["a logit moves at most"]) == (390, 0.2), "400 files in batches of 32, 30 epochs"
     assert row["equal weights of 12"] < row["largest weight of 12"] < 0.13
     assert table.loc["DEMoS", "largest weight of 12"] > 0.9
-    assert tables.largest_weight(0.0, 12) == pytest.approx(1 / 12)
+    assert beyond.largest_weight(0.0, 12) == pytest.approx(1 / 12)
     heard = [r for r in records.read_all(ROOT / "book" / "results" / "speech_models") if "layer_weights" in r.metrics]
     assert len(heard) > 100
     for r in heard:
         settings, weights = r.trial["settings"], r.metrics["layer_weights"]
         files = len(splits.read(ROOT / "book" / "splits" / f"{r.trial['corpus']}-speaker-0.csv").table)
         updates = settings["epochs"] * int(np.ceil(files / settings["batch_size"]))  # as if all files were learnt from
-        assert max(weights) <= tables.largest_weight(updates * settings["learning_rate"], len(weights))
+        assert max(weights) <= beyond.largest_weight(updates * settings["learning_rate"], len(weights))
 
 
 def test_every_way_to_keep_speakers_apart(tmp_path):
@@ -464,14 +465,14 @@ def test_ways_are_counted_against_the_paper(tmp_path):
         return records.write(Record(f"a{seed:015x}", trial, {}, "paper", "other", 0.0, "cpu", {}, ""), tmp_path, items)
 
     found = [way(0, 20.0, 60.0, 70.0, 30.0), way(1, 30.0, 60.0, 70.0, 20.0)]
-    table = tables.ways_table(found).set_index("speakers")
+    table = beyond.ways_table(found).set_index("speakers")
     row = table.loc["all speakers"]
     assert (row["ways"], row["lowest"], row["median"], row["highest"]) == (3, "25.0", "60.0", "70.0")
     assert (row["paper"], row["ways up to the paper's number"], row["who is tested there"]) == ("26.34", 1, "1")
     assert table.loc["each speaker left out in turn", "ways"] == 1
     words = study.facts_in_words(found)
     assert (words["ways_aesdd"], words["ways_below_aesdd"], words["ways_below_aesdd_five"]) == ("3", "1", "1")
-    figure = figures_emotion.ways(tables.ways(found), {"aesdd": 26.34}, cells.CORPUS_TITLES)
+    figure = figures_emotion.ways(beyond.ways(found), {"aesdd": 26.34}, cells.CORPUS_TITLES)
     assert len(figure.axes[0].lines) == 3
 
 

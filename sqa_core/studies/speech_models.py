@@ -17,12 +17,12 @@ from ..models.probes import HEADS
 from ..probing import ProbeSettings
 from ..records import Record
 from ..trials import Trial
+from . import speech_models_beyond as beyond
 from . import speech_models_cells as cells
 from . import speech_models_claims as verdicts
 from . import speech_models_tables as tables
 from .common import ChapterSettings
-from .speech_models_cells import cell, measured_corpora, measured_encoders
-from .speech_models_tables import points
+from .speech_models_cells import cell, measured_corpora, measured_encoders, points
 from .speech_models_trials import AcrossTrial, AugmentedTrial, BaselineTrial, CardTrial, ChannelsTrial, LayersTrial, ProbeTrial, WaysTrial
 
 SLUG = "speech_models"
@@ -149,7 +149,7 @@ def _paper_trials(there: list[str], here: list[str]) -> list[Trial]:
             planned += [_probe(c, encoder, ProbeSettings(head), seed) for c in here for seed in SEEDS]  # type: ignore[arg-type]
     for encoder in there:
         for corpus in here:
-            planned += beyond(corpus, encoder, here)
+            planned += trials_beyond(corpus, encoder, here)
     networks = ("ast", "ast-small") if environment.device() == "cuda" else ("ast-small",)
     planned += [_baseline(c, BaselineSettings(network), seed) for network in networks for c in here for seed in SEEDS]  # type: ignore[arg-type]
     return [_card(c) for c in here] + planned + _front_end_trials(there, here) + _ways_trials(there, here)
@@ -215,7 +215,7 @@ def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
     return out
 
 
-def beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
+def trials_beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
     """What the paper leaves open, with the Linear head: other splits, other settings, each layer, other corpora."""
     out: list[Trial] = []
     speaker = _split_hash(corpus, "speaker")
@@ -263,12 +263,12 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         out[f"paper_{corpus}"] = f"{tables.printed_twin(corpus, small):.2f}"
         out[f"f1_{corpus}"] = f"{cells.f1_draws(records)[0]:.1f}" if records else none
         out[f"constant_{corpus}"] = f"{records[0].metrics['constant_f1']:.1f}" if records else none
-    by_speaker = {c: tables.f1_by_speaker(cell(found, c, small, head="linear", protocol="loso")) for c in ("aesdd", "emodb", "emovo")}
+    by_speaker = {c: beyond.f1_by_speaker(cell(found, c, small, head="linear", protocol="loso")) for c in ("aesdd", "emodb", "emovo")}
     for corpus, f1 in by_speaker.items():
         out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else none
     out["aesdd_worst"] = _worst_speakers(found, "aesdd") or none
     out |= _ways_in_words(found, small)
-    still = tables.weights_moved(found)
+    still = beyond.weights_moved(found)
     out |= {"weights_cells": str(len(still)), "weights_still": str(int((~still).sum())) if len(still) else none}
     out["ast_parameters"], out["ast_papers"] = (f"{ast.count_parameters(ast.LAYOUTS[n]) / 1e6:.3g}" for n in ("ast-small", "ast"))
     tested = {c: sorted(r[0].items()["speaker"].unique()) for c in ("aesdd", "emovo") if (r := cell(found, c, small, head="linear"))}
@@ -306,7 +306,7 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
 
 def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
     """How many ways to keep speakers apart there are, and how many give no more than the paper prints; for AESDD also with five of six."""
-    table = tables.ways(found)
+    table = beyond.ways(found)
     table = table[table["encoder"] == encoder]
     out: dict[str, str] = {}
     for name, corpus, whole in (
@@ -323,7 +323,7 @@ def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
 
 def _worst_speakers(found: list[Record], corpus: str) -> str:
     """Of each Whisper model: the speaker that its Linear head does worst on when tested unheard."""
-    f1 = {e: tables.f1_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in verdicts.WHISPERS}
+    f1 = {e: beyond.f1_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in verdicts.WHISPERS}
     return "; ".join(f"{cells.title_of(e)} speaker {s.index[0]} with {s.iloc[0]:.1f}" for e, s in f1.items() if len(s))
 
 

@@ -252,3 +252,18 @@ def measured_encoders(found: list[Record]) -> list[str]:
     there = {model for r in found if (model := model_of(r))}
     known = (*TITLES, *OURS, *NETWORKS)
     return [e for e in known if e in there] + sorted(there.difference(known))
+
+
+def mean_sd(values: list[float]) -> str:
+    """Over seeds; how many they are is said where they are fewer than the chapter asks for."""
+    text = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+    return text if len(values) >= SEEDS else f"{text} ({len(values)} of {SEEDS} seeds)"
+
+
+def constant(*cells: list[Record]) -> str:
+    """Macro F1 of a constant answer, mean over cells."""
+    return f"{np.mean([records[0].metrics['constant_f1'] for records in cells]):.1f}"
+
+
+def points(interval: Interval) -> str:
+    return f"{interval.value:+.1f} points [{interval.low:+.1f}, {interval.high:+.1f}]"

@@ -14,10 +14,11 @@ from ..metrics import Interval
 from ..models import encoders
 from ..models.probes import HEADS
 from ..records import Record
+from . import speech_models_beyond as beyond
 from . import speech_models_cells as cells
 from . import speech_models_tables as tables
-from .speech_models_cells import cell, corpus_title, measured_encoders
-from .speech_models_tables import SLUG, points
+from .speech_models_cells import cell, corpus_title, measured_encoders, points
+from .speech_models_tables import SLUG
 
 PRINTED: Literal["the paper's printed numbers"] = "the paper's printed numbers"
 EQUIVALENT = 2.0  # points of F1 within which two heads are alike
@@ -243,7 +244,7 @@ def _layers_used(found: list[Record]) -> Finding | None:
                 continue
             by_corpus = _centre_by_corpus(found, encoder)
             centre = cells.over_corpora(by_corpus)
-            verdicts.append(judge(centre, **bounds) if weights.max() > tables.MOVED / layers else "undecided")
+            verdicts.append(judge(centre, **bounds) if weights.max() > beyond.MOVED / layers else "undecided")
             of_family.append(by_corpus)
             models.append(encoder)
             told.append(

@@ -6,54 +6,40 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from .. import published
 from ..baseline import BaselineSettings
 from ..corpora import cards, emotions, registry
-from ..metrics import Interval, macro_f1
 from ..models import ast, encoders
 from ..models.probes import HEADS, WIDTH
 from ..probing import ProbeSettings
 from ..records import Record
 from .common import of_kind
 from .speech_models_cells import (
-    CONTROLS,
     CORPUS_TITLES,
     NETWORKS,
-    SEEDS,
     TITLES,
     cell,
     cell_of_run,
+    constant,
     corpus_title,
-    difference,
-    difference_on,
     f1_draws,
     heads_of,
     interval_of,
+    mean_sd,
     measured_corpora,
     measured_encoders,
     papers_corpora,
     probes_like,
     title_of,
 )
-from .speech_models_trials import AcrossTrial, CardTrial, ChannelsTrial, LayersTrial, WaysTrial
+from .speech_models_trials import CardTrial
 
 SLUG = "speech_models"
 ROUNDING = 0.01  # of printed means of printed numbers with two places
-LEAST_SPEAKERS = 2  # for a t test
-MOVED = 1.25  # times the equal weight: what the largest of a model's layer weights must reach to tell anything
-LEAST_RANKED = 6  # layers; of fewer, a rank correlation tells little
-MOST_SPEAKERS = 1000
 
 
-def _mean_sd(values: list[float]) -> str:
-    """Over seeds; how many they are is said where they are fewer than the chapter asks for."""
-    text = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
-    return text if len(values) >= SEEDS else f"{text} ({len(values)} of {SEEDS} seeds)"
-
-
-def _printed(name: str, **where: str | None) -> str:
+def printed_cell(name: str, **where: str | None) -> str:
     """A cell of one of the paper's tables."""
     table = published.read(SLUG, name)
     row = table[np.logical_and.reduce([table[column] == value for column, value in where.items()])]
@@ -94,7 +80,7 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
             continue
         for head, name in heads_of(encoder).items():
             row = {"backbone": title_of(encoder), "head": name}
-            row["paper, 9 corpora"] = _printed("table2", backbone=_twin(encoder), head=name)
+            row["paper, 9 corpora"] = printed_cell("table2", backbone=twin(encoder), head=name)
             of_now = papers_corpora(now) or measured_corpora(now)  # one mean is never of the paper's and other data
             here = {c: records for c in of_now if (records := cell_of_run(now, c, encoder, head))}
             run = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
@@ -103,7 +89,7 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
                 row["published run"] = _mean_over_corpora(cells)
                 row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*interval_of(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
                 row[_this_run(now)] = run
-                row["constant answer"] = _constant(*cells.values())
+                row["constant answer"] = constant(*cells.values())
                 row["corpora"] = ", ".join(corpus_title(c) for c in cells)
                 row["model"] = next(iter(cells.values()))[0].model_status
             else:
@@ -119,15 +105,10 @@ def _this_run(now: list[Record]) -> str:
     return "this run" if statuses <= {"paper"} else f"this run ({' and '.join(sorted(statuses))} data)"
 
 
-def _constant(*cells: list[Record]) -> str:
-    """Macro F1 of a constant answer, mean over cells."""
-    return f"{np.mean([records[0].metrics['constant_f1'] for records in cells]):.1f}"
-
-
 def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
     """Mean over corpora, ± deviation over the seeds that all of them have; "–" where there is no such seed."""
     by_seed = pd.DataFrame({c: {r.trial["seed"]: r.metrics["f1"] for r in records} for c, records in cells.items()}).dropna()
-    return _mean_sd(by_seed.mean(axis=1).tolist()) if len(by_seed) else "–"
+    return mean_sd(by_seed.mean(axis=1).tolist()) if len(by_seed) else "–"
 
 
 def _what_is_missing(encoder: str) -> str:
@@ -150,11 +131,11 @@ def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:
                         "corpus": corpus_title(corpus),
                         "backbone": title_of(model),
                         "head": name,
-                        "paper": _printed("table3", dataset=corpus_title(corpus), backbone=_twin(model), head=name),
-                        "published run": _mean_sd([r.metrics["f1"] for r in records]) if records else "–",
+                        "paper": printed_cell("table3", dataset=corpus_title(corpus), backbone=twin(model), head=name),
+                        "published run": mean_sd([r.metrics["f1"] for r in records]) if records else "–",
                         "95 % interval": f"{interval.low:.1f} to {interval.high:.1f}" if interval else "–",
-                        _this_run(now): _mean_sd([r.metrics["f1"] for r in here]) if here else "–",
-                        "constant answer": _constant([told]),
+                        _this_run(now): mean_sd([r.metrics["f1"] for r in here]) if here else "–",
+                        "constant answer": constant([told]),
                         "test files": told.metrics["tested"],
                         "data": told.data_status,
                         "model": told.model_status,
@@ -172,51 +153,10 @@ def run_table(found: list[Record]) -> pd.DataFrame:
 TWINS = {"whisper-small-int8": "whisper-small", "ast-small": "ast"}
 
 
-def _twin(model: str) -> str | None:
+def twin(model: str) -> str | None:
     """What the paper calls the model that ours is nearest to; None where it has none."""
     name = TWINS.get(model, model)
     return (TITLES | {"ast": "AST"}).get(name)
-
-
-def splits_table(found: list[Record], head: str = "linear") -> pd.DataFrame:
-    """The same head by three ways to split: whole speakers, each speaker once, and plainly, with what each mixes."""
-    rows = []
-    for corpus in measured_corpora(found):
-        for encoder in measured_encoders(found):
-            row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder)}
-            for protocol, name in (("speaker", "one split by speaker"), ("loso", "each speaker once"), ("stratified", "plain split")):
-                records = cell(found, corpus, encoder, head=head, protocol=protocol)
-                row[name] = f"{_mean_sd([r.metrics['f1'] for r in records])}, constant {_constant(records)}" if records else "–"
-            if set(row.values()) - {row["corpus"], row["backbone"], "–"}:
-                rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def f1_by_speaker(records: list[Record]) -> pd.Series:
-    """Macro F1 in percent over each speaker's files, mean over seeds, from the lowest to the highest."""
-    parts = [
-        {"speaker": speaker, "f1": macro_f1(part["emotion"].to_numpy(), part["predicted"].to_numpy())}
-        for r in records
-        for speaker, part in r.items().groupby("speaker")
-    ]
-    return pd.DataFrame(parts, columns=["speaker", "f1"]).groupby("speaker")["f1"].mean().sort_values()
-
-
-def by_speaker_table(found: list[Record]) -> pd.DataFrame:
-    """Each speaker of the paper's corpora tested unheard, Linear head, from the worst to the best, beside the one split and the paper."""
-    rows = []
-    for corpus in papers_corpora(found):
-        for encoder in measured_encoders(found):
-            f1 = f1_by_speaker(cell(found, corpus, encoder, head="linear", protocol="loso"))
-            one = cell(found, corpus, encoder, head="linear")
-            if len(f1) and one:
-                row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder)}
-                row["paper"] = _printed("table3", dataset=corpus_title(corpus), backbone=_twin(encoder), head="Linear")
-                row |= {"one split": _mean_sd([r.metrics["f1"] for r in one]), "constant answer there": _constant(one)}
-                row["tested there"] = ", ".join(sorted(one[0].items()["speaker"].unique()))
-                row["each speaker tested unheard"] = ", ".join(f"{name}: {value:.1f}" for name, value in f1.items())
-                rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def owners_cards() -> dict[str, dict[str, str]]:
@@ -233,34 +173,10 @@ def owners_cards() -> dict[str, dict[str, str]]:
     }
 
 
-def ways(found: list[Record]) -> pd.DataFrame:
-    """Macro F1 of each way to keep speakers apart, mean over seeds: a row a corpus, model, absent speaker (or none), tested speaker and
-    the one who chooses the epoch."""
-    names = ["corpus", "encoder", "absent", "tested", "chooses"]
-    parts = [r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"]) for r in of_kind(found, WaysTrial)]
-    return pd.concat(parts).groupby(names, as_index=False)["f1"].mean() if parts else pd.DataFrame(columns=[*names, "f1"])
-
-
 def printed_twin(corpus: str, encoder: str, head: str = "Linear") -> float:
     """The paper's number for a corpus and the model that ours is nearest to; NaN where it has none."""
     table = published.read(SLUG, "table3").set_index(["dataset", "backbone", "head"])["mean"]
-    return float(table.get((corpus_title(corpus), _twin(encoder), head), np.nan))
-
-
-def ways_table(found: list[Record]) -> pd.DataFrame:
-    """How far the ways to keep the same speakers apart lie from each other, and how many give no more than the paper prints."""
-    rows = []
-    table = ways(found)
-    table["version"] = np.where(table["absent"] == "", "all speakers", "each speaker left out in turn")
-    for (corpus, encoder, version), part in table.groupby(["corpus", "encoder", "version"]):
-        paper = printed_twin(corpus, encoder)
-        row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder), "speakers": version, "ways": len(part)}
-        quartiles = part["f1"].quantile([0, 0.25, 0.5, 0.75, 1])
-        row |= {n: f"{q:.1f}" for n, q in zip(("lowest", "first quarter", "median", "third quarter", "highest"), quartiles, strict=True)}
-        row |= {"paper": f"{paper:.2f}", "ways up to the paper's number": int((part["f1"] <= paper).sum())}
-        row["who is tested there"] = ", ".join(sorted(part.loc[part["f1"] <= paper, "tested"].unique())) or "–"
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return float(table.get((corpus_title(corpus), twin(encoder), head), np.nan))
 
 
 def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any) -> pd.DataFrame:
@@ -271,15 +187,6 @@ def layer_weights(found: list[Record], head: str = "multi-layer", **wanted: Any)
         for i, w in enumerate(r.metrics["layer_weights"], start=1)
     ]
     return pd.DataFrame(rows)
-
-
-def weights_moved(found: list[Record]) -> pd.Series:
-    """Whether the largest weight of Multi-Layer, mean over seeds, has left where it started: by corpus and encoder."""
-    table = layer_weights(found)
-    if table.empty:
-        return pd.Series(dtype=bool)
-    mean = table.groupby(["corpus", "encoder", "layer"])["weight"].mean().groupby(["corpus", "encoder"])
-    return mean.max() > MOVED / mean.size()
 
 
 def split_facts(found: list[Record], protocol: str = "speaker") -> pd.DataFrame:
@@ -347,81 +254,6 @@ def class_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
-def layer_probes(found: list[Record]) -> pd.DataFrame:
-    """F1 of a Linear head on each layer: a row a corpus, encoder, seed and layer."""
-    parts = [
-        r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"]) for r in of_kind(found, LayersTrial)
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "valid_f1", "corpus", "encoder", "seed"])
-
-
-def layers_of_cells(found: list[Record]) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Learnt weights and probes of each layer, by corpus and model, where there are any."""
-    weights, probes = layer_weights(found), layer_probes(found)
-    out = {}
-    for corpus in measured_corpora(found):
-        for encoder in measured_encoders(found):
-            pair = tuple(t[(t["corpus"] == corpus) & (t["encoder"] == encoder)] if len(t) else t for t in (weights, probes))
-            if len(pair[0]) or len(pair[1]):
-                out[f"{corpus_title(corpus)}, {title_of(encoder)}"] = pair
-    return out  # type: ignore[return-value]
-
-
-def layers_table(found: list[Record]) -> pd.DataFrame:
-    """Best layer by probes, where the learnt weights lie, and how the two go together: a row a corpus and model."""
-    rows = []
-    for name, (weights, probes) in layers_of_cells(found).items():
-        if not len(probes):
-            continue
-        f1 = probes.groupby("layer")["f1"].mean()
-        corpus, encoder = probes[["corpus", "encoder"]].iloc[0]
-        chosen = int(probes.groupby("layer")["valid_f1"].mean().idxmax())
-        row = {"corpus and model": name, "layer chosen on the validation files": chosen, "its F1": round(f1[chosen], 1)}
-        row |= {"last layer's F1": round(f1.iloc[-1], 1), "layers": len(f1)}
-        for label, table in (
-            ("weights", weights),
-            ("weights, Linear on the sum", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder)),
-            ("the same, layers normalised", layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder, normalise_layers=True)),
-            (
-                "the same, ten times the rate",
-                layer_weights(found, "weighted-linear", corpus=corpus, encoder=encoder, normalise_layers=True, learning_rate=5e-3),
-            ),
-        ):
-            if len(table):
-                mean = table.groupby("layer")["weight"].mean()
-                moved = mean.max() > MOVED / len(mean)
-                row[f"{label}: largest at"] = str(mean.idxmax()) if moved else "nearly equal"
-                if moved and len(mean) >= LEAST_RANKED:
-                    row[f"{label}: rank correlation with F1"] = f"{stats.spearmanr(mean, f1).statistic:.2f}"
-        rows.append(row)
-    return pd.DataFrame(rows).fillna("")
-
-
-def reach_of_weights(settings: ProbeSettings = ProbeSettings("multi-layer")) -> pd.DataFrame:
-    """How far the layer weights of Multi-Layer can move in all of its training, on each of the paper's corpora as it prints their sizes.
-
-    They start equal. A step of Adam is at most its learning rate where 1 - beta1 <= sqrt(1 - beta2), as here (Kingma and Ba 2015,
-    section 2.1), so a logit ends within updates times rate of 0, and a weight below what it has where its own logit is as high and all
-    others as low as they can be.
-    """
-    assert 1 - settings.betas[0] <= np.sqrt(1 - settings.betas[1])
-    rows = []
-    for row in published.read(SLUG, "table1").itertuples():
-        updates = settings.epochs * int(np.ceil(0.8 * row.samples / settings.batch_size))
-        reach = updates * settings.learning_rate
-        found = {"corpus": row.dataset, "files printed": row.samples, "updates": updates, "a logit moves at most": round(reach, 2)}
-        for layers in (12, 24):
-            found[f"largest weight of {layers}"] = round(largest_weight(reach, layers), 3)
-            found[f"equal weights of {layers}"] = round(1 / layers, 3)
-        rows.append(found)
-    return pd.DataFrame(rows)
-
-
-def largest_weight(reach: float, layers: int) -> float:
-    """The most that one of so many softmax weights can be when no logit is further than `reach` from 0."""
-    return float(1 / (1 + (layers - 1) * np.exp(-2 * reach)))
-
-
 @cache
 def _subset_misses() -> pd.DataFrame:
     """How far the mean of each subset of five to nine corpora is from Table 2: a row a subset, a column a backbone."""
@@ -461,167 +293,11 @@ def table2_against_table3() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def choices_table(found: list[Record]) -> pd.DataFrame:
-    """What one other choice changes, in points of macro F1, paired over test files, mean over corpora: a row a choice, a column a model."""
-    choices: dict[str, dict[str, Any]] = {
-        "sounds padded to 30 s": {"whole_window": True},
-        "features standardised": {"standardise": True},
-        "100 epochs": {"epochs": 100},
-        "ten times the learning rate": {"learning_rate": 5e-3},
-        "a tenth of the learning rate": {"learning_rate": 5e-5},
-        "no class weights": {"class_weights": False},
-        "no schedule": {"schedule": "none"},
-        "last epoch instead of best": {"keep": "last"},
-        "Linear on a weighted sum of layers": {"head": "weighted-linear"},
-        "noise and time masks in training": {"augmented": True},
-    }
-    rows = []
-    for name, other in choices.items():
-        row: dict[str, Any] = {"other choice": name}
-        for encoder in measured_encoders(found):
-            common = {"encoder": encoder, "head": "linear"}
-            changed = difference(found, common | other, common)
-            if changed:
-                change, corpora = changed
-                row[title_of(encoder)] = points(change)
-                if len(corpora) < len(papers_corpora(found)):
-                    row[title_of(encoder)] += f" ({', '.join(corpus_title(c) for c in corpora)} alone)"
-        if len(row) > 1:
-            rows.append(row)
-    return pd.DataFrame(rows).fillna("–")
-
-
-def points(interval: Interval) -> str:
-    return f"{interval.value:+.1f} points [{interval.low:+.1f}, {interval.high:+.1f}]"
-
-
-def two_by_two(found: list[Record]) -> pd.DataFrame:
-    """Last layer or a weighted sum, Linear or Non-Linear: mean over the corpora that have all four."""
-    names = {
-        "linear": "last layer, Linear",
-        "weighted-linear": "weighted sum, Linear",
-        "non-linear": "last layer, Non-Linear",
-        "multi-layer": "weighted sum, Non-Linear",
-    }
-    rows = []
-    for encoder in measured_encoders(found):
-        cells = {c: {h: cell(found, c, encoder, head=h) for h in names} for c in papers_corpora(found)}
-        whole = {c: by_head for c, by_head in cells.items() if all(by_head.values())}
-        if whole:
-            row: dict[str, Any] = {"backbone": title_of(encoder), "corpora": ", ".join(corpus_title(c) for c in whole)}
-            for head, name in names.items():
-                draws = np.mean([f1_draws(by_head[head]) for by_head in whole.values()], axis=0)
-                row[name] = "{:.1f} [{:.1f}, {:.1f}]".format(*interval_of(draws))
-            row["constant answer"] = _constant(*(by_head["linear"] for by_head in whole.values()))
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def channels_table(found: list[Record]) -> pd.DataFrame:
-    """EMOVO's channels: accuracy of a head that learnt the left one, and how like the features are to the left one's."""
-    rows = []
-    for encoder in measured_encoders(found):
-        records = of_kind(found, ChannelsTrial, encoder=encoder)
-        if records:
-            items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in records])
-            row: dict[str, Any] = {"backbone": title_of(encoder), "files": records[0].metrics["files"]}
-            for channel, part in items.groupby("channel", sort=False):
-                accuracy = (part["emotion"] == part["predicted"]).groupby(part["seed"]).mean() * 100
-                row[f"{channel}: accuracy, %"] = _mean_sd(accuracy.tolist())
-                row[f"{channel}: cosine with left"] = f"{part['cosine'].mean():.3f}"
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def across_table(found: list[Record]) -> pd.DataFrame:
-    """Learnt on the row's corpus, tested on the column's: mean over seeds; each model its own rows."""
-    records = of_kind(found, AcrossTrial)
-    targets = sorted({r.trial["target"] for r in records})
-    rows = []
-    for encoder in measured_encoders(records):
-        for corpus in measured_corpora(records):
-            row: dict[str, Any] = {"backbone": title_of(encoder), "learnt on": corpus_title(corpus)}
-            for target in targets:
-                group = of_kind(records, AcrossTrial, encoder=encoder, corpus=corpus, target=target)
-                text = "–"
-                if group:
-                    m = group[0].metrics
-                    text = f"{np.mean([r.metrics['f1'] for r in group]):.1f} ({len(m['classes'])} classes, constant {m['constant_f1']:.1f})"
-                row[f"tested on {corpus_title(target)}"] = text
-            if set(row.values()) - {row["backbone"], row["learnt on"], "–"}:
-                rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def lead_in_deviations(dataset: str) -> tuple[str, float]:
     """The paper's best model on a corpus, and how far it leads the next, in the larger of their printed deviations."""
     three = published.read(SLUG, "table3")
     best, following = (r for _, r in three[three["dataset"] == dataset].nlargest(2, "mean").iterrows())
     return str(best["backbone"]), float((best["mean"] - following["mean"]) / max(best["std"], following["std"]))
-
-
-def leads_table(found: list[Record]) -> pd.DataFrame:
-    """On each corpus the model with the Linear head that is best on validation files over the next, paired over test files, beside the
-    paper's best of all heads."""
-    rows = []
-    for corpus in measured_corpora(found):
-        models = [e for e in measured_encoders(found) if e not in CONTROLS]
-        cells = {e: records for e in models if (records := cell(found, corpus, e, head="linear"))}
-        if len(cells) > 1:
-            on_validation = {e: np.mean([r.metrics["valid_f1"] for r in records]) for e, records in cells.items()}
-            best, following = sorted(cells, key=lambda e: -on_validation[e])[:2]
-            row = {"corpus": corpus_title(corpus), "best on validation files": title_of(best), "next": title_of(following)}
-            row["lead on test files"] = points(difference_on(cells[best], cells[following]))
-            row |= {"best, as printed": "–", "its lead in deviations": "–"}
-            if corpus_title(corpus) in published.read(SLUG, "table3")["dataset"].tolist():
-                name, lead = lead_in_deviations(corpus_title(corpus))
-                row |= {"best, as printed": name, "its lead in deviations": f"{lead:.1f}"}
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def speakers_needed(found: list[Record], power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """Pairs of models, controls left out, each speaker tested once: the difference by speaker, what a paired t test says of it, and how
-    many speakers such a test of one pair alone would need, with this power; p values after Holm, over all pairs of a corpus."""
-    rows = []
-    for corpus in measured_corpora(found):
-        models = [e for e in measured_encoders(found) if e not in CONTROLS]
-        by_encoder = {e: _accuracy_by_speaker(cell(found, corpus, e, head="linear", protocol="loso")) for e in models}
-        there = [e for e, series in by_encoder.items() if len(series)]
-        gaps = {(a, b): 100 * (by_encoder[a] - by_encoder[b]) for i, a in enumerate(there) for b in there[i + 1 :]}
-        p = _holm([float(stats.ttest_1samp(gap, 0.0).pvalue) if gap.std() else float(not gap.any()) for gap in gaps.values()])
-        for ((one, other), gap), value in zip(gaps.items(), p, strict=True):
-            rows.append(
-                {
-                    "corpus": corpus_title(corpus),
-                    "models": f"{title_of(one)} over {title_of(other)}",
-                    "difference, points of accuracy": f"{gap.mean():+.1f} ± {gap.std(ddof=1):.1f}",
-                    "speakers": len(gap),
-                    "speakers needed": _needed(gap.mean(), gap.std(ddof=1), power, level),
-                    "p (paired t, Holm)": f"{value:.2g}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _needed(mean: float, deviation: float, power: float, level: float) -> str:
-    """Speakers for a paired t test of this power, were mean and deviation the true ones."""
-    if not mean or not np.isfinite(deviation):
-        return "no number would do"
-    for n in range(LEAST_SPEAKERS, MOST_SPEAKERS):
-        bound = stats.t.ppf(1 - level / 2, n - 1)
-        if not deviation or 1 - stats.nct.cdf(bound, n - 1, abs(mean) / deviation * np.sqrt(n)) >= power:
-            return str(n)
-    return f"over {MOST_SPEAKERS}"
-
-
-def _holm(p: list[float]) -> list[float]:
-    """Holm's adjusted p values, in their order."""
-    out, highest = [0.0] * len(p), 0.0
-    for rank, i in enumerate(np.argsort(p)):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
-        out[i] = highest
-    return out
 
 
 def choices_made() -> pd.DataFrame:
@@ -672,10 +348,3 @@ def baseline_choices() -> pd.DataFrame:
         ("classes weighted, epoch kept", "no, best on the test fold", "yes, best on validation files, as the heads"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["item", "AST's recipe", "here"])
-
-
-def _accuracy_by_speaker(records: list[Record]) -> pd.Series:
-    if not records:
-        return pd.Series(dtype=float)
-    items = pd.concat([r.items() for r in records])
-    return (items["predicted"] == items["emotion"]).groupby(items["speaker"]).mean()
