@@ -314,9 +314,12 @@ def run(
     raise typer.Exit(int(any(o.state == "failed" for o in outcomes)))
 
 
+OVER = "\r\x1b[K"  # to the start of a terminal's line, and what stood there away
+
+
 def _say_cell(slug: str, cell: int, count: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{slug}: cell {cell} of {count} ", end="", file=sys.stderr, flush=True)
+        print(f"{OVER}{slug}: cell {cell} of {count} ", end="", file=sys.stderr, flush=True)
 
 
 class _Progress:
@@ -327,7 +330,7 @@ class _Progress:
 
     def __call__(self, slug: str, text: str) -> None:
         if sys.stderr.isatty():
-            print(f"\r\x1b[K{slug}: {text}"[: shutil.get_terminal_size().columns], end="", file=sys.stderr, flush=True)
+            print(OVER + f"{slug}: {text}"[: shutil.get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self.said > SECONDS_A_LINE:
             self.said = time.monotonic()
             print(f"{slug}: {text}", file=sys.stderr, flush=True)
@@ -337,7 +340,7 @@ SECONDS_A_LINE = 60
 
 
 def _say_outcome(outcome) -> None:
-    start = "\r" if sys.stderr.isatty() else ""
+    start = OVER if sys.stderr.isatty() else ""
     took = f" in {outcome.seconds:.1f} s" if outcome.seconds else ""
     print(f"{start}{outcome.slug}: {outcome.state}{took}{': ' + outcome.problem if outcome.problem else ''}", file=sys.stderr)
 
@@ -352,7 +355,8 @@ def book(
     from .pipeline import build, chapters, execute
 
     if run_first:
-        outcomes = execute.run(list(chapters.CHAPTERS), {"profile": profile, "engine": "local"}, on_cell=_say_cell, on_outcome=_say_outcome)
+        parameters = {"profile": profile, "engine": "local"}
+        outcomes = execute.run(list(chapters.CHAPTERS), parameters, on_cell=_say_cell, on_outcome=_say_outcome, on_progress=_Progress())
         if any(o.state == "failed" for o in outcomes):
             raise SettingsError("The book is not built, since a notebook failed.")
     built = build.build(allow_stale)

@@ -13,18 +13,20 @@ from sqa_core.studies.speech_models_trials import AugmentedTrial
 
 def test_noise_and_mask_are_as_large_as_drawn(tone):
     waveform = audio.resample(tone.waveform, tone.sample_rate, encoders.RATE)[0]
-    shares, ratios = [], []
+    shares, ratios, edge = [], [], round(augmentation.FADE_S * encoders.RATE)
     for seed in range(20):
         heard = augmentation.noisy_and_masked(waveform, np.random.default_rng(seed))
-        hidden = heard == 0
-        shares.append(hidden.mean())
-        assert np.diff(np.flatnonzero(hidden)).max() == 1, "one stretch"
-        noise = (heard - waveform)[~hidden]
-        ratios.append(audio.active_level(waveform, encoders.RATE)[0] - audio.level(noise[None]))
+        hidden = np.flatnonzero(heard == 0)
+        shares.append((np.ptp(hidden) + 2 * edge) / len(heard))
+        assert np.diff(hidden).max() == 1, "one stretch"
+        kept = np.r_[0 : max(0, hidden[0] - edge), hidden[-1] + edge : len(heard)]
+        ratios.append(audio.level(waveform[None]) - audio.level((heard - waveform)[None, kept]))
     assert min(shares) >= 0.099
-    assert max(shares) <= 0.151
+    assert max(shares) <= 0.152
     assert min(ratios) >= 9.5
     assert max(ratios) <= 30.5
+    silent = augmentation.noisy_and_masked(np.zeros(8000, np.float32), np.random.default_rng(0))
+    assert (silent == 0).all()
     assert np.ptp(ratios) > 5
 
 

@@ -17,8 +17,10 @@ SILENT_EDGE_S = 0.02  # of digital silence at an end
 COMPARED_HZ = 2_000  # rate at which files are searched for audio that they share
 LEAST_SHARED_S = 0.5
 LEAST_ALIKE = 0.75  # correlation over the part that two files share
-CANDIDATE = 0.15  # correlation of whole files from which a pair is looked at closely
+CANDIDATE = 0.15  # correlation of whole files from which a pair is looked at closely: what they share is as large a part of them
 MOST_COMPARED = 3_000  # files, each with each
+SEARCHED_S = 15.0  # of each file, from its start
+ROWS = 256  # that are compared at once
 
 
 def facts(corpus: Manifest, shared: pd.DataFrame | None = None) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def shared_audio(corpus: Manifest) -> pd.DataFrame:
-    """Pairs of files of which a part of half a second or more is the same recording: a row a pair, with the seconds that they share and
-    the correlation there.
+    """Pairs of files of which a part is the same recording, half a second or more and about a sixth of their length or more: a row a pair,
+    with the seconds that they share and the correlation there.
 
     Whole files are correlated at 2 kHz, each with each, and those that stand out are looked at closely. Their second difference is
     taken first, or files would seem alike that share the hum of the mains. A corpus of more than MOST_COMPARED files is searched
@@ -81,7 +83,7 @@ def shared_audio(corpus: Manifest) -> pd.DataFrame:
 
     def read(path) -> np.ndarray:
         sound = audio.load(path)
-        return np.diff(audio.resample(sound.waveform, sound.sample_rate, COMPARED_HZ)[0], n=2)
+        return np.diff(audio.resample(sound.waveform, sound.sample_rate, COMPARED_HZ)[0][: int(SEARCHED_S * COMPARED_HZ)], n=2)
 
     with ThreadPoolExecutor() as readers:
         waveforms = list(readers.map(read, corpus.paths()))
@@ -110,7 +112,8 @@ def _alike(waveforms: Sequence[np.ndarray]) -> list[tuple[int, int]]:
         needed = 1 << (len(sorted_[i]) + len(sorted_[i + 1]) - 1).bit_length()
         if needed != size:
             size, spectra = needed, torch.fft.rfft(padded[:, : len(sorted_[i])], needed)
-        highest = torch.fft.irfft(spectra[i + 1 :] * spectra[i].conj(), size).abs().amax(dim=1)
+        shorter = spectra[i + 1 :].split(ROWS)
+        highest = torch.cat([torch.fft.irfft(rows * spectra[i].conj(), size).abs().amax(dim=1) for rows in shorter])
         alike = torch.nonzero(highest > CANDIDATE).flatten().tolist()
         found += [tuple(sorted((order[i], order[i + 1 + j]))) for j in alike]
     return sorted(found)

@@ -88,7 +88,9 @@ def found_encoders(named: str = "") -> list[str]:
     """Those named, each of which must be here, or all that are."""
     if not named:
         return [name for name in (*ENCODERS, *cells.CONTROLS) if encoders.available(name)]
-    for name in (names := _names(named)):
+    known = {hub: name for name, hub in (encoders.PAPER | encoders.OTHERS).items()}
+    names = [known.get(name, name) for name in _names(named)]
+    for name in names:
         if not encoders.available(name):
             raise WeightsError(encoders.not_here(name))
     return names
@@ -207,12 +209,17 @@ def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
         sample = emotions.stereo_sample().hash
         listening = [e for e in there if e.startswith("whisper")]
         out += [ChannelsTrial(**_fields("emovo", encoder, seed=seed, sample_hash=sample)) for encoder in listening for seed in SEEDS]
-    if "emovo" in here and (registry.load("emovo").table["channels"] == 2).mean() > 0.5:  # as distributed
+    if "emovo" in here and _is_stereo("emovo"):  # as distributed
         split_hash = _split_hash("emovo", "speaker")
         for encoder, channel, seed in product(there, ("right", "mean"), SEEDS):
             fields = _fields("emovo", encoder, settings=ProbeSettings("linear"), seed=seed, protocol="speaker", split_hash=split_hash)
             out.append(ProbeTrial(**fields | {"features": FeatureSettings(channel=channel)}))  # type: ignore[arg-type]
     return out
+
+
+def _is_stereo(corpus: str) -> bool:
+    table = registry.load(corpus).table
+    return "channels" in table and bool((table["channels"] == 2).mean() > 0.5)
 
 
 def trials_beyond(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
@@ -305,19 +312,24 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
 
 
 def _ways_in_words(found: list[Record], encoder: str) -> dict[str, str]:
-    """How many ways to keep speakers apart there are, and how many give no more than the paper prints; for AESDD also with five of six."""
-    table = beyond.ways(found)
-    table = table[table["encoder"] == encoder]
-    out: dict[str, str] = {}
-    for name, corpus, whole in (
-        ("aesdd", "aesdd", True),
-        ("aesdd_five", "aesdd", False),
-        ("emodb", "emodb", True),
-        ("emovo", "emovo", True),
-    ):
-        part = table[(table["corpus"] == corpus) & ((table["absent"] == "") == whole)]
-        below = int((part["f1"] <= tables.printed_twin(corpus, encoder)).sum())
-        out |= {f"ways_{name}": str(len(part) or "no"), f"ways_below_{name}": str(below) if len(part) else "not available"}
+    """Of the ways to keep speakers apart: how many give no more than the paper prints, and from where to where they go; for AESDD also with
+    five of its six."""
+    table, none = beyond.ways(found, encoder), "not available"
+    out = {}
+    for corpus in ("aesdd", "emodb", "emovo"):
+        part = table[(table["corpus"] == corpus) & (table["absent"] == "")]
+        below = part[part["f1"] <= tables.printed_twin(corpus, encoder)]
+        told = f"{len(below)} of {len(part)} ways, which go from {part['f1'].min():.1f} to {part['f1'].max():.1f}"
+        out[f"ways_{corpus}"] = told if len(part) else none
+        out[f"ways_{corpus}_who"] = ", ".join(sorted(below["tested"].unique())) if len(below) else none
+    five = table[(table["corpus"] == "aesdd") & (table["absent"] != "")]
+    below_by = (five["f1"] <= tables.printed_twin("aesdd", encoder)).groupby(five["absent"]).agg(["sum", "size"])
+    out["ways_five"] = none
+    if len(below_by):
+        each = ", ".join(
+            f"{count.sum} without speaker {absent}" for absent, count in zip(below_by.index, below_by.itertuples(), strict=True)
+        )
+        out["ways_five"] = f"of {below_by['size'].iloc[0]} ways, {each}"
     return out
 
 

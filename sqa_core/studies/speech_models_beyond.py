@@ -76,28 +76,29 @@ def by_speaker_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ways(found: list[Record]) -> pd.DataFrame:
-    """Macro F1 of each way to keep speakers apart, mean over seeds: a row a corpus, model, absent speaker (or none), tested speaker and
-    the one who chooses the epoch."""
-    names = ["corpus", "encoder", "absent", "tested", "chooses"]
-    parts = [r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"]) for r in of_kind(found, WaysTrial)]
+def ways(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataFrame:
+    """Macro F1 of each way to keep speakers apart, mean over seeds: a row a corpus, absent speaker (or none), tested speaker and the one
+    who chooses the epoch."""
+    names = ["corpus", "absent", "tested", "chooses"]
+    parts = [r.items().assign(corpus=r.trial["corpus"]) for r in of_kind(found, WaysTrial, encoder=encoder)]
     return pd.concat(parts).groupby(names, as_index=False)["f1"].mean() if parts else pd.DataFrame(columns=[*names, "f1"])
 
 
-def ways_table(found: list[Record]) -> pd.DataFrame:
+def ways_table(found: list[Record], encoder: str = "whisper-small-int8") -> pd.DataFrame:
     """How far the ways to keep the same speakers apart lie from each other, and how many give no more than the paper prints."""
     rows = []
-    table = ways(found)
+    table = ways(found, encoder)
     table["version"] = np.where(table["absent"] == "", "all speakers", "each speaker left out in turn")
-    for (corpus, encoder, version), part in table.groupby(["corpus", "encoder", "version"]):
+    for (corpus, version), part in table.groupby(["corpus", "version"]):
         paper = printed_twin(corpus, encoder)
         row = {"corpus": corpus_title(corpus), "backbone": title_of(encoder), "speakers": version, "ways": len(part)}
         quartiles = part["f1"].quantile([0, 0.25, 0.5, 0.75, 1])
         row |= {n: f"{q:.1f}" for n, q in zip(("lowest", "first quarter", "median", "third quarter", "highest"), quartiles, strict=True)}
-        row |= {"paper": f"{paper:.2f}", "ways up to the paper's number": int((part["f1"] <= paper).sum())}
-        row["who is tested there"] = ", ".join(sorted(part.loc[part["f1"] <= paper, "tested"].unique())) or "–"
+        below = part[part["f1"] <= paper]
+        row |= {"paper": f"{paper:.2f}", "ways up to the paper's number": len(below)} if np.isfinite(paper) else {"paper": "–"}
+        row["who is tested there"] = ", ".join(sorted(below["tested"].unique())) or "–"
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("–")
 
 
 def weights_moved(found: list[Record]) -> pd.Series:
@@ -162,21 +163,26 @@ def layers_table(found: list[Record]) -> pd.DataFrame:
 def reach_of_weights(settings: ProbeSettings = ProbeSettings("multi-layer")) -> pd.DataFrame:
     """How far the layer weights of Multi-Layer can move in all of its training, on each of the paper's corpora as it prints their sizes.
 
-    They start equal. A step of Adam is at most its learning rate where 1 - beta1 <= sqrt(1 - beta2), as here (Kingma and Ba 2015,
-    section 2.1), so a logit ends within updates times rate of 0, and a weight below what it has where its own logit is as high and all
-    others as low as they can be.
+    They start equal. A logit ends within updates times `largest_step` of 0, whatever the gradients, and a weight below what it has where
+    its own logit is as high and all others as low as they can be.
     """
-    assert 1 - settings.betas[0] <= np.sqrt(1 - settings.betas[1])
     rows = []
     for row in published.read(SLUG, "table1").itertuples():
         updates = settings.epochs * int(np.ceil(0.8 * row.samples / settings.batch_size))
-        reach = updates * settings.learning_rate
+        reach = updates * largest_step(settings)
         found = {"corpus": row.dataset, "files printed": row.samples, "updates": updates, "a logit moves at most": round(reach, 2)}
         for layers in (12, 24):
             found[f"largest weight of {layers}"] = round(largest_weight(reach, layers), 3)
             found[f"equal weights of {layers}"] = round(1 / layers, 3)
         rows.append(found)
     return pd.DataFrame(rows)
+
+
+def largest_step(settings: ProbeSettings) -> float:
+    """The most that one update of Adam can move a number: its first moment over the root of its second is at most
+    (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)), by Cauchy and Schwarz."""
+    b1, b2 = settings.betas
+    return settings.learning_rate * (1 - b1) / np.sqrt((1 - b2) * (1 - b1**2 / b2))
 
 
 def largest_weight(reach: float, layers: int) -> float:
@@ -283,7 +289,8 @@ def leads_table(found: list[Record]) -> pd.DataFrame:
             on_validation = {e: np.mean([r.metrics["valid_f1"] for r in records]) for e, records in cells.items()}
             best, following = sorted(cells, key=lambda e: -on_validation[e])[:2]
             row = {"corpus": corpus_title(corpus), "best on validation files": title_of(best), "next": title_of(following)}
-            row["lead on test files"] = points(difference_on(cells[best], cells[following]))
+            over_next = difference_on(cells[best], cells[following])
+            row["lead on test files"] = points(over_next) if over_next else "–"
             row |= {"best, as printed": "–", "its lead in deviations": "–"}
             if corpus_title(corpus) in published.read(SLUG, "table3")["dataset"].tolist():
                 name, lead = lead_in_deviations(corpus_title(corpus))

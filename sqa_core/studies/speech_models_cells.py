@@ -123,10 +123,9 @@ def cell_of_run(found: list[Record], corpus: str, model: str, head: str) -> list
     """The same of one run that may have settings of its own, such as fewer epochs: those of its first such trial."""
     same = [
         r
-        for r in found
-        if (r.trial.get("corpus"), model_of(r), r.trial.get("protocol")) == (corpus, model, "speaker")
-        and r.trial.get("settings", {}).get("head", FULL) == head
-        and "f1" in r.metrics
+        for r in (*of_kind(found, ProbeTrial), *of_kind(found, BaselineTrial))
+        if (r.trial["corpus"], model_of(r), r.trial["protocol"]) == (corpus, model, "speaker")
+        and r.trial["settings"].get("head", FULL) == head
     ]
     return [r for r in same if all(r.trial.get(k) == same[0].trial.get(k) for k in ("settings", "features"))]
 
@@ -215,9 +214,9 @@ def paired(one: list[Record], other: list[Record]) -> np.ndarray:
     return f1_draws(pair[0]) - f1_draws(pair[1])
 
 
-def difference_on(one: list[Record], other: list[Record]) -> Interval:
-    """How far one cell's F1 lies above another's on the same test files."""
-    return interval_of(paired(one, other))
+def difference_on(one: list[Record], other: list[Record]) -> Interval | None:
+    """How far one cell's F1 lies above another's on the same test files; None where no seed has both."""
+    return interval_of(paired(one, other)) if one and other and _pair(one, other)[0] else None
 
 
 def difference(found: list[Record], one: dict[str, Any], other: dict[str, Any]) -> tuple[Interval, list[str]] | None:

@@ -72,7 +72,7 @@ def printed_findings() -> list[Finding]:
     granted = [corpus_title(c) for c in ENGLISH_LOSES]
     add(
         "C8",
-        all(e in ([], granted) for e in exceptions.values()),
+        all(e == granted for e in exceptions.values()),
         "; ".join(f"{b} loses on {', '.join(e)}" for b, e in exceptions.items()),
     )
     out.append(Finding("C9", *_signs((printed["Whisper Small"] - printed["Whisper Small (EN)"]).to_dict()), PRINTED))
@@ -190,9 +190,9 @@ def _best_head_of_waves(found: list[Record]) -> Finding | None:
 
 
 def _linear_is_best(found: list[Record]) -> Finding | None:
-    """C2, on the Whisper models that are here."""
+    """C2, on the Whisper models that are here; it asks for the paper's three."""
     led = _head_leads(found, WHISPERS, (("linear", "non-linear"), ("linear", "multi-layer")))
-    return _ours("C2", *led) if led else None
+    return _ours("C2", _unless_whole(led[0], set(WHISPERS[:3]) <= set(led[2])), *led[1:]) if led else None
 
 
 def _alike(found: list[Record]) -> Finding | None:
@@ -210,9 +210,9 @@ def _alike(found: list[Record]) -> Finding | None:
 
 
 def _falls(found: list[Record]) -> Finding | None:
-    """C4: both steps, for each Whisper model that is here."""
+    """C4: both steps, for each Whisper model that is here; it asks for the paper's three."""
     led = _head_leads(found, WHISPERS, (("linear", "non-linear"), ("non-linear", "multi-layer")))
-    return _ours("C4", *led) if led else None
+    return _ours("C4", _unless_whole(led[0], set(WHISPERS[:3]) <= set(led[2])), *led[1:]) if led else None
 
 
 def _inner_layers(found: list[Record]) -> Finding | None:
@@ -234,7 +234,7 @@ MIDDLE = 0.6
 def _layers_used(found: list[Record]) -> Finding | None:
     """C6: the centre of the layer weights, below 0.6 for wav2vec 2.0 and above for Whisper, and the difference. One half can refute it
     and not carry it; weights that stay where they started, alike, tell of the schedule and not of layers, and decide nothing."""
-    told, verdicts, centres, models = [], [], {}, []
+    told, verdicts, centres, models, all_moved = [], [], {}, [], True
     for family, names, bounds in (("wav2vec 2.0", WAVES, {"high": MIDDLE}), ("Whisper", WHISPERS, {"low": MIDDLE})):
         of_family = []
         for encoder in _with_heads(found, names, ("multi-layer",)):
@@ -244,7 +244,9 @@ def _layers_used(found: list[Record]) -> Finding | None:
                 continue
             by_corpus = _centre_by_corpus(found, encoder)
             centre = cells.over_corpora(by_corpus)
-            verdicts.append(judge(centre, **bounds) if weights.max() > beyond.MOVED / layers else "undecided")
+            moved = weights.max() > beyond.MOVED / layers
+            all_moved &= bool(moved)
+            verdicts.append(judge(centre, **bounds) if moved else "undecided")
             of_family.append(by_corpus)
             models.append(encoder)
             told.append(
@@ -257,7 +259,7 @@ def _layers_used(found: list[Record]) -> Finding | None:
         return None
     if len(centres) == 2:
         gap = cells.over_corpora((centres["Whisper"] - centres["wav2vec 2.0"]).dropna())
-        verdicts.append(judge(gap, low=0.0))
+        verdicts.append(judge(gap, low=0.0) if all_moved else "undecided")
         told.append(f"Whisper's lies {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] behind")
     half = "" if len(centres) == 2 else f"{next(iter(centres))}'s half alone, "
     evidence = f"{half}centre of the layer weights over l/L, intervals over corpora: {'; '.join(told)}"
@@ -283,10 +285,10 @@ def _above_the_baseline(found: list[Record]) -> Finding | None:
     for network in cells.NETWORKS:  # the paper's size first
         baselines = {c: records for c in corpora if (records := cell(found, c, network))}
         leads = {
-            (e, c): cells.difference_on(records, baseline)
+            (e, c): lead
             for c, baseline in baselines.items()
             for e in models
-            if (records := cell(found, c, e, head=_printed_head(e)))
+            if (lead := cells.difference_on(cell(found, c, e, head=_printed_head(e)), baseline))
         }
         if leads:
             asked_for = {(e, c) for e in encoders.PAPER for c in _papers_nine()}
@@ -313,8 +315,7 @@ def _english_waves(found: list[Record]) -> Finding | None:
     for corpus in cells.papers_corpora(found):
         cells_of = {e: cell(found, corpus, e, head=_printed_head(e)) for e in WAVES}
         for encoder in WAVES[:2]:
-            if cells_of[encoder] and cells_of[WAVES[2]]:
-                lead = cells.difference_on(cells_of[encoder], cells_of[WAVES[2]])
+            if lead := cells.difference_on(cells_of[encoder], cells_of[WAVES[2]]):
                 verdicts.append(judge(lead, high=0.0) if corpus in ENGLISH_LOSES else judge(lead, low=0.0))
                 told.append(f"{cells.title_of(encoder)} on {corpus_title(corpus)} {points(lead)}")
                 seen.add((encoder, corpus))

@@ -75,33 +75,34 @@ def table2(found: list[Record], now: list[Record]) -> pd.DataFrame:
     """Backbones × heads: the paper's means over nine corpora; ours, published and of this run, over the corpora measured in each,
     mean ± deviation over seeds."""
     rows = []
+    of_now = papers_corpora(now) or measured_corpora(now)  # one mean is never of the paper's and other data
+    this_run = _this_run(now, of_now)
     for encoder in dict.fromkeys((*measured_encoders(found), *measured_encoders(now), *TITLES)):  # what is not here comes last
         if encoder in NETWORKS:
             continue
         for head, name in heads_of(encoder).items():
             row = {"backbone": title_of(encoder), "head": name}
             row["paper, 9 corpora"] = printed_cell("table2", backbone=twin(encoder), head=name)
-            of_now = papers_corpora(now) or measured_corpora(now)  # one mean is never of the paper's and other data
             here = {c: records for c in of_now if (records := cell_of_run(now, c, encoder, head))}
             run = f"{_mean_over_corpora(here)} ({', '.join(corpus_title(c) for c in here)})" if here else "–"
             cells = {c: records for c in papers_corpora(found) if (records := cell(found, c, encoder, head=head))}
             if cells:
                 row["published run"] = _mean_over_corpora(cells)
                 row["95 % interval"] = "{1:.1f} to {2:.1f}".format(*interval_of(np.mean([f1_draws(r) for r in cells.values()], axis=0)))
-                row[_this_run(now)] = run
+                row[this_run] = run
                 row["constant answer"] = constant(*cells.values())
                 row["corpora"] = ", ".join(corpus_title(c) for c in cells)
                 row["model"] = next(iter(cells.values()))[0].model_status
             else:
-                row |= {"published run": "not available", "95 % interval": "", _this_run(now): run, "constant answer": ""}
+                row |= {"published run": "not available", "95 % interval": "", this_run: run, "constant answer": ""}
                 row |= {"corpora": _what_is_missing(encoder), "model": ""}
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _this_run(now: list[Record]) -> str:
-    """The header of this run's column, with what it was made on where that is not the paper's data."""
-    statuses = {r.data_status for r in now}
+def _this_run(now: list[Record], corpora: list[str] | None = None) -> str:
+    """The header of this run's column, with what it was made on where that is not the paper's data; of all corpora, or of those named."""
+    statuses = {r.data_status for r in now if corpora is None or r.trial.get("corpus") in corpora}
     return "this run" if statuses <= {"paper"} else f"this run ({' and '.join(sorted(statuses))} data)"
 
 
@@ -112,7 +113,7 @@ def _mean_over_corpora(cells: dict[str, list[Record]]) -> str:
 
 
 def _what_is_missing(encoder: str) -> str:
-    return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else f"sqa data fetch {encoder}"
+    return "not run yet: sqa run speech_models --profile paper" if encoders.available(encoder) else encoders.not_here(encoder)
 
 
 def table3(found: list[Record], now: list[Record]) -> pd.DataFrame:

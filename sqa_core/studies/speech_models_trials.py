@@ -324,7 +324,7 @@ class ChannelsTrial(EncoderTrial):
         learnt = probing.learn(bank, labels, len(classes), learn, choose, self.settings, self.seed)
         rows, left = [], None
         for channel in ("left", "right", "mean"):
-            heard = features.bank(sample, self.encoder, FeatureSettings(channel=channel))
+            heard = features.bank(sample, self.encoder, replace(self.features, channel=channel))
             every = np.arange(len(sample.table))
             predicted = probing.predict(
                 learnt.head, probing.Features(heard, self.settings, learn.tolist(), learnt.features.device), every
