@@ -92,8 +92,8 @@ figures.provenance(ours, "glance", glance if len(glance) else None)
 # ## Hear it, and guess first
 #
 # One sentence in several languages, each in the manner of several emotions. Listen, decide, then open the answer. These are
-# synthetic: a voice that speaks by rules of rate, pitch, range, level, brightness and ending. They check the machinery of this chapter and say
-# nothing of how people feel.
+# synthetic: a voice that speaks by rules of rate, pitch, range, level, brightness and ending. They check the machinery of this chapter
+# and say nothing of how people feel.
 
 # %% tags=["remove-input"]
 figures_emotion.guess(study.synthetic_examples(), "synthetic")
@@ -126,8 +126,8 @@ figures_emotion.cards(tables.owners_cards())
 # %% [markdown]
 # What the corpora hold, found by code. "Emotion told by who speaks" is what one would get by naming each speaker's most
 # frequent emotion: where it is far above a constant answer, a score may be a score of speakers. Files "share audio" where a part of one,
-# half a second or more and a sixth of its length or more, is found in another. In URDU, that makes two of its speakers one person; our splits by speaker keep them
-# together.
+# half a second or more and a sixth of its length or more, is found in another. In URDU, that makes two of its speakers one person; our
+# splits by speaker keep them together.
 
 # %% tags=["remove-input"]
 figures.table(tables.cards_table(ours), "cards", "Corpus cards, found by code; published run")
@@ -232,10 +232,10 @@ figures.table(
 )
 
 # %% [markdown]
-# **How far can the weights move at all?** They start equal, and with these settings a step of Adam is at most 1.7 times its learning rate.
-# So the number of updates bounds them, whatever the layers hold. On a corpus of a few hundred files, 30 epochs allow little; in our run the weights are "nearly
-# equal" in {glue:text}`weights_still` of {glue:text}`weights_cells` cells. A map that is a mean over corpora, as the paper's Figure 2,
-# tells most of the largest ones.
+# **How far can the weights move at all?** They start equal, and with these settings a step of Adam is at most {glue:text}`adam_factor`
+# times its learning rate. So the number of updates bounds them, whatever the layers hold. On a corpus of a few hundred files, 30 epochs
+# allow little; in our run the weights are "nearly equal" in {glue:text}`weights_still` of {glue:text}`weights_cells` cells. A map that is
+# a mean over corpora, as the paper's Figure 2, tells most of the largest ones.
 
 # %% tags=["remove-input"]
 figures.table(

@@ -275,8 +275,9 @@ def facts_in_words(found: list[Record]) -> dict[str, str]:
         out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else none
     out["aesdd_worst"] = _worst_speakers(found, "aesdd") or none
     out |= _ways_in_words(found, small)
-    still = beyond.weights_moved(found)
-    out |= {"weights_cells": str(len(still)), "weights_still": str(int((~still).sum())) if len(still) else none}
+    moved, usual = beyond.weights_moved(found), ProbeSettings("multi-layer")
+    out |= {"weights_cells": str(len(moved)), "weights_still": str(int((~moved).sum())) if len(moved) else none}
+    out["adam_factor"] = f"{beyond.largest_step(usual) / usual.learning_rate:.1f}"
     out["ast_parameters"], out["ast_papers"] = (f"{ast.count_parameters(ast.LAYOUTS[n]) / 1e6:.3g}" for n in ("ast-small", "ast"))
     tested = {c: sorted(r[0].items()["speaker"].unique()) for c in ("aesdd", "emovo") if (r := cell(found, c, small, head="linear"))}
     out |= {f"tested_{c}": ", ".join(tested.get(c, [none])) for c in ("aesdd", "emovo")}
