@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from sqa_core import environment, features
-from sqa_core.corpora import cards, emotions, manifest, registry, splits
+from sqa_core.corpora import cards, emotion_files, emotions, manifest, registry, splits
 from sqa_core.corpora.manifest import Manifest
 from sqa_core.errors import CorpusError
 
@@ -53,14 +53,14 @@ def test_official_names_are_read(name, tmp_path, monkeypatch):
     for i, (file, *_) in enumerate(NAMES[name]):
         put(folder, file, seed=i)
     put(folder, "somewhere/else.wav")
-    table = emotions.manifest(folder, name).table
+    table = emotion_files.manifest(folder, name).table
     assert len(table) == len(NAMES[name]), "a foreign file is left out"
     for file, speaker, emotion, sentence in NAMES[name]:
         row = table.set_index("file").loc[file]
         assert (row["speaker"], row["emotion"]) == (speaker, emotion)
         if sentence is not None:
             assert row["sentence"] == sentence
-    told = emotions.problems(folder, name)
+    told = emotion_files.problems(folder, name)
     assert any("somewhere/else.wav: not named as" in line for line in told)
     assert any("are expected" in line for line in told)
     assert all(table["language"] == emotions.CORPORA[name].language)
@@ -82,7 +82,7 @@ def test_traps_of_real_copies_are_told(tmp_path, monkeypatch):
     put(aesdd, "anger/a01 (1).wav", rate=44_100)
     (aesdd / "sadness").mkdir()
     (aesdd / "sadness/s05 (3).wav").write_bytes(b"RIFF\x1c\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + bytes(16))
-    told = "\n".join(emotions.problems(aesdd, "aesdd"))
+    told = "\n".join(emotion_files.problems(aesdd, "aesdd"))
     assert "s05 (3).wav" in told
     assert "It is left out." in told
     ravdess = tmp_path / "ravdess"
@@ -92,19 +92,19 @@ def test_traps_of_real_copies_are_told(tmp_path, monkeypatch):
     soundfile.write(ravdess / "Actor_02/03-01-04-01-01-01-02.wav", sound, rate)
     (ravdess / "audio_speech_actors_01-24/Actor_01").mkdir(parents=True)
     soundfile.write(ravdess / "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav", sound, rate)
-    told = "\n".join(emotions.problems(ravdess, "ravdess"))
+    told = "\n".join(emotion_files.problems(ravdess, "ravdess"))
     assert "the same samples, labelled anger and sadness" in told
     assert "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav" in told
     assert "3 files with 2 channels, 0 of them with equal ones" in told
-    kept = emotions.manifest(ravdess, "ravdess").table["file"]
+    kept = emotion_files.manifest(ravdess, "ravdess").table["file"]
     assert len(kept) == 3, "what is there twice by the same labels is used once; the same sounds by other labels are both told"
     assert not kept.str.contains("audio_speech").any()
     mono = np.tile(np.random.default_rng(9).normal(0, 0.1, (4800, 1)), 2)
     soundfile.write(ravdess / "Actor_02/03-01-02-01-01-01-02.wav", mono, 48_000)
-    assert any("4 files with 2 channels, 1 of them" in line for line in emotions.problems(ravdess, "ravdess"))
+    assert any("4 files with 2 channels, 1 of them" in line for line in emotion_files.problems(ravdess, "ravdess"))
     emovo = tmp_path / "emovo"
     put(emovo, "m1/rab-m1-b1.wav", rate=48_000)
-    assert any("with 1 channels, 2 are expected" in line for line in emotions.problems(emovo, "emovo"))
+    assert any("with 1 channels, 2 are expected" in line for line in emotion_files.problems(emovo, "emovo"))
 
 
 def test_another_rate_and_missing_names_are_told(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_another_rate_and_missing_names_are_told(tmp_path, monkeypatch):
     for i, name in enumerate(names[:-1]):
         put(tmp_path / "emovo", name, rate=48_000, channels=2, seed=i)
     put(tmp_path / "emovo", "f1/neu-f1-b1.wav", rate=44_100, channels=2, seed=99)
-    told = emotions.problems(tmp_path / "emovo", "emovo")
+    told = emotion_files.problems(tmp_path / "emovo", "emovo")
     assert "1 files at 44100 Hz, 48000 Hz is expected (such as f1/neu-f1-b1.wav)" in told
     assert "speaker m1: emotion anger, sentence b2 is missing" in told
     assert "speaker m1: emotion neutral, sentence b1 is missing" in told
@@ -124,24 +124,24 @@ def test_an_own_manifest_is_taken_as_it_is(tmp_path):
     put(tmp_path, "x/1.wav", "x/2.wav")
     table = manifest.describe(tmp_path, ["x/1.wav", "x/2.wav"]).assign(speaker="01", language="el", licence="none", emotion="anger")
     manifest.write(Manifest("aesdd", table, tmp_path, "real"), tmp_path / "manifest.csv")
-    assert emotions.holds(tmp_path, "aesdd")
-    assert emotions.manifest(tmp_path, "aesdd").table["speaker"].tolist() == ["01", "01"]
-    assert emotions.problems(tmp_path, "aesdd") == []
+    assert emotion_files.holds(tmp_path, "aesdd")
+    assert emotion_files.manifest(tmp_path, "aesdd").table["speaker"].tolist() == ["01", "01"]
+    assert emotion_files.problems(tmp_path, "aesdd") == []
     text = (tmp_path / "manifest.csv").read_text()
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8-sig")
-    assert len(emotions.manifest(tmp_path, "aesdd").table) == 2, "as a spreadsheet saves it"
+    assert len(emotion_files.manifest(tmp_path, "aesdd").table) == 2, "as a spreadsheet saves it"
     put(tmp_path, "x/1.wav", seed=5)
     (tmp_path / "x/2.wav").unlink()
-    told = "\n".join(emotions.problems(tmp_path, "aesdd"))
+    told = "\n".join(emotion_files.problems(tmp_path, "aesdd"))
     assert "its hash differs" in told
     assert "x/2.wav: missing" in told
     (tmp_path / "manifest.csv").write_text(text.replace(",emotion", ",mood"))
     with pytest.raises(CorpusError, match="the column `emotion` is missing"):
-        emotions.manifest(tmp_path, "aesdd")
+        emotion_files.manifest(tmp_path, "aesdd")
     (tmp_path / "manifest.csv").write_bytes(text.replace("none", "dès").encode("latin-1"))
-    assert emotions.holds(tmp_path, "aesdd")
+    assert emotion_files.holds(tmp_path, "aesdd")
     with pytest.raises(CorpusError, match="not a CSV table"):
-        emotions.manifest(tmp_path, "aesdd")
+        emotion_files.manifest(tmp_path, "aesdd")
 
 
 @pytest.mark.parametrize(("name", "files", "speakers"), [("aesdd", 604, 6), ("emodb", 535, 10), ("emovo", 588, 6), ("urdu", 400, 29)])
@@ -298,7 +298,7 @@ def test_what_aesdd_lacks_as_distributed():
 def test_the_stereo_sample_of_emovo_has_two_channels_that_differ():
     if environment.find("data", emotions.STEREO_SAMPLE) is None:
         pytest.skip("the stereo sample is not here (SQA_DATA)")
-    sample = emotions.stereo_sample()
+    sample = emotion_files.stereo_sample()
     assert len(sample.table) == 13, "rab-f1-b1 has one channel as distributed"
     assert "rab-f1-b1.flac" not in set(sample.table["file"])
     left, right, mean = (features.waveform_of(sample.paths()[0], c) for c in ("left", "right", "mean"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import asterisk, emotions, manifest, p835, polyglot
+from . import asterisk, emotion_files, emotions, manifest, p835, polyglot
 from .manifest import Manifest
 
 
@@ -33,10 +33,10 @@ def _emotional(name: str) -> Corpus:
         corpus.status,
         corpus.licence,
         corpus.megabytes,
-        partial(emotions.manifest, name=name),
-        partial(emotions.fetch, name=name),
-        verify=lambda found: emotions.problems(found.root, name),
-        whole=partial(emotions.holds, name=name),
+        partial(emotion_files.manifest, name=name),
+        partial(emotion_files.fetch, name=name),
+        verify=lambda found: emotion_files.problems(found.root, name),
+        whole=partial(emotion_files.holds, name=name),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .. import audio, environment
 from ..baseline import BaselineSettings
-from ..corpora import cards, emotions, polyglot, registry, splits
+from ..corpora import cards, emotion_files, emotions, polyglot, registry, splits
 from ..errors import SettingsError, WeightsError
 from ..features import FeatureSettings
 from ..models import ast, encoders
@@ -206,7 +206,7 @@ def _front_end_trials(there: list[str], here: list[str]) -> list[Trial]:
         for seed in SEEDS
     ]
     if "emovo" in here and environment.find("data", emotions.STEREO_SAMPLE):
-        sample = emotions.stereo_sample().hash
+        sample = emotion_files.stereo_sample().hash
         listening = [e for e in there if e.startswith("whisper")]
         out += [ChannelsTrial(**_fields("emovo", encoder, seed=seed, sample_hash=sample)) for encoder in listening for seed in SEEDS]
     if "emovo" in here and _is_stereo("emovo"):  # as distributed

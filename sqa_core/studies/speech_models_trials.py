@@ -12,7 +12,7 @@ import pandas as pd
 
 from .. import augmentation, baseline, batched, features, metrics, probing, trials
 from ..baseline import BaselineSettings
-from ..corpora import cards, emotions, registry, splits
+from ..corpora import cards, emotion_files, registry, splits
 from ..corpora.manifest import Manifest
 from ..corpora.splits import Protocol, Split
 from ..errors import CorpusError, SqaError, WeightsError
@@ -312,7 +312,7 @@ class ChannelsTrial(EncoderTrial):
 
     def run(self) -> Result:
         corpus, bank = self.load()
-        sample = emotions.stereo_sample()
+        sample = emotion_files.stereo_sample()
         expect(sample.name, sample.hash, self.sample_hash)
         classes = classes_of(corpus)
         labels = labels_of(corpus, classes)
