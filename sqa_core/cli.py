@@ -293,8 +293,7 @@ def run(
     param: Annotated[list[str] | None, typer.Option("-p", "--param", help="NAME=VALUE, a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="Leave alone what is fresh, whatever parameters it was made with.")] = False,
-    timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take; a full run takes hours, and goes on where it stopped.")] = 24
-    * 3600,
+    timeout_s: Annotated[int, typer.Option(help="Seconds a cell may take; a run that was cut goes on where it stopped.")] = 86_400,
 ) -> None:
     """Execute notebooks with papermill; fresh ones are left alone."""
     from .pipeline import chapters, execute, staleness

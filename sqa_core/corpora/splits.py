@@ -96,7 +96,8 @@ def _by_speaker(table: pd.DataFrame, who: pd.Series, seed: int) -> np.ndarray:
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)  # (speakers, 1 + classes); the first column counts all
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(speakers))  # which of equally good divisions is taken hangs on the seed
-    persons = pd.Series(who.to_numpy(), table["speaker"]).groupby(level=0).first().reindex(speakers).to_numpy()[order]
+    person_of = dict(zip(table["speaker"], who, strict=True))
+    persons = np.array([person_of[s] for s in speakers])[order]
     allowed = [d for d in _divisions(len(speakers), rng) if not _parted(persons, *d)]
     best = min(allowed, key=lambda division: _distance(matrix[order], *division))
     part = np.full(len(speakers), "train", dtype=object)
