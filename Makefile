@@ -35,10 +35,11 @@ book: $(ready)  ## execute the notebooks that changed and build the HTML book (P
 test: $(ready)  ## run all tests
 	@$(bin)/python -m pytest -n 2 --dist loadgroup
 
-check: $(ready)  ## format, lint, types, notebook pairs, lock against pyproject.toml and environment.yml
+check: $(ready)  ## format, lint, types, layers, notebook pairs, lock against pyproject.toml and environment.yml
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
+	@$(bin)/lint-imports --no-cache
 	@$(bin)/python -m sqa_core.pipeline.pairs --check
 	@$(bin)/python -m pytest -p no:xdist tests/test_project.py
 

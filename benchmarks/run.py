@@ -16,12 +16,15 @@ import numpy as np
 import soundfile
 import torch
 
-from sqa_core import attribution, audio, batched, environment, features, occlusion, probing, scoring, spectrogram, trials
+from sqa_core import audio, environment, scoring, spectrogram
 from sqa_core.corpora import registry, splits
+from sqa_core.explain import attribution, occlusion
+from sqa_core.learning import feature_bank, probes, probes_vmap
 from sqa_core.models import encoders, weights
-from sqa_core.models.probes import HEADS
-from sqa_core.studies import nisqa_explained_trials as measured
-from sqa_core.studies import speech_models_trials as measured_speech
+from sqa_core.models.heads import HEADS
+from sqa_core.results import trials
+from sqa_core.studies.nisqa_explained import trials as measured
+from sqa_core.studies.speech_models import trials as measured_speech
 
 WORK = Path("_build/bench")
 HERE = Path(__file__).parent
@@ -276,20 +279,20 @@ def bench_memory(options) -> None:
 
 def bench_probes(options) -> None:
     """One cell (EMOVO, Whisper base, three heads, five seeds, 30 epochs) against the usual way: the backbone in every epoch."""
-    corpus, name, settings = registry.load("emovo"), "whisper-base", features.FeatureSettings(channel="left")
+    corpus, name, settings = registry.load("emovo"), "whisper-base", feature_bank.FeatureSettings(channel="left")
     shutil.rmtree(WORK / "features", ignore_errors=True)
     os.environ["SQA_CACHE"] = str((WORK / "features").resolve())
     encoder = encoders.load(name)
-    waveforms = [features.waveform_of(p, "left") for p in corpus.paths()]
+    waveforms = [audio.load_mono(p, encoders.RATE, "left") for p in corpus.paths()]
     start = time.perf_counter()
-    bank = features.bank(corpus, name, settings, device="cpu")
+    bank = feature_bank.bank(corpus, name, settings, device="cpu")
     filled = time.perf_counter() - start
     batches = list(
-        features.batches(np.argsort([-len(w) for w in waveforms], kind="stable").tolist(), np.array([len(w) for w in waveforms]))
+        feature_bank.batches(np.argsort([-len(w) for w in waveforms], kind="stable").tolist(), np.array([len(w) for w in waveforms]))
     )
     start = time.perf_counter()
     for batch in batches:
-        encoders.layers_of(encoder, [waveforms[i] for i in batch])
+        encoder.hidden_states([waveforms[i] for i in batch])
     forward = time.perf_counter() - start
     print(
         f"features of EMOVO ({corpus.table['seconds'].sum():.0f} s) by {name}: {filled:.1f} s with reading, loading and keeping; "
@@ -302,7 +305,7 @@ def bench_probes(options) -> None:
     for head in HEADS:
         for epochs, into in ((30, one_seed), (1, one_epoch)):
             start = time.perf_counter()
-            probing.learn(bank, labels, len(classes), parts["train"], parts["valid"], probing.ProbeSettings(head, epochs=epochs), 0)
+            probes.learn(bank, labels, len(classes), parts["train"], parts["valid"], probes.ProbeSettings(head, epochs=epochs), 0)
             into[head] = time.perf_counter() - start
     heard = (len(parts["train"]) + len(parts["valid"])) / len(labels)
     ours = filled + 5 * sum(one_seed.values())
@@ -318,20 +321,20 @@ def bench_together(options) -> None:
     """The five seeds of a head at once on batched parameters, against one after another on the same features; two epochs of EMOVO by
     Whisper base. The target is a GPU's: two cores are at their peak either way."""
     corpus = registry.load("emovo")
-    bank = features.bank(corpus, "whisper-base", features.FeatureSettings(channel="left"))
+    bank = feature_bank.bank(corpus, "whisper-base", feature_bank.FeatureSettings(channel="left"))
     classes = measured_speech.classes_of(corpus)
     parts = splits.make(corpus, "speaker").parts(0, corpus.table["file"].tolist())
     known = (bank, measured_speech.labels_of(corpus, classes), len(classes), parts["train"], parts["valid"])
     one_by_one = together = 0.0
     for head in HEADS:
-        settings = probing.ProbeSettings(head, epochs=2)
-        probing.learn(*known, settings, 0)  # reads the bank into memory
+        settings = probes.ProbeSettings(head, epochs=2)
+        probes.learn(*known, settings, 0)  # reads the bank into memory
         start = time.perf_counter()
         for seed in range(5):
-            probing.learn(*known, settings, seed)
+            probes.learn(*known, settings, seed)
         one_by_one += time.perf_counter() - start
         start = time.perf_counter()
-        batched.learn(*known, settings, range(5))
+        probes_vmap.learn(*known, settings, range(5))
         together += time.perf_counter() - start
     told = judged(one_by_one / together, 3) if environment.device() == "cuda" else "(no GPU: no target)"
     print(f"three heads, five seeds at once on {environment.device()}: {one_by_one / together:.2f} times one after another {told}")
@@ -340,7 +343,7 @@ def bench_together(options) -> None:
 def bench_lookup(options) -> None:
     """10,000 stored trials: planned, and looked up in their store."""
     fields = {"study": "speech_models", "data_status": "synthetic", "corpus": "x", "corpus_hash": "x", "encoder": "x", "weights_hash": "x"}
-    fields |= {"protocol": "speaker", "split_hash": "x", "settings": probing.ProbeSettings("linear")}
+    fields |= {"protocol": "speaker", "split_hash": "x", "settings": probes.ProbeSettings("linear")}
     store = WORK / "lookup"
     shutil.rmtree(store, ignore_errors=True)
     (store / "speech_models").mkdir(parents=True)

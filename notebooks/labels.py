@@ -22,97 +22,98 @@ store = ""
 
 # %% [markdown]
 # # Labels: PESQ, ViSQOL and the listeners
-#
-# Listeners are dear, and their scores are mostly closed. A network of our own must learn from something else. Intrusive measures
-# compare a degraded recording with its clean original: PESQ {cite}`p8622` and ViSQOL {cite}`chinen2020`. This page asks whether they
-# agree with listeners well enough to teach, and what a network taught so is worth on real voices.
+# Listening tests are expensive, and most of their scores are not public. To train a network of our own we need other
+# labels. Full-reference metrics compare a degraded recording with its clean original: PESQ {cite}`p8622` and ViSQOL
+# {cite}`chinen2020`. This page asks whether they agree with listeners well enough to serve as labels, and how well a
+# network trained on them generalises to human voices.
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 from sqa_core import figures
-from sqa_core.studies import labels as study
-from sqa_core.studies.common import published_run
+from sqa_core.figures import charts
+from sqa_core.studies.labels import figures as draw
+from sqa_core.studies.labels import page, plan, tables
+from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
-this_run = settings.run(study.trials(settings))
-ours = published_run(study.SLUG)
-figures.table_setup()
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+this_run = settings.run(plan.trials(settings))
+ours = published_run(plan.SLUG)
 
 # %% [markdown]
 # ## At a glance
 
 # %% tags=["remove-cell"]
-found = study.at_a_glance(ours)
-for name, value in found.items():
+for name, value in page.glue_values(ours).items():
     figures.glue(name, value)
 
 # %% [markdown]
-# - By file, PESQ correlates with the listeners at {glue:text}`pesq`, ViSQOL's speech mode at {glue:text}`visqol` (full band). The
-#   choice of PESQ as our label was made beforehand.
-# - From the spread of the listeners' votes, about seven a file, a perfect predictor would reach about {glue:text}`ceiling`.
-# - A small NISQA, taught by PESQ on synthetic voices alone, does not carry over to real ones as it is. It keeps the order of the
-#   conditions, {glue:text}`own_condition`, and loses the level: {glue:text}`own` by file, and on average {glue:text}`own_bias` MOS
-#   beside the listeners.
-# - The same network, taught with real prompts besides, reaches {glue:text}`prompts` by file and {glue:text}`prompts_condition` by
-#   condition, {glue:text}`prompts_bias` MOS beside the listeners on average.
+# - By file, the correlation with listeners is {glue:text}`pesq` for PESQ and {glue:text}`visqol` for ViSQOL in speech
+#   mode (full band). We chose PESQ as our label before we saw these numbers.
+# - With about seven votes per file, a perfect predictor would reach a correlation of about {glue:text}`ceiling`,
+#   judging by the spread of the votes.
+# - A small NISQA trained on PESQ scores of synthetic voices does not generalise to human voices without adaptation. It
+#   ranks the conditions well ({glue:text}`own_condition`) but its level is wrong: {glue:text}`own` by file, with a mean
+#   bias of {glue:text}`own_bias` MOS.
+# - The same network trained on real prompts as well reaches {glue:text}`prompts` by file and
+#   {glue:text}`prompts_condition` by condition, with a mean bias of {glue:text}`prompts_bias` MOS.
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Two rows of intervals of correlation with listeners, by file and by condition, for PESQ, ViSQOL and each network, with a line at the listeners' ceiling."}, "figure": {"caption": "Correlation with the listeners' overall score on P.835, full band, by file and by condition, with 95 % intervals over talkers and conditions. The vertical lines are the ceilings. Published run, real recordings.", "name": "fig-labels"}}
-figures.agreement_intervals(study.intervals(ours, "fullband")) if ours else figures.absent("The published run is not here.")
-
-# %% tags=["remove-input"]
-figures.provenance(ours, "labels_intervals", study.intervals(ours, "fullband") if ours else None)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of intervals of correlation with listeners, by file and by condition, for PESQ, ViSQOL and each network, with a line at the listeners' ceiling."}, "figure": {"caption": "Correlation with the listeners' overall score on P.835, full band, by file and by condition, with 95 % intervals over talkers and conditions. The vertical lines are the ceilings. Published run, real recordings.", "name": "fig-labels"}}
+figures.shown(
+    ours["record"].tolist() if len(ours) else None,
+    lambda _: charts.agreement_intervals(tables.intervals(ours, "fullband")),
+    lambda _: tables.intervals(ours, "fullband"),
+    "labels_intervals",
+)
 
 # %% [markdown]
 # ## Method
-#
-# The degraded files are filtered and changed in level against their originals, and the wide-band ones are late by some 275 samples.
-# Reference and degraded file are therefore shifted onto each other first, by the lag of their greatest correlation. Level and
-# spectrum stay as they are. PESQ is the wide-band version of P.862.2 at 16 kHz; ViSQOL is in speech mode with its lattice model. The
-# reference is the same talker's unimpaired full-band file.
+# The degraded files are filtered, their level differs from the originals', and the wide-band ones are delayed by about
+# 275 samples. We therefore align reference and degraded file first, by the lag of their largest cross-correlation.
+# Level and spectrum stay unchanged. PESQ is the wide-band version of P.862.2 at 16 kHz; ViSQOL is in speech mode with
+# its lattice model. The reference is the same talker's unimpaired full-band file.
 #
 # The ceiling and the intervals are those of the chapter [What has NISQA learnt?](nisqa_explained.ipynb).
 
-# %% tags=["remove-input"]
-figures.table(study.table(ours), "labels_table", "Published run, real recordings: agreement with the listeners' overall score")
+# %% tags=["hide-input"]
+figures.table(tables.table(ours), "labels_table", "Published run, real recordings: agreement with the listeners' overall score", 3)
 
 # %% [markdown]
 # ## Our own small network
-#
-# `polyglot-pesq` has the layout of NISQA v2.0 with fewer channels, one output, and hears 16 kHz, since its teacher hears no more.
-# It learnt from synthetic sentences in nine languages by ten voices, with noise, MNRU, clipping, band limits and gaps drawn at
-# random, each labelled by PESQ. Voices and languages of its validation set were not in its training set. The talkers of P.835 took
-# no part: they are test material. `sqa train polyglot-pesq` makes it anew.
-#
-# **What it is worth on real voices.** Its highest score for any of the 78 real recordings is {glue:text}`own_top`, unimpaired ones
-# among them. To a network that has heard nothing but eSpeak, the roughness of a natural voice is an impairment. Within a talker its
-# scores still fall as the impairment grows. So it can compare versions of one recording, and its level on a real voice means nothing.
-# We leave it as it came out: tuning it on these recordings would spend the only test there is.
-#
-# **What real prompts change.** `prompts-pesq` has the same layout and hears fewer synthetic sentences, and 1500 utterances put together
-# from Asterisk's prompts: four talkers, one a language. A fifth, in Russian, helped to choose the epoch. Its highest score for the
-# recordings is {glue:text}`prompts_top`. It is what `sqa score` takes where the official weights are not found.
-#
-# ## Hear it
+# `polyglot-pesq` has the layout of NISQA v2.0 with fewer channels and one output. Its input is sampled at 16 kHz, since
+# wideband PESQ has an 8 kHz bandwidth. It was trained on synthetic sentences in nine languages by ten voices, with
+# noise, MNRU, clipping, band limits and gaps drawn at random, each labelled by PESQ. The voices and languages of its
+# validation set are not in its training set. The talkers of P.835 are test material and took no part. `sqa train
+# polyglot-pesq` trains it again. **On human voices** its highest score for any of the 78 recordings, unimpaired ones
+# included, is {glue:text}`own_top`. To a network trained on nothing but eSpeak, the roughness of a natural voice is an
+# impairment. Within a talker, its scores still fall as the impairment grows. It can therefore compare versions of one
+# recording, but its absolute scores of human speech are not meaningful. We do not tune it: these recordings are our
+# only test set. **With real prompts.** `prompts-pesq` has the same layout. It was trained on the same synthetic
+# sentences and on 1500 utterances assembled from Asterisk's prompts, recorded by three talkers; a fourth, in Russian,
+# is part of the validation set. Its highest score for the recordings is {glue:text}`prompts_top`. `sqa score` uses it
+# where the official weights are missing.
+# ## Listen
 
-# %% tags=["remove-input"]
-heard = study.examples()
-figures.players([(sound, f"{text}: PESQ {label:.2f}") for sound, text, label in heard], "synthetic")
+# %% tags=["hide-input"]
+figures.players([(sound, f"{text}: PESQ {label:.2f}") for sound, text, label in page.examples()], "synthetic")
 
 # %% [markdown]
 # ## This run, synthetic speech
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network against PESQ, its teacher, on synthetic voices and languages that it was not trained on. This run, synthetic speech.", "name": "fig-synthetic"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network's predictions against the PESQ scores it was trained to predict, on synthetic voices and languages that are not in its training set. This run, synthetic speech.", "name": "fig-synthetic"}}
 synthetic = [r for r in this_run if r.trial["kind"] == "synthetic"]
-figures.pesq_scatter(synthetic[0].items()) if synthetic else figures.absent("Drawn in the demo profile.")
-
-# %% tags=["remove-input"]
-figures.provenance(synthetic, "synthetic_scatter", synthetic[0].items() if synthetic else None)
+figures.shown(
+    synthetic,
+    lambda found: draw.pesq_scatter(found[0].items()),
+    lambda found: found[0].items(),
+    "synthetic_scatter",
+    "Drawn in the demo profile.",
+)
 
 # %% [markdown]
 # ## What is missing here
-#
-# - P.835 crosses noise with MNRU. It holds no gaps, no codecs and no band limits, so nothing is said here of PESQ on those.
-# - Six talkers of one language. The intervals are over talkers and conditions, and they are wide.
+# - P.835 combines noise with MNRU. It contains no gaps, codecs or band limits, so these results say nothing about PESQ
+#   on them.
+# - There are six talkers of one language. The intervals are over talkers and conditions, and they are wide.
 
-# %% tags=["remove-input"]
-figures.run_card(ours, this_run, settings)
+# %% tags=["hide-input"]
+figures.run_card(ours["record"].tolist() if len(ours) else [], this_run, settings)

@@ -24,27 +24,27 @@ recording = ""  # the path of your own sound file
 # %% [markdown]
 # # Score your own recording
 #
-# NISQA {cite}`mittag2021` predicts how listeners would rate a recording, from 1 (bad) to 5 (excellent), without a clean original.
+# NISQA {cite}`mittag2021` predicts how listeners would rate a recording, from 1 (bad) to 5 (excellent), without a clean
+# original.
 #
 # ```bash
 # sqa data fetch nisqa-weights
 # sqa score my_recording.wav --report
 # sqa explain my_recording.wav
 # ```
-#
-# Without the fetched weights, the book's own small network scores. It gives MOS alone, and `sqa score` says which network it was.
+# Without the fetched weights, `sqa score` uses the book's own small network, which predicts MOS only, and says so.
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 from sqa_core import audio, figures, scoring
 from sqa_core.models import weights
-from sqa_core.studies import score as study
-from sqa_core.studies.common import published_run
+from sqa_core.studies.score import figures as draw
+from sqa_core.studies.score import page, plan, tables
+from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = study.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, recording=recording)
-this_run = settings.run(study.trials(settings))
-ours = published_run(study.SLUG)
-figures.table_setup()
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, recording=recording)
+this_run = settings.run(plan.trials(settings))
+ours = published_run(plan.SLUG)
 
 # %% [markdown]
 # ## What the five numbers mean
@@ -56,72 +56,72 @@ figures.table_setup()
 # | `dis` | discontinuity | has gaps, clicks, or lost packets |
 # | `col` | coloration | sounds muffled, thin, distorted or like a telephone |
 # | `loud` | loudness | is too quiet or too loud |
-#
-# High is good in all five: a `noi` of 4.5 means hardly any noise. The scores are predictions of means over many listeners. The
-# network can go below 1 or above 5, and nothing here clips it.
+# High is good in all five: a `noi` of 4.5 means hardly any noise. The scores predict means over many listeners. The
+# network's output can be below 1 or above 5; we do not clip it.
 #
 # ## At a glance
-#
-# Here is a recording to score where there is none of your own: a clean synthetic sentence, then one in white noise.
+# If you have no recording of your own, here is one to score: a clean synthetic sentence, then one in white noise.
 
-# %% tags=["remove-input"]
-sound = audio.load(settings.recording) if settings.recording else study.example()
+# %% tags=["hide-input"]
+sound = audio.load(settings.recording) if settings.recording else page.example()
 status = "real" if settings.recording else "synthetic"
 figures.player(sound, settings.recording or "A clean sentence, half a second of silence, a sentence in noise at 15 dB", status)
 
 # %% [markdown]
 # ## The input report
-#
-# The network was trained on certain sounds. `sqa score --report` measures the recording, and says where it differs from those.
+# The network was trained on certain kinds of sound. `sqa score --report` measures the recording and says where it
+# differs from them.
 
-# %% tags=["remove-input"]
+# %% tags=["hide-input"]
 row, *_ = scoring.score_stream([sound.waveform], weights.load(weights.OWN), sample_rate=sound.sample_rate, report=True)
-figures.table(study.report_table(row), "input_report", f"Input report and score by {row['model']}, this run, {status} speech")
+figures.table(tables.report_table(row), "input_report", f"Input report and score by {row['model']}, this run, {status} speech")
 
 # %% [markdown]
 # ## Windows over time
-#
-# A long recording hides its worst moment in one number. `sqa score --windows` cuts it into windows and scores each. The windows
-# are ten seconds every five unless you say otherwise, since the official networks were trained on 6 to 12 s. If you need one number
-# for the whole, take the mean of the windows and say so. A whole file of any length is also scored in one piece.
+# One number for a long recording hides its worst moment. `sqa score --windows` cuts it into windows and scores each.
+# The default is a window of ten seconds every five, since the official networks were trained on 6 to 12 s. If you need
+# one number for the whole recording, report the mean of the windows and say so. Without `--windows`, a file of any
+# length is scored in one piece.
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Predicted MOS of windows of 1.5 s over time: higher in the clean sentence, lower in the noisy one."}, "figure": {"caption": "Predicted MOS in windows of 1.5 s, by our own network. This run, synthetic speech unless a recording is given.", "name": "fig-windows"}}
-windows = study.windows_table(sound)
-figures.windows_over_time(windows)
-# %% tags=["remove-input"]
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted MOS of windows of 1.5 s over time: higher in the clean sentence, lower in the noisy one."}, "figure": {"caption": "Predicted MOS in windows of 1.5 s, by our own network. This run, synthetic speech unless a recording is given.", "name": "fig-windows"}}
+windows = tables.windows_table(sound)
+draw.windows_over_time(windows)
+
+# %% tags=["hide-input"]
 figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")
 
 # %% [markdown]
 # ## The rate of the file matters
-#
-# The released networks hear a file at its own rate: the window, the hop and the FFT are set in seconds or in samples of *that* rate.
-# Others bring every file to 48 kHz first. The same recording then has two scores. The wide-band files of the P.835 reference
-# conditions {cite}`naderi2021` show how far apart these are.
+# The released networks process a file at its own sampling rate: window, hop and FFT are set in seconds or samples of
+# *that* rate. Some users resample every file to 48 kHz first. The same recording then has two scores. The wide-band
+# files of the P.835 reference conditions {cite}`naderi2021` show how much they differ.
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "For each network, the score at 48 kHz against the score at the file's own rate of 16 kHz, with the diagonal."}, "figure": {"caption": "The same 72 wide-band recordings at their own 16 kHz and brought to 48 kHz. Published run, real recordings.", "name": "fig-rates"}}
-files, rates = study.rates(ours)
-figures.rates_scatter(files) if len(files) else figures.absent("The published run is not here.")
+# %% tags=["hide-input"] mystnb={"image": {"alt": "For each network, the score at 48 kHz against the score at the file's own rate of 16 kHz, with the diagonal."}, "figure": {"caption": "The same 72 wide-band recordings at their own 16 kHz and resampled to 48 kHz. Published run, real recordings.", "name": "fig-rates"}}
+files, rates = tables.rates(ours)
+figures.shown(ours["record"].tolist() if len(files) else None, lambda _: draw.rates_scatter(files), lambda _: files, "rates")
 
-# %% tags=["remove-input"]
-figures.provenance(ours, "rates", files if len(files) else None)
-
-# %% tags=["remove-input"]
-figures.table(rates, "rates_table", "Own rate against 48 kHz, and agreement with listeners at each. Published run, real recordings")
+# %% tags=["hide-input"]
+figures.table(
+    rates,
+    "rates_table",
+    "Own rate against 48 kHz, and agreement with listeners at each. Published run, real recordings",
+    {"mean change": "+2", "largest change": "+2", "PCC by file, own rate": 3, "PCC by file, 48 kHz": 3},
+)
 
 # %% [markdown]
-# We keep the file's own rate, since that is how the networks were released. `--resample 48000` gives the other score.
+# We keep the file's own rate, as in the released code. `--resample 48000` gives the other score.
 #
 # ## What to trust
-#
-# - **Differences before levels.** Two versions of one recording can be compared. A 3.8 by itself depends on the listeners' test.
-# - **Speech like the training's.** The official networks know transmitted speech in full band. Music, several talkers at once or
-#   enhanced speech are outside.
-# - **Not one file.** The [agreement with listeners](nisqa_explained.ipynb) is far better for the mean of a condition than for a
-#   single file.
-# - **Level counts.** The score moves with the volume. The report names the active level; −26 dBov is usual.
-# - **Our own networks** are small, and learnt from a machine's judgement. `prompts-pesq` has heard four real talkers, `polyglot-pesq`
-#   none: on people the order of the latter's scores means something and their level nothing, as the [labels page](labels.ipynb)
-#   shows. Fetch the official weights where it matters.
+# - **Trust differences more than absolute scores.** Two versions of one recording can be compared. What a 3.8 means
+#   depends on the listening test.
+# - **Use speech like the training data.** The official networks were trained on transmitted full-band speech. Music,
+#   several talkers at once and enhanced speech are out of domain.
+# - **Average over files.** The [agreement with listeners](nisqa_explained.ipynb) is far better for the mean of a
+#   condition than for a single file.
+# - **Check the level.** The score depends on the volume. The report gives the active speech level; −26 dBov is usual.
+# - **Our own networks** are small and were trained on PESQ, not on listeners. `prompts-pesq` was trained on three human
+#   talkers, `polyglot-pesq` on none: its ranking of human recordings is informative, its absolute scores are not, as
+#   the [labels page](labels.ipynb) shows. Fetch the official weights where it matters.
 
-# %% tags=["remove-input"]
-figures.run_card(ours, this_run, settings)
+# %% tags=["hide-input"]
+figures.run_card(ours["record"].tolist() if len(ours) else [], this_run, settings)

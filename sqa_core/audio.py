@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .errors import AudioError
+from .files import atomic
 
 LARGEST_KERNEL = 1_000_000  # 44100 to 48000 Hz needs 23,520
 BLOCK = 1 << 20  # samples read at a time, so that a stereo file is mixed down without being held twice
@@ -26,6 +27,7 @@ LOUDEST = 8.0  # float files may pass full scale a little; integers that were ne
 HANGOVER_S, TIME_CONSTANT_S, MARGIN_DB = 0.2, 0.03, 15.9  # ITU-T P.56 (2011), method B
 
 Channel = int | Literal["mean", "all"]
+ChannelName = Literal["mean", "left", "right"]
 
 
 class Sound(NamedTuple):
@@ -187,13 +189,19 @@ def _mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
     if channel == "mean":
         return waveform.mean(axis=0, keepdims=True, dtype=np.float32)
     if not 0 <= int(channel) < len(waveform):
-        raise AudioError(f"{name}: there is no channel {channel}; it has {len(waveform)}, counted from 0.")
+        raise AudioError(f"{name}: there is no channel {channel}; the sound has {len(waveform)}, counted from 0.")
     return waveform[[int(channel)]]
 
 
 def mixed(sound: Sound, channel: Channel) -> Sound:
-    """One channel, or the mean of all, of a sound that was loaded with all."""
-    return Sound(_mix(sound.waveform, 0 if len(sound.waveform) == 1 else channel, "The sound"), sound.sample_rate)
+    """One channel, or the mean of all, of a sound that was loaded with all its channels.
+
+    Raises
+    ------
+    AudioError
+        There is no such channel.
+    """
+    return Sound(_mix(sound.waveform, channel, "The sound"), sound.sample_rate)
 
 
 def _checked(waveform: np.ndarray, rate: int, name: str) -> np.ndarray:
@@ -259,6 +267,13 @@ def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, 
     return out.numpy()
 
 
+def load_mono(path: Path, sample_rate: int, channel: ChannelName = "mean") -> Float[np.ndarray, " samples"]:
+    """One channel of a file at `sample_rate` Hz, as the encoders take it; left and right of a mono file are its one channel."""
+    sound = load(path, channel="all")
+    sound = mixed(sound, "mean" if channel == "mean" or len(sound.waveform) == 1 else ("left", "right").index(channel))
+    return resample(sound.waveform, sound.sample_rate, sample_rate)[0]
+
+
 def wav_bytes(waveform: np.ndarray, sample_rate: int) -> bytes:
     """A 16-bit WAV file in memory; samples beyond full scale are clipped. What was read from 16 bits comes back bit for bit."""
     import soundfile
@@ -271,74 +286,5 @@ def wav_bytes(waveform: np.ndarray, sample_rate: int) -> bytes:
 
 def write_wav(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     """`wav_bytes` into a file, written whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(wav_bytes(waveform, sample_rate))
-    partial.replace(path)
-
-
-def level(waveform: np.ndarray) -> float:
-    """RMS level in dB relative to full scale (dBov); -inf for digital silence."""
-    power = float(np.mean(np.square(waveform, dtype=np.float64)))
-    return 10 * np.log10(power) if power > 0 else -np.inf
-
-
-def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
-    """Active speech level in dBov and share of time active, ITU-T P.56 (2011) method B.
-
-    waveform : (samples,) or (1, samples). Silence gives (-inf, 0).
-    """
-    from scipy.signal import lfilter
-
-    x = np.asarray(waveform, np.float64).reshape(-1)
-    energy = float(x @ x)
-    if energy == 0:
-        return -np.inf, 0.0
-    g = np.exp(-1 / (sample_rate * TIME_CONSTANT_S))
-    envelope = lfilter([1 - g], [1, -g], lfilter([1 - g], [1, -g], np.abs(x)))
-    hangover = int(np.ceil(HANGOVER_S * sample_rate))
-    thresholds = 2.0 ** np.arange(-15, 0)
-    index = np.arange(len(x))
-    excess, levels, activity = [], [], []
-    for threshold in thresholds:
-        last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
-        active = np.count_nonzero(index - last <= hangover)
-        if active == 0:
-            break
-        levels.append(10 * np.log10(energy / active))
-        activity.append(active / len(x))
-        excess.append(levels[-1] - 20 * np.log10(threshold) - MARGIN_DB)
-    # The active level is where it lies 15.9 dB above its own threshold; excess falls as the threshold rises.
-    if not excess or excess[0] < 0:
-        return level(x), 1.0
-    falling = -np.asarray(excess)
-    found = np.interp(0.0, falling, levels), np.interp(0.0, falling, activity)
-    return float(found[0]), float(found[1])
-
-
-def clipped_percent(waveform: np.ndarray) -> float:
-    """Share of samples in runs of at least three at the sound's own extreme, where that is near full scale; (channels, samples)."""
-    peak = float(np.abs(waveform).max())
-    flat = np.abs(waveform) >= min(peak, 1.0) * (1 - 2**-15) if peak > 0.5 else np.zeros_like(waveform, bool)
-    starts = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
-    clipped = np.zeros_like(flat)
-    for shift in range(3):
-        clipped[:, shift : clipped.shape[1] - 2 + shift] |= starts
-    return 100 * float(clipped.mean())
-
-
-def report(sound: Sound) -> dict[str, float | int]:
-    """What a listener of numbers wants to know first: rate, length, channels, levels, clipping, silence."""
-    waveform, sample_rate = sound
-    mean = waveform.mean(axis=0)
-    active, activity = active_level(mean, sample_rate)
-    peak = float(np.abs(waveform).max())
-    return {
-        "rate_hz": sample_rate,
-        "seconds": waveform.shape[1] / sample_rate,
-        "channels": len(waveform),
-        "level_dbov": level(waveform),
-        "active_level_dbov": active,
-        "active_percent": 100 * activity,
-        "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
-        "clipped_percent": clipped_percent(waveform),
-    }
+    with atomic(path) as partial:
+        partial.write_bytes(wav_bytes(waveform, sample_rate))

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from .audio import active_level
 from .errors import SettingsError
+from .levels import active_level
 
 Waveform = Float[np.ndarray, "*batch samples"]
 
@@ -46,15 +46,15 @@ def add_noise(
 def coloured_noise(shape: tuple[int, ...], sample_rate: int, colour: str, rng: np.random.Generator, low_hz: float = 50.0) -> Waveform:
     """Gaussian noise of RMS 1 whose power falls as frequency ** 0 (white), -1 (pink) or -2 (brown) above `low_hz`; nothing below.
 
-    Without a lower limit most of the power of brown noise would lie below hearing, and its SNR would say little of what is heard.
+    Without a lower limit most of the power of brown noise would be infrasonic, and its SNR would say little about the audible part.
     """
     if colour not in NOISE_SLOPES:
         raise SettingsError(f"Noise is {', '.join(NOISE_SLOPES)}, not {colour!r}.")
     spectrum = np.fft.rfft(rng.standard_normal(shape))
     frequency = np.fft.rfftfreq(shape[-1], 1 / sample_rate)
-    heard = frequency >= max(low_hz, frequency[1])
-    spectrum[..., heard] *= frequency[heard] ** (NOISE_SLOPES[colour] / 2)
-    spectrum[..., ~heard] = 0
+    audible = frequency >= max(low_hz, frequency[1])
+    spectrum[..., audible] *= frequency[audible] ** (NOISE_SLOPES[colour] / 2)
+    spectrum[..., ~audible] = 0
     noise = np.fft.irfft(spectrum, shape[-1])
     return (noise / np.sqrt(np.mean(noise**2, axis=-1, keepdims=True))).astype(np.float32)
 
@@ -140,3 +140,26 @@ def clip(waveform: Waveform, share: float) -> Waveform:
 def _each(waveform: np.ndarray, function) -> np.ndarray:
     flat = waveform.reshape(-1, waveform.shape[-1])
     return np.array([function(x) for x in flat]).reshape(waveform.shape[:-1])
+
+
+# peft-ser's augmentation of training files
+TRAINING_SNR_DB = (10.0, 30.0)
+MASKED_SHARE = (0.10, 0.15)
+MASK_FADE_S = 0.01  # at both ends of a mask
+
+
+def noise_and_mask(waveform: Float[np.ndarray, " samples"], sample_rate: int, rng: np.random.Generator) -> Float[np.ndarray, " samples"]:
+    """Gaussian noise and a time mask, as peft-ser augments its training files.
+
+    The signal-to-noise ratio (RMS over RMS) is drawn from TRAINING_SNR_DB; then a stretch is silenced whose share of the sound is
+    drawn from MASKED_SHARE, with soft edges. A silent sound stays silent.
+    """
+    noise_rms = float(np.sqrt(np.mean(np.square(waveform, dtype=float)))) * 10 ** (-rng.uniform(*TRAINING_SNR_DB) / 20)
+    noisy = waveform + noise_rms * rng.standard_normal(len(waveform))
+    masked = round(len(noisy) * rng.uniform(*MASKED_SHARE))
+    start = rng.integers(0, len(noisy) - masked + 1)
+    edge = min(round(MASK_FADE_S * sample_rate), masked // 2)
+    gain = np.zeros(masked)
+    gain[:edge], gain[masked - edge :] = np.linspace(1, 0, edge, endpoint=False), np.linspace(0, 1, edge, endpoint=False)
+    noisy[start : start + masked] *= gain
+    return noisy.astype(np.float32)

@@ -1,6 +1,5 @@
-"""Where things lie on this machine. The one place that reads environment variables."""
+"""Folders on this machine. The one place that reads environment variables."""
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -20,10 +19,11 @@ def search_path(variable: str) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """The folder for everything that can be made or fetched again: SQA_CACHE, else the user's cache."""
-    named = os.environ.get("SQA_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    folder = Path(named).expanduser() if named else Path.home() / ".cache"
-    return folder if os.environ.get("SQA_CACHE") else folder / "sqa"
+    """The folder for everything that can be computed or fetched again: SQA_CACHE, else the user's cache folder of this system."""
+    import platformdirs
+
+    named = os.environ.get("SQA_CACHE")
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("sqa", appauthor=False)
 
 
 def find(kind: str, name: str) -> Path | None:
@@ -56,25 +56,16 @@ def resource(*parts: str) -> Path:
     return root.joinpath(*parts) if root else PACKAGE.joinpath("data", *parts)
 
 
-def results_store() -> Path:
-    """Where runs of this machine keep their records: SQA_STORE, else `_build/results` of the checkout, else the cache.
+def results_store(version: str) -> Path:
+    """Where runs on this machine keep their records: SQA_STORE, else `_build/results` of the checkout, else the cache.
 
-    A folder for each state of the library, so that a change of its code never meets a number that older code made.
+    version : names the state of the code that computes them; each has a folder of its own, so that changed code never meets numbers of
+        older code.
     """
     if named := os.environ.get("SQA_STORE"):
         return Path(named).expanduser()
     root = project_root()
-    return (root / "_build" if root else cache_folder()) / "results" / library_hash()
-
-
-def library_hash() -> str:
-    """Hash of all code and tables of the library that can move a number."""
-    digest = hashlib.sha256()
-    folder = (project_root() or PACKAGE.parent) / "sqa_core"
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".csv"} and "data" not in p.relative_to(folder).parts):
-        if path.parent.name != "pipeline" and not path.name.startswith(("cli", "figures")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return (root / "_build" if root else cache_folder()) / "results" / version
 
 
 def device() -> str:
@@ -142,12 +133,6 @@ def commit() -> str:
         return head + ("+" if changed.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def spawn_context():

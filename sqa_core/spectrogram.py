@@ -1,9 +1,10 @@
-"""NISQA's front end: mel spectrogram in dB, cut into overlapping segments.
+"""Spectrograms: NISQA's mel spectrogram in dB and its segments, Whisper's log-mel, and AST's filter bank.
 
-The arithmetic is librosa's (`melspectrogram` with power 1, then `amplitude_to_db` with ref 1, amin 1e-4, top_db 80), without
+The arithmetic of NISQA's front end is librosa's (`melspectrogram` with power 1, then `amplitude_to_db` with ref 1, amin 1e-4, top_db 80), without
 librosa: the window is a quarter of the FFT or less, so frames are taken at the window's length and only then padded with zeros.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,12 @@ from .errors import AudioError
 FLOOR = 1e-4  # amplitude; -80 dB
 RANGE_DB = 80.0
 FRAMES_AT_ONCE = 64  # 1 MB of frames, 1 MB of spectrum: more leaves the cores' caches and takes twice as long
+
+SPEECH_RATE = 16_000  # Hz, of Whisper and AST
+WHISPER_WINDOW = 400  # samples, 25 ms; also the FFT's length
+WHISPER_HOP = 160  # samples, 10 ms
+WHISPER_RANGE = 8.0  # in log10 of power, below a sound's maximum
+AST_BANDS = 128  # Kaldi's mel bands, windows of 25 ms every 10 ms
 
 
 @dataclass(frozen=True)
@@ -108,3 +115,31 @@ def count_segments(n_frames: int, length: int, hop: int) -> int:
 def segments(mel: Float[torch.Tensor, "frames mels"], length: int, hop: int) -> Float[torch.Tensor, "segments mels length"]:
     """Overlapping segments, as a view."""
     return mel.unfold(0, length, hop)[: count_segments(len(mel), length, hop)]
+
+
+def whisper_log_mel(
+    waveform: Float[np.ndarray, " samples"], n_mels: int, samples: int | None = None, device: str = "cpu"
+) -> Float[torch.Tensor, "mels frames"]:
+    """Whisper's input: log10 of mel power, limited to 8 below the sound's maximum, shifted and scaled.
+
+    waveform : at 16 kHz. samples : pads with silence to this length first.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(waveform, np.float32)).to(device)
+    if samples is not None:
+        x = torch.nn.functional.pad(x, (0, samples - len(x)))
+    window = torch.hann_window(WHISPER_WINDOW, device=device)
+    pad_mode = "reflect" if len(x) > WHISPER_WINDOW // 2 else "constant"
+    spectrum = torch.stft(x, WHISPER_WINDOW, WHISPER_HOP, window=window, return_complex=True, pad_mode=pad_mode)
+    power = spectrum[:, : len(x) // WHISPER_HOP].abs() ** 2
+    filters = mel_filters(WHISPER_WINDOW, n_mels, SPEECH_RATE / 2, SPEECH_RATE)
+    mel = (filters.T.to(device) @ power).clamp(min=1e-10).log10()
+    return (torch.maximum(mel, mel.max() - WHISPER_RANGE) + 4.0) / 4.0
+
+
+def ast_filter_bank(waveforms: Sequence[Float[np.ndarray, " _"]], frames: int) -> Float[torch.Tensor, "files frames bands"]:
+    """AST's input: Kaldi's log filter-bank energies of sounds at 16 kHz, cut or filled with zeros to `frames`, not normalised."""
+    audio.import_torchaudio()  # before transformers, which imports it too
+    from transformers import ASTFeatureExtractor
+
+    extract = ASTFeatureExtractor(max_length=frames, num_mel_bins=AST_BANDS, do_normalize=False)
+    return extract([w - w.mean() for w in waveforms], sampling_rate=SPEECH_RATE, return_tensors="pt").input_values

@@ -11,7 +11,22 @@ import jaxtyping
 
 import tests.typecheck  # noqa: F401 (the hook below looks it up by name)
 
-CHECKED = ["audio", "spectrogram", "degrade", "metrics", "losses", "occlusion", "attribution", "models.nisqa"]
+CHECKED = [
+    "audio",
+    "levels",
+    "spectrogram",
+    "degrade",
+    "losses",
+    "metrics",
+    "corpora.cards",
+    "models.nisqa",
+    "models.heads",
+    "models.encoders",
+    "models.spectrogram_transformer",
+    "learning",
+    "scoring",
+    "explain",
+]
 jaxtyping.install_import_hook([f"sqa_core.{m}" for m in CHECKED], "tests.typecheck.checked")
 
 import hypothesis  # noqa: E402
@@ -26,6 +41,14 @@ hypothesis.settings.load_profile("sqa")
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent
+
+
+def stored(record, folder, items=None, arrays=None):
+    """A record written to a folder and read back, with its table and arrays."""
+    from sqa_core.results import records
+
+    records.write(record, folder, items, arrays)
+    return records.read(folder, record.key)
 
 
 @pytest.fixture(scope="session")

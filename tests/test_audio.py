@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqa_core import audio
+from sqa_core import audio, levels
 from sqa_core.errors import AudioError
 
 
@@ -148,7 +148,7 @@ def test_every_format_gives_the_same_sound(tmp_path, format, subtype, channels):
     waveform, found_rate = audio.load(path)
     assert (found_rate, waveform.shape[0], waveform.dtype) == (rate, 1, np.float32)
     assert abs(waveform.shape[1] - rate) < 3000  # codecs add their frames
-    assert audio.level(waveform) == pytest.approx(audio.level(x), abs=0.7)
+    assert levels.level(waveform) == pytest.approx(levels.level(x), abs=0.7)
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "g722"])
@@ -169,7 +169,7 @@ def test_pyav_opens_what_soundfile_does_not(tmp_path, container):
             out.mux(packet)
     waveform, found = audio.load(path)
     assert found == rate
-    assert audio.level(waveform) == pytest.approx(audio.level(x), abs=1.0)
+    assert levels.level(waveform) == pytest.approx(levels.level(x), abs=1.0)
 
 
 def test_channels_are_mixed_or_taken(tmp_path):
@@ -216,8 +216,8 @@ def test_emovo_microphones_are_not_mixed_by_mistake():
 def test_active_level_follows_gain(gain_db, rate):
     t = np.arange(rate) / rate
     x = 0.9 * np.sin(2 * np.pi * 300 * t)
-    base, share = audio.active_level(x, rate)
-    assert audio.active_level(x * 10 ** (gain_db / 20), rate)[0] == pytest.approx(base + gain_db, abs=0.35)
+    base, share = levels.active_level(x, rate)
+    assert levels.active_level(x * 10 ** (gain_db / 20), rate)[0] == pytest.approx(base + gain_db, abs=0.35)
     assert 0.9 < share <= 1
 
 
@@ -225,14 +225,14 @@ def test_active_level_ignores_pauses():
     rate = 16_000
     speech = 0.3 * np.sin(2 * np.pi * 300 * np.arange(2 * rate) / rate)
     paused = np.concatenate([speech, np.zeros(6 * rate)])
-    assert audio.active_level(paused, rate)[0] == pytest.approx(audio.active_level(speech, rate)[0], abs=0.8)
-    assert audio.level(paused) < audio.level(speech) - 5
-    assert audio.active_level(np.zeros(100), rate) == (-np.inf, 0.0)
+    assert levels.active_level(paused, rate)[0] == pytest.approx(levels.active_level(speech, rate)[0], abs=0.8)
+    assert levels.level(paused) < levels.level(speech) - 5
+    assert levels.active_level(np.zeros(100), rate) == (-np.inf, 0.0)
 
 
 def test_report_counts_clipping(tone):
-    clean = audio.report(tone)
-    clipped = audio.report(audio.Sound(np.clip(tone.waveform * 8, -1, 1), tone.sample_rate))
+    clean = levels.report(tone)
+    clipped = levels.report(audio.Sound(np.clip(tone.waveform * 8, -1, 1), tone.sample_rate))
     assert clean["clipped_percent"] == 0
     assert clipped["clipped_percent"] > 20
     assert (clean["channels"], clean["seconds"]) == (1, 1.0)
@@ -244,7 +244,7 @@ def test_resampling_keeps_level_and_length(rates):
     x = (0.5 * np.sin(2 * np.pi * 440 * np.arange(old) / old)).astype(np.float32)[None]
     y = audio.resample(x, old, new)
     assert y.shape == (1, new)
-    assert audio.level(y[:, new // 10 : -new // 10]) == pytest.approx(audio.level(x), abs=0.1)
+    assert levels.level(y[:, new // 10 : -new // 10]) == pytest.approx(levels.level(x), abs=0.1)
 
 
 @pytest.mark.parametrize("rate", [16_001, 44_099])
@@ -253,7 +253,7 @@ def test_resampling_from_odd_rates_takes_little_memory(rate):
     y = audio.resample(x, rate, 16_000)
     assert y.shape == (1, 16_000)
     assert y.dtype == np.float32
-    assert audio.level(y[:, 2000:-2000]) == pytest.approx(audio.level(x), abs=0.1)
+    assert levels.level(y[:, 2000:-2000]) == pytest.approx(levels.level(x), abs=0.1)
 
 
 def test_sixteen_bits_come_back_bit_for_bit(tmp_path):

@@ -63,7 +63,8 @@ def colab(tmp_path_factory, remote):
 
 def test_the_cell_installs_the_release_and_its_data(colab, tmp_path):
     code = """
-from sqa_core import __version__, environment, published
+from sqa_core import __version__, environment
+from sqa_core.results import published
 from sqa_core.models import weights
 assert environment.project_root() is None
 print(__version__, len(published.claims("nisqa_explained")), weights.load("polyglot-pesq").name, environment.PACKAGE)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sqa_core import audio
-from sqa_core.corpora import asterisk, impaired, manifest, polyglot, registry
+from sqa_core import audio, intrusive, levels
+from sqa_core.corpora import asterisk, manifest, pesq_material, polyglot, registry
 from sqa_core.corpora import p835 as p835_module
 from sqa_core.errors import CorpusError, SettingsError
 
@@ -109,7 +109,7 @@ def test_p835_trap_degraded_files_are_late_and_quieter(p835):
     wide = p835.where(set="wideband", condition="c5")
     file, reference = wide.paths()[0], wide.root / wide.table["reference"][0]
     clean, degraded = audio.load(reference), audio.load(file)
-    x, y = p835_aligned = p835_module.aligned(clean, degraded, 16_000)
+    x, y = p835_aligned = intrusive.aligned(clean, degraded, 16_000)
     assert len(x) == len(y)
     raw = audio.resample(clean.waveform, 48_000, 16_000)[0]
     late = degraded.waveform[0]
@@ -199,10 +199,10 @@ def test_polyglot_trap_one_process_does_not_repeat_itself():
     import sys
 
     code = """
-from sqa_core.corpora import speak, polyglot
-library, rate = speak.start()
+from sqa_core.corpora import espeak, polyglot
+library, rate = espeak.start()
 job = polyglot.job("en", "f1", polyglot.sentences("en")[0])
-print(len({speak.speak(library, job) for _ in range(4)}))
+print(len({espeak.speak(library, job) for _ in range(4)}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert int(done.stdout) > 1, done.stderr
@@ -214,8 +214,7 @@ def test_polyglot_is_generated_whole_and_cached(tmp_path):
     assert made.status == "synthetic"
     assert manifest.verify(made) == []
     assert polyglot.manifest(tmp_path).hash == made.hash
-    levels = [audio.level(audio.load(p).waveform) for p in made.paths()[::12]]
-    assert min(levels) > -35
+    assert min(levels.level(audio.load(p).waveform) for p in made.paths()[::12]) > -35
     assert max(np.abs(audio.load(p).waveform).max() for p in made.paths()[::12]) < 1
 
 
@@ -225,8 +224,8 @@ def test_acted_speech_follows_its_rules():
     heard = dict(zip(emotions_, polyglot.synthesise([polyglot.acted_job("it", "m1", text, e) for e in emotions_]), strict=True))
     seconds = {e: s.waveform.shape[1] / s.sample_rate for e, s in heard.items()}
     assert seconds["anger"] < seconds["neutral"] < seconds["sadness"]
-    levels = {e: audio.level(s.waveform) for e, s in heard.items()}
-    assert levels["sadness"] < levels["neutral"] < levels["anger"]
+    level_of = {e: levels.level(s.waveform) for e, s in heard.items()}
+    assert level_of["sadness"] < level_of["neutral"] < level_of["anger"]
     assert max(np.abs(s.waveform).max() for s in heard.values()) < 1
 
     def high_share(sound):
@@ -238,7 +237,7 @@ def test_acted_speech_follows_its_rules():
 
 def test_a_brighter_voice_keeps_its_level(tone):
     brighter = polyglot.brightened(tone, 9.0)
-    assert audio.level(brighter.waveform) == pytest.approx(audio.level(tone.waveform), abs=0.01)
+    assert levels.level(brighter.waveform) == pytest.approx(levels.level(tone.waveform), abs=0.01)
     np.testing.assert_allclose(polyglot.brightened(tone, 0.0).waveform, tone.waveform, atol=1e-6)
 
 
@@ -246,7 +245,7 @@ def test_a_brighter_voice_keeps_its_level(tone):
 
 
 def test_impaired_material_is_the_same_each_time_and_labelled():
-    once, again = (impaired.make(3, 5, ("en",), ("m1", "f1")) for _ in range(2))
+    once, again = (pesq_material.make(3, 5, ("en",), ("m1", "f1")) for _ in range(2))
     for a, b in zip(once, again, strict=True):
         assert np.array_equal(a.waveform, b.waveform)
         assert (a.recipe, a.pesq) == (b.recipe, b.pesq)
@@ -256,13 +255,13 @@ def test_impaired_material_is_the_same_each_time_and_labelled():
 
 def test_pesq_of_a_sound_and_itself_is_its_top_and_of_silence_unknown(tone):
     x = np.concatenate([tone.waveform[0]] * 3)
-    assert impaired.pesq_mos(x, x) == pytest.approx(4.64, abs=0.01)
-    assert np.isnan(impaired.pesq_mos(np.zeros_like(x), x))
+    assert intrusive.pesq_mos(x, x) == pytest.approx(4.64, abs=0.01)
+    assert np.isnan(intrusive.pesq_mos(np.zeros_like(x), x))
 
 
 def test_a_recipe_with_an_unknown_step(tone):
     with pytest.raises(CorpusError, match="'echo'"):
-        impaired.apply_recipe(tone.waveform[0], 16_000, [{"kind": "echo"}], np.random.default_rng(0), tone.waveform[0])
+        pesq_material.apply_recipe(tone.waveform[0], 16_000, [{"kind": "echo"}], np.random.default_rng(0), tone.waveform[0])
 
 
 # asterisk

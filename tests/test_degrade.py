@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqa_core import audio, degrade
+from sqa_core import degrade, levels
 from sqa_core.errors import SettingsError
 
 RATE = 16_000
@@ -23,7 +23,7 @@ def test_noise_has_the_asked_ratio(snr, colour):
     x = speech()
     noise = degrade.coloured_noise(x.shape, RATE, colour, np.random.default_rng(1))
     added = degrade.add_noise(x, RATE, noise, snr).astype(np.float64) - x
-    assert audio.active_level(x, RATE)[0] - audio.level(added) == pytest.approx(snr, abs=0.05)
+    assert levels.active_level(x, RATE)[0] - levels.level(added) == pytest.approx(snr, abs=0.05)
 
 
 @pytest.mark.parametrize(("colour", "slope"), degrade.NOISE_SLOPES.items())
@@ -41,14 +41,14 @@ def test_noise_has_its_colour(colour, slope):
 def test_mnru_has_the_asked_ratio(q):
     x = speech(seconds=4)
     y = degrade.mnru(x, q, np.random.default_rng(0)).astype(np.float64)
-    assert audio.level(x) - audio.level(y - x) == pytest.approx(q, abs=0.3)
+    assert levels.level(x) - levels.level(y - x) == pytest.approx(q, abs=0.3)
     assert degrade.mnru(np.zeros(100), q, np.random.default_rng(0)).any() == False  # noqa: E712
 
 
 @given(level=st.floats(-45, -10))
 def test_level_is_set(level):
     y = degrade.set_level(speech(), RATE, level)
-    assert audio.active_level(y, RATE)[0] == pytest.approx(level, abs=0.3)
+    assert levels.active_level(y, RATE)[0] == pytest.approx(level, abs=0.3)
 
 
 @given(share=st.floats(0.001, 0.5))
@@ -67,7 +67,7 @@ def test_bands_pass_and_stop(name):
     def gain_db(f):
         x = np.sin(2 * np.pi * f * t)
         y = degrade.band_limit(x, RATE, low, high)
-        return audio.level(y[2000:-2000]) - audio.level(x[2000:-2000])
+        return levels.level(y[2000:-2000]) - levels.level(x[2000:-2000])
 
     assert gain_db(np.sqrt(low * high)) == pytest.approx(0, abs=0.1)
     assert gain_db(min(high + 400, 7900)) < -30

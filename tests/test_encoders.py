@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sqa_core import audio
+from sqa_core import audio, spectrogram
 from sqa_core.errors import AudioError, WeightsError
-from sqa_core.models import encoders
+from sqa_core.models import encoder_catalogue, encoders
 
 audio.import_torchaudio()
 
@@ -52,10 +52,10 @@ def sounds(*seconds: float) -> list[np.ndarray]:
 def test_alone_and_in_a_padded_batch_are_the_same(family):
     encoder = encoders.of_model(family, small(family), "x", True)
     heard = sounds(1.0, 0.613, 0.3707)
-    together = encoders.layers_of(encoder, heard)
+    together = encoder.hidden_states(heard)
     for waveform, found in zip(heard, together, strict=True):
-        (alone,) = encoders.layers_of(encoder, [waveform])
-        assert found.shape == alone.shape == (3, encoders.count_frames(encoder, len(waveform)), 32)
+        (alone,) = encoder.hidden_states([waveform])
+        assert found.shape == alone.shape == (3, encoder.count_frames(len(waveform)), 32)
         torch.testing.assert_close(found, alone, rtol=0, atol=1e-4)
 
 
@@ -65,7 +65,7 @@ def test_half_precision_hears_nearly_the_same(family, precision):
     """bf16 has 8 bits for a number's digits, fp16 has 11; random convolutions, which learnt no scale, lose more than trained ones."""
     encoder = encoders.of_model(family, small(family), "x", True)
     heard = sounds(0.7, 0.4)
-    whole, halves = encoders.layers_of(encoder, heard), encoders.layers_of(encoder, heard, precision=precision)
+    whole, halves = encoder.hidden_states(heard), encoder.hidden_states(heard, precision=precision)
     for one, other in zip(whole, halves, strict=True):
         assert one.shape == other.shape
         assert not torch.equal(one, other.float()), "halves were asked for"
@@ -77,7 +77,7 @@ def test_layers_are_those_of_transformers(family):
     model = small(family).eval()
     encoder = encoders.of_model(family, model, "x", False)
     (waveform,) = sounds(0.5)
-    (found,) = encoders.layers_of(encoder, [waveform])
+    (found,) = encoder.hidden_states([waveform])
     with torch.inference_mode():
         told = model(torch.from_numpy(waveform)[None], output_hidden_states=True)
     assert len(told.hidden_states) == 4
@@ -92,9 +92,9 @@ def test_whisper_in_its_whole_window_is_that_of_transformers():
     encoder = encoders.of_model("whisper", model, "x", False)
     (waveform,) = sounds(1.2)
     features = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="pt").input_features
-    mel = encoders.log_mel(waveform, 80, 30 * 16_000)
+    mel = spectrogram.whisper_log_mel(waveform, 80, 30 * 16_000)
     torch.testing.assert_close(mel, features[0], rtol=0, atol=1e-4)
-    (found,) = encoders.layers_of(encoder, [waveform], whole_window=True)
+    (found,) = encoder.hidden_states([waveform], whole_window=True)
     with torch.inference_mode():
         told = model.encoder(features, output_hidden_states=True)
     assert found.shape == (3, 1500, 32)
@@ -105,9 +105,9 @@ def test_whisper_in_its_whole_window_is_that_of_transformers():
 def test_lengths_that_cannot_be_heard_are_refused():
     encoder = encoders.of_model("whisper", small("whisper"), "x", False)
     with pytest.raises(AudioError, match="too short for a frame"):
-        encoders.layers_of(encoder, sounds(0.005))
+        encoder.hidden_states(sounds(0.005))
     with pytest.raises(AudioError, match="longer than the 30 s"):
-        encoders.layers_of(encoder, sounds(30.1))
+        encoder.hidden_states(sounds(30.1))
 
 
 def saved(folder, model):
@@ -119,9 +119,9 @@ def test_found_loaded_strictly_and_hashed(tmp_path, monkeypatch):
     saved(tmp_path / "mine", small("wav2vec2-base"))
     monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
     encoder = encoders.load("mine")
-    assert (encoder.layers, encoder.width, encoder.normalise) == (3, 32, True)
+    assert (encoder.layers, encoder.width, encoder.zero_mean_unit_variance) == (3, 32, True)
     assert not any(p.requires_grad for p in encoder.model.parameters())
-    assert encoder.weights_hash == encoders.weights_hash("mine")
+    assert encoder.weights_hash == encoder_catalogue.weights_hash("mine")
     control = encoders.load("random-mine")
     assert control.weights_hash != encoder.weights_hash
     one, other = (e.model.encoder.layers[0].feed_forward.output_dense.weight for e in (encoder, control))
@@ -133,7 +133,7 @@ def test_a_config_of_halves_still_gives_floats(tmp_path, monkeypatch):
     monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
     assert '"float16"' in (tmp_path / "mine" / "config.json").read_text()
     for name in ("mine", "random-mine"):
-        (heard,) = encoders.layers_of(encoders.load(name), sounds(0.5))
+        (heard,) = encoders.load(name).hidden_states(sounds(0.5))
         assert heard.dtype == torch.float32
 
 
@@ -154,7 +154,7 @@ def test_a_missing_tensor_and_a_foreign_network_are_refused(tmp_path, monkeypatc
     monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"layers\.1\.attention\.k_proj\.weight is missing"):
         encoders.load("holed")
-    with pytest.raises(WeightsError, match="bert is not an encoder"):
+    with pytest.raises(WeightsError, match="bert is not a speech encoder"):
         encoders.load("bert")
     with pytest.raises(WeightsError, match="cannot be read"):
         encoders.load("cut")
@@ -167,22 +167,22 @@ def test_the_speaker_control_has_one_vector_a_sound():
     import subprocess
     import sys
 
-    if not encoders.available(encoders.SPEAKER):
+    if not encoder_catalogue.available(encoder_catalogue.SPEAKER):
         pytest.skip("the speaker network is not here (SQA_WEIGHTS)")
     code = (
         "import numpy as np; from sqa_core.models import encoders as e; n = e.load(e.SPEAKER); r = np.random.default_rng(0)\n"
         "heard = [r.normal(0, 0.1, k).astype('float32') for k in (16000, 11200)]\n"
-        "one, other = e.layers_of(n, heard); print(tuple(one.shape), tuple(other.shape), bool((one != other).any()))"
+        "one, other = n.hidden_states(heard); print(tuple(one.shape), tuple(other.shape), bool((one != other).any()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "(1, 1, 192) (1, 1, 192) True", done.stderr[-500:]
 
 
 def test_controls_need_nothing():
-    for name, layers, width in ((encoders.MEL, 1, 80), (encoders.MINI, 4, 64)):
-        assert encoders.available(name)
+    for name, layers, width in ((encoder_catalogue.MEL, 1, 80), (encoder_catalogue.MINI, 4, 64)):
+        assert encoder_catalogue.available(name)
         encoder = encoders.load(name)
-        (found,) = encoders.layers_of(encoder, sounds(0.5))
-        assert found.shape == (layers, encoders.count_frames(encoder, 8000), width)
-    same = [encoders.load(encoders.MINI).model.conv1.weight for _ in range(2)]
+        (found,) = encoder.hidden_states(sounds(0.5))
+        assert found.shape == (layers, encoder.count_frames(8000), width)
+    same = [encoders.load(encoder_catalogue.MINI).model.conv1.weight for _ in range(2)]
     assert torch.equal(*same)

@@ -11,6 +11,7 @@ from scipy import stats
 from sqa_core import metrics
 from sqa_core.errors import SettingsError
 from sqa_core.losses import summed_mse
+from sqa_core.metrics import agreement, intervals
 
 numbers = st.floats(-100, 100, width=32)
 
@@ -37,7 +38,7 @@ def test_what_does_not_vary_has_no_correlation():
 def test_unequal_or_undefined_series_are_refused():
     for x, y in [(np.zeros(3), np.zeros(4)), (np.zeros(1), np.zeros(1)), (np.array([1.0, np.nan]), np.zeros(2))]:
         with pytest.raises(SettingsError):
-            metrics._paired(x, y)
+            agreement.paired(x, y)
 
 
 def crossed(seed, talker_sd=0.3, rows=13, columns=6):
@@ -51,21 +52,21 @@ def crossed(seed, talker_sd=0.3, rows=13, columns=6):
 def test_the_interval_holds_its_value_and_is_repeatable():
     x, y, rows, columns = crossed(0)
     for by in ("item", "row"):
-        found = metrics.crossed_pcc(x, y, rows, columns, by)
+        found = metrics.two_way_bootstrap_pcc(x, y, rows, columns, by)
         assert found.low < found.value < found.high
-        assert found == metrics.crossed_pcc(x, y, rows, columns, by)
-    assert metrics.crossed_pcc(x, y, rows, columns).value == pytest.approx(stats.pearsonr(x, y).statistic)
+        assert found == metrics.two_way_bootstrap_pcc(x, y, rows, columns, by)
+    assert metrics.two_way_bootstrap_pcc(x, y, rows, columns).value == pytest.approx(stats.pearsonr(x, y).statistic)
     means = [[v[rows == r].mean() for r in range(13)] for v in (x, y)]
-    assert metrics.crossed_pcc(x, y, rows, columns, "row").value == pytest.approx(stats.pearsonr(*means).statistic)
+    assert metrics.two_way_bootstrap_pcc(x, y, rows, columns, "row").value == pytest.approx(stats.pearsonr(*means).statistic)
 
 
 def test_weights_are_the_same_as_repeating_items():
     """One bootstrap draw by weights equals the correlation of the items written out as often as they were drawn."""
     x, y, rows, columns = crossed(1, rows=5, columns=4)
-    draw_rows, draw_columns = metrics._multiplicities(rows, columns, 20, 3)
+    draw_rows, draw_columns = intervals._multiplicities(rows, columns, 20, 3)
     for r, c in zip(draw_rows[1:], draw_columns[1:], strict=True):
         repeats = (r[rows] * c[columns]).astype(int)
-        weighted = metrics._weighted_pcc(x, y, repeats[None].astype(float))[0]
+        weighted = intervals._weighted_pcc(x, y, repeats[None].astype(float))[0]
         assert weighted == pytest.approx(stats.pearsonr(np.repeat(x, repeats), np.repeat(y, repeats)).statistic, abs=1e-9)
 
 
@@ -74,8 +75,8 @@ def test_resampling_talkers_widens_the_interval():
     wider = 0
     for seed in range(10):
         x, y, rows, columns = crossed(seed, talker_sd=0.8)
-        two_way = metrics.crossed_pcc(x, y, rows, columns, draws=500)
-        naive = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)), draws=500)
+        two_way = metrics.two_way_bootstrap_pcc(x, y, rows, columns, draws=500)
+        naive = metrics.two_way_bootstrap_pcc(x, y, np.arange(len(x)), np.zeros(len(x)), draws=500)
         wider += two_way.high - two_way.low > naive.high - naive.low
     assert wider >= 8
 
@@ -114,12 +115,12 @@ def test_a_ratio_of_means_and_its_interval():
     rng = np.random.default_rng(0)
     rows, columns = (g.ravel() for g in np.meshgrid(np.arange(10), np.arange(6), indexing="ij"))
     a, b = rng.uniform(1, 2, 60), rng.uniform(3, 5, 60)
-    found = metrics.crossed_ratio(a, np.ones(60), b, np.ones(60), rows, columns)
+    found = metrics.two_way_bootstrap_ratio(a, np.ones(60), b, np.ones(60), rows, columns)
     assert found.value == pytest.approx(a.mean() / b.mean())
     assert found.low < found.value < found.high
     rare = np.zeros(60)
     rare[0] = 1  # present in one item alone: many draws hold none of it
-    assert np.isfinite(metrics.crossed_ratio(a * rare, rare, b, np.ones(60), rows, columns).high)
+    assert np.isfinite(metrics.two_way_bootstrap_ratio(a * rare, rare, b, np.ones(60), rows, columns).high)
 
 
 @given(n=st.integers(2, 40), seed=st.integers(0, 20))
@@ -139,11 +140,11 @@ def test_a_mean_over_groups_is_wider_than_over_items():
     rng = np.random.default_rng(0)
     rows, columns = np.repeat(np.arange(8), 8), np.tile(np.arange(8), 8)
     values = rng.normal(0, 1, 8)[rows] + rng.normal(0, 0.1, 64)
-    value, low, high = metrics.crossed_mean(values, rows, columns)
+    value, low, high = metrics.two_way_bootstrap_mean(values, rows, columns)
     assert value == pytest.approx(values.mean())
     assert high - low > 2 * 1.96 * values.std() / 8
     values[3] = np.nan
-    assert metrics.crossed_mean(values, rows, columns).value == pytest.approx(np.nanmean(values))
+    assert metrics.two_way_bootstrap_mean(values, rows, columns).value == pytest.approx(np.nanmean(values))
 
 
 def test_effective_number_of_features():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from sqa_core import audio, occlusion, scoring, spectrogram
+from sqa_core import audio, scoring, spectrogram
 from sqa_core.errors import SettingsError
-from sqa_core.occlusion import Box
+from sqa_core.explain import occlusion
+from sqa_core.explain.occlusion import Box
 from tests.conftest import GOLDEN
 
 

@@ -15,6 +15,8 @@ import yaml
 
 from sqa_core.errors import BuildError, CorpusError, SettingsError
 from sqa_core.pipeline import build, chapters, execute, pairs, staleness
+from sqa_core.results import code
+from sqa_core.studies.speech_models import plan as speech_models
 from tests.conftest import ROOT
 
 TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/score\n"
@@ -43,9 +45,8 @@ def small(checkout):
     for path in (checkout / "notebooks").iterdir():
         path.unlink()
     write_page(checkout, PAGE)
-    with (checkout / "sqa_core" / "metrics.py").open("a") as f:
+    with (checkout / "sqa_core" / "metrics" / "__init__.py").open("a") as f:
         f.write("\nVALUE = 1\n")
-    staleness._imports.cache_clear()
     return checkout
 
 
@@ -63,10 +64,9 @@ def run(**parameters):
 def test_trap_1_an_old_value_after_a_change_of_the_library(small):
     assert run().state == "executed"
     assert run().state == "fresh"
-    path = small / "sqa_core" / "metrics.py"
+    path = small / "sqa_core" / "metrics" / "__init__.py"
     path.write_text(path.read_text().replace("VALUE = 1", "VALUE = 2"))
-    staleness._imports.cache_clear()
-    with pytest.raises(BuildError, match=r"(?s)stale.*score: library \(mend: sqa run score\)"):
+    with pytest.raises(BuildError, match=r"(?s)stale.*score: library \(to update it: sqa run score\)"):
         build.build()
     assert run().state == "executed"
     html = build.build().index.parent / "notebooks" / "score.html"
@@ -75,13 +75,23 @@ def test_trap_1_an_old_value_after_a_change_of_the_library(small):
 
 def test_trap_1_a_record_of_older_code_is_not_read_again(small):
     """A page's numbers come from trials: after a change of the library they are made anew."""
-    from sqa_core.studies.common import ChapterSettings
+    from sqa_core.studies.shared import ChapterSettings
 
-    before = ChapterSettings().folder
-    path = small / "sqa_core" / "degrade.py"
-    path.write_text(path.read_text() + "\n# changed\n")
-    assert ChapterSettings().folder != before
-    assert ChapterSettings(store="book/results").folder == "book/results"
+    def place():
+        code.library_version.cache_clear()
+        return ChapterSettings().store_of(speech_models._demo_trials())
+
+    before = place()
+    for file, change, moved in (
+        ("degrade.py", "\n# a comment\n", False),
+        ("studies/score/tables.py", "\nX = 1\n", False),  # which these trials do not reach
+        ("learning/loop.py", "\nX = 1\n", True),
+    ):
+        path = small / "sqa_core" / file
+        path.write_text(path.read_text() + change)
+        assert (place() != before) is moved, file
+    code.library_version.cache_clear()
+    assert ChapterSettings(store="book/results").store_of([]) == "book/results"
 
 
 @pytest.mark.parametrize("what", ["notebook", "lock", "records", "library in a function"])
@@ -112,8 +122,6 @@ def test_what_a_bar_says_reaches_whoever_waits(small):
 
 def test_a_new_encoder_or_corpus_makes_a_full_run_stale(monkeypatch):
     """What is found decides what is run: without this, the command that gets a model would be followed by "fresh"."""
-    from sqa_core.studies import speech_models
-
     planned = speech_models._demo_trials()
     monkeypatch.setattr(speech_models, "trials", lambda settings: planned)
     before = [staleness.fingerprint("speech_models", {"profile": profile})["data"] for profile in ("paper", "demo")]
@@ -130,10 +138,11 @@ def test_a_module_that_the_page_does_not_reach_changes_nothing(small):
 
 
 def test_the_modules_that_a_page_reaches():
-    code = "from sqa_core.studies import nisqa_explained as study\n"
-    reached = {str(p.relative_to(ROOT)) for p in staleness.reached_files(code, ROOT)}
-    assert {"sqa_core/occlusion.py", "sqa_core/degrade.py", "sqa_core/corpora/speak.py", "sqa_core/models/nisqa.py"} <= reached
-    assert "sqa_core/cli.py" not in reached
+    text = "from sqa_core.studies.nisqa_explained import plan\n"
+    reached = {str(p.relative_to(ROOT)) for p in code.reached_files(staleness.imported_modules(text), ROOT)}
+    wanted = ("explain/occlusion.py", "degrade.py", "corpora/espeak.py", "models/nisqa.py", "metrics/__init__.py")
+    assert {f"sqa_core/{name}" for name in wanted} <= reached
+    assert not any(name.startswith("sqa_core/cli") for name in reached)
     assert "sqa_core/corpora/polyglot_sentences.csv" in reached
 
 
@@ -279,7 +288,7 @@ def test_a_build_killed_in_the_middle_leaves_the_last_book(small):
     run()
     index = build.build().index
     before = index.read_bytes()
-    code = f"""
+    script = f"""
 from pathlib import Path
 from sqa_core import environment
 environment.project_root = lambda: Path({str(small)!r})
@@ -287,7 +296,7 @@ from sqa_core.pipeline import build
 print("start", flush=True)
 build.build()
 """
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as process:
         assert process.stdout.readline().strip() == "start"
         while not (small / "_build" / "book").exists():  # Jupyter Book is at work
@@ -332,7 +341,7 @@ def test_the_exit_ramp_plain_sphinx_reads_the_same_book(small, tmp_path_factory)
 
 def test_every_chapter_has_its_parts():
     for slug in chapters.CHAPTERS:
-        study = chapters.study(slug)
+        study = chapters.plan(slug)
         assert slug == study.SLUG
         assert (ROOT / "notebooks" / f"{slug}.py").is_file()
         assert {"demo", "paper"} <= study.CORPORA.keys()

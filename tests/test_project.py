@@ -4,9 +4,7 @@ import ast
 import json
 import re
 import tomllib
-from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -15,21 +13,6 @@ from sqa_core import __version__
 from tests.conftest import ROOT
 
 ADDRESS = "https://github.com/sqa-book/sqa-book"
-# From the ground up: a room imports from the rooms above it in this list, never from those below.
-LAYERS = [
-    ("errors", "environment"),
-    ("audio", "spectrogram", "prosody", "degrade"),
-    ("metrics", "losses"),
-    ("corpora",),
-    ("models",),
-    ("features", "augmentation", "training", "occlusion", "probing", "batched", "baseline", "attribution", "scoring"),
-    ("records", "trials", "published", "claims"),
-    ("studies",),
-    ("figures", "figures_explained", "figures_emotion"),
-    ("pipeline",),
-    ("cli",),
-]
-RANK = {room: i for i, row in enumerate(LAYERS) for room in row}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -37,33 +20,10 @@ def modules():
     return sorted((ROOT / "sqa_core").rglob("*.py"))
 
 
-def imported_rooms(path: Path) -> set[str]:
-    package = path.relative_to(ROOT).parts[:-1]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            full = [*base, *(node.module.split(".") if node.module else [])]
-            if full and full[0] == "sqa_core":
-                found |= {full[1]} if len(full) > 1 else {a.name for a in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("sqa_core.")}
-    return found - {"__version__"}
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT / "sqa_core")))
-def test_no_room_imports_from_below(path):
-    room = path.relative_to(ROOT / "sqa_core").parts[0].removesuffix(".py")
-    if room == "__init__":
-        return
-    for other in imported_rooms(path):
-        assert RANK[other] <= RANK[room], f"{room} imports {other}"
-
-
 def test_environment_variables_are_read_in_one_place():
     for path in modules():
         reads = "os.environ" in path.read_text()
-        # polyglot hands its environment on to the process that speaks, and reads nothing from it
+        # polyglot passes its environment on to eSpeak's process, and reads nothing from it
         assert not reads or path.name in {"environment.py", "polyglot.py"}, path
 
 

@@ -1,4 +1,4 @@
-// Figures to step through. Their data stands in the page beside them; a player moves a cursor over what it plays.
+// Figures to step through. Their data are in the page beside them; a player moves a cursor over what it plays.
 function followSound(box, seconds) {
   const audio = box.querySelector("audio"), cursors = box.querySelectorAll(".sqa-cursor");
   if (!audio) return cursors.forEach((cursor) => cursor.remove());
@@ -9,7 +9,7 @@ function followSound(box, seconds) {
   ["play", "seeked", "timeupdate"].forEach((event) => audio.addEventListener(event, move));
 }
 
-// A mask is chosen and moved, and the score under it read out.
+// The reader chooses and moves a mask; the score under it is shown as text.
 function startStepper(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
   const select = box.querySelector("select"), slider = box.querySelector('input[type="range"]');
@@ -69,7 +69,24 @@ function startGallery(box) {
   });
 }
 
+// Long tables are sorted, searched and paged by DataTables, which is loaded on pages that have such a table. Without it they stay whole.
+const here = document.currentScript.src;
+function startTables(settings) {
+  if (!settings.length) return;
+  const style = document.createElement("link"), script = document.createElement("script");
+  style.rel = "stylesheet";
+  style.href = new URL("datatables.css", here);
+  script.src = new URL("datatables.js", here);
+  script.onload = () =>
+    settings.forEach((one) => {
+      const common = { order: [], autoWidth: false, lengthMenu: [10, 20, 50, { label: "All", value: -1 }] };
+      new DataTable(document.getElementById(one.dataset.table), { ...common, ...JSON.parse(one.textContent) });
+    });
+  document.head.append(style, script);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  startTables(document.querySelectorAll(".sqa-interactive"));
   document.querySelectorAll(".sqa-gallery").forEach(startGallery);
   document.querySelectorAll(".sqa-stepper").forEach(startStepper);
   document.querySelectorAll(".sqa-chooser").forEach(startChooser);

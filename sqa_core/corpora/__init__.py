@@ -1,1 +1,1 @@
-"""Corpora: what can be had, where it lies, and its manifest. One table says what there is (`registry.CORPORA`)."""
+"""Corpora: how to get them, where they are, and their manifests. `registry.CORPORA` lists them."""

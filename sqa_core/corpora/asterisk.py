@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import audio, environment
+from .. import audio, levels
 from ..errors import CorpusError
+from ..files import sha256
 from . import manifest as manifests
 from .manifest import Manifest
 
@@ -54,12 +55,12 @@ def _describe(folder: Path, languages: tuple[str, ...]) -> Manifest:
     for language in languages:
         for path in sorted(p for p in (folder / language).rglob("*.g722") if p.stat().st_size):
             waveform, rate = audio.load(path)
-            if audio.level(waveform) > SILENT_DBOV:
+            if levels.level(waveform) > SILENT_DBOV:
                 rows.append((path, language, rate, waveform.shape[1] / rate))
     table = pd.DataFrame(
         {
             "file": [p.relative_to(folder).as_posix() for p, *_ in rows],
-            "sha256": [environment.sha256(p) for p, *_ in rows],
+            "sha256": [sha256(p) for p, *_ in rows],
             "sample_rate": [r for _, _, r, _ in rows],
             "seconds": np.round([s for *_, s in rows], 4),
             # The folder ends in the talker's name; Allison speaks English and Spanish.

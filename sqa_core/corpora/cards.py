@@ -1,6 +1,5 @@
-"""Corpus cards: what a corpus holds and what is wrong with it, found by code that runs on any manifest."""
+"""Corpus cards: contents and known problems of a corpus, computed from any manifest."""
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,17 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import audio
-from ..metrics import constant_f1
+from .. import audio, levels
+from ..files import short_hash
+from ..metrics import majority_f1
 from .manifest import Manifest
 
 CLIPPED_PERCENT = 0.01  # of a file's samples in flat runs at its extreme
 SILENT_EDGE_S = 0.02  # of digital silence at an end
 COMPARED_HZ = 2_000  # rate at which files are searched for audio that they share
-LEAST_SHARED_S = 0.5
-LEAST_ALIKE = 0.75  # correlation over the part that two files share
-CANDIDATE = 0.15  # correlation of whole files from which a pair is looked at closely: what they share is as large a part of them
-MOST_COMPARED = 3_000  # files, each with each
+MIN_SHARED_S = 0.5
+MIN_CORRELATION = 0.75  # correlation over the part that two files share
+CANDIDATE = 0.15  # correlation of whole files above which a pair is examined closely: about the share of the files that is common
+MAX_COMPARED = 3_000  # files, each with each
 SEARCHED_S = 15.0  # of each file, from its start
 ROWS = 256  # that are compared at once
 
@@ -27,19 +27,19 @@ def facts(corpus: Manifest, shared: pd.DataFrame | None = None) -> dict[str, Any
     """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it; `shared` is what
     `shared_audio` found."""
     table = corpus.table
-    heard = pd.DataFrame([_of_file(path) for path in corpus.paths()])
+    measured = pd.DataFrame([_of_file(path) for path in corpus.paths()])
     out: dict[str, Any] = {
         "files": len(table),
         "minutes": round(float(table["seconds"].sum()) / 60, 1),
         "shortest and longest, s": f"{table['seconds'].min():.2f} to {table['seconds'].max():.2f}",
         "speakers": table["speaker"].nunique(),
         "sample rates, Hz": ", ".join(map(str, sorted(table["sample_rate"].unique()))),
-        "median level, dBov": round(float(heard["level_db"].median()), 1),
-        "range of levels, dB": round(float(heard["level_db"].max() - heard["level_db"].min()), 1),
-        "files that reach full scale": int((heard["peak"] > 0.999).sum()),
-        "files with flat tops (a resampled copy hides them)": int((heard["clipped_percent"] > CLIPPED_PERCENT).sum()),
-        "files with digital silence at an end": int(heard["silent_edge"].sum()),
-        "files whose samples occur twice": int(heard["digest"].duplicated(keep=False).sum()),
+        "median level, dBov": round(float(measured["level_db"].median()), 1),
+        "range of levels, dB": round(float(measured["level_db"].max() - measured["level_db"].min()), 1),
+        "files peaking at 0 dBFS": int((measured["peak"] > 0.999).sum()),
+        "clipped files (not detectable after resampling)": int((measured["clipped_percent"] > CLIPPED_PERCENT).sum()),
+        "files with digital silence at an end": int(measured["silent_edge"].sum()),
+        "files whose samples occur twice": int(measured["digest"].duplicated(keep=False).sum()),
     }
     if "gender" in table and table["gender"].notna().any():
         by_gender = table.drop_duplicates("speaker")["gender"].value_counts()
@@ -61,23 +61,23 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
     out: dict[str, Any] = {
         "emotions": len(counts),
         "files by emotion": ", ".join(f"{name} {n}" for name, n in counts.items()),
-        "macro F1 of a constant answer, %": round(constant_f1(labels), 1),
+        "macro F1 of the majority-class baseline, %": round(majority_f1(labels), 1),
         "speakers with one emotion only": f"{int((spoken == 1).sum())} of {len(spoken)}",
-        "emotion told by who speaks, %": round(100 * told_by(table["emotion"], table["speaker"]), 1),
+        "accuracy of the speaker-majority baseline, %": round(100 * group_majority_accuracy(table["emotion"], table["speaker"]), 1),
     }
     if "sentence" in table and table["sentence"].notna().any():
         shared = table.groupby("sentence")["speaker"].nunique()
         out["sentences"] = f"{len(shared)}, {int((shared > 1).sum())} of them by several speakers"
-        out["emotion told by the sentence, %"] = round(100 * told_by(table["emotion"], table["sentence"]), 1)
+        out["accuracy of the sentence-majority baseline, %"] = round(100 * group_majority_accuracy(table["emotion"], table["sentence"]), 1)
     return out
 
 
 def shared_audio(corpus: Manifest) -> pd.DataFrame:
-    """Pairs of files of which a part is the same recording, half a second or more and about a sixth of their length or more: a row a pair,
-    with the seconds that they share and the correlation there.
+    """Pairs of files that share a part of one recording, at least half a second and about a sixth of their length: a row a pair, with the
+    seconds shared and the correlation there.
 
-    Whole files are correlated at 2 kHz, each with each, and those that stand out are looked at closely. Their second difference is
-    taken first, or files would seem alike that share the hum of the mains. A corpus of more than MOST_COMPARED files is searched
+    Whole files are correlated at 2 kHz, each with each, and pairs with a high correlation are examined closely. Their second
+    difference is taken first; otherwise shared mains hum would look like shared audio. A corpus of more than MAX_COMPARED files is searched
     speaker by speaker.
     """
 
@@ -88,12 +88,12 @@ def shared_audio(corpus: Manifest) -> pd.DataFrame:
     with ThreadPoolExecutor() as readers:
         waveforms = list(readers.map(read, corpus.paths()))
     table, rows = corpus.table, []
-    together = [table.index] if len(table) <= MOST_COMPARED else [part.index for _, part in table.groupby("speaker")]
+    together = [table.index] if len(table) <= MAX_COMPARED else [part.index for _, part in table.groupby("speaker")]
     for index in together:
         for i, j in _alike([waveforms[i] for i in index]):
             one, other = index[i], index[j]
             alike, samples = _best_overlap(waveforms[one], waveforms[other])
-            if alike >= LEAST_ALIKE:
+            if alike >= MIN_CORRELATION:
                 row = {"file": table["file"][one], "other": table["file"][other]}
                 row |= {"speaker": table["speaker"][one], "other speaker": table["speaker"][other]}
                 rows.append(row | {"seconds": samples / COMPARED_HZ, "correlation": alike})
@@ -123,7 +123,7 @@ def _best_overlap(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
     """Largest correlation of the overlapping parts of two sounds over all shifts, and how many samples those parts have."""
     from scipy.signal import correlate
 
-    least = int(LEAST_SHARED_S * COMPARED_HZ)
+    least = int(MIN_SHARED_S * COMPARED_HZ)
     dots = correlate(one, other, mode="full", method="fft")
     lags = np.arange(-len(other) + 1, len(one))
     starts, ends = np.maximum(lags, 0), np.minimum(len(one), lags + len(other))
@@ -134,8 +134,8 @@ def _best_overlap(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
     return float(alike[best]), int(ends[best] - starts[best])
 
 
-def told_by(labels: pd.Series, groups: pd.Series) -> float:
-    """Accuracy of naming each group's commonest label: what a model could get that knows the group alone."""
+def group_majority_accuracy(labels: pd.Series, groups: pd.Series) -> float:
+    """Accuracy of predicting each group's most frequent label: what a model could reach from the group alone."""
     return float(pd.crosstab(groups, labels).max(axis=1).sum() / len(labels))
 
 
@@ -144,11 +144,11 @@ def _of_file(path) -> dict[str, Any]:
     edge = round(SILENT_EDGE_S * sound.sample_rate)
     ends = sound.waveform[:, :edge], sound.waveform[:, -edge:]
     return {
-        "level_db": audio.level(sound.waveform),
+        "level_db": levels.level(sound.waveform),
         "peak": float(abs(sound.waveform).max()),
-        "clipped_percent": audio.clipped_percent(sound.waveform),
+        "clipped_percent": levels.clipped_percent(sound.waveform),
         "silent_edge": any(not np.any(e) for e in ends),
-        "digest": hashlib.sha256(sound.waveform.tobytes()).hexdigest(),
+        "digest": short_hash(sound.waveform.tobytes(), 64),
     }
 
 

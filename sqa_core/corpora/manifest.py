@@ -1,15 +1,14 @@
 """The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 
-from .. import audio, environment
+from .. import audio
 from ..errors import AudioError, CorpusError
+from ..files import atomic, sha256, short_hash
 
 # Labels follow these columns: a corpus has those it needs.
 REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence"]
@@ -28,10 +27,18 @@ class Manifest:
     @property
     def hash(self) -> str:
         """Hash of the table: files, their hashes and labels."""
-        return hashlib.sha256(self.table.to_csv(index=False, float_format="%.9g").encode()).hexdigest()[:12]
+        return short_hash(self.table.to_csv(index=False, float_format="%.9g"))
 
     def paths(self) -> list[Path]:
         return [self.root / f for f in self.table["file"]]
+
+    def classes(self) -> list[str]:
+        """The emotions of the corpus, sorted."""
+        return sorted(self.table["emotion"].unique())
+
+    def labels(self, classes: list[str]) -> np.ndarray:
+        """(files,) index of each file's emotion in `classes`; -1 where it is none of them."""
+        return self.table["emotion"].map({name: i for i, name in enumerate(classes)}).fillna(-1).to_numpy(np.int64)
 
     def where(self, **labels) -> "Manifest":
         """The rows whose columns have these values, or one of several in a tuple, in the same order."""
@@ -58,9 +65,8 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
 
 def write(manifest: Manifest, path: Path) -> None:
     check(manifest.table, manifest.name)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    manifest.table.to_csv(partial, index=False, float_format="%.9g")
-    partial.replace(path)
+    with atomic(path) as partial:
+        manifest.table.to_csv(partial, index=False, float_format="%.9g")
 
 
 def check(table: pd.DataFrame, name: str) -> None:
@@ -78,7 +84,7 @@ def check(table: pd.DataFrame, name: str) -> None:
             raise CorpusError(f"{name}, row {i + 2}: `file` {file!r} must stay below the manifest's folder.")
     if table["file"].duplicated().any():
         twice = table["file"][table["file"].duplicated()].iloc[0]
-        raise CorpusError(f"{name}: {twice} stands in the manifest twice.")
+        raise CorpusError(f"{name}: {twice} occurs twice in the manifest.")
     if not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
         raise CorpusError(f"{name}: a `sha256` is not 64 hexadecimal digits.")
     for column, most in [("sample_rate", 768_000), ("seconds", audio.LONGEST_S)]:
@@ -96,7 +102,7 @@ def describe(root: Path, files: list[str]) -> pd.DataFrame:
             waveform, rate = audio.load(root / file)
         except AudioError as e:
             raise CorpusError(str(e)) from e
-        rows.append((file, environment.sha256(root / file), rate, waveform.shape[1] / rate))
+        rows.append((file, sha256(root / file), rate, waveform.shape[1] / rate))
     return pd.DataFrame(rows, columns=REQUIRED[:4])
 
 
@@ -106,6 +112,6 @@ def verify(manifest: Manifest) -> list[str]:
     for path, digest in zip(manifest.paths(), manifest.table["sha256"], strict=True):
         if not path.is_file():
             problems.append(f"{path}: missing")
-        elif environment.sha256(path) != digest:
+        elif sha256(path) != digest:
             problems.append(f"{path}: not the file of the manifest (its hash differs)")
     return problems

@@ -4,15 +4,14 @@
 listeners' scores of signal, background and overall quality. From the P.808 toolkit on GitHub.
 """
 
-import hashlib
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from .. import audio
+from .. import download as downloads
 from ..errors import AudioError, CorpusError
-from . import fetch as downloads
+from ..files import short_hash
 from .manifest import Manifest, describe
 
 URL = "https://raw.githubusercontent.com/microsoft/P.808/master/p835_reference_conditions/"
@@ -29,7 +28,7 @@ SCALES = {"ovrl": "OVRL", "sig": "SIG", "bak": "BAK"}
 def fetch(folder: Path, base_url: str = URL, on_file=lambda _: None) -> None:
     """The official tree's 156 degraded files and the spreadsheet of votes, by hash."""
     hashes = published_hashes()
-    # The spreadsheet last: where it lies, the corpus is whole.
+    # The spreadsheet last: where it is, the corpus is complete.
     downloads.fetch(base_url, {k: hashes[k] for k in sorted(hashes, key=lambda name: name == SPREADSHEET)}, folder, on_file)
 
 
@@ -46,7 +45,7 @@ def verify(corpus: Manifest) -> list[str]:
     problems = []
     for path, which in zip(corpus.paths(), corpus.table["set"], strict=True):
         try:
-            digest = hashlib.sha256(audio.wav_bytes(*audio.load(path, channel="all"))).hexdigest()
+            digest = short_hash(audio.wav_bytes(*audio.load(path, channel="all")), 64)
         except AudioError as e:
             problems.append(str(e))
             continue
@@ -89,9 +88,7 @@ def _one_set(folder: Path, name: str, below: str, votes: pd.DataFrame, plan: pd.
     present = {p.stem: p for p in sorted((folder / below).iterdir()) if p.is_file()}
     stems = [Path(f).stem for f in votes["short_file_name"]]
     if lost := [s for s in stems if s not in present]:
-        raise CorpusError(
-            f"{folder / below}: {len(lost)} files that listeners heard are missing, {lost[0]} first; run `sqa data fetch p835`."
-        )
+        raise CorpusError(f"{folder / below}: {len(lost)} rated files are missing, {lost[0]} first; run `sqa data fetch p835`.")
     table = describe(folder, [present[s].relative_to(folder).as_posix() for s in stems])
     table["condition"] = [s.split("_")[0] for s in stems]
     table["speaker"] = table["talker"] = [s.split("_")[1] for s in stems]
@@ -103,22 +100,3 @@ def _one_set(folder: Path, name: str, below: str, votes: pd.DataFrame, plan: pd.
         table[f"mos_{short}"] = votes[f"MOS_{header}"].to_numpy()
         table[f"std_{short}"] = votes[f"std_{header.lower()}"].to_numpy()
     return table
-
-
-def aligned(reference: audio.Sound, degraded: audio.Sound, rate: int, longest_s: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """Reference and degraded (samples each) at `rate`, the degraded one shifted by the lag of the greatest correlation.
-
-    The degraded files are filtered, changed in level, and the wide-band ones are late by some 275 samples, so an intrusive measure
-    without this step measures the delay. Level and spectrum are left as they are: those are part of what is measured.
-    """
-    from scipy.signal import correlate
-
-    x, y = (audio.resample(s.waveform, s.sample_rate, rate)[0] for s in (reference, degraded))
-    n = min(len(x), len(y))
-    correlation = correlate(y[:n], x[:n], method="fft")
-    lags = np.arange(-n + 1, n)
-    near = np.abs(lags) <= longest_s * rate
-    lag = int(lags[near][np.abs(correlation[near]).argmax()])
-    x, y = (x, y[lag:]) if lag >= 0 else (x[-lag:], y)
-    n = min(len(x), len(y))
-    return x[:n], y[:n]

@@ -5,7 +5,6 @@ is that of France and of Belgium. Whatever shows this corpus says that it is syn
 """
 
 import csv
-import hashlib
 import json
 import os
 import struct
@@ -21,8 +20,9 @@ import pandas as pd
 
 from .. import audio, environment
 from ..errors import CorpusError
+from ..files import sha256, short_hash
+from . import espeak
 from . import manifest as manifests
-from . import speak
 from .manifest import Manifest
 
 SENTENCES = Path(__file__).with_name("polyglot_sentences.csv")
@@ -42,7 +42,7 @@ LANGUAGES = {
     "ar": ("ar", "ar"),
 }
 LICENCE = "CC BY 4.0"
-# The languages of the chapters on emotion, and English. eSpeak has one French, which also stands for Canadian French, and standard Arabic
+# The languages of the chapters on emotion, and English. eSpeak has one French voice, used for Canadian French too, and standard Arabic
 # for Egyptian.
 ACTED_LANGUAGES = ("el", "fr", "it", "de", "es", "ar", "fa", "en")
 ACTED_VOICES = ("m1", "m2", "m5", "f1", "f4", "anika")
@@ -62,10 +62,10 @@ class Voice:
 @dataclass(frozen=True)
 class Manner:
     """How an emotion is acted: factors of rate and level, steps of eSpeak's pitch and range, the sentence's end, which sets its slope,
-    and the voice: by how many dB what lies above BRIGHT_HZ is raised.
+    and the voice: the gain in dB above BRIGHT_HZ.
 
     The signs follow the reviews of Murray and Arnott (JASA 93, 1993) and of Juslin and Laukka (Psychological Bulletin 129, 2003);
-    the sizes are chosen so that each can be heard.
+    the sizes are chosen to be audible.
     """
 
     rate: float
@@ -115,7 +115,7 @@ def sentences(language: str) -> list[str]:
 
 def recipe_hash() -> str:
     """Hash of all that decides what the voices say and how, for work on single utterances."""
-    return hashlib.sha256(SENTENCES.read_bytes() + repr((LANGUAGES, VOICES)).encode()).hexdigest()[:12]
+    return short_hash(SENTENCES.read_bytes() + repr((LANGUAGES, VOICES)).encode())
 
 
 def synthesise(jobs: list[dict[str, Any]]) -> list[audio.Sound]:
@@ -138,7 +138,7 @@ def synthesise(jobs: list[dict[str, Any]]) -> list[audio.Sound]:
 
 
 def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
-    command = [sys.executable, "-m", "sqa_core.corpora.speak"]
+    command = [sys.executable, "-m", "sqa_core.corpora.espeak"]
     lines = "".join(json.dumps(job) + "\n" for job in jobs).encode()
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(environment.PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
     sounds = []
@@ -151,7 +151,7 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
             try:
                 (rate,) = struct.unpack("<I", stdout.read(4))
                 for job in jobs:
-                    samples = speak.receive_one(stdout)
+                    samples = espeak.receive_one(stdout)
                     if samples is None:
                         raise CorpusError(f"eSpeak NG has no voice {job['voice']!r}; it would have gone on with the one before.")
                     sound = audio.load(np.frombuffer(samples, "<i2"), rate)
@@ -183,7 +183,7 @@ def acted_job(language: str, voice: str, sentence: str, emotion: str) -> dict:
 
 
 def brightened(sound: audio.Sound, bright_db: float) -> audio.Sound:
-    """A sound with what lies above BRIGHT_HZ raised by so many dB, at the level that it had."""
+    """A sound with a gain in dB above BRIGHT_HZ, at its original level."""
     from scipy.signal import butter, sosfilt
 
     high = sosfilt(butter(1, BRIGHT_HZ, "high", fs=sound.sample_rate, output="sos"), sound.waveform)
@@ -199,9 +199,7 @@ def _said(folder: Path, wanted: list[tuple[str, dict[str, Any], dict[str, Any]]]
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         audio.write_wav(folder / file, *sound)
         seconds = sound.waveform.shape[1] / sound.sample_rate
-        rows.append(
-            {"file": file, "sha256": environment.sha256(folder / file), "sample_rate": sound.sample_rate, "seconds": seconds} | facts
-        )
+        rows.append({"file": file, "sha256": sha256(folder / file), "sample_rate": sound.sample_rate, "seconds": seconds} | facts)
     return pd.DataFrame(rows)
 
 
@@ -225,7 +223,7 @@ def generate_acted(folder: Path, on_file=lambda _: None) -> Manifest:
 def acted_hash() -> str:
     """Hash of all that decides what `polyglot-acted` holds."""
     made = (recipe_hash(), MANNERS, LOUDNESS, BRIGHT_HZ, ACTED_LANGUAGES, ACTED_VOICES, ACTED_SENTENCES)
-    return hashlib.sha256(repr(made).encode()).hexdigest()[:12]
+    return short_hash(repr(made))
 
 
 def acted(folder: Path) -> Manifest:

@@ -1,4 +1,4 @@
-"""The corpora there are: where each is looked for, how it is fetched, what it may be used for. A dict, written out."""
+"""The list of corpora: where each is looked for, how it is fetched, under which licence it may be used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,18 @@ from pathlib import Path
 
 from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import asterisk, emotion_files, emotions, manifest, p835, polyglot
+from . import asterisk, manifest, p835, polyglot
+from .emotion import catalogue, reader
 from .manifest import Manifest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """One row of the registry. `read` turns the folder into a manifest, `fetch` fills the folder, `whole` tells one that is filled."""
+    """One row of the registry.
+
+    status : "real" or "synthetic". read : turns the folder into a manifest. fetch : fills the folder. generated : made by this library
+    when it is needed. verify : one line for each difference from a complete copy. complete : whether a folder holds the corpus.
+    """
 
     title: str
     status: str
@@ -23,54 +28,61 @@ class Corpus:
     fetch: Callable[..., object]
     generated: bool = False
     verify: Callable[[Manifest], list[str]] = manifest.verify
-    whole: Callable[[Path], bool] = lambda folder: (folder / "manifest.csv").is_file()
+    complete: Callable[[Path], bool] = lambda folder: (folder / "manifest.csv").is_file()
 
 
 def _emotional(name: str) -> Corpus:
-    corpus = emotions.CORPORA[name]
+    corpus = catalogue.CORPORA[name]
     return Corpus(
-        corpus.title,
-        corpus.status,
-        corpus.licence,
-        corpus.megabytes,
-        partial(emotion_files.manifest, name=name),
-        partial(emotion_files.fetch, name=name),
-        verify=lambda found: emotion_files.problems(found.root, name),
-        whole=partial(emotion_files.holds, name=name),
+        title=corpus.title,
+        status=reader.STATUS,
+        licence=corpus.licence,
+        megabytes=corpus.megabytes,
+        read=partial(reader.manifest, name=name),
+        fetch=partial(reader.fetch, name=name),
+        verify=lambda found: reader.problems(found.root, name),
+        complete=partial(reader.holds, name=name),
     )
 
 
 CORPORA = {
     "p835": Corpus(
-        "P.835 reference conditions with listeners' scores, English",
-        "real",
-        "CC BY 4.0",
-        55,
-        p835.manifest,
-        p835.fetch,
+        title="P.835 reference conditions with listeners' scores, English",
+        status="real",
+        licence="CC BY 4.0",
+        megabytes=55,
+        read=p835.manifest,
+        fetch=p835.fetch,
         verify=p835.verify,
-        whole=lambda folder: (folder / p835.SPREADSHEET).is_file(),
+        complete=lambda folder: (folder / p835.SPREADSHEET).is_file(),
     ),
-    "asterisk": Corpus("Asterisk prompts, five languages", "real", "CC BY-SA 3.0 / CC BY 3.0", 58, asterisk.manifest, asterisk.fetch),
+    "asterisk": Corpus(
+        title="Asterisk prompts, five languages",
+        status="real",
+        licence="CC BY-SA 3.0 / CC BY 3.0",
+        megabytes=58,
+        read=asterisk.manifest,
+        fetch=asterisk.fetch,
+    ),
     "polyglot": Corpus(
-        "built-in synthetic speech, eleven languages",
-        "synthetic",
-        polyglot.LICENCE,
-        200,
-        polyglot.manifest,
-        polyglot.generate,
-        True,
+        title="built-in synthetic speech, eleven languages",
+        status="synthetic",
+        licence=polyglot.LICENCE,
+        megabytes=200,
+        read=polyglot.manifest,
+        fetch=polyglot.generate,
+        generated=True,
     ),
     "polyglot-acted": Corpus(
-        "built-in synthetic speech in the manner of seven emotions, seven languages of the chapters on emotion and English",
-        "synthetic",
-        polyglot.LICENCE,
-        90,
-        polyglot.acted,
-        polyglot.generate_acted,
-        True,
+        title="built-in synthetic speech in the manner of seven emotions, seven languages of the chapters on emotion and English",
+        status="synthetic",
+        licence=polyglot.LICENCE,
+        megabytes=90,
+        read=polyglot.acted,
+        fetch=polyglot.generate_acted,
+        generated=True,
     ),
-    **{name: _emotional(name) for name in emotions.CORPORA},
+    **{name: _emotional(name) for name in catalogue.CORPORA},
 }
 
 
@@ -81,18 +93,19 @@ def known(name: str) -> Corpus:
 
 
 def find(name: str) -> Path | None:
-    """The corpus's folder on this machine, or None; one that is half fetched counts as not there."""
+    """The corpus's folder on this machine, or None; a folder without a complete corpus does not count."""
     folder = environment.find("data", name)
-    return folder if folder and CORPORA[name].whole(folder) else None
+    return folder if folder and CORPORA[name].complete(folder) else None
 
 
 @lru_cache(maxsize=32)
 def load(name: str) -> Manifest:
-    """The corpus's manifest; the built-in one is generated where it is not there yet.
+    """The corpus's manifest; a built-in corpus is generated if it is not there yet.
 
     Raises
     ------
-    CorpusError : not on this machine, with the command that gets it.
+    CorpusError
+        Not on this machine, with the command that gets it.
     """
     corpus = known(name)
     folder = find(name)
@@ -102,7 +115,7 @@ def load(name: str) -> Manifest:
 
 
 def fetch(name: str, on_file: Callable[[str], None] = lambda _: None) -> Path:
-    """Fetch or generate a corpus into the cache; what is there already stays."""
+    """Fetch or generate a corpus into the cache, and return its folder; files that are there already are kept."""
     corpus = known(name)
     folder = environment.cache_folder() / "data" / name
     corpus.fetch(folder, on_file=on_file)

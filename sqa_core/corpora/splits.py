@@ -1,9 +1,8 @@
-"""Splits of a corpus into parts to learn from, to choose by and to test on. They are data: a table with a hash, written to a file.
+"""Splits of a corpus into training, validation and test parts. They are data: tables with a hash, kept in `book/splits`.
 
-A split holds folds; in each fold every file has a part. One fold for 80/10/10, one a speaker for leave-one-speaker-out.
+A split has folds; in each fold every file has a part. One fold for 80/10/10, one a speaker for leave-one-speaker-out (LOSO).
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -13,27 +12,30 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import emotions
+from ..files import atomic, short_hash
+from .emotion import catalogue
 from .manifest import Manifest
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.8, 0.1, 0.1)
-Protocol = Literal["speaker", "loso", "stratified"]
-LEAST_OF_A_CLASS = 10  # for a tenth of it in each small part
-MOST_TRIED = 20_000  # divisions of speakers that are compared where there are too many to try all
+Protocol = Literal["speaker", "loso", "stratified", "own"]  # "own" is a split file that the user names
+PROTOCOLS: tuple[Protocol, ...] = ("speaker", "loso", "stratified")  # of `make`
+MIN_CLASS_FILES = 10  # so that a tenth of a class is at least one file
+MAX_TRIED = 20_000  # divisions of speakers that are compared if there are too many to try all
 
 
 @dataclass(frozen=True)
 class Split:
-    """`table` has a row a file and fold: fold, file, part."""
+    """table : a row a file and fold, with the columns fold, file, part."""
 
     name: str
     table: pd.DataFrame
 
     @property
     def hash(self) -> str:
-        return hashlib.sha256(self.table.to_csv(index=False).encode()).hexdigest()[:12]
+        return short_hash(self.table.to_csv(index=False))
 
     @property
     def folds(self) -> list[int]:
@@ -44,61 +46,102 @@ class Split:
 
         Raises
         ------
-        CorpusError : the split is of other files.
+        CorpusError
+            The split is of other files.
         """
         part = self.table[self.table["fold"] == fold].set_index("file")["part"]
         if set(part.index) != set(files):
-            raise CorpusError(f"{self.name}: the split is of other files than the corpus has; make it anew.")
+            raise CorpusError(f"{self.name}: the split lists other files than the corpus has; make a new one with `sqa data split`.")
         of_files = part.loc[files].to_numpy()
         return {name: np.flatnonzero(of_files == name) for name in PARTS}
 
 
 @lru_cache(maxsize=64)
 def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
-    """A split by one of the protocols; the same for the same corpus and seed."""
+    """A split by one of the protocols; the same for the same corpus and seed.
+
+    protocol : "speaker", no speaker in two parts; "loso", leave-one-speaker-out; "stratified", classes balanced and speakers mixed.
+
+    Raises
+    ------
+    CorpusError
+        Too few speakers, or too few files of a class.
+    """
     match protocol:
         case "speaker":
-            folds = [_by_speaker(corpus.table, talkers(corpus), seed)]
+            folds = [_by_speaker(corpus.table, speakers_merged(corpus), seed)]
         case "loso":
-            folds = _leave_one_out(corpus.table, talkers(corpus))
+            folds = _leave_one_out(corpus.table, speakers_merged(corpus))
         case "stratified":
             folds = [_stratified(corpus.table, seed)]
         case _:
-            raise SettingsError(f"A split is by speaker, loso or stratified, not by {protocol!r}.")
+            raise SettingsError(f"A split is by {', '.join(PROTOCOLS)}, not by {protocol!r}.")
     parts = [pd.DataFrame({"fold": i, "file": corpus.table["file"], "part": part}) for i, part in enumerate(folds)]
     split = Split(f"{corpus.name}-{protocol}-{seed}", pd.concat(parts, ignore_index=True))
     if protocol != "stratified":
-        assert_apart(split, corpus.table.assign(speaker=talkers(corpus)))
+        assert_speaker_independent(split, corpus.table.assign(speaker=speakers_merged(corpus)))
     return split
 
 
-def talkers(corpus: Manifest) -> pd.Series:
-    """Who speaks in each file: the owners' speakers, of whom those that are one person have one name."""
-    known = emotions.CORPORA.get(corpus.name)
+def of(corpus: Manifest, protocol: Protocol, split_hash: str = "") -> Split:
+    """The split of a corpus that trials use: the one in `book/splits` if its files are the corpus's, else a new one; or the one with a
+    given hash.
+
+    Raises
+    ------
+    CorpusError
+        No split of this hash, or none of these files, is on this machine.
+    """
+    if protocol == "own":
+        return read(_own_folder() / f"{split_hash}.csv")
+    stored = environment.resource("book", "splits", f"{corpus.name}-{protocol}-0.csv")
+    split = read(stored) if stored.is_file() else None
+    if split is None or set(split.table["file"]) != set(corpus.table["file"]):
+        split = make(corpus, protocol)
+    if split_hash and split.hash != split_hash:
+        raise CorpusError(f"{split.name}: the split on this machine ({split.hash}) is not the one that the trial names ({split_hash}).")
+    return split
+
+
+def adopt(path: Path) -> Split:
+    """A user's own split, copied into the cache under its hash, so that trials find it by that."""
+    split = read(path)
+    _own_folder().mkdir(parents=True, exist_ok=True)
+    write(split, _own_folder() / f"{split.hash}.csv")
+    return split
+
+
+def _own_folder() -> Path:
+    return environment.cache_folder() / "splits"
+
+
+def speakers_merged(corpus: Manifest) -> pd.Series:
+    """(files,) speaker of each file, aliases of one person merged."""
+    known = catalogue.CORPORA.get(corpus.name)
     return corpus.table["speaker"].replace(known.same_talker if known else {})
 
 
-def assert_apart(split: Split, table: pd.DataFrame) -> None:
-    """No speaker in two parts of a fold."""
+def assert_speaker_independent(split: Split, table: pd.DataFrame) -> None:
+    """Raise CorpusError if a speaker is in two parts of a fold."""
     who = split.table.merge(table[["file", "speaker"]], on="file").groupby(["fold", "speaker"])["part"].nunique()
     if (who > 1).any():
         fold, speaker = who[who > 1].index[0]
-        raise CorpusError(f"{split.name}, fold {fold}: speaker {speaker} stands in several parts.")
+        raise CorpusError(f"{split.name}, fold {fold}: speaker {speaker} is in several parts.")
 
 
-def _by_speaker(table: pd.DataFrame, who: pd.Series, seed: int) -> np.ndarray:
-    """Whole speakers to a part, one at least to each: the division whose shares of files, and of each class, are nearest to 80/10/10;
-    with over 12 speakers, the nearest of MOST_TRIED that are drawn. `who` tells which speakers are one person."""
+def _by_speaker(table: pd.DataFrame, persons_of: pd.Series, seed: int) -> np.ndarray:
+    """Speakers divided into parts, at least one in each: the division whose shares of files and of each class are nearest to 80/10/10;
+    with more than 12 speakers, the nearest of MAX_TRIED drawn at random. `persons_of`: the speaker of each file, aliases merged."""
     counts = pd.crosstab(table["speaker"], table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
-        raise CorpusError(f"{len(speakers)} speakers cannot be told apart into three parts.")
+        raise CorpusError(f"{len(speakers)} speakers cannot be divided into three parts.")
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)  # (speakers, 1 + classes); the first column counts all
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(speakers))  # which of equally good divisions is taken hangs on the seed
-    person_of = dict(zip(table["speaker"], who, strict=True))
+    order = rng.permutation(len(speakers))  # the seed decides between equally good divisions
+    person_of = dict(zip(table["speaker"], persons_of, strict=True))
     persons = np.array([person_of[s] for s in speakers])[order]
-    allowed = [d for d in _divisions(len(speakers), rng) if not _parted(persons, *d)]
+    allowed = [d for d in _divisions(len(speakers), rng) if not _splits_a_person(persons, *d)]
     best = min(allowed, key=lambda division: _distance(matrix[order], *division))
     part = np.full(len(speakers), "train", dtype=object)
     for name, chosen in zip(("valid", "test"), best, strict=True):
@@ -106,8 +149,8 @@ def _by_speaker(table: pd.DataFrame, who: pd.Series, seed: int) -> np.ndarray:
     return table["speaker"].map(dict(zip(speakers, part, strict=True))).to_numpy()
 
 
-def _parted(persons: np.ndarray, *parts: tuple[int, ...]) -> bool:
-    """Whether one person stands in several parts."""
+def _splits_a_person(persons: np.ndarray, *parts: tuple[int, ...]) -> bool:
+    """Whether one person is in several parts."""
     part = np.zeros(len(persons), int)
     for number, chosen in enumerate(parts, start=1):
         part[list(chosen)] = number
@@ -115,13 +158,13 @@ def _parted(persons: np.ndarray, *parts: tuple[int, ...]) -> bool:
 
 
 def _divisions(count: int, rng: np.random.Generator) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Speakers to choose by and to test on: all pairs of small groups, or a draw of them."""
+    """Pairs of validation and test speakers: all pairs of small groups, or a random draw of them."""
     most = max(1, round(count * 0.25))
     groups = _groups(count, rng) if count <= 12 else []
-    if groups and len(groups) ** 2 <= MOST_TRIED:
+    if groups and len(groups) ** 2 <= MAX_TRIED:
         return [(a, b) for a in groups for b in groups if not set(a) & set(b)]
     out = []
-    for _ in range(MOST_TRIED):
+    for _ in range(MAX_TRIED):
         drawn = rng.permutation(count)
         a, b = rng.integers(1, most + 1, size=2)
         out.append((tuple(drawn[:a].tolist()), tuple(drawn[a : a + b].tolist())))
@@ -135,41 +178,41 @@ def _distance(matrix: np.ndarray, *parts: tuple[int, ...]) -> float:
     return float(np.abs(shares[:, 0]).sum() + 0.5 * np.abs(shares[:, 1:]).mean(axis=1).sum())
 
 
-def _leave_one_out(table: pd.DataFrame, who: pd.Series) -> list[np.ndarray]:
-    """Each person tests once. Of the others, those choose whose files and classes are nearest to a tenth of the rest: one speaker alone
-    may have a single class, by which nothing can be chosen."""
-    counts = pd.crosstab(who, table["emotion"])
+def _leave_one_out(table: pd.DataFrame, persons_of: pd.Series) -> list[np.ndarray]:
+    """Each speaker is the test part of one fold. Of the others, those validate whose files and classes are nearest to a tenth of the rest:
+    a single speaker may have a single class, by which no epoch can be chosen."""
+    counts = pd.crosstab(persons_of, table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
-        raise CorpusError(f"{len(speakers)} speakers are too few to leave one out and choose by another.")
-    who = who.to_numpy()
+        raise CorpusError(f"{len(speakers)} speakers are too few to test on one and validate on another.")
+    persons = persons_of.to_numpy()
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)
     folds = []
     for i, speaker in enumerate(speakers):
         rest = np.delete(np.arange(len(speakers)), i)
         groups = _groups(len(rest), np.random.default_rng(i))
         best = min(groups, key=lambda group: _distance(matrix[rest], group))
-        choosing = np.isin(who, speakers[rest[list(best)]])
-        folds.append(np.where(who == speaker, "test", np.where(choosing, "valid", "train")))
+        validating = np.isin(persons, speakers[rest[list(best)]])
+        folds.append(np.where(persons == speaker, "test", np.where(validating, "valid", "train")))
     return folds
 
 
 def _groups(count: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Small groups of speakers: all of them, or a draw."""
+    """Small groups of speakers: all of them, or a random draw."""
     most = max(1, round(count * 0.25))
     if count <= 12:
         return [g for size in range(1, most + 1) for g in combinations(range(count), size)]
-    return [tuple(rng.permutation(count)[: rng.integers(1, most + 1)].tolist()) for _ in range(MOST_TRIED // 10)]
+    return [tuple(rng.permutation(count)[: rng.integers(1, most + 1)].tolist()) for _ in range(MAX_TRIED // 10)]
 
 
 def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """80/10/10 with the class shares kept and speakers mixed."""
+    """80/10/10 with the classes balanced and speakers mixed."""
     from sklearn.model_selection import train_test_split
 
     rarest = table["emotion"].value_counts()
-    if rarest.min() < LEAST_OF_A_CLASS:
+    if rarest.min() < MIN_CLASS_FILES:
         raise CorpusError(
-            f"{rarest.idxmin()} has {rarest.min()} files; a plain split needs {LEAST_OF_A_CLASS} of each emotion, so as to have it in each part."
+            f"{rarest.idxmin()} has {rarest.min()} files; a stratified split needs {MIN_CLASS_FILES} of each emotion, to have one in each part."
         )
     index = np.arange(len(table))
     learn, rest = train_test_split(index, test_size=SHARES[1] + SHARES[2], stratify=table["emotion"], random_state=seed)
@@ -181,46 +224,56 @@ def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
 
 
 def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What a split reached: a row a part and fold, with files, their share, speakers, least and largest class, how many of its
-    sentences the training part has too (where the corpus tells sentences), and how many files share audio with one of the training part
-    (`shared`, what cards.shared_audio found)."""
+    """What a split achieved: a row a part and fold.
+
+    Columns: files, their share, speakers, smallest and largest class (files), speakers that the training part has too, the share of files
+    whose sentence occurs in training (if the corpus names sentences), and how many files share audio with a training file (`shared`, as
+    `cards.shared_audio` returns it).
+    """
     joined = split.table.merge(corpus.table, on="file")
     rows = []
     for fold, of_fold in joined.groupby("fold"):
-        learnt = of_fold[of_fold["part"] == "train"]
+        train_files = of_fold[of_fold["part"] == "train"]
         for name in PARTS:
             part = of_fold[of_fold["part"] == name]
             classes = part["emotion"].value_counts().reindex(sorted(joined["emotion"].unique()), fill_value=0)
             row = {"fold": fold, "part": name, "files": len(part), "share": len(part) / len(of_fold), "speakers": part["speaker"].nunique()}
             row |= {"least class": int(classes.min()), "largest class": int(classes.max())}
-            row["speakers in train too"] = len(set(part["speaker"]) & set(learnt["speaker"])) if name != "train" else 0
+            row["speakers in train too"] = len(set(part["speaker"]) & set(train_files["speaker"])) if name != "train" else 0
             if "sentence" in part and part["sentence"].notna().any() and name != "train":
-                row["share with a sentence of train"] = float(part["sentence"].isin(learnt["sentence"]).mean())
+                row["share with a sentence of train"] = float(part["sentence"].isin(train_files["sentence"]).mean())
             if shared is not None and name != "train":
-                row["files that share audio with train"] = _share_audio(shared, set(part["file"]), set(learnt["file"]))
+                row["files that share audio with train"] = _share_audio(shared, set(part["file"]), set(train_files["file"]))
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _share_audio(shared: pd.DataFrame, files: set[str], others: set[str]) -> int:
-    """Files that share audio with one of the others."""
+    """How many files share audio with one of the others."""
     pairs = [*zip(shared["file"], shared["other"], strict=True), *zip(shared["other"], shared["file"], strict=True)]
     return len({one for one, other in pairs if one in files and other in others})
 
 
 def write(split: Split, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    split.table.to_csv(partial, index=False)
-    partial.replace(path)
+    with atomic(path) as partial:
+        split.table.to_csv(partial, index=False)
 
 
 def read(path: Path) -> Split:
-    """A split from its file, every part and fold checked."""
+    """A split from its CSV file.
+
+    Raises
+    ------
+    CorpusError
+        Not a table with the columns fold, file and part, or a file that is twice in a fold.
+    """
     try:
         table = pd.read_csv(path, dtype={"file": str, "part": str})
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
-        raise CorpusError(f"{path}: not a split that can be read ({type(e).__name__}).") from e
+        raise CorpusError(f"{path}: not a readable split ({type(e).__name__}).") from e
     if list(table.columns) != ["fold", "file", "part"] or not table["part"].isin(PARTS).all() or table.duplicated(["fold", "file"]).any():
-        raise CorpusError(f"{path}: a split has the columns fold, file, part, each file once a fold, and the parts {', '.join(PARTS)}.")
+        raise CorpusError(
+            f"{path}: a split has the columns fold, file and part, each file once in a fold, and the parts {', '.join(PARTS)}."
+        )
     return Split(path.stem, table)

@@ -146,8 +146,8 @@ class AttentionOverTime(nn.Module):
 class LstmOverTime(nn.Module):
     """One bidirectional LSTM in which padding takes no part.
 
-    The original packs its batch. Here each direction starts at a true end instead: the forward one where files stand left in the
-    batch, the backward one where they stand right. The result is the same, and it is made of plain operations.
+    The original packs its batch. Here each direction starts at a true end instead: the forward one with files aligned left in the
+    batch, the backward one with files aligned right. The result is the same, from plain operations.
     """
 
     def __init__(self, n_in: int, width: int):
@@ -220,7 +220,7 @@ class Nisqa(nn.Module):
             self.pool = nn.ModuleList(LastStepPool(s.width) for _ in s.outputs)
 
     def forward(self, segments: Float[Tensor, "batch time mels length"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch outputs"]:
-        """`lengths` counts the true segments of each file; what lies behind them takes no part."""
+        """`lengths` counts the true segments of each file; padding after them is ignored."""
         valid = _valid(lengths, segments.shape[1])
         features = self.cnn(segments[valid].unsqueeze(1))
         padded = features.new_zeros(*valid.shape, features.shape[-1])

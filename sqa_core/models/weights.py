@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from .. import environment
-from ..corpora import fetch
+from .. import download, environment
 from ..errors import WeightsError
+from ..files import atomic, sha256
 from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
 
 LARGEST_BYTES = 200_000_000  # a hundred times the largest NISQA; more is not one
@@ -21,7 +21,7 @@ LARGEST_BYTES = 200_000_000  # a hundred times the largest NISQA; more is not on
 
 @dataclass(frozen=True)
 class KnownNetwork:
-    """A published network: where it lies below SQA_WEIGHTS, its hash and licence, and what it was trained for."""
+    """A published network: its place below SQA_WEIGHTS, its hash and licence, and what it was trained for."""
 
     file: str
     sha256: str
@@ -49,9 +49,9 @@ OFFICIAL = {
         (1.0, 12.0),
     ),
 }
-OWN = "prompts-pesq"  # of ours, the one for scores of people
+OWN = "prompts-pesq"  # our default: trained on human speech too
 SYNTHETIC_ONLY = "polyglot-pesq"
-SYNTHETIC_CAVEAT = "it has heard synthetic voices alone: on real ones compare its scores, their level means nothing"
+SYNTHETIC_CAVEAT = "trained on synthetic voices only: use for comparisons, absolute scores are not calibrated on human speech"
 OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"
 LICENCE_NOTICE = """\
 NISQA's weights (Gabriel Mittag, TU Berlin; github.com/gabrielmittag/NISQA) are under CC BY-NC-SA 4.0:
@@ -87,7 +87,7 @@ def found_networks() -> dict[str, Path]:
 def fetch_official(base_url: str = OFFICIAL_URL) -> Path:
     """The three published checkpoints into the cache, by hash. Show LICENCE_NOTICE first."""
     folder = environment.cache_folder() / "weights" / "nisqa"
-    fetch.fetch(base_url, {Path(known.file).name: known.sha256 for known in OFFICIAL.values()}, folder)
+    download.fetch(base_url, {Path(known.file).name: known.sha256 for known in OFFICIAL.values()}, folder)
     return folder
 
 
@@ -120,7 +120,7 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     model = Nisqa(settings)
     model.load_state_dict(state, strict=True)
     known = OFFICIAL.get(name)
-    digest = environment.sha256(path)
+    digest = sha256(path)
     if known and digest != known.sha256:
         raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {known.sha256[:12]}…); fetch it again.")
     return Network(
@@ -137,7 +137,7 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
 
 def hash_of(name: str) -> str:
     """The hash of a network found here, as its `weights_hash`, without loading it."""
-    return environment.sha256(found_networks()[name])[:12]
+    return sha256(found_networks()[name])[:12]
 
 
 def shuffled(network: Network, seed: int = 0) -> Network:
@@ -260,7 +260,6 @@ def save(model: Nisqa, path: Path, card: dict[str, str]) -> None:
     """Safetensors with the settings and the card's entries in its metadata; written whole or not at all."""
     from safetensors.torch import save_file
 
-    partial = path.with_name(path.name + ".part")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file(state, partial, metadata={**card, "settings": json.dumps(asdict(model.settings))})
-    partial.replace(path)
+    with atomic(path) as partial:
+        save_file(state, partial, metadata={**card, "settings": json.dumps(asdict(model.settings))})

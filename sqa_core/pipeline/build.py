@@ -1,7 +1,6 @@
 """The book from executed notebooks: refuses what is stale or broken, stages, builds clean with Jupyter Book 1, swaps in whole."""
 
 import base64
-import hashlib
 import json
 import re
 import shutil
@@ -9,12 +8,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import nbformat
 import yaml
 
 from ..errors import BuildError
+from ..files import short_hash
 from . import chapters, execute, staleness
 
 JUPYTER_BOOK = "1.0.4.post1"
@@ -33,7 +34,7 @@ def build(allow_stale: bool = False) -> Built:
 
     Raises
     ------
-    BuildError : stale pages, each with the command that mends it; error outputs; warnings of Sphinx; no index at the end.
+    BuildError : stale pages, each with the command that updates it; error outputs; Sphinx warnings; no index at the end.
     """
     with chapters.one_at_a_time():
         return _build(chapters.root(), allow_stale)
@@ -77,12 +78,12 @@ def _refuse_stale(slugs: list[str], allow_stale: bool) -> None:
     problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
     absent = [slug for slug, why in problems.items() if why == ["never executed"]]
     if problems and (absent or not allow_stale):
-        lines = [f"  {slug}: {', '.join(why)} (mend: sqa run {slug})" for slug, why in problems.items()]
+        lines = [f"  {slug}: {', '.join(why)} (to update it: sqa run {slug})" for slug, why in problems.items()]
         raise BuildError("These pages are stale, changed since they were executed:\n" + "\n".join(lines))
 
 
 def refuse_errors(path: Path) -> None:
-    """A traceback in an executed notebook would be published without a word; it stops the build here."""
+    """Stop the build at a traceback in an executed notebook, which would otherwise be published."""
     notebook = nbformat.read(path, as_version=4)
     if notebook.metadata.get("papermill", {}).get("exception"):
         raise BuildError(f"{path.name}: the run broke off; run `sqa run {path.stem} --force`.")
@@ -96,12 +97,26 @@ def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
     """A build tree: the book's text and settings as they are, executed notebooks at the paths of their sources."""
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published", "splits"))
+    write_datatables(stage / "book" / "_static")
     (stage / "notebooks").mkdir()
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, stage / name)
     for slug in slugs:
         shutil.copy2(execute.executed(slug), stage / "notebooks" / f"{slug}.ipynb")
     return stage
+
+
+def write_datatables(static: Path) -> None:
+    """DataTables from the installed itables, once for all pages: as a plain script with one global, since browsers load no modules from
+    file:// addresses."""
+    source = resources.files("itables") / "html"
+    script = (source / "dt_bundle.js").read_text(encoding="utf-8")
+    exported = re.search(r"export\s*\{[^}]*?(\w+) as default[^}]*\};?", script)
+    if exported is None:
+        raise BuildError("The installed itables exports DataTables in an unknown way; install the version that requirements.lock names.")
+    body = script[: exported.start()] + script[exported.end() :]
+    (static / "datatables.js").write_text(f"(() => {{\n{body}\nwindow.DataTable = {exported[1]};\n}})();\n", encoding="utf-8")
+    (static / "datatables.css").write_bytes((source / "dt_bundle.css").read_bytes())
 
 
 def run_jupyter_book(stage: Path, out: Path) -> Path:
@@ -146,12 +161,12 @@ _ENDINGS = {"audio/wav": "wav", "image/png": "png"}
 
 
 def lighten(page: Path) -> None:
-    """Sounds, data and figures out of a page into files beside it, so that a reader fetches what he asks for and no more."""
+    """Move sounds, data and figures from a page to files beside it, so that a browser fetches only what the reader asks for."""
     folder = page.with_name(f"{page.stem}_files")
 
     def moved(match: re.Match[str]) -> str:
         data = base64.b64decode(match["data"])
-        name = match["name"] or f"{hashlib.sha256(data).hexdigest()[:12]}.{_ENDINGS[match['kind']]}"
+        name = match["name"] or f"{short_hash(data)}.{_ENDINGS[match['kind']]}"
         folder.mkdir(exist_ok=True)
         if (folder / name).is_file() and (folder / name).read_bytes() != data:
             raise BuildError(f"{page.stem}: two figures or tables are named {name.split('.')[0]}; name one of them otherwise.")

@@ -1,4 +1,4 @@
-"""The chapters there are, and what each needs. Parameters are checked here, before a kernel starts."""
+"""The list of chapters, and what each needs. Parameters are checked here, before a kernel starts."""
 
 import importlib
 from pathlib import Path
@@ -7,23 +7,24 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from .. import environment, trials
+from .. import environment
 from ..corpora import registry
 from ..errors import CorpusError, SettingsError
+from ..results import trials
 
-# slug = notebook = study = results folder
+# A chapter's slug names its notebook, its package in `studies` and its folders in `book`. A new chapter is added here.
 CHAPTERS = ("score", "labels", "nisqa_explained", "speech_models")
 
 
-def study(slug: str) -> ModuleType:
-    """The study of a chapter."""
+def plan(slug: str) -> ModuleType:
+    """The module that plans a chapter: its SLUG, Settings, CORPORA and `trials`."""
     if slug not in CHAPTERS:
         raise SettingsError(f"There is no chapter {slug!r}; there are {', '.join(CHAPTERS)}.")
-    return importlib.import_module(f"sqa_core.studies.{slug}")
+    return importlib.import_module(f"sqa_core.studies.{slug}.plan")
 
 
 def root() -> Path:
-    """The checkout; the pipeline has nothing to do in an installed wheel."""
+    """The checkout; an installed wheel has no book to build."""
     found = environment.project_root()
     if found is None:
         raise SettingsError("The book is built from a checkout: git clone https://github.com/sqa-book/sqa-book, then `make book` there.")
@@ -44,14 +45,14 @@ def notebook(slug: str) -> Path:
 
 def settings(slug: str, parameters: dict[str, Any]) -> BaseModel:
     """Parameters as the study's settings; one sentence for an unknown name or a wrong value."""
-    model: type[BaseModel] = study(slug).Settings
+    model: type[BaseModel] = plan(slug).Settings
     try:
         return model(**parameters)
     except ValidationError as e:
         first = e.errors()[0]
         name = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise SettingsError(f"{slug} has no parameter {name!r}; it has {', '.join(model.model_fields)}.") from e
+            raise SettingsError(f"{slug} has no parameter {name!r}; its parameters are {', '.join(model.model_fields)}.") from e
         raise SettingsError(f"{slug}: the parameter {name} cannot be {first['input']!r} ({first['msg'].lower()}).") from e
 
 
@@ -60,17 +61,19 @@ def would_run(slug: str, profile: str) -> str:
     if missing := missing_corpora(slug, profile):
         return f"needs {', '.join(missing)}"
     chosen = settings(slug, {"profile": profile})
-    planned = study(slug).trials(chosen)
-    new = len(trials.missing(planned, chosen.folder))  # type: ignore[attr-defined]
+    planned = plan(slug).trials(chosen)
+    new = len(trials.missing(planned, chosen.store_of(planned)))  # type: ignore[attr-defined]
     return f"{len(planned)} trials, {new} to run"
 
 
 def missing_corpora(slug: str, profile: str) -> list[str]:
-    """Corpora that the chapter's profile needs and this machine has not."""
-    needed = study(slug).CORPORA.get(profile, ())
+    """Corpora that the chapter's profile needs and that are not on this machine."""
+    needed = plan(slug).CORPORA.get(profile, ())
     return [name for name in needed if not registry.CORPORA[name].generated and registry.find(name) is None]
 
 
 def check_corpora(slug: str, profile: str) -> None:
     if missing := missing_corpora(slug, profile):
-        raise CorpusError(f"{slug} with profile {profile} needs {missing[0]}, which is not here; run `sqa data fetch {missing[0]}`.")
+        raise CorpusError(
+            f"{slug} with profile {profile} needs {missing[0]}, which is not on this machine; run `sqa data fetch {missing[0]}`."
+        )

@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from .. import environment
 from ..errors import BuildError, SqaError
+from ..files import atomic
 from . import chapters, staleness
 
 CELL_TIMEOUT_S = 24 * 3600
@@ -34,7 +35,7 @@ class Outcome:
 
 
 def folder() -> Path:
-    """Where executed copies lie."""
+    """The folder of executed copies."""
     return chapters.root() / "_build" / "executed"
 
 
@@ -182,9 +183,8 @@ def _last_cell(path: Path) -> int:
 def _note_time(slug: str, seconds: float) -> None:
     path = folder() / "times.json"
     times = json.loads(path.read_text()) if path.is_file() else {}
-    partial = path.with_name(f"part-{os.getpid()}-times.json")
-    partial.write_text(json.dumps(times | {slug: round(seconds, 1)}))
-    partial.replace(path)
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(times | {slug: round(seconds, 1)}))
 
 
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -209,13 +209,13 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _a_bar(output: nbformat.NotebookNode) -> bool:
-    """A progress bar, or what is left when it has wiped itself out: it has no business on the page."""
+    """A progress bar, or the remains of one that was cleared; neither belongs on the page."""
     text = "".join(output.get("text", ""))
     return output.get("name") == "stderr" and (not text.strip() or bool(re.search(r"\d+%\|.*\| \d+/\d+ \[", text)))
 
 
 def _without_folders(text: str) -> str:
-    """This machine's folders by short names, where they stand as whole parts of a path."""
+    """Short names for this machine's folders, where they are whole parts of a path."""
     here = {str(chapters.root()): ".", str(environment.cache_folder()): "~/.cache/sqa", str(Path.home()): "~"}
     for folder, name in here.items():
         if len(folder) > 1:

@@ -1,17 +1,16 @@
 """Trials against listeners, used by several chapters: networks and intrusive measures on the P.835 reference conditions."""
 
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from .. import audio, metrics, scoring
-from ..corpora import impaired, p835, registry
+from .. import audio, intrusive, metrics, scoring
+from ..corpora import pesq_material, registry
 from ..corpora.manifest import Manifest
+from ..learning import own_networks
 from ..models import weights
-from ..trials import Result, Trial
-from . import own_networks
+from ..results.trials import Result, Trial
 
 # Which scale of the listeners each output of a network is held against.
 SCALES = {"mos": "ovrl", "noi": "bak"}
@@ -50,10 +49,10 @@ class LabelTrial(Trial):
 
     def run(self) -> Result:
         corpus = registry.load("p835").where(set=self.set)
-        measure = impaired.pesq_mos if self.measure == "pesq" else visqol_mos
+        measure = intrusive.pesq_mos if self.measure == "pesq" else intrusive.visqol_mos
         values = []
         for file, reference in zip(corpus.paths(), corpus.table["reference"], strict=True):
-            clean, degraded = p835.aligned(audio.load(corpus.root / reference), audio.load(file), impaired.RATE)
+            clean, degraded = intrusive.aligned(audio.load(corpus.root / reference), audio.load(file), pesq_material.RATE)
             values.append(measure(clean, degraded))
         items = _listeners(corpus).assign(mos=values)
         return Result({"files": len(items), "failed": int(np.isnan(values).sum())} | agreement(items, "mos", "ovrl"), items)
@@ -68,12 +67,12 @@ class SyntheticTrial(Trial):
     count: int = 40
 
     def run(self) -> Result:
-        made = impaired.make(self.count, 3 + self.seed, own_networks.VALID_LANGUAGES, own_networks.VALID_VOICES)
+        made = pesq_material.make(self.count, 3 + self.seed, own_networks.VALID_LANGUAGES, own_networks.VALID_VOICES)
         network = weights.load(self.network)
-        scores = scoring.score([i.waveform for i in made], network, sample_rate=impaired.RATE)
-        items = pd.DataFrame(impaired.to_table(made)).assign(mos=scores["mos"])
+        scores = scoring.score([i.waveform for i in made], network, sample_rate=pesq_material.RATE)
+        items = pd.DataFrame(pesq_material.to_table(made)).assign(mos=scores["mos"])
         x, y = items["mos"].to_numpy(), items["pesq"].to_numpy()
-        interval = metrics.crossed_pcc(x, y, np.arange(len(x)), np.zeros(len(x)))
+        interval = metrics.two_way_bootstrap_pcc(x, y, np.arange(len(x)), np.zeros(len(x)))
         return Result({"files": len(items), "mos_pcc_file": list(interval), "mos_rmse_file": metrics.rmse(x, y)}, items)
 
 
@@ -81,20 +80,6 @@ def synthetic_trial() -> SyntheticTrial:
     """Our network on synthetic speech; one record serves every chapter's demonstration."""
     name = weights.SYNTHETIC_ONLY
     return SyntheticTrial(study="labels", data_status="synthetic", model_status="other", network=name, weights_hash=weights.hash_of(name))
-
-
-def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = impaired.RATE) -> float:
-    """ViSQOL's speech mode with its lattice model, MOS-LQO. reference, degraded : (samples,) at 16 kHz."""
-    return float(_visqol().measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
-
-
-@cache
-def _visqol():
-    from visqol import VisqolApi
-
-    api = VisqolApi()
-    api.create(mode="speech")
-    return api
 
 
 def _listeners(corpus: Manifest) -> pd.DataFrame:
@@ -109,7 +94,7 @@ def agreement(items: pd.DataFrame, output: str, scale: str) -> dict[str, object]
     std, votes = items[f"std_{scale}"].to_numpy(float), items["n_votes"].to_numpy(float)
     found: dict[str, object] = {f"{output}_srcc_file": metrics.srcc(x, y), f"{output}_rmse_file": metrics.rmse(x, y)}
     for name, by in [("file", "item"), ("condition", "row")]:
-        found[f"{output}_pcc_{name}"] = list(metrics.crossed_pcc(x, y, rows, columns, by))  # type: ignore[arg-type]
+        found[f"{output}_pcc_{name}"] = list(metrics.two_way_bootstrap_pcc(x, y, rows, columns, by))  # type: ignore[arg-type]
         found[f"{output}_ceiling_{name}"] = metrics.ceiling(y, std, votes, rows, by)  # type: ignore[arg-type]
     return found
 

@@ -228,7 +228,7 @@ def test_players_say_what_is_heard_and_whether_it_is_synthetic(html):
 
 def test_numbers_in_prose_come_from_the_run(html):
     """What a page says in prose is what its record says, and each page ends with its run card."""
-    from sqa_core.studies.common import published_run
+    from sqa_core.studies.shared import published_run
 
     text = re.sub(r"<[^>]+>", "", (html / "notebooks" / "nisqa_explained.html").read_text())
     record = next(r for r in published_run("nisqa_explained") if r.trial["kind"] == "listeners" and r.trial["network"] == "nisqa")

@@ -1,0 +1,1 @@
+"""The `sqa` command: one file a group of commands."""

@@ -1,0 +1,115 @@
+"""`sqa data`: corpora and weights, listed, fetched, checked, described and split."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..errors import SettingsError
+from . import progress
+
+app = typer.Typer(help="Corpora and weights: list, fetch, check.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """List corpora, encoders and networks with status, licence, size and location or source."""
+    from ..corpora import registry
+    from ..corpora.emotion import catalogue
+    from ..models import encoder_catalogue, weights
+
+    for name, corpus in registry.CORPORA.items():
+        place = registry.find(name)
+        source = f"not installed; get it from {catalogue.CORPORA[name].obtain}" if name in catalogue.CORPORA else "not installed"
+        print(f"{name:15} {corpus.status:10} {corpus.megabytes:4} MB  {corpus.licence:28} {place or source}\n{'':15} {corpus.title}")
+    for name, hub in encoder_catalogue.HUB.items():
+        print(f"{name:20} encoder, {hub or 'on no hub'}: {encoder_catalogue.find(name) or 'not installed'}")
+    installed = ", ".join(n for n in weights.OFFICIAL if n in weights.found_networks())
+    print(
+        f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {installed or 'not installed'}\n{'':15} NISQA's published networks"
+    )
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Corpora, encoders by name or hub name, or nisqa-weights.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
+) -> None:
+    """Download into the cache and check hashes; finished files are kept, so a failed fetch can be repeated."""
+    from ..corpora import registry
+    from ..models import encoder_catalogue, weights
+
+    for name in names:
+        if name in encoder_catalogue.HUB or "/" in name:
+            print(f"{name}: {encoder_catalogue.fetch(name)}")
+            continue
+        if name == "nisqa-weights":
+            print(weights.LICENCE_NOTICE)
+            if not yes and not typer.confirm("Fetch under this licence?"):
+                raise SettingsError("Nothing was fetched.")
+            print(f"{name}: {weights.fetch_official()}")
+            continue
+        corpus = registry.known(name)
+        print(f"{name}: {corpus.title}, {corpus.licence}, {corpus.megabytes} MB")
+        with progress.bar(None, name) as bar:
+            place = registry.fetch(name, lambda _: bar.advance(bar.task_ids[0]))
+        print(f"{name}: {place}")
+
+
+@app.command()
+def check(names: Annotated[list[str] | None, typer.Argument(help="Corpora; all that are installed if none is named.")] = None) -> None:
+    """Compare the files on disk with a complete copy: files, names, rates, duplicates; exit status 1 if something differs."""
+    from ..corpora import registry
+
+    wrong = 0
+    for name in names or [n for n in registry.CORPORA if registry.find(n)]:
+        verify = registry.known(name).verify
+        corpus = registry.load(name)
+        problems = verify(corpus)
+        wrong += len(problems)
+        print("\n".join([f"{name}: {len(corpus.table)} files, {len(problems)} differences", *problems]))
+    raise typer.Exit(int(wrong > 0))
+
+
+@app.command()
+def card(names: Annotated[list[str], typer.Argument(help="Corpora.")]) -> None:
+    """Describe a corpus: what it holds, and what is wrong with its files."""
+    from ..corpora import cards, registry
+    from ..corpora.emotion import catalogue
+
+    for name in names:
+        known = registry.known(name)
+        print(f"{name}: {known.title}, {known.licence}")
+        if name in catalogue.CORPORA:
+            about = catalogue.CORPORA[name]
+            print(f"  {about.citation}\n  from {about.obtain}; names after {about.source}")
+            unverified = [] if about.parser_verified else ["the parser has not met a real copy"]
+            print("\n".join(f"  note: {note}" for note in (*about.notes, *unverified)))
+        corpus = registry.load(name)
+        for fact, value in cards.facts(corpus, cards.shared_audio(corpus)).items():
+            print(f"  {fact:40} {value}")
+
+
+@app.command()
+def split(
+    name: Annotated[str, typer.Argument(help="A corpus of emotional speech.")],
+    protocol: Annotated[
+        Literal["speaker", "loso", "stratified"], typer.Option(help="Speaker-disjoint, leave-one-speaker-out, or stratified.")
+    ] = "speaker",
+    seed: Annotated[int, typer.Option(help="Seed among equally good splits.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the split to this CSV file.")] = None,
+) -> None:
+    """Split a corpus, and show sizes, class balance and leakage; the same split for the same seed."""
+    from ..corpora import registry, splits
+
+    corpus = registry.load(name)
+    if "emotion" not in corpus.table:
+        raise SettingsError(f"{name}: its files have no emotion labels to split by.")
+    if out and not out.absolute().parent.is_dir():
+        raise SettingsError(f"{out}: the folder to write to does not exist.")
+    made = splits.make(corpus, protocol, seed)
+    print(f"{made.name}, hash {made.hash}")
+    print(splits.facts(made, corpus).round(3).to_string(index=False))
+    if out:
+        splits.write(made, out)
+        print(out)

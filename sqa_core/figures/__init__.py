@@ -1,0 +1,24 @@
+"""What pages are drawn with: the book's style, tables, provenance, players, maps, charts and interactive figures."""
+
+from .page import absent, glue, provenance, run_card, shown, table, with_data
+from .players import guess, player, players
+from .style import closed, style
+from .widgets import cards, gallery, live_occlusion
+
+__all__ = [
+    "absent",
+    "cards",
+    "closed",
+    "gallery",
+    "glue",
+    "guess",
+    "live_occlusion",
+    "player",
+    "players",
+    "provenance",
+    "run_card",
+    "shown",
+    "style",
+    "table",
+    "with_data",
+]

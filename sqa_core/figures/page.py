@@ -1,0 +1,214 @@
+"""What a page is made of beside figures: numbers in its prose, tables with their data, provenance, the run card."""
+
+import base64
+import gzip
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import environment
+from ..results.records import Record
+
+STATUS_WORDS = {"paper": "the paper's own data", "real": "real recordings", "synthetic": "synthetic speech"}
+MISSING = "–"  # how an empty cell of a table is shown
+INTERACTIVE_ROWS = 15  # shorter tables need no search, sorting or paging
+PAGE_ROWS = 20
+MAX_PLAIN_ROWS = 2000  # a CSV is kept inside the page; a longer one is rounded and compressed
+
+
+def glue(name: str, value: Any) -> None:
+    """Make a value of the run available to the page's prose; without myst_nb (in Colab) this does nothing."""
+    try:
+        from myst_nb import glue as myst_glue
+    except ImportError:
+        return
+    myst_glue(name, str(value), display=False)
+
+
+def html_output(text: str) -> Any:
+    from IPython.display import HTML
+
+    return HTML(text)
+
+
+def absent(text: str = "The published run has no such records: sqa run --profile paper --store book/results") -> Any:
+    """What is missing on this page, and how to get it."""
+    return html_output(f'<p class="sqa-absent">{html.escape(text)}</p>')
+
+
+def shown(
+    found: Any,
+    draw: Callable[[Any], Any],
+    data: Callable[[Any], pd.DataFrame | None] = lambda _: None,
+    name: str = "",
+    otherwise: str = "",
+) -> Any:
+    """A figure with its provenance and data below it, or a sentence if its records are missing.
+
+    found : a record, several, or None. draw, data : the figure and its table from `found`. name : of the data file.
+    """
+    records = [found] if isinstance(found, Record) else list(found or [])
+    if not records:
+        return absent(otherwise) if otherwise else absent()
+    from IPython.display import display
+
+    display(draw(found))
+    return provenance(records, name, data(found))
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    decimals: int | Mapping[str, int | str] = 1,
+) -> Any:
+    """A table with a link to its values as CSV; a long one can be sorted by value and searched. Nothing is loaded from elsewhere.
+
+    decimals : of floats, for all columns or by column; "+1" shows the sign.
+
+    Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets.
+    """
+    if frame.empty:
+        return absent(f"{caption}: not available here.")
+    spread = {c: sd for c in frame for sd in frame if sd.startswith(f"{c}, SD")}
+    ends = {c: (f"{c}, low", f"{c}, high") for c in frame if f"{c}, low" in frame}
+    merged = {*spread.values(), *(e for pair in ends.values() for e in pair)}
+    visible = [c for c in frame if c not in merged]
+    text = pd.DataFrame({c: _cells(frame, c, decimals, ends.get(c), spread.get(c)) for c in visible})
+    heads = "".join(f'<th scope="col">{html.escape(_heading(c, c in ends, spread.get(c)))}</th>' for c in visible)
+    rows = [_row(frame, text, visible, i) for i in range(len(frame))]
+    body = (
+        f'<table id="{name}" class="sqa-table display compact"><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+    if len(frame) >= INTERACTIVE_ROWS:
+        body += f'<script type="application/json" class="sqa-interactive" data-table="{name}">{{"pageLength": {PAGE_ROWS}}}</script>'
+    return html_output(
+        f'<div class="sqa-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">{body}</div>{data_link(frame, name)}'
+    )
+
+
+def _heading(column: str, interval: bool, sd: str | None) -> str:
+    return column + (f" ± {sd.removeprefix(f'{column}, ')}" if sd else "") + (" [95 % interval]" if interval else "")
+
+
+def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int) -> str:
+    """One row; numbers carry their value for sorting."""
+    cells = []
+    for c in visible:
+        value = frame[c].iloc[i]
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        order = f' data-order="{value}"' if number and np.isfinite(value) else ' data-order="-1e99"' if number else ""
+        kind = ' class="num"' if number else ""
+        cells.append(f"<td{kind}{order}>{html.escape(text[c].iloc[i])}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cells(
+    frame: pd.DataFrame, column: str, decimals: int | Mapping[str, int | str], ends: tuple[str, str] | None, sd: str | None
+) -> list[str]:
+    form = decimals if isinstance(decimals, int) else decimals.get(column, 1)
+    out = []
+    for i, value in enumerate(frame[column]):
+        text = shown_value(value, form)
+        if sd is not None and text != MISSING and pd.notna(frame[sd].iloc[i]):
+            text += f" ± {shown_value(frame[sd].iloc[i], form)}"
+        if ends is not None and text != MISSING and pd.notna(frame[ends[0]].iloc[i]):
+            low, high = (shown_value(frame[e].iloc[i], form) for e in ends)
+            text += f" [{low}, {high}]"
+        out.append(text)
+    return out
+
+
+def shown_value(value: Any, form: int | str = 1) -> str:
+    """A value as text: floats with `form` decimals ("+1" with a sign), what is missing as a dash, booleans as yes and no."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None or value == "" or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return MISSING
+    if isinstance(value, float | np.floating):
+        if np.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        sign, digits = ("+", int(form[1:])) if isinstance(form, str) else ("", form)
+        if float(value).is_integer() and not sign and digits == 0:
+            return f"{int(value)}"
+        if value and abs(value) < 0.5 * 10**-digits:
+            return f"{value:.1g}"
+        return f"{value:{sign}.{digits}f}".replace("-", "−")
+    return str(value)
+
+
+def data_link(frame: pd.DataFrame, name: str) -> str:
+    """A link that saves the values of a figure or table as CSV, compressed with gzip if it is long."""
+    if len(frame) <= MAX_PLAIN_ROWS:
+        data, kind, ending = frame.to_csv(index=False).encode(), "text/csv", "csv"
+    else:
+        data, kind, ending = gzip.compress(frame.to_csv(index=False, float_format="%.3g").encode(), mtime=0), "application/gzip", "csv.gz"
+    text = base64.b64encode(data).decode()
+    packed = ", gzip" if ending == "csv.gz" else ""
+    return f'<p class="sqa-data"><a download="{name}.{ending}" href="data:{kind};base64,{text}">data of {name} (CSV{packed})</a></p>'
+
+
+def with_data(frame: pd.DataFrame, name: str) -> Any:
+    """The data of a figure without a record, as a link."""
+    return html_output(data_link(frame, name))
+
+
+def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = None) -> Any:
+    """The line under a figure: data, networks, seeds, records and commit; with the figure's data."""
+    if not found:
+        return html_output('<p class="sqa-provenance">No record: not available here.</p>')
+
+    def distinct(values, limit: int = 12) -> str:
+        named = sorted({str(v) for v in values})
+        return ", ".join(named[:limit]) + (f" and {len(named) - limit} more" if len(named) > limit else "")
+
+    def network(trial: dict[str, Any]) -> str | None:
+        name = trial.get("network") or trial.get("encoder")
+        return f"{name} {trial['weights_hash']}" if name else f"trained anew after {trial['recipe']}" if "recipe" in trial else None
+
+    def data(record: Record) -> str:
+        if "recipe" in record.trial:  # the training material of our own networks
+            return "polyglot (synthetic speech), asterisk (real recordings)"
+        corpus = record.trial.get("corpus") or ("p835" if "set" in record.trial else "polyglot")
+        return f"{corpus} ({STATUS_WORDS[record.data_status]})"
+
+    parts = [
+        f"data: {distinct(map(data, found))}",
+        f"networks: {distinct(n for r in found if (n := network(r.trial))) or 'none'}",
+        f"seed: {distinct(r.trial['seed'] for r in found)}",
+        f"records: {distinct(r.key[:8] for r in found)}",
+        f"commit: {distinct(r.commit for r in found)}",
+    ]
+    link = data_link(frame, name) if frame is not None else ""
+    return html_output(f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>{link}')
+
+
+def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: Any) -> Any:
+    """The card at the end of a page: what the published run and this run were made of. Times are of the published run alone."""
+
+    def cell(found: Sequence[Record], what) -> str:
+        return html.escape(", ".join(sorted({str(what(r)) for r in found})) or MISSING)
+
+    rows = {
+        "trials": lambda found: str(len(found)),
+        "data": lambda found: cell(found, lambda r: STATUS_WORDS[r.data_status]),
+        "networks": lambda found: cell(found, lambda r: r.trial.get("network") or r.trial.get("encoder", "none")),
+        "device": lambda found: cell(found, lambda r: r.device),
+        "commit": lambda found: cell(found, lambda r: r.commit),
+        "torch": lambda found: cell(found, lambda r: r.versions.get("torch", "?")),
+    }
+    lines = [f"<tr><th scope='row'>{name}</th><td>{make(published)}</td><td>{make(this_run)}</td></tr>" for name, make in rows.items()]
+    took = f"{sum(r.wall_s for r in published):.0f} s" if published else MISSING
+    lines.append(f"<tr><th scope='row'>time</th><td>{took}</td><td>in the build's log</td></tr>")
+    lines.append(
+        f"<tr><th scope='row'>parameters</th><td>{MISSING}</td><td>{html.escape(settings.model_dump_json(exclude={'store'}))}</td></tr>"
+    )
+    version = environment.versions()["sqa-core"]
+    return html_output(
+        f'<table class="sqa-card"><caption>Run card, sqa-core {version}</caption>'
+        f"<thead><tr><td></td><th>published run</th><th>this run</th></tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    )

@@ -1,0 +1,144 @@
+"""Interactive figures that need no kernel: plain HTML and script, for keyboard and screen reader. One needs a kernel, and says so."""
+
+import base64
+import html
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from .. import audio, scoring
+from ..explain import occlusion
+from ..explain.occlusion import Box
+from ..models import weights
+from .maps import HOP_S, magma_pixels, png_of_pixels, signed_pixels
+from .page import absent, html_output
+from .players import player
+
+
+def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
+    """Several figures of which one is shown, chosen from a list."""
+    images = {text: f"data:image/png;base64,{base64.b64encode(png_of_figure(figure)).decode()}" for text, figure in shown.items()}
+    if not images:
+        return html_output('<p class="sqa-absent">Not available here.</p>')
+    first = next(iter(images))
+    options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images)
+    data = json.dumps({"images": images, "alt": alt}, separators=(",", ":")).replace("</", "<\\/")
+    return html_output(
+        f'<div class="sqa-gallery" id="{html.escape(name)}"><div class="sqa-controls"><label>{html.escape(label)} '
+        f'<select>{options}</select></label> <button type="button">next</button></div>'
+        f'<img alt="{html.escape(alt)}: {html.escape(first)}" src="{images[first]}">'
+        f'<script type="application/json">{data}</script></div>'
+    )
+
+
+def png_of_figure(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100)
+    return buffer.getvalue()
+
+
+def map_chooser(
+    mel: np.ndarray, maps: dict[str, np.ndarray], texts: dict[str, str], sound: audio.Sound | None, name: str, status: str
+) -> Any:
+    """A list of maps of which one is shown below the spectrogram, and a player whose cursor runs over both.
+
+    maps, texts : (mels, frames) and one sentence, by the name in the list.
+    """
+    images = {label: [png_of_pixels(signed_pixels(values)), texts[label]] for label, values in maps.items()}
+    first = next(iter(images))
+    body = {
+        "id": html.escape(name),
+        "sound": png_of_pixels(magma_pixels(mel)),
+        "image": images[first][0],
+        "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images),
+        "data": json.dumps({"images": images, "seconds": mel.shape[1] * HOP_S}, separators=(",", ":")).replace("</", "<\\/"),
+        "audio": player(sound, "The sound that is explained", status).data if sound is not None else "",
+    }
+    return html_output(_CHOOSER.format(**body))
+
+
+_CHOOSER = """<div class="sqa-chooser" id="{id}">
+<div class="sqa-view"><img alt="Mel spectrogram of the sound" src="data:image/png;base64,{sound}"><div class="sqa-cursor"></div></div>
+<div class="sqa-view"><img class="sqa-map" alt="Map of the chosen feature: orange raises it, violet lowers it"
+ src="data:image/png;base64,{image}"><div class="sqa-cursor"></div></div>
+<div class="sqa-controls"><label>map <select>{options}</select></label></div>
+<p class="sqa-readout" aria-live="polite"></p>{audio}
+<script type="application/json">{data}</script></div>"""
+
+
+def mask_stepper(
+    mel: np.ndarray,
+    boxes: dict[str, list[Box]],
+    scores: np.ndarray,
+    score: float,
+    sound: audio.Sound | None,
+    name: str,
+    status: str,
+) -> Any:
+    """Choose a mask, move it over the spectrogram, and read the score under it.
+
+    mel : (mels, frames) dB. boxes : as `occlusion.paper_boxes` gives them. scores : (masks,) under each of them, in order.
+    sound : played with a cursor if given.
+    """
+    height, width = mel.shape
+    values = iter(scores)
+    groups = {label: [[*map(int, box), round(float(next(values)), 3)] for box in group] for label, group in boxes.items()}
+    data = {"groups": groups, "score": round(float(score), 3), "bands": height, "frames": width, "hop": HOP_S}
+    audio_html = player(sound, "The sound that is explained", status).data if sound is not None else ""
+    body = {
+        "id": html.escape(name),
+        "image": png_of_pixels(magma_pixels(mel)),
+        "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups),
+        "data": json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        "audio": audio_html,
+    }
+    return html_output(_STEPPER.format(**body))
+
+
+_STEPPER = """<div class="sqa-stepper" id="{id}">
+<div class="sqa-view"><img alt="Mel spectrogram of the sound; the mask is drawn over it" src="data:image/png;base64,{image}">
+<div class="sqa-mask"></div><div class="sqa-cursor"></div></div>
+<div class="sqa-controls"><label>mask <select>{options}</select></label>
+<label>position <input type="range" min="0" value="0" step="1"></label></div>
+<p class="sqa-readout" aria-live="polite"></p>{audio}
+<script type="application/json">{data}</script></div>"""
+
+
+def cards(facts: dict[str, dict[str, str]]) -> Any:
+    """One card each, to be opened: title, and names with their texts."""
+    parts = []
+    for title, lines in facts.items():
+        rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items())
+        parts.append(f"<details><summary>{html.escape(title)}</summary><dl>{rows}</dl></details>")
+    return html_output(f'<div class="sqa-cards">{"".join(parts)}</div>')
+
+
+def live_occlusion(sound: audio.Sound, model: str) -> Any:
+    """Sliders for a mask, in a running kernel: hide a part of the sound and read the score. Without ipywidgets, a sentence."""
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    network = weights.load(model)
+    mel = scoring.mel_of(network, sound)
+    frames, bands = mel.shape
+
+    def hide(_change: object = None) -> None:
+        first_band, height, first_frame, width = (control.value for control in controls)
+        box = Box(first_band, min(height, bands - first_band), first_frame, min(width, frames - first_frame))
+        found = occlusion.occlude(network, mel, [box])
+        readout.value = f"predicted MOS {found.scores[0, 0]:.2f} with this hidden, {found.score[0]:.2f} without"
+
+    def slider(name: str, value: int, low: int, high: int):
+        return widgets.IntSlider(value, low, high, description=name, continuous_update=False)
+
+    controls = [slider("first band", 0, 0, bands - 1), slider("bands", 24, 1, bands)]
+    controls += [slider("first frame", 0, 0, frames - 1), slider("frames", 24, 1, frames)]
+    # A label and no Output widget, whose messages pass through the notebook's client and can block for ever on a busy machine.
+    readout = widgets.Label()
+    for control in controls:
+        control.observe(hide, "value")
+    hide()
+    return widgets.VBox([*controls, readout])

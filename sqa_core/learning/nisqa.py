@@ -1,0 +1,105 @@
+"""How a NISQA network is trained: NISQA's batches, loss and schedule on the book's loop. Resumes where it was killed, to the same weights."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import spectrogram
+from ..losses import summed_mse
+from ..models.nisqa import Nisqa
+from .loop import Checkpoint, Epoch, Validation, fit
+
+Item = tuple[Tensor, Tensor]  # mel (frames, mels) in dB, labels (outputs,) with NaN where missing
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Hyper-parameters; the plateau schedule and its numbers are those of NISQA's code."""
+
+    epochs: int = 30
+    batch_size: int = 40
+    learning_rate: float = 1e-3
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    patience: int = 20  # epochs without a lower validation RMSE before stopping
+    seed: int = 0
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+
+
+def collate(items: list[Item], length: int, hop: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch: padded segments (batch, time, mels, length), numbers of true segments (batch,), labels (batch, outputs)."""
+    cut = [spectrogram.segments(mel, length, hop) for mel, _ in items]
+    padded = torch.nn.utils.rnn.pad_sequence(cut, batch_first=True)
+    return padded, torch.tensor([len(c) for c in cut]), torch.stack([labels for _, labels in items])
+
+
+def train(
+    model: Nisqa,
+    train_items: list[Item],
+    valid_items: list[Item],
+    settings: TrainingSettings,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> list[Epoch]:
+    """Train in place, leave the best epoch's weights in `model`, and return every epoch; `validation_loss` is the RMSE of the first output.
+
+    `folder` keeps the state after each epoch (`loop.Checkpoint`). All randomness of an epoch comes from (seed, epoch), so a run that
+    was killed ends with the same weights as one that was not. Raises as `loop.fit`.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    run = {"training": asdict(settings), "network": asdict(model.settings), "items": [len(train_items), len(valid_items)]}
+    shuffle = torch.Generator()
+    model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    schedule = _schedule(optimizer, settings)
+    loaders = (_loader(model, train_items, settings, shuffle), _loader(model, valid_items, settings))
+    network, optimizer, train_loader, valid_loader = accelerator.prepare(model, optimizer, *loaders)
+
+    def batches(epoch: int):
+        seed = int(np.random.SeedSequence([settings.seed, epoch]).generate_state(1)[0])
+        torch.manual_seed(seed)
+        shuffle.manual_seed(seed)
+        return train_loader
+
+    def validate() -> Validation:
+        network.eval()
+        pairs = [accelerator.gather_for_metrics((network(s, n)[:, 0], y[:, 0])) for s, n, y in valid_loader]
+        predicted, target = (torch.cat(column).float() for column in zip(*pairs, strict=True))
+        rmse = float((predicted - target).square().nanmean().sqrt())
+        return Validation(score=-rmse, loss=rmse)
+
+    epochs = fit(
+        network,
+        optimizer,
+        batches,
+        lambda batch: summed_mse(network(batch[0], batch[1]), batch[2]),
+        validate,
+        settings.epochs,
+        step_schedule=lambda epoch: schedule.step(*([epoch.loss] if settings.schedule == "plateau" else [])),
+        on_epoch=on_epoch,
+        schedule=schedule,
+        patience=settings.patience,
+        checkpoint=Checkpoint(folder, run),
+        accelerator=accelerator,
+    )
+    accelerator.unwrap_model(network).eval().to("cpu")
+    return epochs
+
+
+def _loader(model: Nisqa, items: list[Item], settings: TrainingSettings, shuffle: torch.Generator | None = None):
+    def batch(chosen: list[Item]) -> tuple[Tensor, Tensor, Tensor]:
+        return collate(chosen, model.settings.segment_length, model.settings.segment_hop)
+
+    return torch.utils.data.DataLoader(items, settings.batch_size, collate_fn=batch, shuffle=shuffle is not None, generator=shuffle)  # type: ignore[arg-type]
+
+
+def _schedule(optimizer, settings: TrainingSettings):
+    if settings.schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=15, threshold=0.003, factor=0.1)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs)

@@ -1,0 +1,37 @@
+"""Metrics: arrays in, numbers out. Agreement with listeners, classification, intervals, and properties of maps and features."""
+
+from .agreement import ceiling, pcc, rmse, srcc
+from .classification import auc, macro_f1, majority_f1, scores, weighted_macro_f1
+from .intervals import (
+    Draws,
+    Interval,
+    bias_corrected,
+    confidence_t,
+    two_way_bootstrap_mean,
+    two_way_bootstrap_pcc,
+    two_way_bootstrap_ratio,
+)
+from .maps import intraclass, morans_i, participation_ratio, rank_correlation
+
+__all__ = [
+    "Draws",
+    "Interval",
+    "auc",
+    "bias_corrected",
+    "ceiling",
+    "confidence_t",
+    "intraclass",
+    "macro_f1",
+    "majority_f1",
+    "morans_i",
+    "participation_ratio",
+    "pcc",
+    "rank_correlation",
+    "rmse",
+    "scores",
+    "srcc",
+    "two_way_bootstrap_mean",
+    "two_way_bootstrap_pcc",
+    "two_way_bootstrap_ratio",
+    "weighted_macro_f1",
+]

@@ -1,0 +1,102 @@
+"""Records as one table: a row a record, the trial's settings flattened. Selection is a mask, a table's cells are a groupby."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import SettingsError
+from .records import Record
+
+# Columns that are not of the trial.
+_OWN = ("key", "data_status", "model_status", "wall_s", "device", "commit")
+
+
+def of(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a record.
+
+    Columns: `record`, the record itself; `key`, `data_status`, `model_status`, `wall_s`, `device`, `commit`; every field of the trial,
+    nested ones with a dot (`settings.head`); every metric after `metrics.` (`metrics.f1`). Lists become tuples, so that they compare.
+    What a record does not have is NaN.
+    """
+    rows = []
+    for r in records:
+        row: dict[str, Any] = {"record": r} | {name: getattr(r, name) for name in _OWN}
+        row |= {k: v for k, v in flattened(r.trial).items() if k not in row}
+        row |= flattened(r.metrics, "metrics.", depth=1)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=None if rows else ["record", *_OWN, "kind"])
+
+
+def flattened(fields: Mapping[str, Any], prefix: str = "", depth: int = 9) -> dict[str, Any]:
+    """Nested fields by dotted names.
+
+    Examples
+    --------
+    >>> flattened({"seed": 1, "settings": {"head": "linear", "betas": [0.9, 0.98]}})
+    {'seed': 1, 'settings.head': 'linear', 'settings.betas': (0.9, 0.98)}
+    """
+    out: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict) and depth > 1 and value:
+            out |= flattened(value, f"{prefix}{name}.", depth - 1)
+        else:
+            out[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
+    return out
+
+
+def select(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> pd.DataFrame:
+    """The rows of one kind of trial whose fields have these values.
+
+    kind : a trial's `kind`. fields : dotted names and values, more : plain names and values. A field that an older record does not have
+    counts as None.
+    """
+    mask = np.ones(len(table), bool) if kind is None else np.array(table["kind"] == kind)
+    for name, value in {**fields, **more}.items():
+        mask = mask & equals(table, name, value)
+    return table[mask]
+
+
+def equals(table: pd.DataFrame, name: str, value: Any) -> np.ndarray:
+    """(rows,) of bool: where a column has a value; a list or tuple is compared as one."""
+    if name not in table:
+        return np.full(len(table), value is None)
+    if value is None:
+        return table[name].isna().to_numpy()
+    if isinstance(value, tuple | list):
+        wanted = tuple(value)
+        return np.fromiter((v == wanted for v in table[name]), bool, len(table))
+    return (table[name] == value).to_numpy()
+
+
+def records(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> list[Record]:
+    """The records of `select`."""
+    return select(table, kind, fields, **more)["record"].tolist()
+
+
+def only(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> Record | None:
+    """The one record of `select`, or None.
+
+    Raises
+    ------
+    SettingsError
+        There are several, so that taking one of them would be arbitrary.
+    """
+    found = records(table, kind, fields, **more)
+    if len(found) > 1:
+        wanted = ", ".join(f"{k}={v!r}" for k, v in {**fields, **more}.items())
+        raise SettingsError(f"The store holds {len(found)} records of {kind} with {wanted}; remove those that are not meant.")
+    return found[0] if found else None
+
+
+def export(records: Sequence[Record]) -> pd.DataFrame:
+    """For `sqa records`: every field of every trial and every single number a column, nothing that is itself a table."""
+    table = of(records).drop(columns="record")
+    nested = [c for c in table if table[c].map(lambda v: isinstance(v, dict)).any()]
+    table = table.drop(columns=nested)
+    for name in table:
+        if table[name].map(lambda v: isinstance(v, tuple)).any():
+            table[name] = [json.dumps(v) if isinstance(v, tuple) else v for v in table[name]]
+    return table

@@ -1,0 +1,331 @@
+"""The paper's claims on NISQA's features and scores, tested by our run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ... import metrics
+from ...explain.attribution import BASELINES
+from ...metrics import Interval
+from ...results import frame
+from ...results.claims import Finding, Verdict, all_of, judge
+from ...results.records import Record
+from .plan import CNN20_NETWORKS, CUTS, PAPERS_LAYOUT, QUIET
+from .roles import CHOOSING, JUDGING, correlation, moments_of, roles
+from .tables import activity, activity_counts, mean_over_files
+from .trials import VARIANTS, correlation_of
+
+
+def _over_files(moments: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int = 500) -> Interval:
+    """A statistic of correlations, with its 95 % interval over files. moments : (files, features + 1, features + 1)."""
+    rng, n = np.random.default_rng(0), len(moments)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
+    drawn = [statistic(correlation_of(m)) for m in np.tensordot(weights, moments, axes=1)]
+    return Interval(statistic(correlation_of(moments.sum(axis=0))), *np.nanquantile(drawn, [0.025, 0.975]).tolist())
+
+
+def _judged(features: Record, feature: int) -> pd.DataFrame:
+    items = features.items()
+    return items[items["talker"].isin(JUDGING) & (items["feature"] == feature)]
+
+
+def _rises_with(features: Record, feature: int, column: str) -> bool:
+    """Whether a feature rises with what `column` measures, on the selection talkers."""
+    items = features.items()
+    return bool(items[items["talker"].isin(CHOOSING) & (items["feature"] == feature)][column].mean() > 0.5)
+
+
+def findings(found: pd.DataFrame, network: str = PAPERS_LAYOUT, randomised: bool = False) -> list[Finding]:
+    """Verdicts on the claims by one network, or by its shuffled control; claims whose records are not there are left out."""
+    common: dict[str, Any] = {"network": network, "randomised": randomised}
+    get = {
+        "p835 masks": frame.only(found, "occlusion_survey", corpus="p835", **common),
+        "masks": frame.only(found, "occlusion_survey", corpus="prompts", fill="floor", **common),
+        "features": frame.only(found, "features", corpus="prompts", **common),
+        "maps": frame.only(found, "attribution", corpus="p835", steps=50, **common),
+        "maps 200": frame.only(found, "attribution", corpus="p835", steps=200, **common),
+        "maps of cuts": frame.only(found, "attribution", corpus="prompts", conditions=CUTS, **common),
+        "conductance": frame.only(found, "conductance", **common),
+    }
+    tests = {
+        _silence: ("masks",),
+        _high_and_low: ("p835 masks",),
+        _hidden_noise: ("masks",),
+        _hidden_disturbance: ("masks",),
+        _activity: ("maps",),
+        _agreement: ("maps",),
+        _cut_feature: ("features", "maps of cuts"),
+        _pause_feature: ("features",),
+        _opposite: ("features",),
+        _redundancy: ("features",),
+        _vertical: ("maps",),
+        _regions: ("conductance",),
+        _inverted: ("conductance",),
+        _depth: ("conductance",),
+        _completeness: ("maps", "maps 200"),
+        _noise_feature: ("features",),
+    }
+    out = [test(*(get[n] for n in needs)) for test, needs in tests.items() if all(get[n] for n in needs)]  # type: ignore[operator]
+    quiet = frame.records(found, "attribution", corpus="prompts", conditions=QUIET, **common)
+    if {r.trial["baseline"] for r in quiet} == set(BASELINES):
+        out.append(_stripes(quiet))
+    return sorted(out, key=lambda f: int(f.id[1:]))
+
+
+def _finding(claim: str, verdict: Verdict, evidence: str, record: Record, interval: Interval | None = None) -> Finding:
+    return Finding(claim, verdict, evidence, "our run", interval, record.data_status)
+
+
+def _silence(masks: Record) -> Finding:
+    """C1: mean size of the change under columns that hide a quiet room alone, over that under columns on speech."""
+    items = masks.items()
+    items = items[items["condition"].isin(QUIET)].assign(size=lambda t: t["change_mos"].abs())
+    silent, speech = items[items["silent"] == 1], items[items["voice"] > 0.5]
+    if len(silent) < 20:
+        return Finding("C1", "untestable here", "", "our run", data_status=masks.data_status, needs="more masks that hide silence alone")
+    files = sorted(set(items["file"]))
+    per_file = [part.groupby("file", observed=True)["size"].agg(["sum", "count"]).reindex(files, fill_value=0) for part in (silent, speech)]
+    sums, counts = ([table[c].to_numpy(float) for table in per_file] for c in ("sum", "count"))
+    who = items.drop_duplicates("file").set_index("file").loc[files]
+    ratio = metrics.two_way_bootstrap_ratio(sums[0], counts[0], sums[1], counts[1], who["condition"].to_numpy(), who["talker"].to_numpy())
+    p = stats.mannwhitneyu(silent["size"], speech["size"], alternative="less").pvalue
+    verdict = all_of([judge(ratio, high=0.1), "holds" if p < 0.01 else "undecided"])
+    evidence = f"mean |change| over {len(silent)} masks on a quiet room against {len(speech)} on speech; Mann-Whitney p = {p:.1g}"
+    return _finding("C1", verdict, evidence, masks, ratio)
+
+
+def _high_and_low(masks: Record) -> Finding:
+    """C2 by the mean change over a file's masks: falls with MOS, negative above 4, positive below 2."""
+    files = (
+        masks.items()
+        .groupby("file", observed=True)
+        .agg(mos=("mos", "first"), change=("change_mos", "mean"), condition=("condition", "first"), talker=("talker", "first"))
+    )
+    ranks = [stats.rankdata(files[c]) for c in ("mos", "change")]
+    rho = metrics.two_way_bootstrap_pcc(ranks[0], ranks[1], files["condition"].to_numpy(), files["talker"].to_numpy())
+    p = stats.spearmanr(files["mos"], files["change"]).pvalue
+    high, low = files[files["mos"] > 4]["change"], files[files["mos"] < 2]["change"]
+    seen = min(len(high), len(low)) > 0
+    signs: Verdict = "undecided" if not seen else "holds" if high.mean() < 0 < low.mean() else "fails"
+    groups = [(high, "above MOS 4"), (low, "below 2")]
+    means = ", ".join(f"mean change {g.mean():+.2f} {name} (n = {len(g)})" if len(g) else f"no file {name}" for g, name in groups)
+    evidence = f"Spearman over {len(files)} files, p = {p:.1g}; {means}"
+    return _finding("C2", all_of([judge(rho, high=0.0), "holds" if p < 0.01 else "undecided", signs]), evidence, masks, rho)
+
+
+RISE = 0.01  # of MOS: less counts as no change
+
+
+def _hidden_noise(masks: Record) -> Finding:
+    """C3: masks that hide noise alone raise the score sometimes, and to take all of the noise away raises it more."""
+    items = masks.items()
+    alone = items[(items["noise_alone"] == 1) & (items["kind"] == "noise")]
+    raised = alone["change_mos"] > RISE
+    rises = mean_over_files(raised.astype(float), alone)
+    by_rise = alone[raised]["change_mos"].mean() if raised.any() else 0.0
+    files = items.drop_duplicates("file")
+    clean = files[files["condition"] == "clean"].set_index("talker")["mos"]
+    noisy = files[files["kind"] == "noise"]
+    gain = mean_over_files(noisy["talker"].map(clean).astype(float) - noisy["mos"], noisy)
+    verdict = all_of([judge(rises, low=0.01), judge(gain, low=max(by_rise, 0.0))])
+    evidence = f"share of {len(alone)} masks that raise MOS by over {RISE}; by {by_rise:+.2f} on average, all noise away {gain.text()}"
+    return _finding("C3", verdict, evidence, masks, rises)
+
+
+def _hidden_disturbance(masks: Record) -> Finding:
+    """C4: masks wholly inside a known stretch of strong noise over speech do not always raise the score.
+
+    Cuts are left out here: they are silence, and silence is what a mask puts in.
+    """
+    items = masks.items()
+    hit = items[(items["kind"] == "stretch") & (items["snr_db"] <= 10) & (items["noise"] == 1) & (items["voice"] > 0.5)]
+    if not len(hit):
+        return Finding("C4", "untestable here", "", "our run", data_status=masks.data_status, needs="masks inside known noise")
+    rises = mean_over_files((hit["change_mos"] > RISE).astype(float), hit)
+    evidence = f"share of {len(hit)} masks inside stretches of noise at 0 and 10 dB that raise MOS by over {RISE}"
+    return _finding("C4", judge(rises, high=0.99), evidence, masks, rises)
+
+
+def _activity(maps: Record) -> Finding:
+    """C5: of the 20 features, how many are active in over 90 % of segments, in some up to 10 %, in none."""
+    counts = {name: activity_counts(activity(maps, m)) for name, m in (("DeepLIFT", "complete"), ("IG", "ig"))}
+    texts = [f"{name}: {a} nearly always, {r} rarely, {n} never" for name, (a, r, n) in counts.items()]
+    sizes = maps.items().groupby("feature")["sounding_complete"].mean()
+    texts.append(f"the weakest feature's maps have {sizes.min() / sizes.max():.0%} of the size of the strongest's")
+    verdicts: list[Verdict] = ["holds" if min(c) > 0 else "fails" for c in counts.values()]
+    return _finding("C5", verdicts[0] if len(set(verdicts)) == 1 else "undecided", "; ".join(texts), maps)
+
+
+def _agreement(maps: Record) -> Finding:
+    """C6: median correlation of complete DeepLIFT's maps with those of integrated gradients, above 0.8; the variants beside it."""
+    items = maps.items()
+    columns = {f"r_ig_{v}": "median" for v in VARIANTS} | {"condition": "first", "talker": "first"}
+    files = items.groupby("file", as_index=False).agg(columns)
+    found = {v: mean_over_files(files[f"r_ig_{v}"], files) for v in VARIANTS}
+    evidence = "mean over files of the median correlation, " + "; ".join(f"{v} {i.text()}" for v, i in found.items())
+    return _finding("C6", judge(found["complete"], low=0.8), evidence, maps, found["complete"])
+
+
+def _cut_feature(features: Record, maps: Record) -> Finding:
+    """C7: one rarely active feature that detects cuts and falls with MOS."""
+    feature = roles(features)["cut"]
+    items = _judged(features, feature)
+    sign = 1.0 if _rises_with(features, feature, "auc_cut") else -1.0
+    area = mean_over_files(items["auc_cut"] if sign > 0 else 1 - items["auc_cut"], items)
+    rate = float(activity(maps)[feature])
+    chosen = items[items["kind"].isin(["cut", "clean"])]
+    groups = chosen["condition"].to_numpy(), chosen["talker"].to_numpy()
+    rho = metrics.two_way_bootstrap_pcc(sign * chosen["mean"].to_numpy(float), chosen["mos"].to_numpy(float), *groups)
+    verdict = all_of([judge(area, low=0.9), judge(rho, high=-0.5), "holds" if rate < 0.1 else "fails"])
+    evidence = (
+        f"feature {feature}, chosen on other talkers: AUC for segments with a cut; active in {rate:.0%} of the segments of files with cuts; "
+        f"correlation of its mean with MOS {rho.text()}"
+    )
+    return _finding("C7", verdict, evidence, features, area)
+
+
+def _pause_feature(features: Record) -> Finding:
+    """C8: one feature that separates pauses from voice, whatever the noise."""
+    feature = roles(features)["pause"]
+    items = _judged(features, feature)
+    if not _rises_with(features, feature, "auc_pause"):
+        items = items.assign(auc_pause=1 - items["auc_pause"])
+    area = mean_over_files(items["auc_pause"], items)
+    noise = items[items["kind"] == "noise"]
+    quiet, loud = (mean_over_files(part["auc_pause"], part) for part in (noise[noise["snr_db"] >= 20], noise[noise["snr_db"] <= 5]))
+    change = Interval(quiet.value - loud.value, quiet.low - loud.high, quiet.high - loud.low)
+    verdict = all_of([judge(area, low=0.9), judge(change, low=-0.05, high=0.05)])
+    evidence = f"feature {feature}, chosen on other talkers: AUC for segments without voice; from 5 dB SNR and less to 20 and more it changes by {change.text()}"
+    return _finding("C8", verdict, evidence, features, area)
+
+
+def _opposite(features: Record) -> Finding:
+    """C9: a feature that falls where that of C8 rises."""
+    chosen = roles(features)
+    r = _over_files(moments_of(features, JUDGING), lambda c: float(c[chosen["pause"], chosen["voice"]]))
+    evidence = (
+        f"features {chosen['pause']} and {chosen['voice']}, chosen on other talkers: correlation over all segments, interval over files"
+    )
+    return _finding("C9", judge(r, high=-0.7), evidence, features, r)
+
+
+def _redundancy(features: Record) -> Finding:
+    """C10: fewer than half as many features in effect as there are that vary, and some that are nearly one."""
+    whole, varying = correlation(features), features.metrics["varying"]
+    pairs = int((np.abs(np.triu(whole, 1)) > 0.9).sum())
+    effective = _over_files(moments_of(features, ()), metrics.participation_ratio)
+    verdict = all_of([judge(effective, high=varying / 2), "holds" if pairs else "fails"])
+    dead = f"; {features.metrics['always_zero']} are zero throughout" if features.metrics["always_zero"] else ""
+    evidence = f"effective number of the {varying} features that vary{dead}; {pairs} pairs at |r| above 0.9; interval over files"
+    return _finding("C10", verdict, evidence, features, effective)
+
+
+def _vertical(maps: Record) -> Finding:
+    """C11: share of variance between features, of the maps' centre of mass over mel bands, above one half."""
+    table = maps.items().pivot(index="file", columns="feature", values="centroid_complete").to_numpy()
+    rng = np.random.default_rng(0)
+    drawn = [metrics.intraclass(table[rng.integers(len(table), size=len(table))]) for _ in range(500)]
+    interval = Interval(metrics.intraclass(table), *np.nanquantile(drawn, [0.025, 0.975]).tolist())
+    centres = np.nanmean(table[:, np.isfinite(table).any(axis=0)], axis=0)
+    evidence = f"intraclass correlation over {len(table)} files; mean centres from band {centres.min():.1f} to {centres.max():.1f} of 48"
+    return _finding("C11", judge(interval, low=0.5), evidence, maps, interval)
+
+
+def _regions(conductance: Record) -> Finding:
+    """C12: channels of the first convolution have less of their largest tenths in common than shuffled maps have."""
+    items = conductance.items()
+    first = items[items["layer"] == 1]
+    means = first["overlap"].mean(), first["overlap_shuffled"].mean()
+    interval = mean_over_files(first["overlap"] - first["overlap_shuffled"], first)
+    evidence = f"overlap of the largest tenths less that of shuffled maps ({means[0]:.3f} and {means[1]:.3f})"
+    return _finding("C12", judge(interval, high=0.0), evidence, conductance, interval)
+
+
+def _inverted(conductance: Record) -> Finding:
+    """C13: two features whose conductance in the second convolution is opposite; every other file chooses them, the rest judge."""
+    items = conductance.items()
+    second = items[items["layer"] == 2]
+    maps = conductance.arrays()["correlation"].astype(float)[second.index]
+    chooses = second["file"].isin(sorted(set(second["file"]))[::2]).to_numpy()
+    known = np.where(np.isfinite(maps[chooses]).any(axis=0), np.nan_to_num(maps[chooses]).mean(axis=0), 1.0)
+    one, other = np.unravel_index(known.argmin(), known.shape)
+    judging = second[~chooses]
+    interval = mean_over_files(pd.Series(maps[~chooses, one, other]), judging)
+    evidence = f"correlation of the maps of features {one} and {other}, which the other half of the files chose"
+    return _finding("C13", judge(interval, high=-0.7), evidence, conductance, interval)
+
+
+def _depth(conductance: Record) -> Finding:
+    """C14: conductance of the third and later convolutions is no smoother than shuffled maps."""
+    items = conductance.items().assign(more=lambda t: t["smooth"] - t["smooth_shuffled"])
+    by_layer = {int(n): mean_over_files(part["more"], part) for n, part in items.groupby("layer")}
+    verdict: Verdict = "fails" if any(i.low > 0 for n, i in by_layer.items() if n >= 3) else "holds"
+    evidence = "Moran's I over that of shuffled maps, by convolution: " + "; ".join(f"{n} {i.text()}" for n, i in by_layer.items())
+    return _finding("C14", verdict, evidence, conductance)
+
+
+def _stripes(quiet: list[Record]) -> Finding:
+    """C15: one of the baselines brings attributions on empty segments below 1 % of those on sounding ones."""
+    ratios = {}
+    for record in quiet:
+        files = (
+            record.items()
+            .groupby("file", as_index=False)
+            .agg({"empty_complete": "mean", "sounding_complete": "mean", "condition": "first", "talker": "first"})
+        )
+        files = files[files["empty_complete"].notna()]
+        one = np.ones(len(files))
+        sums = files["empty_complete"].to_numpy(float), files["sounding_complete"].to_numpy(float)
+        ratios[record.trial["baseline"]] = metrics.two_way_bootstrap_ratio(
+            sums[0], one, sums[1], one, files["condition"].to_numpy(), files["talker"].to_numpy()
+        )
+    best = min(ratios, key=lambda b: ratios[b].value)
+    sizes = ", ".join(f"{b} {r.value:.2f}" for b, r in ratios.items())
+    return _finding(
+        "C15",
+        judge(ratios[best], high=0.01),
+        f"size on empty over sounding segments, DeepLIFT complete: {sizes}; the interval is of {best}",
+        quiet[0],
+        ratios[best],
+    )
+
+
+def _completeness(maps: Record, finer: Record) -> Finding:
+    """C16: share of maps that miss the difference by less than 1 %, above 95 % for every method."""
+    items, fine = maps.items(), finer.items()
+    shares = {f"DeepLIFT {v}": mean_over_files(items[f"within_{v}"], items) for v in VARIANTS}
+    shares |= {"IG 50 steps": mean_over_files(items["within_ig"], items), "IG 200 steps": mean_over_files(fine["within_ig"], fine)}
+    evidence = "share of maps within 1 %: " + "; ".join(f"{name} {i.text()}" for name, i in shares.items())
+    return _finding("C16", all_of([judge(i, low=0.95) for i in shares.values()]), evidence, maps)
+
+
+def _noise_feature(features: Record) -> Finding:
+    """C17: a feature that follows the ratio of speech to noise."""
+    feature = roles(features)["noise"]
+    items = _judged(features, feature)
+    items = items[items["kind"] == "noise"]
+    ranks = [stats.rankdata(items[c]) for c in ("mean", "snr_db")]
+    rho = metrics.two_way_bootstrap_pcc(ranks[0], ranks[1], items["condition"].to_numpy(), items["talker"].to_numpy())
+    size = rho if rho.value > 0 else Interval(-rho.value, -rho.high, -rho.low)
+    evidence = f"feature {feature}, chosen on other talkers: size of Spearman's correlation of its mean with SNR over {len(items)} files"
+    return _finding("C17", judge(size, low=0.7), evidence, features, size)
+
+
+def claims_by_network(found: pd.DataFrame, of_papers_layout: list[Finding]) -> pd.DataFrame:
+    """One row a claim and network, with trained and with shuffled weights: the verdict, with its value and interval.
+
+    of_papers_layout : the verdicts of the network closest to the paper's, which are computed already.
+    """
+    rows = []
+    surveyed = {r.trial["network"] for r in frame.records(found, "occlusion_survey")}
+    for name in [*(n for n in CNN20_NETWORKS if n in surveyed), *sorted(surveyed - set(CNN20_NETWORKS))]:
+        for weights in ("trained", "shuffled"):
+            judged = of_papers_layout if name == PAPERS_LAYOUT and weights == "trained" else findings(found, name, weights == "shuffled")
+            for f in judged:
+                interval = f.interval or Interval(float("nan"), float("nan"), float("nan"))
+                rows.append({"claim": f.id, "network": name, "weights": weights, "verdict": f.verdict, **interval.columns("value")})
+    table = pd.DataFrame(rows)
+    return table.sort_values("claim", key=lambda ids: ids.str[1:].astype(int), kind="stable", ignore_index=True) if len(table) else table

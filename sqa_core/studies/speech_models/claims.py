@@ -1,0 +1,413 @@
+"""Claims of the paper on speech models, tested on its own printed numbers and by our run."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ...corpora.emotion import catalogue
+from ...metrics import Draws, Interval, bias_corrected, confidence_t
+from ...models.heads import HEADS
+from ...results import published
+from ...results.claims import Finding, Verdict, all_of, judge
+from . import open_questions, tables
+from .plan import (
+    ASTS,
+    LARGER_WAV2VEC,
+    PAPERS_CORPORA,
+    PAPERS_ENCODERS,
+    PAPERS_RUNS,
+    PAPERS_WAV2VEC,
+    PAPERS_WHISPER,
+    SLUG,
+    model_status,
+)
+from .selection import Run, difference_on, f1_draws, leads, points, title_of
+
+PRINTED: Literal["the paper's printed numbers"] = "the paper's printed numbers"
+EQUIVALENT = 2.0  # points of F1 within which two heads are alike
+CLOSE = 1.0  # points that the difference of such heads may be, as the claim has it
+MAJORITY_MARGIN = 1.0  # points of F1 within which a score is no better than the majority-class baseline
+WHISPERS = (*PAPERS_WHISPER, "whisper-small-int8", "whisper-base", "whisper-tiny", "whisper-base.en", "whisper-tiny.en")  # with stand-ins
+MULTILINGUAL_SETS = ("emovo", "demos", "oreau", "cafe", "emomatch", "emodb")  # where C10 has a multilingual Whisper best
+LARGE_SETS = ("aesdd", "eyase")  # where C11 has Wav2Vec 2.0 Large best
+EXCEPTIONS = ("aesdd", "shemo")  # where C9 grants that the English twin is better
+ENGLISH_WAV2VEC, XLS_R = PAPERS_WAV2VEC[:2], PAPERS_WAV2VEC[2:]
+ENGLISH_LOSES = ("shemo",)  # where C8 grants that XLS-R is better
+
+
+def _difference_bound(two: pd.DataFrame, backbone: str, runs: int = PAPERS_RUNS) -> float:
+    """Upper bound on the difference of Linear and Non-Linear: Welch's 95 % interval from the printed means and standard deviations."""
+    part = two[two["backbone"] == backbone].set_index("head")
+    variances = part.loc[["Linear", "Non-Linear"], "std"] ** 2 / runs
+    freedom = variances.sum() ** 2 / (variances**2 / (runs - 1)).sum()
+    half = stats.t.ppf(0.95, freedom) * np.sqrt(variances.sum())
+    return float(abs(part.loc["Linear", "mean"] - part.loc["Non-Linear", "mean"]) + half)
+
+
+def printed_findings() -> list[Finding]:
+    """What the paper's own printed numbers say of its claims."""
+    two, three = published.read(SLUG, "table2"), published.read(SLUG, "table3")
+    by_head = two.pivot(index="backbone", columns="head", values="mean")
+    printed = three.pivot(index="dataset", columns="backbone", values="mean")
+    waves, whispers = [title_of(e) for e in PAPERS_WAV2VEC], [title_of(e) for e in PAPERS_WHISPER]
+    out = []
+
+    def add(claim: str, holds: bool, evidence: str) -> None:
+        out.append(Finding(claim, "holds" if holds else "fails", evidence, PRINTED))
+
+    best = by_head.idxmax(axis=1)
+    add("C1", bool((best[waves] == "Multi-Layer").all()), ", ".join(f"{b} {by_head.loc[b].max():.2f}" for b in waves))
+    add("C2", bool((best[whispers] == "Linear").all()), ", ".join(f"{b} {by_head.loc[b].max():.2f}" for b in whispers))
+    apart = (by_head["Linear"] - by_head["Non-Linear"]).abs()[waves[1:]]
+    bounds = {b: _difference_bound(two, b) for b in waves[1:]}
+    text = ", ".join(f"{b} differs by {d:.2f}, by at most {bounds[b]:.1f} with 95 % (3 runs)" for b, d in apart.items())
+    verdict: Verdict = "fails" if (apart >= CLOSE).any() else "holds" if max(bounds.values()) < EQUIVALENT else "undecided"
+    out.append(Finding("C3", verdict, f"{text}; a margin of {EQUIVALENT:g} points is asked for", PRINTED))
+    falls = (by_head["Linear"] > by_head["Non-Linear"]) & (by_head["Non-Linear"] > by_head["Multi-Layer"])
+    add("C4", bool(falls[whispers].all()), f"{int(falls[whispers].sum())} of 3 models fall at both steps")
+    lead = printed.drop(columns="AST").sub(printed["AST"], axis=0)
+    below = [f"{b} on {d} ({lead.loc[d, b]:+.2f})" for d in lead.index for b in lead.columns if lead.loc[d, b] <= 0]
+    add("C7", not below, f"{len(below)} of {lead.size} cells are below AST: {', '.join(below)}")
+    exceptions = {b: [d for d in printed.index if printed.loc[d, b] <= printed.loc[d, "XLS-R"]] for b in waves[:2]}
+    granted = [catalogue.title(c) for c in ENGLISH_LOSES]
+    add(
+        "C8",
+        all(e == granted for e in exceptions.values()),
+        "; ".join(f"{b} loses on {', '.join(e)}" for b, e in exceptions.items()),
+    )
+    out.append(Finding("C9", *_signs((printed["Whisper Small"] - printed["Whisper Small (EN)"]).to_dict()), PRINTED))
+    winner = printed.idxmax(axis=1)
+    for claim, names, allowed in (("C10", MULTILINGUAL_SETS, whispers[1:]), ("C11", LARGE_SETS, waves[1:2])):
+        sets = [catalogue.title(c) for c in names]
+        close = {d: tables.lead_in_sds(d)[1] for d in sets}
+        best_there = bool(winner[sets].isin(allowed).all())
+        text = ", ".join(f"{d}: {winner[d]} {printed.loc[d].max():.2f}, a lead of {close[d]:.1f} SD" for d in sets)
+        decided = claim == "C10" or min(close.values()) > 1  # C11's criterion includes the lead
+        out.append(Finding(claim, "fails" if not best_there else "holds" if decided else "undecided", text, PRINTED))
+    gaps = published.read(SLUG, "table2_vs_table3")
+    gaps = gaps[gaps["difference"].notna()]
+    add("C12", bool((gaps["difference"].abs() <= 0.01).all()), ", ".join(f"{r.backbone} {r.difference:+.2f}" for r in gaps.itertuples()))
+    counts = published.read(SLUG, "emobox_counts")
+    own = counts["dataset"].str.split(" (", regex=False).str[0].isin(printed.index)  # URDU's counts are there too
+    constant = counts.loc[own, "macro_F1_percent_of_always_naming_the_largest_class"]
+    high = by_head.loc["XLS-R", ["Linear", "Non-Linear"]].max()
+    text = (
+        f"at most {high:.2f}; the majority-class baseline has {constant.mean():.2f} on the mean of {len(constant)} of the paper's corpora"
+    )
+    add("C14", bool(high <= constant.mean() + MAJORITY_MARGIN), text)
+    unprinted = {"C5": "a Linear head on the weighted sum", "C6": "layer weights as numbers", "C13": "the splits themselves"}
+    for claim, what in unprinted.items():
+        out.append(Finding(claim, "untestable here", "", PRINTED, needs=f"what the paper does not print: {what}"))
+    return _in_order(out)
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: int(f.id[1:]))
+
+
+def findings(run: Run) -> list[Finding]:
+    """Verdicts by our run, on the paper's corpora that are here; a claim whose models are not here is untestable, with what would get
+    them."""
+    run = run.of_papers_corpora()
+    tests = (
+        *(_best_head_of_waves, _linear_is_best, _alike, _falls, _inner_layers, _layers_used, _above_the_baseline, _english_waves),
+        *(_multilingual, _multilingual_is_best, _large_is_best, _both_rules, _no_better_than_constant),
+    )
+    tested = [f for test in tests if (f := test(run))]
+    known = {f.id for f in tested}
+    for claim, models in NEEDS.items():
+        if claim not in known:
+            tested.append(Finding(claim, "untestable here", "", "nothing yet", needs=_what_to_run(run, models)))
+    printed = "nothing of a run: it is arithmetic on the paper's own tables, and is tested there"
+    return _in_order([*tested, Finding("C12", "untestable here", "", "nothing yet", needs=printed)])
+
+
+# Which models a claim is about; without their records it is untestable.
+NEEDS = {
+    "C1": PAPERS_WAV2VEC,
+    "C2": PAPERS_WHISPER,
+    "C3": LARGER_WAV2VEC,
+    "C4": PAPERS_WHISPER,
+    "C5": PAPERS_WAV2VEC,
+    "C6": (*PAPERS_WAV2VEC, *PAPERS_WHISPER),
+    "C7": PAPERS_ENCODERS,
+    "C8": PAPERS_WAV2VEC,
+    "C9": PAPERS_WHISPER[:2],
+    "C10": PAPERS_ENCODERS,
+    "C11": PAPERS_ENCODERS,
+    "C13": (),
+    "C14": XLS_R,
+}
+
+
+def _what_to_run(run: Run, models: Sequence[str]) -> str:
+    """The commands that would make a claim testable."""
+    lacking = [e for e in models if e not in run.models]
+    fetched = f"sqa data fetch {' '.join(lacking)}, then " if lacking else ""
+    return f"{fetched}sqa run speech_models --profile paper --store book/results"
+
+
+def _ours(claim: str, verdict: Verdict, evidence: str, models: Iterable[str] = ()) -> Finding:
+    """A verdict by our run on the paper's corpora, with the status of the models that it rests on."""
+    statuses = sorted({model_status(e) for e in models}, reverse=True)
+    return Finding(claim, verdict, evidence, "our run", None, "paper", " and ".join(statuses))
+
+
+def _cap(verdict: Verdict, whole: bool) -> Verdict:
+    """Part of what a claim is about can refute it and not carry it."""
+    return "undecided" if verdict == "holds" and not whole else verdict
+
+
+def _with_heads(run: Run, models: Iterable[str], heads: Iterable[str]) -> list[str]:
+    """Those models that have these heads on all of the paper's corpora that are here."""
+    corpora = run.papers_corpora
+    return [e for e in models if corpora and all(run.cell(c, e, h) for c in corpora for h in heads)]
+
+
+Judged = tuple[Verdict, str, list[str]]  # a verdict, its evidence, the models that it rests on
+
+
+def _head_leads(run: Run, models: Sequence[str], steps: Sequence[tuple[str, str]]) -> Judged | None:
+    """Whether one head leads another, for each model and step: t intervals over corpora."""
+    here = _with_heads(run, models, HEADS)
+    verdicts, text = [], []
+    for encoder in here:
+        for one, other in steps:
+            interval = confidence_t(_lead_by_corpus(run, encoder, one, other))
+            verdicts.append(judge(interval, low=0.0))
+            text.append(f"{title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)}")
+    corpora = ", ".join(catalogue.title(c) for c in run.papers_corpora)
+    return (all_of(verdicts), f"intervals over {corpora}: {'; '.join(text)}", here) if here else None
+
+
+def _lead_by_corpus(run: Run, encoder: str, one: str, other: str) -> pd.Series:
+    table = leads(run, {"model": encoder, "head": one}, {"model": encoder, "head": other})
+    return table.groupby("corpus")["lead"].mean()
+
+
+def _best_head_of_waves(run: Run) -> Finding | None:
+    """C1, for each model of the family; all of them are asked for."""
+    led = _head_leads(run, PAPERS_WAV2VEC, (("multi-layer", "linear"), ("multi-layer", "non-linear")))
+    return _ours("C1", _cap(led[0], len(led[2]) == len(PAPERS_WAV2VEC)), *led[1:]) if led else None
+
+
+def _linear_is_best(run: Run) -> Finding | None:
+    """C2, on the available Whisper models; to hold, it needs the paper's three."""
+    led = _head_leads(run, WHISPERS, (("linear", "non-linear"), ("linear", "multi-layer")))
+    return _ours("C2", _cap(led[0], set(PAPERS_WHISPER) <= set(led[2])), *led[1:]) if led else None
+
+
+def _alike(run: Run) -> Finding | None:
+    """C3: less than a point apart, and within two by an interval over corpora."""
+    here = _with_heads(run, LARGER_WAV2VEC, ("linear", "non-linear"))
+    verdicts: list[Verdict] = []
+    text = []
+    for encoder in here:
+        apart = confidence_t(_lead_by_corpus(run, encoder, "linear", "non-linear"))
+        alike = judge(apart, -EQUIVALENT, EQUIVALENT) == "holds" and abs(apart.value) < CLOSE
+        verdicts.append("holds" if alike else "fails" if judge(apart, -CLOSE, CLOSE) == "fails" else "undecided")
+        text.append(f"{title_of(encoder)}, Linear over Non-Linear: {points(apart)}")
+    evidence = f"intervals over corpora: {'; '.join(text)}; below {CLOSE:g} and within {EQUIVALENT:g} points is asked for"
+    return _ours("C3", _cap(all_of(verdicts), len(here) == 2), evidence, here) if here else None
+
+
+def _falls(run: Run) -> Finding | None:
+    """C4: both steps, for each available Whisper model; to hold, it needs the paper's three."""
+    led = _head_leads(run, WHISPERS, (("linear", "non-linear"), ("non-linear", "multi-layer")))
+    return _ours("C4", _cap(led[0], set(PAPERS_WHISPER) <= set(led[2])), *led[1:]) if led else None
+
+
+def _inner_layers(run: Run) -> Finding | None:
+    """C5: Linear on a weighted sum reaches Multi-Layer within two points, and is more than two above Linear on the last layer."""
+    here = _with_heads(run, PAPERS_WAV2VEC, ("linear", "multi-layer", "weighted-linear"))
+    verdicts, text = [], []
+    for encoder in here:
+        short, gain = (confidence_t(_lead_by_corpus(run, encoder, "weighted-linear", head)) for head in ("multi-layer", "linear"))
+        verdicts += [judge(short, low=-EQUIVALENT), judge(gain, low=EQUIVALENT)]
+        text.append(f"{title_of(encoder)}, Linear on a weighted sum: {points(short)} over Multi-Layer, {points(gain)} over Linear")
+    evidence = f"intervals over corpora: {'; '.join(text)}"
+    return _ours("C5", _cap(all_of(verdicts), len(here) == len(PAPERS_WAV2VEC)), evidence, here) if here else None
+
+
+LEAST_LAYERS = 12  # with fewer, even equal weights have their centre near 0.6
+MIDDLE = 0.6
+
+
+def _layers_used(run: Run) -> Finding | None:
+    """C6: the centre of the layer weights, below 0.6 for wav2vec 2.0 and above for Whisper, and the difference. One half can refute it
+    but not confirm it; weights that have not moved reflect the schedule and not the layers, and decide nothing."""
+    text, verdicts, centres, models, all_moved = [], [], {}, [], True
+    for family, names, bounds in (("wav2vec 2.0", PAPERS_WAV2VEC, {"high": MIDDLE}), ("Whisper", WHISPERS, {"low": MIDDLE})):
+        of_family = []
+        for encoder in _with_heads(run, names, ("multi-layer",)):
+            weights = _layer_weights(run, encoder).groupby("layer")["weight"].mean()
+            layers = len(weights)
+            if layers < LEAST_LAYERS:
+                continue
+            by_corpus = _centre_by_corpus(run, encoder)
+            centre = confidence_t(by_corpus)
+            moved = weights.max() > open_questions.MOVED / layers
+            all_moved &= bool(moved)
+            verdicts.append(judge(centre, **bounds) if moved else "undecided")
+            of_family.append(by_corpus)
+            models.append(encoder)
+            text.append(
+                f"{title_of(encoder)} {centre.value:.3f} [{centre.low:.3f}, {centre.high:.3f}], weights from {weights.min():.3f} to"
+                f" {weights.max():.3f}; equal ones would be {1 / layers:.3f}, their centre {(layers + 1) / (2 * layers):.3f}"
+            )
+        if of_family:
+            centres[family] = pd.concat(of_family, axis=1).mean(axis=1)
+    if not verdicts:
+        return None
+    if len(centres) == 2:
+        gap = confidence_t((centres["Whisper"] - centres["wav2vec 2.0"]).dropna())
+        verdicts.append(judge(gap, low=0.0) if all_moved else "undecided")
+        text.append(f"Whisper's is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] behind")
+    half = "" if len(centres) == 2 else f"{next(iter(centres))}'s half alone, "
+    evidence = f"{half}centre of the layer weights over l/L, intervals over corpora: {'; '.join(text)}"
+    return _ours("C6", _cap(all_of(verdicts), len(centres) == 2), evidence, models)
+
+
+def _layer_weights(run: Run, encoder: str) -> pd.DataFrame:
+    table = tables.layer_weights(run)
+    return table[table["encoder"] == encoder].copy()
+
+
+def _centre_by_corpus(run: Run, encoder: str) -> pd.Series:
+    """Centre of mass of the layer weights over l/L, mean over seeds."""
+    table = _layer_weights(run, encoder)
+    table["share"] = table["layer"] / table["layer"].max() * table["weight"]
+    return table.groupby(["corpus", "seed"])["share"].sum().groupby("corpus").mean()
+
+
+def _above_the_baseline(run: Run) -> Finding | None:
+    """C7: each speech model that is here, with the head that the paper prints for it, over AST from scratch; an interval over test files
+    for each corpus. A small AST can refute the claim and not carry it, and so can a run that lacks some corpora or models."""
+    corpora = run.papers_corpora
+    models = [e for e in run.models if e in (*PAPERS_WAV2VEC, *WHISPERS)]
+    for network in ASTS:  # the paper's size first
+        baselines = {c: records for c in corpora if (records := run.cell(c, network))}
+        leads = {
+            (e, c): lead
+            for c, baseline in baselines.items()
+            for e in models
+            if (lead := difference_on(run.cell(c, e, _printed_head(e)), baseline))
+        }
+        if leads:
+            asked_for = {(e, c) for e in PAPERS_ENCODERS for c in PAPERS_CORPORA}
+            complete = network == "ast" and asked_for <= set(leads)
+            text = "; ".join(f"{title_of(e)} on {catalogue.title(c)} {points(lead)}" for (e, c), lead in leads.items())
+            seeds = ", ".join(f"{catalogue.title(c)} {len(records)}" for c, records in baselines.items())
+            evidence = f"over {title_of(network)} (seeds: {seeds}), intervals over test files: {text}"
+            if not complete:
+                small = "a small AST cannot show that the claim holds" if network != "ast" else ""
+                evidence += "; " + (small or "some of the paper's corpora and models are missing")
+            verdict = all_of([judge(lead, low=0.0) for lead in leads.values()])
+            return _ours("C7", _cap(verdict, complete), evidence, [network, *{e for e, _ in leads}])
+    return None
+
+
+def _printed_head(encoder: str) -> str:
+    """The head of a model's column in the paper's Table 3."""
+    return "multi-layer" if encoder in PAPERS_WAV2VEC else "linear"
+
+
+def _english_waves(run: Run) -> Finding | None:
+    """C8: Base and Large over XLS-R on each corpus but the Persian one, intervals over test files."""
+    verdicts, text, seen = [], [], set()
+    for corpus in run.papers_corpora:
+        cells_of = {e: run.cell(corpus, e, _printed_head(e)) for e in PAPERS_WAV2VEC}
+        for encoder in ENGLISH_WAV2VEC:
+            if lead := difference_on(cells_of[encoder], cells_of[XLS_R[0]]):
+                verdicts.append(judge(lead, high=0.0) if corpus in ENGLISH_LOSES else judge(lead, low=0.0))
+                text.append(f"{title_of(encoder)} on {catalogue.title(corpus)} {points(lead)}")
+                seen.add((encoder, corpus))
+    whole = {(e, c) for e in ENGLISH_WAV2VEC for c in PAPERS_CORPORA} <= seen
+    evidence = f"over XLS-R, intervals over test files: {'; '.join(text)}"
+    return _ours("C8", _cap(all_of(verdicts), whole), evidence, PAPERS_WAV2VEC) if text else None
+
+
+def _signs(leads: dict[str, float]) -> tuple[Verdict, str]:
+    """C9 by one sign a corpus: inconclusive unless a sign test of the wins over all corpora decides."""
+    lost = [corpus for corpus, lead in leads.items() if lead <= 0]
+    granted = {catalogue.title(c) for c in EXCEPTIONS} & set(leads)
+    p, of_claim = (stats.binomtest(len(leads) - n, len(leads)).pvalue for n in (len(lost), len(granted)))
+    verdict: Verdict = "undecided" if p >= 0.05 else "holds" if set(lost) == granted else "fails"
+    evidence = f"it loses on {', '.join(lost) or 'none'}; sign test over {len(leads)} sets p = {p:.2f}"
+    if of_claim >= 0.05:
+        evidence += f" (just the losses that the claim grants have p = {of_claim:.2f}: this test cannot show that it holds)"
+    return verdict, evidence
+
+
+def _multilingual(run: Run) -> Finding | None:
+    """C9 by the twins that are here, their leads averaged on each corpus."""
+    twins = [(n, f"{n}.en") for n in ("whisper-small", "whisper-base", "whisper-tiny")]
+    tables_of = {n: leads(run, {"model": n, "head": "linear"}, {"model": en, "head": "linear"}) for n, en in twins}
+    here = {n: table for n, table in tables_of.items() if len(table)}
+    if not here:
+        return None
+    mean = pd.concat(here.values()).groupby("corpus")["lead"].mean()
+    verdict, text = _signs({catalogue.title(str(c)): float(lead) for c, lead in mean.items()})
+    each = ", ".join(f"{catalogue.title(str(c))} {lead:+.1f}" for c, lead in mean.items())
+    names = ", ".join(title_of(n) for n in here)
+    return _ours("C9", verdict, f"mean of {names} over their English twins: {each}; {text}", here)
+
+
+def _best_on(run: Run, claim: str, sets: Sequence[str], named: Sequence[str]) -> Finding | None:
+    """Whether the best of the named models leads the best of the paper's others on each of these corpora; intervals over test files."""
+    found: dict[str, Interval] = {}
+    for corpus in [c for c in run.papers_corpora if c in sets]:
+        cells_of = {e: run.cell(corpus, e, _printed_head(e)) for e in PAPERS_ENCODERS}
+        if all(cells_of.values()):
+            draws = {e: f1_draws(records) for e, records in cells_of.items()}
+            best, other = (Draws.largest([d for e, d in draws.items() if (e in named) == wanted]) for wanted in (True, False))
+            found[corpus] = bias_corrected(best - other)
+    if not found:
+        return None
+    text = "; ".join(f"{catalogue.title(c)} {points(lead)}" for c, lead in found.items())
+    evidence = f"best of {', '.join(title_of(e) for e in named)} over the best of the paper's others, intervals over test files: {text}"
+    verdict = all_of([judge(lead, low=0.0) for lead in found.values()])
+    return _ours(claim, _cap(verdict, set(found) == set(sets)), evidence, PAPERS_ENCODERS)
+
+
+def _multilingual_is_best(run: Run) -> Finding | None:
+    return _best_on(run, "C10", MULTILINGUAL_SETS, ("whisper-small", "whisper-medium"))
+
+
+def _large_is_best(run: Run) -> Finding | None:
+    return _best_on(run, "C11", LARGE_SETS, ("wav2vec2-large",))
+
+
+SHARE_MISSED = 0.02
+
+
+def _both_rules(run: Run) -> Finding | None:
+    """C13 by our own splits: what shares whole speakers allow. It can fail by them, and not hold: the paper's splits are not printed."""
+    cards_of = tables.corpus_records(run)
+    if not cards_of:
+        return None
+    text, missed = [], False
+    for record in cards_of:
+        split = record.items().query("protocol == 'speaker'").set_index("part")
+        shares = split.loc[["train", "valid", "test"], "share"]
+        missed |= bool((shares - [0.8, 0.1, 0.1]).abs().max() > SHARE_MISSED)
+        text.append(f"{catalogue.title(record.trial['corpus'])} {' / '.join(f'{100 * x:.0f}' for x in shares)}")
+    evidence = f"train, validation and test in percent that whole speakers allow, one part as near as any: {', '.join(text)}"
+    return _ours("C13", "fails" if missed else "undecided", evidence)
+
+
+def _no_better_than_constant(run: Run) -> Finding | None:
+    """C14: both heads on XLS-R's last layer minus the majority-class baseline, intervals over corpora."""
+    verdicts, text = [], []
+    for head in ("linear", "non-linear"):
+        if _with_heads(run, XLS_R, (head,)):
+            of = {c: run.cell(c, XLS_R[0], head) for c in run.papers_corpora}
+            above = pd.Series({c: np.mean([r.metrics["f1"] - r.metrics["constant_f1"] for r in records]) for c, records in of.items()})
+            interval = confidence_t(above)
+            verdicts.append(judge(interval, high=MAJORITY_MARGIN))
+            text.append(f"{HEADS[head]} {points(interval)} over the majority-class baseline")
+    evidence = f"intervals over corpora: {'; '.join(text)}; up to {MAJORITY_MARGIN:g} point is no better"
+    return _ours("C14", _cap(all_of(verdicts), len(text) == 2), evidence, XLS_R) if text else None

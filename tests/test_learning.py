@@ -1,0 +1,116 @@
+"""The training loop: it learns, it stops, and a run that was killed ends with the weights of one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from sqa_core.errors import SettingsError, WeightsError
+from sqa_core.learning import nisqa
+from sqa_core.learning.nisqa import TrainingSettings
+from sqa_core.models.nisqa import Nisqa, NisqaSettings
+from tests.conftest import ROOT
+
+SMALL = NisqaSettings(outputs=("mos",), channels=(2, 2, 4), width=4, pool_width=4, segment_hop=8)
+QUICK = TrainingSettings(epochs=4, batch_size=4, learning_rate=1e-2, seed=3)
+
+
+def items(count: int, seed: int = 0) -> list[nisqa.Item]:
+    """Spectrograms whose loudness is their label."""
+    g = torch.Generator().manual_seed(seed)
+    levels = torch.rand(count, generator=g)
+    return [(torch.randn(40, 48, generator=g) + 20 * level, 1 + 4 * level[None]) for level in levels]
+
+
+def fresh() -> Nisqa:
+    torch.manual_seed(0)
+    return Nisqa(SMALL)
+
+
+def test_it_learns(tmp_path):
+    epochs = nisqa.train(fresh(), items(48), items(16, 1), replace(QUICK, epochs=12), tmp_path)
+    assert epochs[-1].loss < epochs[0].loss / 2
+    assert min(e.validation_loss for e in epochs) < 1.2
+
+
+def test_the_best_epoch_is_kept(tmp_path):
+    model = fresh()
+    valid = items(8, 1)
+    epochs = nisqa.train(model, items(16), valid, replace(QUICK, learning_rate=5e-2), tmp_path)
+    with torch.inference_mode():
+        segments, lengths, labels = nisqa.collate(valid, 15, 8)
+        rmse = (model(segments, lengths) - labels).square().mean().sqrt()
+    assert float(rmse) == pytest.approx(min(e.validation_loss for e in epochs), abs=1e-4)
+
+
+def test_patience_ends_it(tmp_path):
+    epochs = nisqa.train(fresh(), items(8), items(8, 1), replace(QUICK, epochs=50, learning_rate=0.0, patience=2), tmp_path)
+    best = min(epochs, key=lambda e: e.validation_loss).number
+    assert epochs[-1].number - best == 2
+    assert len(epochs) < 50
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from tests.test_learning import QUICK, fresh, items
+from sqa_core.learning import nisqa
+slow = float(sys.argv[2])
+report = lambda e: (print(e.number, flush=True), time.sleep(slow))
+nisqa.train(fresh(), items(16), items(8, 1), QUICK, Path(sys.argv[1]), on_epoch=report)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
+    unbroken = fresh()
+    nisqa.train(unbroken, items(16), items(8, 1), QUICK, tmp_path / "whole")
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), "60"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().strip() == "0"
+        os.kill(process.pid, signal.SIGKILL)
+    seen = []
+    resumed = fresh()
+    nisqa.train(resumed, items(16), items(8, 1), QUICK, tmp_path / "killed", on_epoch=lambda e: seen.append(e.number))
+    assert seen == [1, 2, 3]
+    for key, value in unbroken.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    model, seen = fresh(), []
+    nisqa.train(model, items(8), items(8, 1), QUICK, tmp_path)
+    again = fresh()
+    nisqa.train(again, items(8), items(8, 1), QUICK, tmp_path, on_epoch=seen.append)
+    assert seen == []
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
+    nisqa.train(fresh(), items(8), items(8, 1), QUICK, tmp_path)
+    with pytest.raises(SettingsError, match="other settings"):
+        nisqa.train(fresh(), items(8), items(8, 1), replace(QUICK, seed=9), tmp_path)
+    with pytest.raises(SettingsError, match="other material"):
+        nisqa.train(fresh(), items(9), items(8, 1), QUICK, tmp_path)
+    with pytest.raises(SettingsError, match="another network"):
+        nisqa.train(Nisqa(replace(SMALL, segment_hop=4)), items(8), items(8, 1), QUICK, tmp_path)
+    (tmp_path / "last.pt").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=r"last\.pt"):
+        nisqa.train(fresh(), items(8), items(8, 1), QUICK, tmp_path)
+
+
+def test_divergence_says_so(tmp_path):
+    broken = [(mel * float("inf"), label) for mel, label in items(8)]
+    with pytest.raises(WeightsError, match="diverged"):
+        nisqa.train(fresh(), broken, items(8, 1), QUICK, tmp_path)
+
+
+def test_mixed_precision_runs(tmp_path):
+    AcceleratorState._reset_state(True)
+    epochs = nisqa.train(fresh(), items(8), items(8, 1), replace(QUICK, epochs=1, mixed_precision="bf16"), tmp_path)
+    AcceleratorState._reset_state(True)
+    assert len(epochs) == 1
