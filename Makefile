@@ -44,7 +44,7 @@ check: $(ready)  ## format, lint, types, layers, notebook pairs, lock against py
 	@$(bin)/python -m pytest -p no:xdist tests/test_project.py
 
 bench: $(ready)  ## measure speeds against peers and the machine's limit
-	@$(bin)/python benchmarks/run.py
+	@$(bin)/python -m benchmarks.run
 
 serve: $(ready)  ## show the built book on http://localhost:8000
 	@$(bin)/python -m http.server --directory _build/html 8000

@@ -22,6 +22,7 @@ store = ""
 
 # %% [markdown]
 # # Labels: PESQ, ViSQOL and the listeners
+#
 # Listening tests are expensive, and most of their scores are not public. To train a network of our own we need other
 # labels. Full-reference metrics compare a degraded recording with its clean original: PESQ {cite}`p8622` and ViSQOL
 # {cite}`chinen2020`. This page asks whether they agree with listeners well enough to serve as labels, and how well a
@@ -67,6 +68,7 @@ figures.shown(
 
 # %% [markdown]
 # ## Method
+#
 # The degraded files are filtered, their level differs from the originals', and the wide-band ones are delayed by about
 # 275 samples. We therefore align reference and degraded file first, by the lag of their largest cross-correlation.
 # Level and spectrum stay unchanged. PESQ is the wide-band version of P.862.2 at 16 kHz; ViSQOL is in speech mode with
@@ -79,18 +81,23 @@ figures.table(tables.table(ours), "labels_table", "Published run, real recording
 
 # %% [markdown]
 # ## Our own small network
+#
 # `polyglot-pesq` has the layout of NISQA v2.0 with fewer channels and one output. Its input is sampled at 16 kHz, since
 # wideband PESQ has an 8 kHz bandwidth. It was trained on synthetic sentences in nine languages by ten voices, with
 # noise, MNRU, clipping, band limits and gaps drawn at random, each labelled by PESQ. The voices and languages of its
 # validation set are not in its training set. The talkers of P.835 are test material and took no part. `sqa train
-# polyglot-pesq` trains it again. **On human voices** its highest score for any of the 78 recordings, unimpaired ones
-# included, is {glue:text}`own_top`. To a network trained on nothing but eSpeak, the roughness of a natural voice is an
-# impairment. Within a talker, its scores still fall as the impairment grows. It can therefore compare versions of one
-# recording, but its absolute scores of human speech are not meaningful. We do not tune it: these recordings are our
-# only test set. **With real prompts.** `prompts-pesq` has the same layout. It was trained on the same synthetic
-# sentences and on 1500 utterances assembled from Asterisk's prompts, recorded by three talkers; a fourth, in Russian,
-# is part of the validation set. Its highest score for the recordings is {glue:text}`prompts_top`. `sqa score` uses it
-# where the official weights are missing.
+# polyglot-pesq` trains it again.
+#
+# **On human voices** its highest score for any of the 78 recordings, unimpaired ones included, is {glue:text}`own_top`.
+# To a network trained on nothing but eSpeak, the roughness of a natural voice is an impairment. Within a talker, its
+# scores still fall as the impairment grows. It can therefore compare versions of one recording, but its absolute scores
+# of human speech are not meaningful. We do not tune it: these recordings are our only test set.
+#
+# **With real prompts.** `prompts-pesq` has the same layout. It was trained on the same synthetic sentences and on 1500
+# utterances assembled from Asterisk's prompts, recorded by three talkers; a fourth, in Russian, is part of the
+# validation set. Its highest score for the recordings is {glue:text}`prompts_top`. `sqa score` uses it where the
+# official weights are missing.
+#
 # ## Listen
 
 # %% tags=["hide-input"]
@@ -111,6 +118,7 @@ figures.shown(
 
 # %% [markdown]
 # ## What is missing here
+#
 # - P.835 combines noise with MNRU. It contains no gaps, codecs or band limits, so these results say nothing about PESQ
 #   on them.
 # - There are six talkers of one language. The intervals are over talkers and conditions, and they are wide.

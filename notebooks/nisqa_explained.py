@@ -26,13 +26,13 @@ store = ""
 # *H. Tilkorn, G. Mittag and S. Möller: Visualising and Explaining Deep Learning Models for Speech Quality Prediction,
 # DAGA 2021, {cite}`tilkorn2021`.*
 #
-# NISQA listens to a recording and predicts how listeners would rate it. It needs no clean original. The paper asks what
-# such a network has learnt: which parts of a sound move its estimate, and what its twenty inner features stand for. It
-# answers by eye, from maps. It prints no result in numbers.
+# NISQA predicts how listeners would rate a recording, without a clean original. The paper asks what such a network has
+# learnt: which parts of a sound change its estimate, and what its twenty inner features represent. It answers by visual
+# inspection of maps and reports no numbers.
 #
-# This chapter puts numbers to it. It explains the published network whose layout is the paper's, and three of our own,
-# on 78 recordings with listeners' scores and on 216 files in which every impairment's place is known. It tests all
-# seventeen claims of the paper. And it asks whether the tools do what they say.
+# We quantify it. We explain the published network whose layout is the paper's, other published networks and our own, on
+# 78 recordings with listeners' scores and on 216 files in which the position of every impairment is known. We test all
+# seventeen claims of the paper, and whether the explanation methods have the properties they promise.
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -64,20 +64,22 @@ for name, text in (page.glue_values(ours, found) | page.demo_values(this_run)).i
     figures.glue(name, text)
 
 # %% [markdown]
-# - Of the paper's seventeen claims, on the published network nearest to the paper's: {glue:text}`verdicts`.
-# - **DeepLIFT as captum has it does not add up** on this network. A file's worst map misses the mean difference that it
-#   should explain by {glue:text}`error_modules` (median over files and features). A copy of the tensor before each max
-#   pool mends it: {glue:text}`error_complete`. "DeepLIFT is like integrated gradients": **{glue:text}`verdict_C6`**.
-# - **A ReLU decides which features are never detected.** With the one that NISQA's code of 2020 had on its 20 outputs,
-#   {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`. Nothing else
-#   was changed.
-# - **Do the maps find what is known?** The best of `nisqa-tts` for frames inside a cut has an area under the curve of
-#   {glue:text}`best_cut`. The sound's distance from 0 dB, without any network, has {glue:text}`cut_alone` on the same
-#   files. Do the official network's five scores mind their names? {glue:text}`dimensions_said`
-# - "Masking silence does not change the estimate": **{glue:text}`verdict_C1`**. "Masking lowers high scores and raises
-#   low ones": **{glue:text}`verdict_C2`**. "One rare feature marks interruptions": **{glue:text}`verdict_C7`**.
+# - The paper's seventeen claims, on the published network closest to the paper's: {glue:text}`verdicts`.
+# - **Captum's DeepLIFT violates completeness on this network.** The largest relative error of a file is
+#   {glue:text}`error_modules` (median over files and features). Cloning the tensor before each max pool restores
+#   completeness: {glue:text}`error_complete`. Claim C6, that DeepLIFT and integrated gradients agree:
+#   **{glue:text}`verdict_C6`**.
+# - **A ReLU on the outputs can leave features that are never active.** With the ReLU that NISQA's code of 2020 had on
+#   its 20 outputs, {glue:text}`never_relu` of 20 are never active in our network; without it, {glue:text}`never_plain`.
+#   Nothing else differs between the two, but each was trained once.
+# - **Do the maps localise known impairments?** The best map of `nisqa-tts` for frames inside a cut reaches an AUC of
+#   {glue:text}`best_cut`. A network-free control, |x − x₀| with x₀ = 0 dB, reaches {glue:text}`cut_alone` on the same
+#   files. Do the five NISQA dimensions respond to the degradations they are named after? {glue:text}`dimensions_said`
+# - Claim C1, that masking silence does not change the estimate: **{glue:text}`verdict_C1`**. Claim C2, that masking
+#   lowers high scores and raises low ones: **{glue:text}`verdict_C2`**. Claim C7, that one rarely active feature marks
+#   interruptions: **{glue:text}`verdict_C7`**.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of four features of the network, found by what they follow: cuts, pauses, voice, noise."}, "figure": {"caption": "A real recording (P.835, condition c6, talker m1) and what four features of `nisqa-tts` see in it: those that follow cuts, pauses, voice and noise best on the controlled set. Complete DeepLIFT, averaged over segments. Published run.", "name": "fig-roles"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The spectrogram of a noisy sentence above the averaged maps of the features that best follow cuts, pauses, voice and noise."}, "figure": {"caption": "A real recording (P.835, condition c6, talker m1) and the attributions of the features of `nisqa-tts` that follow cuts, pauses, voice and noise best on the controlled set (one feature may have two of these roles). Complete DeepLIFT, averaged over segments. Published run.", "name": "fig-roles"}}
 drawn = frame.only(ours, "figures", network=plan.PAPERS_LAYOUT)
 behaviour = frame.only(ours, "features", network=plan.PAPERS_LAYOUT, corpus="prompts", randomised=False)
 role_maps = draw.roles_maps(drawn, roles(behaviour)) if drawn and behaviour else {}
@@ -89,13 +91,13 @@ figures.shown(
 )
 
 # %% [markdown]
-# ## Hear it
+# ## Listen
 #
-# The demonstration is one synthetic sentence in pink noise, with a cut of 120 ms whose place is known.
+# The demonstration is a synthetic sentence in pink noise, with a cut of 120 ms at a known position.
 
 # %% tags=["hide-input"]
 clean, impaired = inputs.demo_sound()
-figures.player(clean, "The sentence as it was spoken", "synthetic")
+figures.player(clean, "The clean sentence", "synthetic")
 
 # %% tags=["hide-input"]
 figures.player(impaired, "The same with noise at 12 dB and a cut at 1.3 s", "synthetic")
@@ -112,58 +114,57 @@ figures.player(real, "P.835, condition c6, talker m1: speech and noise equally s
 # | | the paper | published run | this run (demo) |
 # |---|---|---|---|
 # | recordings | 216 of a closed POLQA set, 54 conditions of 4 | 78 of the P.835 reference conditions {cite}`naderi2021`, 13 conditions × 6 talkers, listeners' votes | synthetic speech |
-# | known truth | none | the controlled set: 54 conditions × 4 talkers from real prompts, every cut, pause and noise known frame by frame | the same conditions from synthetic voices, a few of them |
+# | known truth | none | the controlled set: 54 conditions × 4 talkers from real prompts, every cut, pause and noise known frame by frame | some of the same conditions, from synthetic voices |
 # | network | NISQA of 2019, weights not published | `nisqa-tts` (standard CNN, 20 outputs, BiLSTM: the paper's layout), and ours | ours |
 # | status | closed | real recordings | synthetic speech |
 #
-# The controlled set has the shape of the paper's. Its conditions are noise of four colours at six ratios, stretches of
-# noise, cuts of 10 to 320 ms, clipping, band limits, MNRU, and silence put in. Every file has the noise of a quiet
-# room, 70 dB below the speech. The prompts come from the Asterisk project: four people, one each for English, French,
-# Italian and Russian.
+# The controlled set has the size of the paper's. Its conditions are noise of four colours at six SNRs, bursts of noise,
+# cuts of 10 to 320 ms, clipping, band limits, MNRU, and inserted silence. Every file has the noise of a quiet room, 70
+# dB below the speech. The prompts come from the Asterisk project: four people, one each for English, French, Italian
+# and Russian.
 #
-# The paper's spectrograms are 1300 frames wide, which is its padded length, and take {glue:text}`padded_masks` masks.
-# Ours are as long as the recordings. For one of them both were done: padded with its floor to 1300 frames, `nisqa-tts`
-# gives it {glue:text}`padded_mos` instead of {glue:text}`padded_mos_unpadded`, and {glue:text}`padded_masks_on_padding`
-# of the masks hide padding alone. They change the score by up to {glue:text}`padded_largest_change_on_padding`; those
-# on the sound, by up to {glue:text}`padded_largest_change_on_sound`.
+# The paper's spectrograms are padded to 1300 frames, which gives {glue:text}`padded_masks` masks. Ours are as long as
+# the recordings. We did both for one recording: padded with its floor to 1300 frames, its score by `nisqa-tts` is
+# {glue:text}`padded_mos` instead of {glue:text}`padded_mos_unpadded`, and {glue:text}`padded_masks_on_padding` of the
+# masks cover padding only. They change the score by up to {glue:text}`padded_largest_change_on_padding`; the masks on
+# the sound, by up to {glue:text}`padded_largest_change_on_sound`.
 #
-# Our networks learn PESQ from synthetic voices and real prompts, never from P.835's talkers. They are small: half the
-# paper's channels, one segment in eight frames. `prompts-pesq-20` has the order of the paper's layers (20 outputs,
-# BiLSTM), `prompts-pesq-20-relu` has besides the ReLU on its 20 outputs that NISQA's code of 2020 had, `prompts-pesq`
-# has self-attention. **They have heard the people of the controlled set**, three in training and one in choosing the
-# epoch. `nisqa-tts` has not.
+# Our networks were trained to predict PESQ on synthetic voices and real prompts, never on P.835's talkers. They are
+# small: half the paper's channels, one segment every eight frames. `prompts-pesq-20` has the paper's sequence of layers
+# (20 outputs, BiLSTM); `prompts-pesq-20-relu` adds the ReLU on the 20 outputs that NISQA's code of 2020 had;
+# `prompts-pesq` has self-attention. **The talkers of the controlled set are in their material**, three in training and
+# one in validation. They are unknown to `nisqa-tts`.
 #
 # ## Method
 #
 # **Agreement.** Pearson's correlation by file, and by condition over the means of its talkers. Files of one talker, or
 # of one condition, are not independent. The intervals therefore resample talkers and conditions, both with replacement.
 #
-# **The listeners' ceiling.** A mean of $n$ votes with standard deviation $s$ carries the error variance $s^2/n$. If
-# $\bar e$ is its mean over files and $v$ the variance of the files' scores, a perfect predictor of the true means would
-# reach $r_{\max} = \sqrt{1 - \bar e / v}$.
+# **The listeners' ceiling.** A mean of $n$ votes with standard deviation $s$ has the error variance $s^2/n$. If $\bar
+# e$ is its mean over files and $v$ the variance of the files' scores, a perfect predictor of the true means would reach
+# $r_{\max} = \sqrt{1 - \bar e / v}$.
 #
-# **Occlusion.** A part $m$ of the spectrogram $x$ is set to the file's floor, and the score $f$ read again
+# **Occlusion.** A part $m$ of the spectrogram $x$ is set to the file's floor, and the score $f$ is computed again
 # {cite}`zeiler2014`: $\Delta_m = f(x_{\setminus m}) - f(x)$. The masks are the paper's: squares of 24 bands by 24
 # frames, bands of 2, 4, 6 and 8 over the whole file, columns of 13 frames (0.13 s). The stride is the mask's own size.
-# The paper does not say what a mask puts in. We take the file's own minimum, the nearest to silence that the file
-# holds; 0 dB would be full scale.
+# The paper does not state the fill value. We use the file's minimum, which is the closest to silence; 0 dB would be
+# full scale.
 #
 # **Attribution.** Integrated gradients {cite}`sundararajan2017`, DeepLIFT {cite}`shrikumar2017` and layer conductance
-# {cite}`dhamdhere2018` share a promise. The parts $a_i$ of a map add up to what the output is above that of a baseline
-# $x_0$:
+# {cite}`dhamdhere2018` share one property. The elements $a_i$ of a map add up to the difference between the outputs for
+# the input and for a baseline $x_0$:
 #
 # $$ \sum_i a_i = f(x) - f(x_0). $$
 #
-# That is completeness, and it can be checked. Beside each map stands by how much it is missed, in relation to the mean
-# difference over a file's segments. As in the paper the CNN is explained alone: one segment of 48 bands by 15 frames
-# for each frame, 20 outputs. Thirty segments a file are looked at for every feature; for one feature all segments are
-# averaged where they overlap. The baseline is $-80$ dB unless another is named. In the figures, integrated gradients
-# and conductance take 50 steps, and where a map misses by more than 1 %, twice as many, up to 200. The survey of all
-# recordings takes 50, and a part of it 200.
+# This is completeness, and it can be checked. Each map is labelled with its completeness error, relative to the mean
+# difference over a file's segments. As in the paper, only the CNN is explained: one segment of 48 bands by 15 frames
+# for each frame, 20 outputs. For every feature we inspect thirty segments per file; for one feature we average all
+# segments where they overlap. The baseline is $-80$ dB unless another is named. In the figures, integrated gradients
+# and conductance use 50 steps, doubled up to 200 where the error is above 1 %. The survey of all recordings uses 50,
+# and a part of it 200.
 #
-# **Features** are known by what they do and never by their number: other weights, other order. Two talkers of the
-# controlled set choose a feature, the other two judge it. Two are few: intervals over them tell little of further
-# talkers.
+# **Feature indices are arbitrary**; we match features by behaviour. A feature is selected on two talkers of the
+# controlled set and evaluated on the other two. Two talkers are few, so the intervals say little about further talkers.
 
 # %% [markdown]
 # ## Agreement with listeners
@@ -177,15 +178,14 @@ figures.table(
 )
 
 # %% [markdown]
-# The paper prints no correlation, so there is nothing beside which to put these. They say whether the networks that are
-# explained below are worth explaining. The MOS of `nisqa` correlates with the listeners' at {glue:text}`official_file`
-# by file and {glue:text}`official_condition` by condition, where {glue:text}`ceiling_file` by file is about as much as
-# their own spread allows; that of `nisqa-tts`, trained for another task, at {glue:text}`tts_file` and
-# {glue:text}`tts_condition`. Real prompts in training bring our self-attention network to {glue:text}`own_file` by file
-# and {glue:text}`own_condition` by condition; ours of the paper's layout reaches {glue:text}`own20_file` and
-# {glue:text}`own20_condition`.
+# The paper reports no correlation to compare with. These numbers show whether the networks are accurate enough to be
+# worth explaining. The correlation of `nisqa` with the listeners is {glue:text}`official_file` by file and
+# {glue:text}`official_condition` by condition; the ceiling set by the votes is about {glue:text}`ceiling_file` by file.
+# `nisqa-tts`, trained for another task, reaches {glue:text}`tts_file` and {glue:text}`tts_condition`. Our
+# self-attention network, trained on real prompts too, reaches {glue:text}`own_file` and {glue:text}`own_condition`;
+# ours with the paper's layout {glue:text}`own20_file` and {glue:text}`own20_condition`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Scatter plots of predicted against listeners' MOS for each network, 78 recordings each; each has its own distance from the diagonal."}, "figure": {"caption": "Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel a network. Published run, real recordings.", "name": "fig-listeners"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Scatter plots of predicted against listeners' MOS for each network, 78 recordings each; the bias differs by network."}, "figure": {"caption": "Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel a network. Published run, real recordings.", "name": "fig-listeners"}}
 listeners = frame.records(ours, "listeners")
 figures.shown(
     listeners,
@@ -197,14 +197,14 @@ figures.shown(
 )
 
 # %% [markdown]
-# **This run, synthetic speech.** Our network on {glue:text}`demo_files` impaired utterances of voices and languages
-# that it was not trained on correlates with PESQ, its teacher, at {glue:text}`demo_pcc`. That checks the machinery. It
-# says nothing of listeners.
+# **This run, synthetic speech.** On {glue:text}`demo_files` impaired utterances with voices and languages that are not
+# in its training set, our network's correlation with PESQ is {glue:text}`demo_pcc`. This tests the code and says
+# nothing about listeners.
 
 # %% [markdown]
-# ## What moves the score
+# ## Which parts change the score
 #
-# Move the mask, and read the score under it. The first figure is the published run on a real recording, the second this
+# Move the mask and read the score below it. The first figure is the published run on a real recording, the second this
 # run on the synthetic sentence.
 
 # %% tags=["hide-input"]
@@ -226,11 +226,11 @@ figures.shown(
 figures.shown(masked, lambda r: draw.occlusion_figure(r.arrays()), lambda r: draw.occlusion_frame(r.arrays()), "occlusion")
 
 # %% [markdown]
-# ## What the features see
+# ## CNN feature attributions
 #
-# Choose a feature, look at its map, and hear the sound under the cursor. Orange raises the feature, violet lowers it.
-# In all maps the colours end at what half a percent of the points pass. First `nisqa-tts` on the real recording, then
-# our network on the synthetic sentence.
+# Choose a feature, look at its map, and listen to the sound under the cursor. Orange raises the feature, violet lowers
+# it. In all maps, the colour limits clip the top 0.5 % of points. First `nisqa-tts` on the real recording, then our
+# network on the synthetic sentence.
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -249,9 +249,8 @@ figures.shown(
 # %% [markdown]
 # ## The paper's figures
 #
-# The paper's Figures 2 and 3 show a spectrogram over the map of a feature that marks interruptions, one that marks
-# missing voice and one that marks voice. {numref}`fig-roles` above is ours. Its features are chosen on the controlled
-# set.
+# The paper's Figures 2 and 3 show a spectrogram above the maps of features that mark interruptions, missing voice and
+# voice. {numref}`fig-roles` above is our version; its features are selected on the controlled set.
 #
 # ### Figure 1: segments by features
 
@@ -261,7 +260,7 @@ figures.shown(drawn, draw.segments_by_feature, draw.segments_frame, "segments")
 # %% [markdown]
 # ### Figure 4: vertical focus
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features, from those whose weight lies high in the spectrogram to those whose weight lies low."}, "figure": {"caption": "Cutouts of averaged maps of `nisqa-tts`, features from the highest to the lowest centre of mass (dotted). Published run, real recording. After the paper's Figure 4.", "name": "fig-vertical"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Cutouts of averaged maps of seven features, from those with the highest centre of mass in the spectrogram to those with the lowest."}, "figure": {"caption": "Cutouts of averaged maps of `nisqa-tts`, features from the highest to the lowest centre of mass (dotted). Published run, real recording. After the paper's Figure 4.", "name": "fig-vertical"}}
 figures.shown(drawn, draw.vertical_focus, lambda r: drawing.maps_frame(*draw.vertical_maps(r)[:2]), "vertical")
 
 # %% [markdown]
@@ -276,8 +275,8 @@ figures.shown(drawn, lambda r: draw.conductance_figure(r, 2, 2), lambda r: draw.
 # %% [markdown]
 # ### The same for our network
 #
-# `prompts-pesq-20` was trained for degraded speech. Its features that follow cuts, pauses, voice and noise best have
-# other numbers.
+# `prompts-pesq-20` was trained on degraded speech. The features that best follow cuts, pauses, voice and noise have
+# other indices here.
 
 # %% tags=["remove-cell"]
 own_drawn = frame.only(ours, "figures", network=plan.DEMO_NETWORK)
@@ -305,33 +304,32 @@ figures.shown(own_drawn, lambda r: draw.conductance_figure(r, 1, 1), lambda r: d
 figures.shown(own_drawn, lambda r: draw.conductance_figure(r, 2, 2), lambda r: draw.conductance_frame(r, 2, 2), "conductance_2_own")
 
 # %% [markdown]
-# ## Is DeepLIFT what it says?
+# ## Does captum's DeepLIFT satisfy completeness?
 #
 # DeepLIFT replaces the gradient of each nonlinear module by a multiplier, the difference of its outputs over the
 # difference of its inputs. Captum does so with hooks on modules {cite}`kokhlikyan2020`. Three things follow.
 #
-# **Functions are not seen.** NISQA's code calls ReLU as a function, and uses one pool module twice. On the second,
-# captum raises an error. The first it passes over in silence. So the published network cannot be explained by DeepLIFT
-# as it is. It has to be rewritten, and how it is rewritten decides the maps. The paper does not say how.
+# **Functional ReLUs are ignored.** NISQA's code calls ReLU as a function, and uses one pooling module twice. Captum
+# raises an error for the second and silently ignores the first. The published network therefore has to be rewritten
+# before DeepLIFT can explain it, and the maps depend on how. The paper does not say how.
 #
-# **A pool right behind a ReLU breaks the chain.** Captum 0.9.0 puts its hook on the tensor that enters a module. Where
-# a max pool takes a ReLU's output as it is, the output of one is the very tensor that is the input of the other.
-# Backward, the ReLU's hook reads the gradient of that tensor before the pool's hook has replaced it. The ReLU then
-# passes on a plain gradient where the pool's multiplier belongs, and the sum is wrong. A copy of the tensor between the
-# two modules restores the order. Captum's [issue 1104](https://github.com/pytorch/captum/issues/1104) describes the
-# symptom. [Issue 1276](https://github.com/pytorch/captum/issues/1276) is another fault of the max pool's rule, and has
-# no effect here. This script shows the first without anything of ours; it prints the largest completeness error without
-# and with the copy:
+# **A max pool directly after a ReLU breaks the chain rule.** Captum 0.9.0 hooks the tensor that enters a module. Where
+# a max pool follows a ReLU, the ReLU's output and the pool's input are the same tensor object. In the backward pass,
+# the ReLU's hook reads that tensor's gradient before the pool's hook has replaced it. The ReLU then uses a plain
+# gradient instead of the pool's multiplier, and the sum is wrong. Cloning the tensor between the two modules restores
+# the order. Captum's [issue 1104](https://github.com/pytorch/captum/issues/1104) describes the symptom. [Issue
+# 1276](https://github.com/pytorch/captum/issues/1276) is another fault of the max-pool rule and has no effect here.
+# This script reproduces the first without our code; it prints the largest completeness error without and with the copy:
 #
 # ```{literalinclude} ../book/_static/captum_relu_maxpool.py
 # :language: python
 # ```
 #
-# **Maxima that overlap.** Captum's rule for max pools holds for windows that stand apart. The adaptive pools of NISQA 2
-# overlap. We lay their windows side by side first, which changes no output.
+# **Overlapping pooling windows.** Captum's rule for max pooling is valid for non-overlapping windows. The adaptive
+# pools of NISQA 2 overlap. We unfold their windows side by side first, which changes no output.
 #
 # The three variants, on 78 recordings, 30 segments each and every feature. The completeness error is the largest of a
-# file's 30 maps, in relation to the mean difference that they explain.
+# file's 30 maps, relative to the mean difference that they explain.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -345,26 +343,26 @@ figures.table(
 figures.shown(drawn, draw.variants_figure, lambda r: drawing.maps_frame(r.arrays()["mel"], draw.variants_maps(r)), "variants_figure")
 
 # %% [markdown]
-# In this recording the sizes of the complete maps have a rank correlation of {glue:text}`like_modules` with captum's as
-# it is, of {glue:text}`like_functions` with those of ReLUs as functions, and of {glue:text}`like_ig` with integrated
+# In this recording, the rank correlation of the absolute values of the complete maps is {glue:text}`like_modules` with
+# unmodified captum, {glue:text}`like_functions` with ReLUs as functions, and {glue:text}`like_ig` with integrated
 # gradients.
 #
-# Which of the paper's observations need which variant? "DeepLIFT and integrated gradients look alike" is the one that
-# hangs on it: the correlation stands in the table for each. Which features are active, and the stripes of the next
-# section, can be read for each variant too. Sums, and so any statement of how much of an output a region explains, need
-# the complete one.
+# Which of the paper's observations depend on the variant? The correlation with integrated gradients (C6) differs by
+# variant, but C6 fails for all three, so the completeness error does not change that verdict. Which features are
+# active, and the stripes of the next section, are shown for each variant too. Sums, and so any statement about how much
+# of an output a region explains, need the complete variant.
 #
-# Integrated gradients have a grain of their own. Where a pool's inputs tie, as they do in a flat baseline, rounding
-# decides which of them takes the gradient. The same captum call in single and in double precision differs in single
-# points. Sums and pictures stay.
+# Integrated gradients have a numerical limit too. Where a pool's inputs tie, as in a flat baseline, rounding decides
+# which of them receives the gradient. The same captum call in single and in double precision differs at isolated
+# points; sums and figures are unaffected.
 #
 # ## Baselines and stripes
 #
-# The paper takes "an empty spectrogram" and sees horizontal stripes from segments that hold nothing. In decibels an
-# array of zeros is not silence but full scale. And digital silence is not $-80$ dB either: NISQA's front end lifts all
-# that lies more than 80 dB below a file's maximum. Where an empty segment equals the baseline, its map is zero by
-# construction. So the segments here are empty as in a quiet room, at least 60 dB below the file's maximum in every
-# band.
+# The paper uses "an empty spectrogram" as baseline and observes horizontal stripes from segments without sound. In
+# decibels, an array of zeros is not silence but full scale. Digital silence is not $-80$ dB either: NISQA's front end
+# clips everything more than 80 dB below a file's maximum to that floor. Where an empty segment equals the baseline, its
+# map is zero by construction. The empty segments here therefore have the noise of a quiet room, at least 60 dB below
+# the file's maximum in every band.
 
 # %% tags=["hide-input"]
 quiet = frame.records(ours, "attribution", network=plan.PAPERS_LAYOUT, conditions=plan.QUIET, randomised=False)
@@ -381,9 +379,9 @@ figures.shown(drawn, draw.baselines_figure, lambda r: drawing.maps_frame(r.array
 # %% [markdown]
 # ## The claims, tested
 #
-# A claim holds where the whole 95 % interval lies inside what its test demands, fails where none of it does, and is
-# undecided otherwise. Claims on counts (C5) have no interval. Where a test leaves a bound open, ours stands in the
-# evidence or in the docstring of its function in `sqa_core/studies/nisqa_explained.py`. The network is `nisqa-tts`.
+# A claim holds if the whole 95 % interval meets its criterion, fails if no part of it does, and is undecided otherwise.
+# Claims on counts (C5) have no interval. Where the paper gives no bound, ours is in the evidence or in the docstring of
+# the claim's function in `sqa_core/studies/nisqa_explained/claims.py`. The network is `nisqa-tts`.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -409,8 +407,8 @@ figures.shown(
 )
 
 # %% [markdown]
-# "Active" needs a threshold, and the paper names none. Here is C5's count at others, as a share of the file's largest
-# attribution.
+# "Active" needs a threshold, which the paper does not give. Here is C5's count at other thresholds, as a share of the
+# file's largest attribution.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -420,10 +418,10 @@ figures.table(
 )
 
 # %% [markdown]
-# The same tests for each network, and for the networks with their weights shuffled within each layer. A claim that
-# holds for shuffled weights too says something of sound and layout, and nothing of learning. With a ReLU on the 20
-# outputs a unit can be dead: its maps are then zero everywhere, a third reason for features that are "never detected",
-# beside the two that the paper gives. Of the 20 outputs of `prompts-pesq-20-relu`, {glue:text}`dead_relu` are zero in
+# The same tests for each network, and for the networks with their weights shuffled within each layer. A claim that also
+# holds with shuffled weights is a property of the sound and the layout, not of training. With a ReLU on the 20 outputs
+# a unit can be dead: its maps are then zero everywhere. This is a third reason for features that are "never detected",
+# besides the two that the paper gives. Of the 20 outputs of `prompts-pesq-20-relu`, {glue:text}`dead_relu` are zero in
 # every segment of the controlled set; of `prompts-pesq-20`, {glue:text}`dead_plain`.
 
 # %% tags=["hide-input"]
@@ -432,29 +430,29 @@ figures.table(
 )
 
 # %% [markdown]
-# ### When does a unit die?
+# ### Dead ReLU units during training
 #
-# Why does a trained network have features that never fire? With a ReLU on the outputs, some are dead soon.
-# {glue:text}`dead_growth` The seeds are few, and their spread is as wide as what lies between the amounts of material:
-# no trend with the amount can be told.
+# Why does a trained network have features that are never active? With a ReLU on the outputs, some units die early.
+# {glue:text}`dead_growth` The seeds are few, and their spread is as large as the differences between amounts of
+# material, so we cannot see a trend.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Networks trained anew by the recipe of `prompts-pesq-20-relu` with a share of its material: outputs that are zero in every segment of the validation set, after each epoch; a line a seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines: how many of twenty outputs with a ReLU are zero everywhere, against optimiser steps, for a sixteenth, a quarter and all of the material."}, "figure": {"caption": "Networks trained by the recipe of `prompts-pesq-20-relu` with a share of its material: outputs that are zero in every segment of the validation set, after each epoch; one line per seed. Published run, synthetic voices and real prompts.", "name": "fig-dead"}}
 figures.shown(frame.records(ours, "dead_units"), lambda found: draw.dead_units(tables.dead_units(found)), tables.dead_units, "dead_units")
 
 # %% [markdown]
-# ## Do the maps find what is known?
+# ## Do the maps localise known impairments?
 #
-# The controlled set has cuts at known places. A good map of MOS, or of all features together, should be large there. It
-# is not that simple. A cut is silence. If the baseline is silence too, sound and baseline agree inside the cut, and
-# every method that multiplies by their difference must give nothing there. What it can do is point beside the cut, at
-# the edges. With 0 dB as baseline the inside can speak. The table asks for both: frames inside a cut among those of
-# speech, and the five frames beside one among the others.
+# The controlled set has cuts at known positions. A good map of MOS, or of all features together, should be large there.
+# It is not that simple: a cut is silence. If the baseline is silence too, input and baseline agree inside the cut, and
+# every method that multiplies by their difference must be zero there. It can only respond at the edges. With 0 dB as
+# baseline it can respond inside. The table shows both: frames inside a cut against those of speech, and the five frames
+# beside a cut against the others.
 #
-# Two controls follow Adebayo et al. {cite}`adebayo2018`: maps whose frames are shuffled, and the network with shuffled
-# weights. Where its map is much like the trained one's, the map shows the sound and not what was learnt. `nisqa` and
-# `prompts-pesq` have self-attention and no layer of 20 outputs: of their hundreds, 20 drawn at random are explained.
-# Their pools are adaptive; laying the windows side by side already parts a ReLU from the pool behind it, so their two
-# rows of DeepLIFT are the same.
+# Two controls follow Adebayo et al. {cite}`adebayo2018`: maps with shuffled frames, and the network with shuffled
+# weights. Where its map is similar to the trained network's, the map reflects the input and not the training. `nisqa`
+# and `prompts-pesq` have self-attention and no layer of 20 outputs: we explain 20 outputs of their hundreds, drawn at
+# random. Their pools are adaptive; unfolding the windows already separates a ReLU from the pool after it, so their two
+# DeepLIFT rows are the same.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -465,10 +463,10 @@ figures.table(
 )
 
 # %% [markdown]
-# What shuffled weights give for three of the claims, beside the trained ones on the same five recordings. DeepLIFT as
-# captum has it agrees with integrated gradients better on shuffled weights ({glue:text}`agree_modules_shuffled`) than
-# on trained ones ({glue:text}`agree_modules_trained`); the complete one does not ({glue:text}`agree_complete_shuffled`
-# against {glue:text}`agree_complete_trained`). That two methods look alike is no sign that both show what was learnt.
+# Shuffled against trained weights for three of the claims, on the same five recordings. Unmodified captum DeepLIFT
+# agrees with integrated gradients better with shuffled weights ({glue:text}`agree_modules_shuffled`) than with trained
+# ones ({glue:text}`agree_modules_trained`); the complete variant does not ({glue:text}`agree_complete_shuffled` against
+# {glue:text}`agree_complete_trained`). Agreement of two methods is no evidence that either shows what was learnt.
 
 # %% tags=["hide-input"]
 figures.table(tables.controls_table(ours), "controls", "Trained and shuffled weights, real recordings, published run", 2)
@@ -478,8 +476,9 @@ figures.table(tables.controls_table(ours), "controls", "Trained and shuffled wei
 #
 # ### Through time and pooling
 #
-# The paper stops before the LSTM. Integrated gradients pass it: the packed sequence becomes one in which each direction
-# starts at a true end, equal to it and made of plain operations. The map is then of MOS itself.
+# The paper stops before the LSTM. Integrated gradients can pass through it: we replace the packed sequence by an
+# equivalent in which each direction starts at a true end, built from plain operations. The map then explains MOS
+# itself.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three maps of one recording: integrated gradients of MOS through the whole network, all features of the CNN together, and occlusion by squares."}, "figure": {"caption": "MOS explained through the whole of `nisqa-tts` by integrated gradients, the sizes of all 20 features' maps together, and occlusion by squares of 24. Published run, real recording.", "name": "fig-whole"}}
 squares = frame.only(ours, "occlusion", network=plan.PAPERS_LAYOUT)
@@ -491,10 +490,10 @@ figures.shown(
 )
 
 # %% [markdown]
-# ### How firm are the maps?
+# ### Robustness of the maps
 #
-# Rank correlation of the sizes of two maps of the same sound, when one of the choices that the paper leaves open is
-# changed, and from one method to another. 1 means that the order of all points stays.
+# Rank correlation of the absolute values of two maps of the same sound when one choice that the paper leaves open is
+# changed, and between methods. At 1 all points keep their order.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -505,12 +504,12 @@ figures.table(
 )
 
 # %% [markdown]
-# ### Do the dimensions mind their names?
+# ### Does each dimension respond to its own impairment?
 #
-# NISQA 2 predicts five scores. If `dis` hears discontinuity, hiding a cut should raise it more than the others, and
-# hiding noise should raise `noi`. Each number is the mean change of a score when a column of 13 frames over such a
-# place is set to the file's mean level (a cut hidden by silence would stay a cut). The prompts are 16 kHz, so the
-# network's upper bands hold nothing.
+# NISQA 2 predicts five scores. If `dis` measures discontinuity, hiding a cut should raise it more than the others, and
+# hiding noise should raise `noi`. Each number is the mean change of a score when a column of 13 frames there is set to
+# the file's mean level (a cut masked with silence would stay a cut). The prompts are sampled at 16 kHz, so the
+# network's upper bands are empty.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -521,25 +520,26 @@ figures.table(
 )
 
 # %% [markdown]
-# Occlusion asks what happens when something is hidden. Attribution asks what the score is made of. So the same question
-# again, with integrated gradients of each whole score: are the sizes of its maps larger inside a stretch of noise than
-# elsewhere, inside or beside a cut, in the bands that a telephone's limits (300 to 3400 Hz) leave empty?
+# Occlusion shows what happens when something is hidden; attribution shows what the score consists of. So we ask the
+# same with integrated gradients of each score through the whole network: is the absolute attribution larger inside a
+# burst of noise than elsewhere, inside or beside a cut, in the bands that a telephone band limit (300 to 3400 Hz)
+# leaves empty?
 #
-# 0.5 is chance, and yet not what a map must pass here. A baseline of 0 dB makes silence large without any network, one
-# of −80 dB makes noise large. So beside each score stands the distance of the sound from the baseline, and the same
-# network with shuffled weights. Both baselines are shown; what only one of them says is a property of the baseline.
+# Chance is 0.5, but that is not the reference here: with a baseline of 0 dB silence is large without any network, with
+# −80 dB noise is. The controls are therefore the distance of the input from the baseline, and the same network with
+# shuffled weights. We show both baselines; an effect that occurs with only one of them is a property of the baseline.
 # {glue:text}`dimensions_said`
 
 # %% tags=["hide-input"]
 figures.table(
     tables.names_table(ours),
     "names",
-    "Does the score so named find it? Areas under the ROC curve of nisqa's maps, and leads with 95 % intervals over conditions and talkers; controlled set, real prompts, published run",
+    "Does the matching score localise the impairment? AUC of nisqa's maps, and differences with 95 % intervals over conditions and talkers; controlled set, real prompts, published run",
     2,
 )
 
 # %% [markdown]
-# Cuts of different length are different things: a short one is an edge, a long one a pause.
+# The length of a cut matters: a short one is mostly edge, a long one is a pause.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -553,7 +553,7 @@ figures.table(
 figures.table(
     tables.dimension_maps_table(ours),
     "dimension_maps",
-    "The same for all five scores, what noise adds to each (signed), the bands that a limit empties, and how far completeness is missed; published run",
+    "The same for all five scores, the contribution of noise to each (signed), the bands emptied by a band limit, and the completeness error; published run",
     2,
 )
 
@@ -568,7 +568,7 @@ figures.table(
 # sqa explain a_long_one.wav --method ig --start 12 --seconds 8
 # ```
 #
-# In a running kernel, the next cell brings sliders: choose a mask, move it, and the network scores at once.
+# In a running kernel, the next cell shows sliders: choose a mask, move it, and read the new score.
 
 # %% tags=["hide-input", "remove-output"]
 figures.live_occlusion(impaired, plan.DEMO_NETWORK)
@@ -577,11 +577,11 @@ figures.live_occlusion(impaired, plan.DEMO_NETWORK)
 # ## What is missing here
 #
 # - The paper's 216 files are closed, and the weights of the network it explains were never in the public repository.
-# - `nisqa-tts` was trained for the naturalness of synthetic speech and hears up to 8 kHz. Our networks were trained for
-#   transmitted speech, and are small. Where the two disagree, neither is the paper's.
-# - The controlled set has four people, of whom two judge.
-# - Dead units were counted in one network of ours, with one kind of start and one learning rate.
-# - The paper contradicts itself in places. These are known:
+# - `nisqa-tts` was trained on the naturalness of synthetic speech and has an 8 kHz bandwidth. Our networks were trained
+#   on transmitted speech and are small. Neither is the paper's network.
+# - The controlled set has four talkers; features are evaluated on two of them.
+# - Dead units were counted in one of our networks, with one initialisation scheme and one learning rate.
+# - The paper contains contradictions:
 
 # %% tags=["hide-input"]
 figures.table(published.contradictions(plan.SLUG), "contradictions", "Contradictions in the paper, and our choice")

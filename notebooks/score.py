@@ -32,6 +32,7 @@ recording = ""  # the path of your own sound file
 # sqa score my_recording.wav --report
 # sqa explain my_recording.wav
 # ```
+#
 # Without the fetched weights, `sqa score` uses the book's own small network, which predicts MOS only, and says so.
 
 # %% tags=["hide-input"]
@@ -60,6 +61,7 @@ ours = published_run(plan.SLUG)
 # network's output can be below 1 or above 5; we do not clip it.
 #
 # ## At a glance
+#
 # If you have no recording of your own, here is one to score: a clean synthetic sentence, then one in white noise.
 
 # %% tags=["hide-input"]
@@ -69,6 +71,7 @@ figures.player(sound, settings.recording or "A clean sentence, half a second of 
 
 # %% [markdown]
 # ## The input report
+#
 # The network was trained on certain kinds of sound. `sqa score --report` measures the recording and says where it
 # differs from them.
 
@@ -78,6 +81,7 @@ figures.table(tables.report_table(row), "input_report", f"Input report and score
 
 # %% [markdown]
 # ## Windows over time
+#
 # One number for a long recording hides its worst moment. `sqa score --windows` cuts it into windows and scores each.
 # The default is a window of ten seconds every five, since the official networks were trained on 6 to 12 s. If you need
 # one number for the whole recording, report the mean of the windows and say so. Without `--windows`, a file of any
@@ -92,6 +96,7 @@ figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")
 
 # %% [markdown]
 # ## The rate of the file matters
+#
 # The released networks process a file at its own sampling rate: window, hop and FFT are set in seconds or samples of
 # *that* rate. Some users resample every file to 48 kHz first. The same recording then has two scores. The wide-band
 # files of the P.835 reference conditions {cite}`naderi2021` show how much they differ.
@@ -112,6 +117,7 @@ figures.table(
 # We keep the file's own rate, as in the released code. `--resample 48000` gives the other score.
 #
 # ## What to trust
+#
 # - **Trust differences more than absolute scores.** Two versions of one recording can be compared. What a 3.8 means
 #   depends on the listening test.
 # - **Use speech like the training data.** The official networks were trained on transmitted full-band speech. Music,

@@ -25,18 +25,18 @@ precision = "fp32"
 split = ""
 
 # %% [markdown]
-# # Which speech model hears emotions?
+# # Which speech encoder gives the best features for emotion recognition?
 #
 # *F. D'Asaro, J. J. Márquez Villacís, G. Rizzo and A. Bottino: Using Large Speech Models for Feature Extraction in
 # Cross-Lingual Speech Emotion Recognition, CLiC-it 2024, {cite}`dasaro2024`.*
 #
-# Large speech models were trained to fill in hidden sound, or to write down what is said. The paper keeps six of them
-# as they are, puts small classifiers on top, and asks which model and which classifier tell emotions best, in nine
-# corpora and eight languages.
+# Large speech models are pre-trained by masked prediction (wav2vec 2.0) or on transcription (Whisper). The paper trains
+# three classifier heads on six frozen encoders and asks which encoder and which head recognise emotions best, on nine
+# corpora in eight languages.
 #
-# This chapter reruns it with what can be had: {glue:text}`n_corpora` corpora of real speech, among them
-# {glue:text}`n_paper_corpora` of the paper's nine, and {glue:text}`n_encoders` models. It tests the claims, on the
-# paper's printed numbers and on ours. And it asks how far such numbers can be believed.
+# We rerun it on the corpora and checkpoints available to us: {glue:text}`n_corpora` corpora of real speech,
+# {glue:text}`n_paper_corpora` of them among the paper's nine, and {glue:text}`n_encoders` encoders. We test the claims
+# on the paper's printed numbers and on ours, and ask how reliable such numbers are.
 
 # %% tags=["hide-input"]
 from sqa_core import figures
@@ -67,35 +67,36 @@ figures.glue("printed_verdicts", claims.count(printed))
 figures.glue("our_verdicts", claims.count(found))
 
 # %% [markdown]
-# - **Much hangs on who is tested.** With nearly the paper's model (Whisper Small, its weights rounded to 8 bits:
-#   "int8"), its head, and speakers kept apart as it asks, one split tests one or two speakers. Each speaker in turn
-#   gives:
-#   - AESDD, Greek: **{glue:text}`speakers_aesdd`**. The paper prints {glue:text}`paper_aesdd`, our split gives
-#     {glue:text}`f1_aesdd`, a constant answer {glue:text}`majority_aesdd`.
-#   - EMOVO, Italian: **{glue:text}`speakers_emovo`**. The paper prints {glue:text}`paper_emovo`, our split gives
+# - **Results depend strongly on the held-out speaker.** We use nearly the paper's model (Whisper Small with weights
+#   rounded to 8 bits, "int8"), its head, and its speaker-independent protocol, which tests one or two speakers.
+#   Leave-one-speaker-out macro F1 ranges over speakers:
+#   - AESDD, Greek: **{glue:text}`speakers_aesdd`**. The paper reports {glue:text}`paper_aesdd`, our split gives
+#     {glue:text}`f1_aesdd`, the majority-class baseline {glue:text}`majority_aesdd`.
+#   - EMOVO, Italian: **{glue:text}`speakers_emovo`**. The paper reports {glue:text}`paper_emovo`, our split gives
 #     {glue:text}`f1_emovo`.
-#   - EmoDB, German: **{glue:text}`speakers_emodb`**. The paper prints {glue:text}`paper_emodb`, our split gives
+#   - EmoDB, German: **{glue:text}`speakers_emodb`**. The paper reports {glue:text}`paper_emodb`, our split gives
 #     {glue:text}`f1_emodb`.
-# - **How far can the split alone move the number?** Take every way to keep the speakers apart, one to test and one to
-#   choose the epoch by. No more than the paper prints comes out, on AESDD, in {glue:text}`assignments_aesdd` (speakers
-#   tested there: {glue:text}`assignments_aesdd_tested`); on EMOVO in {glue:text}`assignments_emovo`; on EmoDB in
-#   {glue:text}`assignments_emodb`.
-# - **How much is the split?** On URDU the same head on the same features ({glue:text}`urdu_encoder`) gives
-#   {glue:text}`urdu_speaker` when every speaker is tested unheard, and {glue:text}`urdu_stratified` when speakers are
-#   mixed. Who speaks tells {glue:text}`urdu_majority_of_speakers` of its emotions.
-# - "Whisper does best with the Linear head": **{glue:text}`verdict_C2`** in our run. Linear over Non-Linear on Whisper
-#   Small, mean and interval over the paper's corpora that are here: {glue:text}`lead_linear`.
-# - On the paper's own printed numbers: {glue:text}`printed_verdicts`. By our run: {glue:text}`our_verdicts`.
+# - **The choice of test and validation speakers alone moves the score.** On AESDD the result is at or below the paper's
+#   in {glue:text}`assignments_aesdd`; those test speaker {glue:text}`assignments_aesdd_tested`. On EMOVO it is so in
+#   {glue:text}`assignments_emovo`, on EmoDB in {glue:text}`assignments_emodb`.
+# - **A random split can measure the speaker.** On URDU the same head on the same features ({glue:text}`urdu_encoder`)
+#   reaches {glue:text}`urdu_speaker` with leave-one-speaker-out and {glue:text}`urdu_stratified` with a stratified
+#   (speaker-dependent) split. Predicting each speaker's majority emotion is already
+#   {glue:text}`urdu_majority_of_speakers` accurate there.
+# - Claim C2, that the Linear head is the best for Whisper: **{glue:text}`verdict_C2`** in our run. Linear minus
+#   Non-Linear on Whisper Small, mean and interval over the paper's corpora that we have: {glue:text}`lead_linear`.
+# - The claims on the paper's own printed numbers: {glue:text}`printed_verdicts`. In our reproduction:
+#   {glue:text}`our_verdicts`.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dots with intervals: macro F1 of each corpus by each head, ours beside the paper's number."}, "figure": {"caption": "Macro F1 of Whisper Small (ours: weights rounded to 8 bits) by corpus and head, with 95 % intervals over test files; crosses: the paper; dotted: a constant answer. Published run, real recordings.", "name": "fig-glance"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dots with intervals: macro F1 of each corpus by each head, ours beside the paper's number."}, "figure": {"caption": "Macro F1 of Whisper Small (ours: weights rounded to 8 bits) by corpus and head, with 95 % intervals over test files; crosses: the paper; dotted: the majority-class baseline. Published run, real recordings.", "name": "fig-glance"}}
 figures.shown(frame.records(ours.frame, "probe"), lambda _: draw.glance(tables.glance(ours)), lambda _: tables.glance(ours), "glance")
 
 # %% [markdown]
-# ## Hear it, and guess first
+# ## Listening demo: guess the emotion
 #
-# One sentence in several languages, each in the manner of several emotions. Listen, decide, then open the answer. These
-# are synthetic: a voice that speaks by rules of rate, pitch, range, level, brightness and ending. They check the
-# machinery of this chapter and say nothing of how people feel.
+# One sentence in several languages, spoken with several emotions. Listen, decide, then open the answer. The speech is
+# synthetic: rules set rate, pitch, pitch range, level, brightness and phrase ending. It tests the code of this chapter
+# and says nothing about how people express emotions.
 
 # %% tags=["hide-input"]
 figures.guess(page.synthetic_examples(), "synthetic")
@@ -109,9 +110,9 @@ figures.guess(real, "real") if real else figures.absent(
 # %% [markdown]
 # ## Data
 #
-# The paper's Table 1, beside what the corpora's owners say and what is here. One of its rows cannot be: ShEMO has 3000
-# files in six classes, and 400 files in four classes of 100 are URDU's. AESDD's 500 are its first version, 604 the one
-# that is given away.
+# The paper's Table 1, beside the corpora as their owners describe them and as we have them. The ShEMO row is
+# inconsistent: ShEMO has 3000 files in six classes; 400 files in four classes of 100 match URDU. AESDD's 500 files are
+# its first version; the current public release has 604.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -122,24 +123,24 @@ figures.table(
 )
 
 # %% [markdown]
-# A card each: whose it is, how one gets it, and what is known to be wrong.
+# A card for each corpus: citation, licence, how to get it, and known problems.
 
 # %% tags=["hide-input"]
 figures.cards(tables.owners_cards())
 
 # %% [markdown]
-# What the corpora hold, found by code. "Emotion told by who speaks" is what one would get by naming each speaker's most
-# frequent emotion: where it is far above a constant answer, a score may be a score of speakers. Files "share audio"
-# where a part of one, half a second or more and a sixth of its length or more, is found in another. In URDU, that makes
-# two of its speakers one person; our splits by speaker keep them together.
+# What the corpora contain, computed from the files. The speaker-majority baseline predicts each speaker's most frequent
+# emotion: where it is far above the majority-class baseline, a score may measure the speaker. Two files "share audio"
+# if at least half a second, and about a sixth of the length, is the same recording. In URDU this shows that two speaker
+# labels are one person; our speaker-independent splits keep them together.
 
 # %% tags=["hide-input"]
 figures.table(tables.cards_table(ours), "cards", "Corpus cards, computed from the files; published run")
 
 # %% [markdown]
-# **Splits.** The paper keeps speakers apart *and* wants 80/10/10, stratified. With five or six speakers both cannot be
-# had. We put whole speakers first: one at least to each part, then the shares, then the classes. The table says what
-# was reached.
+# **Splits.** The paper asks for speaker-independent *and* stratified splits of 80/10/10. With five or six speakers both
+# are impossible. We assign whole speakers first, at least one to each part, then optimise the shares, then the class
+# balance. The table shows the result.
 
 # %% tags=["hide-input"]
 figures.table(tables.split_facts(ours), "splits_reached", "Speaker-independent splits: sizes, class balance and leakage; published run", 0)
@@ -147,27 +148,27 @@ figures.table(tables.split_facts(ours), "splits_reached", "Speaker-independent s
 # %% [markdown]
 # ## Method
 #
-# **Encoders** are frozen. Each sound goes through once, at its true length, and every layer's output is kept. Whisper
-# was trained on windows of 30 s; we cut its positions to the sound instead of padding it with silence. A file has the
-# same features alone and in a batch, which is tested for every family.
+# **Encoders** are frozen. Each utterance is encoded once without padding, and every layer's output is stored. Whisper
+# was trained on windows of 30 s; we truncate its positional embeddings to the utterance instead of padding with
+# silence. A file has the same features alone and in a batch, which we test for every family.
 #
 # **Heads.** Three of them, with $m = 256$. $h^l_t$ is layer $l$'s output at frame $t$.
 #
 # $$ \text{Multi-Layer: } h^*_t = \sum_l w_l h^l_t, \quad w = \text{softmax}(a), \quad \text{then Non-Linear on } h^*_t. $$
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three columns of boxes: the Linear, the Non-Linear and the Multi-Layer head on a frozen encoder."}, "figure": {"caption": "The three heads, after the paper's Figure 1. Grey is frozen, coloured learns.", "name": "fig-heads"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three columns of boxes: the Linear, the Non-Linear and the Multi-Layer head on a frozen encoder."}, "figure": {"caption": "The three heads, after the paper's Figure 1. Grey parts are frozen, coloured ones are trained.", "name": "fig-heads"}}
 draw.heads_diagram()
 
 # %% [markdown]
-# **Learning** follows the paper where it says how, and peft-ser {cite}`feng2023`, to which it points, where it does
-# not. Each choice of ours is a setting, and the effect of the other choice stands below.
+# **Training** follows the paper; unspecified settings follow PEFT-SER {cite}`feng2023`, which it cites. Each of our
+# choices is a setting; the effect of the alternatives is shown below.
 
 # %% tags=["hide-input"]
 figures.table(tables.choices_made(), "choices", "What the paper states, and our choices where it is silent")
 
 # %% [markdown]
-# **AST from scratch** is the paper's baseline. It "uses the same hyperparameters" as AST's own paper {cite}`gong2021`,
-# which has three sets. We take the one for ESC-50, the nearest in size and length. The full network wants a GPU (`sqa
+# **AST from scratch** is the paper's baseline, trained with the hyperparameters of AST's own paper {cite}`gong2021`,
+# which has three sets. We use the one for ESC-50, the closest in size and duration. The full network needs a GPU (`sqa
 # run` adds it where there is one); ours has {glue:text}`ast_parameters` million parameters, the paper's
 # {glue:text}`ast_papers` million.
 
@@ -175,10 +176,10 @@ figures.table(tables.choices_made(), "choices", "What the paper states, and our 
 figures.table(tables.baseline_choices(), "baseline_choices", "AST's recipe for short labelled sounds, and ours")
 
 # %% [markdown]
-# **Numbers.** Macro F1 in percent over the classes that occur. Mean ± deviation over seeds: five, where a table does
-# not say fewer. The interval resamples the tested files; where the test is one speaker, it tells nothing of other
-# speakers. **A constant answer**, naming the largest class always, stands beside the scores of Tables 2 and 3.
-# **Controls** are rows that are called so.
+# **Numbers.** Macro F1 in percent over the classes that occur, as mean ± standard deviation over five seeds unless
+# noted. Intervals are 95 % bootstrap intervals over test utterances; they do not cover speaker variability. The
+# **majority-class baseline** always predicts the largest class. Rows labelled **control** use random, log-mel or
+# speaker-verification features.
 #
 # ## The paper's tables and figures
 #
@@ -207,7 +208,7 @@ figures.table(
 figures.provenance(frame.records(ours.frame, "probe"), "table3_records")
 
 # %% [markdown]
-# Which emotions are taken for which? All seeds together, each model with each head.
+# Which emotions are confused? All seeds pooled, for each model and head.
 
 # %% tags=["hide-input"]
 answers = tables.confusions(ours)
@@ -220,7 +221,7 @@ figures.table(tables.class_table(ours), "class_f1", "F1 of each class in percent
 # %% [markdown]
 # ### Figure 2: which layers are used
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Grey map: a row a model, a column a layer, darker where the learnt weight is larger."}, "figure": {"caption": "Weights that Multi-Layer learnt, mean over corpora and seeds, after the paper's Figure 2. Published run, real recordings.", "name": "fig-layers"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Grey map: a row a model, a column a layer, darker where the trained weight is larger."}, "figure": {"caption": "Trained layer weights of Multi-Layer, mean over corpora and seeds, after the paper's Figure 2. Published run, real recordings.", "name": "fig-layers"}}
 figures.shown(
     [r for r in frame.records(ours.frame, "probe") if "layer_weights" in r.metrics],
     lambda _: draw.layer_map(tables.layer_weights(ours), {m: selection.title_of(m) for m in ours.models}),
@@ -229,8 +230,8 @@ figures.shown(
 )
 
 # %% [markdown]
-# Do the weights say which layer is worth most? Step through corpora and models: bars are the learnt weights, the line
-# is what a Linear head gets from each layer alone.
+# Do the weights show which layer is the most useful? Step through corpora and models: the bars are the trained weights,
+# the line is the F1 of a Linear head on each layer alone.
 
 # %% tags=["hide-input"]
 steps = {name: draw.layers_beside_probes(*both, name) for name, both in open_questions.layers_of_cells(ours).items()}
@@ -242,16 +243,16 @@ correlations = {c: 2 for c in table if "correlation" in c} | {c: 0 for c in tabl
 figures.table(
     table,
     "layers_table",
-    "The best layer on the validation files, the last layer, and whether trained weights rank the layers alike",
+    "The best layer on the validation files, the last layer, and the rank correlation of trained weights with each layer's F1",
     correlations,
 )
 
 # %% [markdown]
 # **How far can the weights move at all?** They start equal, and with these settings a step of Adam is at most
-# {glue:text}`adam_factor` times its learning rate. So the number of updates bounds them, whatever the layers hold. On a
-# corpus of a few hundred files, 30 epochs allow little; in our run the weights are "nearly equal" in
-# {glue:text}`weights_still` of {glue:text}`weights_cells` cells. A map that is a mean over corpora, as the paper's
-# Figure 2, tells most of the largest ones.
+# {glue:text}`adam_factor` times its learning rate. The number of updates therefore bounds them, whatever the layers
+# contain. On a corpus of a few hundred files, 30 epochs allow little movement; in our run the weights stay nearly equal
+# in {glue:text}`weights_still` of {glue:text}`weights_cells` cells. An average over corpora, as in the paper's Figure
+# 2, is dominated by the largest corpora.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -264,10 +265,10 @@ figures.table(
 # %% [markdown]
 # ## This run
 #
-# The demonstration learns acted synthetic speech from an encoder that learnt nothing, from plain log-mel bands, and
-# with a small AST of its own. Does the machinery find the rules that were put in by hand? Then the first is well above
-# a constant answer. The second is a mean over frames that have lost the sound's level: how much of the rules is left in
-# it? The third has few files and few epochs.
+# The demonstration classifies synthetic acted speech with a randomly initialised encoder, with log-mel bands, and with
+# a small AST trained from scratch. If the code works, the first is well above the majority-class baseline, because the
+# emotions were generated by rules. The second is a mean over frames from which the level was removed, so only a part of
+# the rules is left. The third has few files and few epochs.
 
 # %% tags=["hide-input"]
 figures.table(tables.run_table(now), "this_run", "This run: macro F1 in percent, synthetic speech in the demo; ± over seeds")
@@ -275,8 +276,8 @@ figures.table(tables.run_table(now), "this_run", "This run: macro F1 in percent,
 # %% [markdown]
 # ## The claims, tested
 #
-# First on the paper's own printed numbers, then by our run. A claim on a model that is not here is untestable, and the
-# table names the command that would change that.
+# First on the paper's own printed numbers, then on our run. A claim about a model that we do not have is untestable
+# here; the table names the command that would make it testable.
 
 # %% tags=["hide-input"]
 ledger = published.claims(plan.SLUG)
@@ -286,12 +287,12 @@ figures.table(claims.table(ledger, printed), "claims_printed", "The paper's clai
 figures.table(claims.table(ledger, found), "claims", "The paper's claims, tested by our published run", 2)
 
 # %% [markdown]
-# ### The paper against itself
+# ### Internal consistency of the paper
 #
-# Table 2 should be the mean of Table 3 for the chosen head. It is not. Nor is it the mean over fewer corpora: of the
-# {glue:text}`n_subsets` subsets of five to nine, {glue:text}`subsets_that_fit_all` bring out all six means. For
-# {glue:text}`no_subset` not even a subset of their own comes within rounding. Within rounding comes
-# {glue:text}`subset_within`; among so many subsets that is no wonder.
+# Table 2 should be the mean of Table 3 for the chosen head, but it is not. Nor is it the mean over fewer corpora: of
+# the {glue:text}`n_subsets` subsets of five to nine, {glue:text}`subsets_that_fit_all` reproduce all six means. For
+# {glue:text}`no_subset` no subset matches within rounding. The exception is {glue:text}`subset_within`, which is
+# expected by chance among so many subsets.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -304,7 +305,7 @@ figures.table(published.contradictions(plan.SLUG), "contradictions", "Contradict
 # %% [markdown]
 # ## Beyond the paper
 #
-# ### How much is the split?
+# ### Speaker-independent or stratified split
 
 # %% tags=["hide-input"]
 figures.table(
@@ -314,24 +315,24 @@ figures.table(
 )
 
 # %% [markdown]
-# ### How much is the tested speaker?
+# ### The effect of the test speaker
 #
-# Whole speakers to a side and a tenth of the files to the test: with five or six speakers, that tests one of them.
-# Below, each is tested unheard in turn, by a head that learnt the others.
+# A speaker-independent split with a tenth of the files for testing holds out one of five or six speakers. Below is
+# leave-one-speaker-out: each speaker is held out in turn, and the head is trained on the others.
 
 # %% tags=["hide-input"]
 figures.table(
     open_questions.by_speaker_table(ours),
     "by_speaker",
-    "Macro F1 in percent, Linear head, mean over seeds: the paper, our one split and its test speakers, and each speaker left out in turn",
+    "Macro F1 in percent, Linear head, mean over seeds: the paper, our one split and its test speakers, and leave-one-speaker-out",
     {"paper": 2},
 )
 
 # %% [markdown]
-# Who chooses the epoch matters too. With few speakers one can try every way: one to test, one to choose by, the others
-# to learn; each as many times as the paper has runs.
+# The validation speaker, which selects the epoch, matters too. With few speakers every assignment can be tried: one for
+# testing, one for validation, the others for training; each with as many runs as the paper.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A panel for each corpus, a row for each tested speaker: macro F1 of every way to keep the speakers apart, and the paper's number as a dashed line."}, "figure": {"caption": "Every way to keep few speakers apart, Linear head on Whisper Small (ours: weights rounded to 8 bits), mean of three runs. Dashed: the paper. On AESDD also with each speaker left out in turn, since the paper's version has one fewer. Published run, real recordings.", "name": "fig-ways"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A panel for each corpus, a row for each test speaker: macro F1 of every assignment of test and validation speakers, and the paper's number as a dashed line."}, "figure": {"caption": "Every assignment of test and validation speakers, Linear head on Whisper Small (ours: weights rounded to 8 bits), mean of three runs. Dashed: the paper. For AESDD also with each speaker removed in turn, since the paper's version has one fewer. Published run, real recordings.", "name": "fig-ways"}}
 assigned = open_questions.speaker_assignments(ours)
 papers = {c: tables.printed_twin(c, "whisper-small") for c in assigned["corpus"].unique()}
 figures.shown(
@@ -350,18 +351,17 @@ figures.table(
 )
 
 # %% [markdown]
-# On AESDD the paper prints {glue:text}`paper_aesdd` for Whisper Small; our one split tests speaker
-# {glue:text}`tested_aesdd`. The worst of the six, by model: {glue:text}`aesdd_worst`. A split that happened to test
-# that speaker would print the lowest number of its row. Is that what happened? It cannot be told: the paper does not
-# print its splits, and it describes AESDD's first version, of five actors and 500 files. The copy that is given away
-# has six and 604, and does not say who came later. With five of the six, no more than the paper's number comes out,
+# On AESDD the paper reports {glue:text}`paper_aesdd` for Whisper Small; our one split tests speaker
+# {glue:text}`tested_aesdd`. The hardest of the six speakers, by model: {glue:text}`aesdd_worst`. Had the paper's split
+# tested that speaker, its AESDD scores would be low for every model. We cannot know: the paper does not publish its
+# splits, and it describes AESDD's first version, with five actors and 500 files. The public release has six actors and
+# 604 files and does not say which one was added. With five of the six, the result is at or below the paper's number,
 # {glue:text}`assignments_five`.
 #
-# On EMOVO our one split tests speaker {glue:text}`tested_emovo`, {glue:text}`rank_emovo` by what a head makes of each
-# unheard.
+# On EMOVO our one split tests speaker {glue:text}`tested_emovo`, {glue:text}`rank_emovo` by leave-one-speaker-out F1.
 
 # %% [markdown]
-# ### How much are the choices that the paper leaves open?
+# ### The effect of choices that the paper leaves open
 
 # %% tags=["hide-input"]
 figures.table(
@@ -372,10 +372,10 @@ figures.table(
 )
 
 # %% [markdown]
-# **EMOVO was recorded with two microphones**, one a channel. A default downmix adds them, and what arrives later at one
-# cancels what arrived at the other: a comb filter, with its first notch near 1.2 kHz. We hear the left channel. Few
-# files are here as recorded; a head that learnt the left channel of other speakers hears them by each. With so few,
-# some points tell nothing.
+# **EMOVO was recorded with two microphones**, one per channel. A default downmix adds them; since the sound reaches one
+# later than the other, this is a comb filter with its first notch near 1.2 kHz. We use the left channel. We have only a
+# few files in stereo. A head trained on the left channel of other speakers is tested on their left, right and mean
+# channel; with so few files, differences of a few points are not interpretable.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -388,7 +388,7 @@ figures.table(
 # %% [markdown]
 # ### Inner layers or non-linearity?
 #
-# Multi-Layer adds two things at once: it hears all layers, and it is not linear. The 2 × 2 takes them apart.
+# Multi-Layer changes two things at once: it uses all layers, and it is non-linear. The 2 × 2 table separates the two.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -398,10 +398,10 @@ figures.table(
 )
 
 # %% [markdown]
-# ### From one language to another
+# ### Cross-corpus: from one language to another
 #
-# A Linear head learns one corpus and hears another, over the emotions that both have, so cells of different numbers of
-# classes are not to be compared. Each corpus is brought to its own mean and spread first.
+# A Linear head is trained on one corpus and tested on another, over the emotions that both have, so cells with
+# different numbers of classes are not comparable. The features are z-normalised per corpus first.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -413,10 +413,10 @@ figures.table(
 # %% [markdown]
 # ### Are the leads more than noise?
 #
-# The two models of each corpus that do best on its validation files, so that the test files did not choose them. Their
-# lead on the test files, drawn again and again, the same for both. The interval tells of files and not of speakers: the
-# split tests few of those. The paper's best model of all heads stands beside, with its lead in the paper's own
-# deviations.
+# For each corpus we take the two models that are best on its validation files, so the test files do not select them,
+# and bootstrap the difference on the same test files. The interval covers files and not speakers, of which the split
+# tests few. For comparison, the table gives the paper's best model over all heads, with its lead in the paper's own
+# standard deviations.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -429,10 +429,10 @@ figures.table(
 # %% [markdown]
 # ### How many speakers would it take?
 #
-# Two models on one corpus: how far are they apart on each speaker, and how many speakers would a paired t test need to
-# tell them apart with a power of 80 %, at 5 %, were the difference seen the true one and the only one asked for? P
-# values are corrected after Holm for all pairs of a corpus, so a pair may have speakers enough for itself and not among
-# so many.
+# How much do two models differ on each speaker of a corpus, and how many speakers would a paired t test need for a
+# power of 80 % at the 5 % level, if the observed difference were the true one and the only one tested? P values are
+# Holm-corrected over all pairs of a corpus, so a pair may have enough speakers for a single test but not for all of
+# them.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -445,11 +445,12 @@ figures.table(
 # %% [markdown]
 # ## What is missing here
 #
-# - {glue:text}`n_not_here` and {glue:text}`corpora_not_here` were not on the machine of the published run. Their
-#   parsers and loaders are tested on made trees and small random networks. `sqa data list` says what to get, and where.
-# - AST from scratch is a small one here. Where it loses, a larger one might lose by less.
-# - peft-ser's noise and time masks in training change the sound, so each epoch would want features of its own. Ours
-#   draw from five noisy copies, by the smallest model alone.
+# - {glue:text}`n_not_here` and {glue:text}`corpora_not_here` were not available for the published run. Their parsers
+#   and loaders are tested on mock directory trees and small randomly initialised models. `sqa data list` shows where to
+#   get them.
+# - Our AST from scratch is a small one. Where it loses, the full one might lose by less.
+# - PEFT-SER's noise and time masks change the input in training, so each epoch would need new features. We draw from
+#   five noisy copies instead, with the smallest model only.
 
 # %% tags=["hide-input"]
 figures.run_card(ours.frame["record"].tolist() if len(ours.frame) else [], this_run, settings)

@@ -38,18 +38,33 @@ class Sound(NamedTuple):
 
 
 def load(source: Any, sample_rate: float | None = None, channel: Channel = "mean") -> Sound:
-    """One place for a path, an array or a tensor.
+    """A sound from a file, an array or a tensor.
 
     Parameters
     ----------
-    source : path of a sound file, or an array or tensor of shape (samples,) or (channels, samples);
-        integer arrays are scaled by the range of their type, floats must be in [-1, 1].
-    sample_rate : Hz; required for arrays and refused for files, which carry their own.
-    channel : "mean" mixes down, an integer takes one channel (from 0), "all" keeps all.
+    source : str, Path, array or tensor
+        Arrays and tensors have the shape (samples,) or (channels, samples). Integers are scaled by the range of their type, floats must
+        be in [-1, 1].
+    sample_rate : float, Hz
+        Required for arrays and refused for files, which have their own.
+    channel : int, "mean" or "all"
+        "mean" mixes down, an integer takes one channel (from 0), "all" keeps all.
+
+    Returns
+    -------
+    Sound
+        Its waveform (channels, samples), float32 in [-1, 1], and its rate in Hz.
 
     Raises
     ------
-    AudioError : one sentence with the file's name, for whatever is wrong with it.
+    AudioError
+        One sentence with the file's name, for whatever is wrong with it.
+
+    Examples
+    --------
+    >>> sound = load(np.array([[0, 16384], [0, 0]], dtype=np.int16), 16_000)
+    >>> sound.waveform.tolist(), sound.sample_rate
+    ([[0.0, 0.25]], 16000)
     """
     if isinstance(source, str | Path):
         if sample_rate is not None:

@@ -23,7 +23,7 @@ def level(waveform: np.ndarray) -> float:
     -6.02
     """
     power = float(np.mean(np.square(waveform, dtype=np.float64)))
-    return 10 * np.log10(power) if power > 0 else -np.inf
+    return float(10 * np.log10(power)) if power > 0 else -np.inf
 
 
 def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
@@ -43,7 +43,7 @@ def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
     >>> t = np.arange(16_000) / 16_000
     >>> level_dbov, activity = active_level(0.5 * np.sin(2 * np.pi * 440 * t), 16_000)
     >>> round(level_dbov, 1), round(activity, 2)
-    (-9.0, 1.0)
+    (-8.9, 0.98)
     """
     from scipy.signal import lfilter
 

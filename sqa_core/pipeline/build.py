@@ -102,8 +102,21 @@ def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, stage / name)
     for slug in slugs:
-        shutil.copy2(execute.executed(slug), stage / "notebooks" / f"{slug}.ipynb")
+        notebook = nbformat.read(execute.executed(slug), as_version=4)
+        notebook.cells = [part for cell in notebook.cells for part in figure_apart(cell)]
+        nbformat.write(notebook, stage / "notebooks" / f"{slug}.ipynb")
     return stage
+
+
+def figure_apart(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """A cell with a captioned figure as two: the figure, and what else the cell shows. MyST-NB puts each output of a cell into a figure of
+    its own, all with one caption and one label."""
+    further = cell.get("outputs", [])[1:]
+    if "figure" not in cell.metadata.get("mystnb", {}) or not further:
+        return [cell]
+    cell.outputs = cell.outputs[:1]
+    rest = nbformat.v4.new_code_cell(execution_count=cell.execution_count, outputs=further, metadata={"tags": ["remove-input"]})
+    return [cell, rest]
 
 
 def write_datatables(static: Path) -> None:

@@ -62,7 +62,8 @@ def _speakers(run: Run) -> dict[str, str]:
 
 
 def _rank(place: int, count: int) -> str:
-    return "the easiest" if place == 1 else f"number {place}" + f" of {count}"
+    ordinal = {1: "the", 2: "the 2nd", 3: "the 3rd"}.get(place, f"the {place}th")
+    return f"{ordinal} easiest of {count}"
 
 
 def _assignments(run: Run) -> dict[str, str]:
@@ -78,7 +79,7 @@ def _assignments(run: Run) -> dict[str, str]:
     five = table[(table["corpus"] == "aesdd") & (table["absent"] != "")]
     at_most = (five["f1"] <= tables.printed_twin("aesdd", ASSIGNED)).groupby(five["absent"]).agg(["sum", "size"])
     each = ", ".join(f"{row.sum} without speaker {absent}" for absent, row in zip(at_most.index, at_most.itertuples(), strict=True))
-    return out | {"assignments_five": f"of {at_most['size'].iloc[0]} assignments, {each}" if len(at_most) else MISSING}
+    return out | {"assignments_five": f"in so many of {at_most['size'].iloc[0]} assignments: {each}" if len(at_most) else MISSING}
 
 
 def _layer_weights(run: Run) -> dict[str, str]:

@@ -92,7 +92,7 @@ def run_of(found: pd.DataFrame | Sequence[Record]) -> Run:
 
 def _probe_cells(table: pd.DataFrame) -> list[tuple[Cell, Record]]:
     part = frame.select(table, "probe")
-    usual = _usual(USUAL, "settings") | _usual(FeatureSettings(), "features") | {"languages": ()}
+    usual = _usual(USUAL, "settings") | _usual(usual_features(""), "features") | {"languages": ()}
     del usual["settings.head"]
     channels = {c: usual_features(c).channel for c in part["corpus"].unique()} if len(part) else {}
     by_row = {"features.channel": part["corpus"].map(channels)} if len(part) else {}

@@ -15,7 +15,7 @@ from ...models.heads import HEADS, WIDTH
 from ...results import frame, published
 from ...results.records import Record
 from ...spectrogram import AST_BANDS, SPEECH_RATE
-from .plan import ASTS, PAPERS_ENCODERS, SEEDS, SLUG, USUAL, USUAL_AST, data_status, heads_of, model_status
+from .plan import ASTS, PAPERS_ENCODERS, SEEDS, SLUG, USUAL, USUAL_AST, heads_of, model_status
 from .selection import (
     HEAD_TITLES,
     Run,
@@ -137,7 +137,7 @@ def table3(run: Run, now: Run) -> pd.DataFrame:
                 row["this run"] = mean_and_sd(here)["F1"] if here else np.nan
                 one = (ours or here)[0]
                 row |= {"majority": majority([one]), "test files": one.metrics["tested"]}
-                row |= {"data status": data_status(corpus), "model status": model_status(model)}
+                row |= {"data status": one.data_status, "model status": one.model_status}
                 rows.append(row)
     return pd.DataFrame(rows)
 

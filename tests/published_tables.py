@@ -1,0 +1,131 @@
+"""All tables and verdicts of the published runs by name: what the snapshot test compares and the benchmark times.
+
+`python -m tests.published_tables` writes the snapshot anew, after a change that is meant; the diff then shows what it changes.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from sqa_core.models import encoder_catalogue
+from sqa_core.results import frame
+from sqa_core.results.claims import Finding
+from sqa_core.studies.labels import page as labels_page
+from sqa_core.studies.labels import tables as labels
+from sqa_core.studies.nisqa_explained import claims as explained_claims
+from sqa_core.studies.nisqa_explained import page as explained_page
+from sqa_core.studies.nisqa_explained import plan as explained_plan
+from sqa_core.studies.nisqa_explained import tables as explained
+from sqa_core.studies.score import tables as score
+from sqa_core.studies.shared import published_run
+from sqa_core.studies.speech_models import claims, open_questions, page, selection, tables
+
+FOLDER = Path(__file__).parent / "golden" / "published_tables"
+Named = Iterator[tuple[str, pd.DataFrame]]
+
+
+def of_speech_models(found: Any) -> Named:
+    """found : the run's records, or their table."""
+    run, nothing = selection.run_of(found), selection.run_of([])
+    judged = claims.findings(run)
+    of_run: dict[str, Callable[[selection.Run], Any]] = {
+        "cards": tables.cards_table,
+        "class_f1": tables.class_table,
+        "glance": tables.glance,
+        "layer_weights": tables.layer_weights,
+        "splits_reached": tables.split_facts,
+        "across": open_questions.across_table,
+        "by_speaker": open_questions.by_speaker_table,
+        "channels": open_questions.channels_table,
+        "layers_table": open_questions.layers_table,
+        "leads": open_questions.leads_table,
+        "other_choices": open_questions.choices_table,
+        "speakers_needed": open_questions.speakers_needed,
+        "splits": open_questions.splits_table,
+        "two_by_two": open_questions.two_by_two,
+        "ways": open_questions.speaker_assignments_table,
+    }
+    for name, make in of_run.items():
+        yield name, make(run)
+    yield "table1", tables.table1(run).drop(columns="files, this machine")
+    yield "table2", tables.table2(run, nothing)
+    yield "table3", tables.table3(run, nothing)
+    yield "table2_vs_table3", tables.table2_against_table3()
+    yield "reach", open_questions.reach_of_weights()
+    yield "claims_printed", _verdicts(claims.printed_findings())
+    yield "claims", _verdicts(judged)
+    yield "glue", _values(page.glue_values(run, judged))
+
+
+def of_nisqa_explained(found: pd.DataFrame) -> Named:
+    quiet = frame.records(found, "attribution", network=explained_plan.PAPERS_LAYOUT, conditions=explained_plan.QUIET, randomised=False)
+    judged = explained_claims.findings(found)
+    of_run: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "agreement": explained.agreement_table,
+        "controls": explained.controls_table,
+        "cuts_by_length": explained.cuts_by_length,
+        "dimension_maps": explained.dimension_maps_table,
+        "dimensions": explained.dimensions_table,
+        "localisation": explained.localisation_table,
+        "names": explained.names_table,
+        "stability": explained.stability_table,
+        "thresholds": explained.thresholds_table,
+        "variants": explained.variants_table,
+    }
+    for name, make in of_run.items():
+        yield name, make(found)
+    yield "stripes", explained.stripes_table(quiet)
+    yield "dead_units", explained.dead_units(frame.records(found, "dead_units"))
+    yield "claims_by_network", explained_claims.claims_by_network(found, judged)
+    yield "claims", _verdicts(judged)
+    yield "glue", _values(explained_page.glue_values(found, judged))
+
+
+def of_labels(found: pd.DataFrame) -> Named:
+    yield "table", labels.table(found)
+    yield "glue", _values(labels_page.glue_values(found))
+
+
+def of_score(found: pd.DataFrame) -> Named:
+    yield "rates", score.rates(found)[1]
+
+
+CHAPTERS: dict[str, Callable[[Any], Named]] = {
+    "score": of_score,
+    "labels": of_labels,
+    "nisqa_explained": of_nisqa_explained,
+    "speech_models": of_speech_models,
+}
+
+
+def _verdicts(findings: list[Finding]) -> pd.DataFrame:
+    rows = [{"id": f.id, "verdict": f.verdict, "evidence": f.evidence, "basis": f.basis} | _ends(f) for f in findings]
+    return pd.DataFrame(rows)
+
+
+def _ends(finding: Finding) -> dict[str, float]:
+    return finding.interval._asdict() if finding.interval else {}
+
+
+def _values(values: dict[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(values.items(), columns=["key", "value"])
+
+
+def on_a_bare_machine() -> Any:
+    """A context in which no encoder is found, so that tables do not depend on what is installed."""
+    return mock.patch.object(encoder_catalogue, "available", return_value=False)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with on_a_bare_machine():
+        for slug, of_chapter in CHAPTERS.items():
+            for name, table in of_chapter(published_run(slug)):
+                table.to_csv(FOLDER / f"{slug}-{name}.csv", index=False)
+
+
+if __name__ == "__main__":
+    main()
