@@ -208,15 +208,15 @@ def _mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
     return waveform[[int(channel)]]
 
 
-def mixed(sound: Sound, channel: Channel) -> Sound:
-    """One channel, or the mean of all, of a sound that was loaded with all its channels.
+def mixed(sound: Sound, channel: Channel, name: str = "The sound") -> Sound:
+    """One channel, or the mean of all, of a sound that was loaded with all its channels. name : of the sound, for messages.
 
     Raises
     ------
     AudioError
         There is no such channel.
     """
-    return Sound(_mix(sound.waveform, channel, "The sound"), sound.sample_rate)
+    return Sound(_mix(sound.waveform, channel, name), sound.sample_rate)
 
 
 def _checked(waveform: np.ndarray, rate: int, name: str) -> np.ndarray:

@@ -231,15 +231,14 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
 
 
 def _burst(rows_of: Callable[[list[Any]], list[dict[str, Any]]], waiting: deque[list[Any]], groups: Iterator[list[Any]]) -> list[dict]:
-    """Rows of the groups that are done after BURST_S seconds; none where no group is left."""
+    """Rows of the groups begun within BURST_S seconds, one group at least; none where no group is left."""
     until = time.monotonic() + BURST_S
 
     def taken() -> Iterator[list[Any]]:
-        while time.monotonic() < until:
-            group = waiting.popleft() if waiting else next(groups, None)
-            if group is None:
-                return
+        while (group := waiting.popleft() if waiting else next(groups, None)) is not None:
             yield group
+            if time.monotonic() >= until:
+                return
 
     return [row for rows in in_threads(rows_of, taken(), torch.get_num_threads()) for row in rows]
 
@@ -324,7 +323,8 @@ def _pieces(network: Network, source: Any, options: Options) -> Iterator[tuple[T
     rate = None if isinstance(source, str | Path) else options.sample_rate
     try:
         sound = audio.load(source, rate, "all" if options.report else options.channel)
-        audio.mixed(sound, options.channel if options.report else "mean")  # a channel that is not there
+        if options.report:  # a channel that is not there
+            audio.mixed(sound, options.channel, str(source) if rate is None else "The array")
     except AudioError as e:
         yield Failure(str(e)), {}
         return

@@ -1,6 +1,9 @@
 """Encoders: strict loading, true lengths, the same features alone and in a batch. Small random networks of each family."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +131,26 @@ def test_found_loaded_strictly_and_hashed(tmp_path, monkeypatch):
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("kind", ["whisper", "unknown-to-transformers"])
+def test_code_in_a_model_folder_never_runs(tmp_path, kind):
+    """transformers would ask on standard input whether to run it; the answer here is y."""
+    folder, proof = tmp_path / "mine", tmp_path / "it-ran"
+    saved(folder, small("whisper"))
+    config = json.loads((folder / "config.json").read_text())
+    names = {"AutoConfig": "code.Config", "AutoModel": "code.Model", "AutoModelForSpeechSeq2Seq": "code.Model"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": names, "model_type": kind}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"auto_map": {"AutoFeatureExtractor": "code.Extractor"}}))
+    (folder / "code.py").write_text(f"open({str(proof)!r}, 'w').write('x')\nclass Config: pass\nclass Model: pass\nclass Extractor: pass\n")
+    code = (
+        "from sqa_core.models import encoders\n"
+        "try:\n    encoders.load('mine')\nexcept Exception as e:\n    print(type(e).__name__, e)\nelse:\n    print('loaded')"
+    )
+    env = os.environ | {"SQA_WEIGHTS": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], input="y\ny\ny\n", capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert not proof.exists()
+    assert done.stdout.startswith("loaded" if kind == "whisper" else "WeightsError"), done.stdout + done.stderr
+
+
 def test_a_config_of_halves_still_gives_floats(tmp_path, monkeypatch):
     saved(tmp_path / "mine", small("whisper").half())
     monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
@@ -154,7 +177,7 @@ def test_a_missing_tensor_and_a_foreign_network_are_refused(tmp_path, monkeypatc
     monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"layers\.1\.attention\.k_proj\.weight is missing"):
         encoders.load("holed")
-    with pytest.raises(WeightsError, match="bert is not a speech encoder"):
+    with pytest.raises(WeightsError, match="bert is not a supported speech encoder"):
         encoders.load("bert")
     with pytest.raises(WeightsError, match="cannot be read"):
         encoders.load("cut")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,43 @@ def test_report_and_channel_go_together(own):
     assert reported["mos"] == pytest.approx(plain["mos"], abs=1e-6)
     assert reported["channels"] == 2
     assert "no channel 5" in next(scoring.score_stream([both], own, sample_rate=16_000, channel=5, report=True))["error"]
+
+
+def test_a_channel_that_a_mono_sound_does_not_have_is_an_error_with_and_without_report(own):
+    plain, reported = (next(scoring.score_stream([noise(1)], own, sample_rate=16_000, channel=1, report=r)) for r in (False, True))
+    assert plain["error"] == reported["error"] is not None
+    assert "no channel 1" in plain["error"]
+
+
+def test_streams_leave_torchs_threads_as_they_were(own, monkeypatch):
+    """Two interleaved streams, one of them abandoned, one that raises, and two in threads of their own."""
+    monkeypatch.setattr(scoring, "FILES", 1)
+    monkeypatch.setattr(scoring, "BURST_S", 0.0001)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        sounds = [noise(0.5, seed=i) for i in range(6)]
+        one, other = (scoring.score_stream(sounds, own, sample_rate=16_000) for _ in range(2))
+        next(one), next(other), next(one)
+        assert torch.get_num_threads() == 2, "between rows"
+        one.close()
+        rest = list(other)
+        assert torch.get_num_threads() == 2
+        assert len(rest) == 5
+
+        def broken():
+            yield from sounds[:3]
+            raise OSError("the source ends")
+
+        with pytest.raises(OSError, match="the source ends"):
+            list(scoring.score_stream(broken(), own, sample_rate=16_000))
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(2) as pool:
+            tables = list(pool.map(lambda _: list(scoring.score_stream(sounds, own, sample_rate=16_000)), range(2)))
+        assert torch.get_num_threads() == 2
+        assert [r["mos"] for r in tables[0]] == pytest.approx([r["mos"] for r in tables[1]], abs=1e-6)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.slow
