@@ -50,7 +50,7 @@ def project_root() -> Path | None:
 def resource(*parts: str) -> Path:
     """A file or folder of the project: in the checkout, else as the wheel carries it.
 
-    The wheel keeps `book/published`, `book/results` and `networks` under `sqa_core/data`.
+    The wheel keeps `book/published`, `book/results`, `book/splits` and `networks` under `sqa_core/data`.
     """
     root = project_root()
     return root.joinpath(*parts) if root else PACKAGE.joinpath("data", *parts)

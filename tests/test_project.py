@@ -117,3 +117,11 @@ def test_every_package_that_the_library_imports_is_declared():
                 names = [node.module]
             for name in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names) - {"sqa_core"}:
                 assert canonicalize_name(known.get(name, name)) in wanted, f"{path}: {name}"
+
+
+def test_the_wheel_carries_what_the_library_reads_from_the_book():
+    """Folders of the checkout that code names by `environment.resource`."""
+    carried = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"])
+    named = {"/".join(m) for path in modules() for m in re.findall(r'resource\("(book)", "(\w+)"', path.read_text())}
+    assert named
+    assert named <= carried
