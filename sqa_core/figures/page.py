@@ -74,7 +74,7 @@ def table(
     if frame.empty:
         return absent(f"{caption}: not available here.")
     spread = {c: sd for c in frame for sd in frame if sd.startswith(f"{c}, SD")}
-    ends = {c: (f"{c}, low", f"{c}, high") for c in frame if f"{c}, low" in frame}
+    ends = {c: (f"{c}, low", f"{c}, high") for c in frame if f"{c}, low" in frame and f"{c}, high" in frame}
     merged = {*spread.values(), *(e for pair in ends.values() for e in pair)}
     visible = [c for c in frame if c not in merged]
     text = pd.DataFrame({c: _cells(frame, c, decimals, ends.get(c), spread.get(c)) for c in visible})
@@ -101,7 +101,7 @@ def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int
     for c in visible:
         value = frame[c].iloc[i]
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        order = f' data-order="{value}"' if number and np.isfinite(value) else ' data-order="-1e99"' if number else ""
+        order = f' data-order="{-1e99 if np.isnan(value) else np.clip(value, -1e98, 1e98)}"' if number else ""
         kind = ' class="num"' if number else ""
         cells.append(f"<td{kind}{order}>{html.escape(text[c].iloc[i])}</td>")
     return f"<tr>{''.join(cells)}</tr>"
