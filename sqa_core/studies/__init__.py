@@ -1,1 +1,1 @@
-"""One file per chapter: its settings, its grid of trials, its tables and claims. No plotting, no prose."""
+"""The chapters: a package each, all with the same modules, and what several of them share."""
