@@ -9,10 +9,11 @@ import warnings
 import numpy as np
 import torch
 
-from sqa_core import audio, scoring, spectrogram
+from sqa_core import audio, scoring
 from sqa_core.explain import attribution, occlusion
 from sqa_core.models import weights
 from sqa_core.studies.nisqa_explained import inputs
+from tests.whole_passes import by_whole_passes
 
 from .common import Report, timed
 
@@ -30,7 +31,7 @@ def bench_occlusion(report: Report, repeat: int) -> None:
             found = occlusion.occlude(network, mel, boxes)
             ours = time.perf_counter() - start
             start = time.perf_counter()
-            plain = whole_passes(network, mel, boxes)
+            plain = by_whole_passes(network, mel, boxes, float(mel.min()))
             theirs = time.perf_counter() - start
             report.say(
                 f"occlusion, {name}, {len(boxes)} masks at {len(mel)} frames: {ours:.2f} s, whole passes {theirs:.2f} s; the share of segments"
@@ -38,20 +39,6 @@ def bench_occlusion(report: Report, repeat: int) -> None:
                 f" largest difference {np.abs(found.scores - plain).max():.1e}"
             )
             report.check(f"occlusion, {name}, {len(mel)} frames, times faster", theirs / ours, 2.5 if len(mel) < 600 else 5)
-
-
-@torch.inference_mode()
-def whole_passes(network, mel, boxes) -> np.ndarray:
-    """The obvious implementation: one pass of the whole network per mask."""
-    s = network.settings
-    floor = float(mel.min())
-    out = []
-    for box in boxes:
-        masked = mel.clone()
-        masked[box.frame : box.frame + box.frames, box.band : box.band + box.bands] = floor
-        cut = spectrogram.segments(masked, s.segment_length, s.segment_hop)
-        out.append(network.model(cut[None], torch.tensor([len(cut)]))[0].numpy())
-    return np.array(out)
 
 
 def bench_attribution(report: Report, repeat: int) -> None:

@@ -2,26 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
-from sqa_core import audio, scoring, spectrogram
+from sqa_core import audio, scoring
 from sqa_core.errors import SettingsError
 from sqa_core.explain import occlusion
 from sqa_core.explain.occlusion import Box
 from tests.conftest import GOLDEN
-
-
-def by_whole_passes(network, mel, boxes, fill):
-    """The definition."""
-    s = network.settings
-    scores = []
-    with torch.inference_mode():
-        for box in boxes:
-            masked = mel.clone()
-            masked[box.frame : box.frame + box.frames, box.band : box.band + box.bands] = fill
-            cut = spectrogram.segments(masked, s.segment_length, s.segment_hop)
-            scores.append(network.model(cut[None], torch.tensor([len(cut)]))[0].numpy())
-    return np.array(scores)
+from tests.whole_passes import by_whole_passes
 
 
 @pytest.fixture

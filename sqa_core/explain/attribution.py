@@ -216,6 +216,11 @@ def features_of(network: Network, segments: Float[Tensor, "segments mels length"
     return torch.cat([cnn(part.unsqueeze(1)) for part in segments.split(ROWS)])
 
 
+def _outputs_at_ends(network: Network, segments: Tensor, baselines: Tensor, features: list[int]) -> tuple[Tensor, Tensor]:
+    """(segments, features) each: the explained outputs of the segments and of their baselines, whose difference a complete map sums to."""
+    return features_of(network, segments)[:, features], features_of(network, baselines)[:, features]
+
+
 def integrated_gradients(
     network: Network,
     segments: Float[Tensor, "segments mels length"],
@@ -240,7 +245,7 @@ def integrated_gradients(
     Attribution with maps (segments, features, mels, length).
     """
     chosen = list(features)
-    ends, starts = features_of(network, segments)[:, chosen], features_of(network, baselines)[:, chosen]
+    ends, starts = _outputs_at_ends(network, segments, baselines, chosen)
     maps = _gradients_on_line(network, segments, baselines, chosen, steps)
     taken = torch.full((len(segments),), steps, device=segments.device)
     found = _checked(maps, ends, starts, taken)
@@ -329,7 +334,7 @@ def deeplift(
         warnings.simplefilter("ignore", UserWarning)  # captum announces its hooks at each call
         for rows, part in _in_threads(of_rows, everything, network.device):
             maps[rows[:, 0], rows[:, 1]] = part
-    ends, starts = (features_of(network, x)[:, list(features)] for x in (segments, baselines))
+    ends, starts = _outputs_at_ends(network, segments, baselines, list(features))
     return _checked(maps, ends, starts)
 
 
@@ -357,7 +362,7 @@ def conductance(
     if not 1 <= layer <= 6:
         raise SettingsError(f"The convolutions are numbered 1 to 6; there is no {layer}.")
     chosen = list(features)
-    ends, starts = features_of(network, segments)[:, chosen], features_of(network, baselines)[:, chosen]
+    ends, starts = _outputs_at_ends(network, segments, baselines, chosen)
 
     def attempt(n: int) -> Attribution:
         maps = torch.stack([_conductance_of(network, segments, baselines, f, layer, n) for f in chosen], dim=1)

@@ -15,7 +15,6 @@ from . import attribution, occlusion
 from .occlusion import Box
 
 Method = Literal["occlusion", "ig", "deeplift", "conductance"]
-METHODS: tuple[Method, ...] = ("occlusion", "ig", "deeplift", "conductance")
 MAX_FEATURES = 8  # of a network with hundreds, those that vary most over the file
 MAX_SECONDS = 60.0  # by gradients: minutes of work, and about a gigabyte
 TOLERANCE = 0.01  # relative completeness error above which more steps are taken

@@ -1,12 +1,12 @@
-"""What the chapters on emotion share: trials on an encoder's features of a corpus, verified splits, and what a record keeps of a fold."""
+"""What the chapters on emotion share: trials on an encoder's features of a corpus, folds, and what a record keeps of a fold."""
 
 from typing import Any
 
 import numpy as np
 
-from ..corpora import registry, splits
+from ..corpora import registry
 from ..corpora.manifest import Manifest
-from ..corpora.splits import Protocol, Split
+from ..corpora.splits import Split
 from ..errors import CorpusError, SqaError, WeightsError
 from ..learning import feature_bank
 from ..learning.feature_bank import Bank, FeatureSettings
@@ -71,11 +71,6 @@ def require_hash(what: str, found: str, named: str, error: type[SqaError] = Corp
     """Raise unless a trial meets the data that it was planned on."""
     if found != named:
         raise error(f"{what}: the version on this machine ({found}) is not the one that the trial names ({named}).")
-
-
-def verified_split(corpus: Manifest, protocol: Protocol, split_hash: str) -> Split:
-    """The split that a trial names, from its file; raises CorpusError if the one on this machine differs."""
-    return splits.of(corpus, protocol, split_hash)
 
 
 def fold_of(corpus: Manifest, split: Split, number: int) -> tuple[Fold, np.ndarray]:

@@ -20,7 +20,7 @@ from ...models.heads import HEADS
 from ...results import frame
 from ...results.records import Record
 from ...results.trials import canonical
-from .plan import ASTS, PAPERS_CORPORA, SEEDS, USUAL, USUAL_AST, usual_features
+from .plan import ASTS, PAPERS_CORPORA, USUAL, USUAL_AST, usual_features
 
 FULL = "full"  # the head of AST, which is trained as a whole
 HEAD_TITLES = {**HEADS, FULL: "full model, from scratch"}
@@ -295,6 +295,3 @@ def majority(*cells: Sequence[Record]) -> float:
 def points(interval: Interval) -> str:
     """A difference in points of F1, for sentences."""
     return f"{interval.value:+.1f} points [{interval.low:+.1f}, {interval.high:+.1f}]"
-
-
-ALL_SEEDS = len(SEEDS)

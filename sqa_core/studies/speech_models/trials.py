@@ -23,7 +23,7 @@ from ...learning.folds import Fold
 from ...learning.probes import FrameLoader, ProbeSettings
 from ...models import encoders
 from ...results.trials import Result, Trial
-from ..emotion import EncoderTrial, bank_with_progress, fold_of, head_facts, load_corpus, require_hash, result_of_folds, verified_split
+from ..emotion import EncoderTrial, bank_with_progress, fold_of, head_facts, load_corpus, require_hash, result_of_folds
 
 
 class ProbeTrial(EncoderTrial):
@@ -46,7 +46,7 @@ class ProbeTrial(EncoderTrial):
         """Trials that differ by their seeds alone; several of them train in one pass."""
         first = trials[0]
         corpus, bank = first.load()
-        split = verified_split(corpus, first.protocol, first.split_hash)
+        split = splits.of(corpus, first.protocol, first.split_hash)
         folds: list[list[dict[str, Any]]] = [[] for _ in trials]
         for number in split.folds:
             fold, test = fold_of(corpus, split, number)
@@ -94,7 +94,7 @@ class BaselineTrial(Trial):
         with ThreadPoolExecutor() as readers:
             waveforms = list(readers.map(lambda path: audio.load_mono(path, encoders.RATE, self.channel), corpus.paths()))
         bands = spectrogram.ast_filter_bank(waveforms, self.settings.frames)
-        fold, test = fold_of(corpus, verified_split(corpus, self.protocol, self.split_hash), 0)
+        fold, test = fold_of(corpus, splits.of(corpus, self.protocol, self.split_hash), 0)
         fitted = ast_from_scratch.learn(bands, fold, self.settings, self.seed)
         predicted = ast_from_scratch.predict(fitted, bands, test).argmax(dim=1).numpy()
         facts = {"fold": 0, "files": test, "predicted": predicted, "best_epoch": fitted.best_epoch}
@@ -134,7 +134,7 @@ class AugmentedTrial(EncoderTrial):
         corpus = self.files()
         copies = noisy_copies.noisy_copies(corpus, self.copies, self.features.channel)
         bank = feature_bank.bank(copies, self.encoder, replace(self.features, channel="mean"))  # the copies are mono
-        fold, test = fold_of(corpus, verified_split(corpus, self.protocol, self.split_hash), 0)
+        fold, test = fold_of(corpus, splits.of(corpus, self.protocol, self.split_hash), 0)
         rng = np.random.default_rng([self.seed, 1])  # which copy is used, independent of the order of files
 
         def draw(files: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ class AcrossTrial(EncoderTrial):
         classes = sorted(set(corpus.classes()) & set(target.classes()))
         labels, true = corpus.labels(classes), target.labels(classes)
         test = np.flatnonzero(true >= 0)
-        parts = verified_split(corpus, "speaker", self.split_hash).parts(0, corpus.table["file"].tolist())
+        parts = splits.of(corpus, "speaker", self.split_hash).parts(0, corpus.table["file"].tolist())
         # Nothing of this corpus is tested, so its test part trains too.
         train, valid = (np.array([i for i in files if labels[i] >= 0]) for files in ([*parts["train"], *parts["test"]], parts["valid"]))
         fitted = probes.learn(bank, Fold(labels, len(classes), train, valid), self.settings, self.seed)
