@@ -140,7 +140,7 @@ def test_p835_official_layout_is_read_too(p835, tmp_path):
     labels = ["condition", "talker", "n_votes", "mos_ovrl", "mos_sig", "mos_bak", "std_ovrl"]
     assert official.table[labels].equals(p835.table[labels])
     next((tmp_path / "degraded_WB_16KHz").glob("c3_*")).unlink()
-    with pytest.raises(CorpusError, match="1 files that listeners heard are missing"):
+    with pytest.raises(CorpusError, match="1 rated files are missing"):
         p835_module.manifest(tmp_path)
 
 
