@@ -86,7 +86,7 @@ def records(
     store: Annotated[Path | None, typer.Option(help="Default: the published run.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, every field a column.")] = False,
 ) -> None:
-    """List what was measured, one row a record; or pack a store: one JSON Lines and one Parquet file a kind of trial."""
+    """List the records of a chapter, or count those of all; or pack a store: one JSON Lines and one Parquet file a kind of trial."""
     from ..pipeline import chapters
     from ..results import frame
     from ..results import records as stored
@@ -95,8 +95,12 @@ def records(
     if chapter == "pack":
         if not folder.is_dir():
             raise SettingsError(f"{folder}: there is no such folder.")
-        for part in sorted(p for p in folder.iterdir() if p.is_dir()):
-            print(f"{part}: {stored.pack(part)} records packed")
+        parts = sorted(p for p in folder.iterdir() if p.is_dir() and stored.keys(p))
+        for part in parts:
+            joined, left = stored.pack(part)
+            print(f"{part}: {joined} records packed" + (f", {left} left as they are: their tables fit no others" if left else ""))
+        if not parts:
+            print(f"{folder}: there are no records to pack")
         return
     if chapter:
         chapters.plan(chapter)
@@ -105,7 +109,13 @@ def records(
         raise SettingsError(f"There are no records of {chapter or 'any chapter'} in {folder}.")
     table = frame.export(found)
     columns = ["study", "kind", "key", "data_status", "wall_s", "commit"]
-    print(table.to_csv(index=False) if csv else table[columns].to_string(index=False), end="" if csv else "\n")
+    if csv:
+        print(table.to_csv(index=False), end="")
+    elif chapter:
+        print(table[columns].to_string(index=False))
+    else:
+        print(table.groupby(["study", "kind", "data_status"]).size().rename("records").reset_index().to_string(index=False))
+        print("Name a chapter to list its records, or --csv for all of them with every field.")
 
 
 def train(

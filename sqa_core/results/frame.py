@@ -53,10 +53,14 @@ def select(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, An
     kind : a trial's `kind`. fields : dotted names and values, more : plain names and values. A field that an older record does not have
     counts as None.
     """
-    mask = np.ones(len(table), bool) if kind is None else np.array(table["kind"] == kind)
-    for name, value in {**fields, **more}.items():
+    return table[_mask(table, kind, {**fields, **more})]
+
+
+def _mask(table: pd.DataFrame, kind: str | None, fields: Mapping[str, Any]) -> np.ndarray:
+    mask = np.ones(len(table), bool) if kind is None else (table["kind"] == kind).to_numpy(bool)
+    for name, value in fields.items():
         mask = mask & equals(table, name, value)
-    return table[mask]
+    return mask
 
 
 def equals(table: pd.DataFrame, name: str, value: Any) -> np.ndarray:
@@ -73,7 +77,7 @@ def equals(table: pd.DataFrame, name: str, value: Any) -> np.ndarray:
 
 def records(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> list[Record]:
     """The records of `select`."""
-    return select(table, kind, fields, **more)["record"].tolist()
+    return table["record"].to_numpy()[_mask(table, kind, {**fields, **more})].tolist()
 
 
 def only(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> Record | None:

@@ -21,7 +21,8 @@ from .. import environment
 from ..errors import SettingsError, SqaError, TrialError
 from ..files import short_hash
 from . import records
-from .records import Record, Store
+from .records import Record
+from .store import Store
 
 ModelStatus = Literal["paper", "other", "random", "none"]
 

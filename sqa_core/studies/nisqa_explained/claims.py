@@ -23,7 +23,7 @@ def _over_files(moments: np.ndarray, statistic: Callable[[np.ndarray], float], d
     """A statistic of correlations, with its 95 % interval over files. moments : (files, features + 1, features + 1)."""
     rng, n = np.random.default_rng(0), len(moments)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
-    drawn = [statistic(correlation_of(m)) for m in np.tensordot(weights, moments, axes=1)]
+    drawn = [statistic(c) for c in correlation_of(np.tensordot(weights, moments, axes=1))]
     return Interval(statistic(correlation_of(moments.sum(axis=0))), *np.nanquantile(drawn, [0.025, 0.975]).tolist())
 
 
@@ -40,15 +40,15 @@ def _rises_with(features: Record, feature: int, column: str) -> bool:
 
 def findings(found: pd.DataFrame, network: str = PAPERS_LAYOUT, randomised: bool = False) -> list[Finding]:
     """Verdicts on the claims by one network, or by its shuffled control; claims whose records are not there are left out."""
-    common: dict[str, Any] = {"network": network, "randomised": randomised}
+    found = frame.select(found, network=network, randomised=randomised)
     get = {
-        "p835 masks": frame.only(found, "occlusion_survey", corpus="p835", **common),
-        "masks": frame.only(found, "occlusion_survey", corpus="prompts", fill="floor", **common),
-        "features": frame.only(found, "features", corpus="prompts", **common),
-        "maps": frame.only(found, "attribution", corpus="p835", steps=50, **common),
-        "maps 200": frame.only(found, "attribution", corpus="p835", steps=200, **common),
-        "maps of cuts": frame.only(found, "attribution", corpus="prompts", conditions=CUTS, **common),
-        "conductance": frame.only(found, "conductance", **common),
+        "p835 masks": frame.only(found, "occlusion_survey", corpus="p835"),
+        "masks": frame.only(found, "occlusion_survey", corpus="prompts", fill="floor"),
+        "features": frame.only(found, "features", corpus="prompts"),
+        "maps": frame.only(found, "attribution", corpus="p835", steps=50),
+        "maps 200": frame.only(found, "attribution", corpus="p835", steps=200),
+        "maps of cuts": frame.only(found, "attribution", corpus="prompts", conditions=CUTS),
+        "conductance": frame.only(found, "conductance"),
     }
     tests = {
         _silence: ("masks",),
@@ -69,7 +69,7 @@ def findings(found: pd.DataFrame, network: str = PAPERS_LAYOUT, randomised: bool
         _noise_feature: ("features",),
     }
     out = [test(*(get[n] for n in needs)) for test, needs in tests.items() if all(get[n] for n in needs)]  # type: ignore[operator]
-    quiet = frame.records(found, "attribution", corpus="prompts", conditions=QUIET, **common)
+    quiet = frame.records(found, "attribution", corpus="prompts", conditions=QUIET)
     if {r.trial["baseline"] for r in quiet} == set(BASELINES):
         out.append(_stripes(quiet))
     return sorted(out, key=lambda f: int(f.id[1:]))

@@ -121,13 +121,18 @@ class FeaturesTrial(NetworkTrial):
 
 
 def correlation_of(moments: np.ndarray) -> np.ndarray:
-    """Correlations from the sums of products of features and a one; 0 where a feature does not vary."""
-    n, mean = moments[-1, -1], moments[:-1, -1] / moments[-1, -1]
-    covariance = moments[:-1, :-1] / n - np.outer(mean, mean)
-    variance = covariance.diagonal()
+    """(…, features, features): correlations from the sums of products of features and a one, (…, features + 1, features + 1); 0 where a
+    feature does not vary."""
+
+    def outer(x: np.ndarray) -> np.ndarray:
+        return x[..., :, None] * x[..., None, :]
+
+    n = moments[..., -1:, -1:]
+    mean = moments[..., :-1, -1] / n[..., 0]
+    covariance = moments[..., :-1, :-1] / n - outer(mean)
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
     varies = variance > 1e-9 * (1 + mean**2)
-    sd = np.sqrt(np.where(varies, variance, 1.0))
-    return np.where(np.outer(varies, varies), covariance / np.outer(sd, sd), 0.0)
+    return np.where(outer(varies), covariance / outer(np.sqrt(np.where(varies, variance, 1.0))), 0.0)
 
 
 class AttributionTrial(NetworkTrial):

@@ -101,11 +101,11 @@ def weights_moved(run: Run) -> pd.Series:
 
 def layer_probes(run: Run) -> pd.DataFrame:
     """F1 of a Linear head on each layer: a row a corpus, encoder, seed and layer."""
-    parts = [
-        r.items().assign(corpus=r.trial["corpus"], encoder=r.trial["encoder"], seed=r.trial["seed"])
-        for r in frame.records(run.frame, "layers")
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["layer", "f1", "valid_f1", "corpus", "encoder", "seed"])
+    names = ("corpus", "encoder", "seed")
+    parts = {tuple(r.trial[n] for n in names): r.items() for r in frame.records(run.frame, "layers")}
+    if not parts:
+        return pd.DataFrame(columns=[*names, "layer", "f1", "valid_f1"])
+    return pd.concat(parts, names=names).reset_index(level=list(range(len(names)))).reset_index(drop=True)
 
 
 def layers_of_cells(run: Run) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:

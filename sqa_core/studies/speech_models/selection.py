@@ -193,11 +193,9 @@ def answers_of(cell: Sequence[Record]) -> Answers:
     order = np.lexsort((tables[0]["file"], tables[0]["fold"]))
     emotions = tables[0]["emotion"].to_numpy()[order]
     predicted = [t["predicted"].to_numpy()[_same_order(tables[0], t, order)] for t in tables]
-    names = sorted(set(emotions) | {name for p in predicted for name in p})
-    number = {name: i for i, name in enumerate(names)}
-    true = np.fromiter((number[e] for e in emotions), int, len(emotions))
-    answers = np.array([np.fromiter((number[p] for p in row), int, len(row)) for row in predicted])
-    return Answers(tables[0].iloc[order], true, answers, len(names))
+    numbers, names = pd.factorize(np.concatenate([emotions, *predicted]), sort=True)
+    true, *answers = np.split(numbers, 1 + len(predicted))
+    return Answers(tables[0].iloc[order], true, np.array(answers), len(names))
 
 
 @lru_cache(maxsize=4000)  # several tables need the same cells

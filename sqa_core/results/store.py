@@ -1,0 +1,73 @@
+"""Where records are kept: a folder, or an fsspec address (s3://…, sftp://…). Every failure there is one sentence."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from ..errors import SettingsError
+from ..files import PARTIAL, atomic
+
+Store = str | Path
+
+
+@contextmanager
+def reaching(folder: Store) -> Iterator[tuple[Any, str]]:
+    """The file system of a store and the path in it.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be reached, its disk is full, or the address is not one. FileNotFoundError passes through.
+    """
+    try:
+        yield fsspec.core.url_to_fs(str(folder))
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SettingsError(f"{folder}: the disk is full; make room and run again, what is stored is kept.") from e
+        if isinstance(e, FileNotFoundError):
+            raise
+        raise SettingsError(f"{folder}: the store cannot be reached ({e.strerror or e}); what is stored is kept.") from e
+    except (ImportError, ValueError) as e:
+        raise SettingsError(f"{folder}: not a store that can be opened ({e}).") from e
+
+
+def read_bytes(folder: Store, name: str) -> bytes:
+    with reaching(folder) as (files, root):
+        return files.cat_file(f"{root}/{name}")
+
+
+def write_bytes(folder: Store, name: str, data: bytes) -> None:
+    """In a folder the file is written under a temporary name and then renamed; object stores take each file whole."""
+    with reaching(folder) as (files, root):
+        files.makedirs(root, exist_ok=True)
+        if "file" not in files.protocol:
+            files.pipe_file(f"{root}/{name}", data)
+            return
+        with atomic(Path(f"{root}/{name}")) as partial:
+            partial.write_bytes(data)
+
+
+def names(folder: Store) -> list[str]:
+    """Of the files in a folder, without unfinished ones; none if there is no such folder."""
+    with reaching(folder) as (files, root):
+        try:
+            found = [path.rsplit("/", 1)[-1] for path in files.ls(root, detail=False, refresh=True)]
+        except FileNotFoundError:
+            return []
+    return [n for n in found if not n.startswith(PARTIAL)]
+
+
+def exists(folder: Store, name: str) -> bool:
+    with reaching(folder) as (files, root):
+        return files.exists(f"{root}/{name}")
+
+
+def version(folder: Store, name: str) -> str:
+    """Something that changes when a file does: its time and size."""
+    with reaching(folder) as (files, root):
+        info = files.info(f"{root}/{name}")
+    return f"{info.get('mtime') or info.get('LastModified')} {info.get('size')}"
