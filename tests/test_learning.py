@@ -11,7 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from sqa_core.errors import SettingsError, WeightsError
-from sqa_core.learning import nisqa
+from sqa_core.learning import loop, nisqa
 from sqa_core.learning.nisqa import TrainingSettings
 from sqa_core.models.nisqa import Nisqa, NisqaSettings
 from tests.conftest import ROOT
@@ -34,7 +34,7 @@ def fresh() -> Nisqa:
 
 def test_it_learns(tmp_path):
     epochs = nisqa.train(fresh(), items(48), items(16, 1), replace(QUICK, epochs=12), tmp_path)
-    assert epochs[-1].loss < epochs[0].loss / 2
+    assert min(e.loss for e in epochs) < epochs[0].loss / 2
     assert min(e.validation_loss for e in epochs) < 1.2
 
 
@@ -111,6 +111,72 @@ def test_divergence_says_so(tmp_path):
 
 def test_mixed_precision_runs(tmp_path):
     AcceleratorState._reset_state(True)
-    epochs = nisqa.train(fresh(), items(8), items(8, 1), replace(QUICK, epochs=1, mixed_precision="bf16"), tmp_path)
+    half = fresh()
+    epochs = nisqa.train(half, items(48), items(16, 1), replace(QUICK, epochs=3, mixed_precision="bf16"), tmp_path / "half")
     AcceleratorState._reset_state(True)
-    assert len(epochs) == 1
+    exact = fresh()
+    whole = nisqa.train(exact, items(48), items(16, 1), replace(QUICK, epochs=3), tmp_path / "whole")
+    assert {p.dtype for p in half.parameters()} == {torch.float32}, "kept in 32 bits"
+    assert [e.loss for e in epochs] != [e.loss for e in whole], "computed in 16 bits"
+    assert [e.loss for e in epochs] == pytest.approx([e.loss for e in whole], rel=0.1)
+
+
+# ---- the loop itself, on one weight ----
+
+
+def weight(value: float = 0.0) -> torch.nn.Module:
+    line = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(line.weight, value)
+    return line
+
+
+def run(scores, *, losses=lambda line, batch: line.weight.sum() * batch, batches=(1.0,), **options) -> tuple[float, list[loop.Epoch]]:
+    """The weight after training by plain descent at rate 1, and the epochs; `scores` are those of validation."""
+    line, given = weight(), iter(scores)
+    optimizer = torch.optim.SGD(line.parameters(), lr=1.0)
+    validate = lambda: loop.Validation(next(given), 0.0)  # noqa: E731
+    epochs = loop.fit(line, optimizer, lambda _: list(batches), lambda b: losses(line, b), validate, len(scores), **options)
+    return float(line.weight.detach()), epochs
+
+
+def test_the_best_or_the_last_epoch_is_kept():
+    scores = [0.1, 0.9, 0.9, 0.2]
+    assert run(scores)[0] == -2.0, "the first of the best"
+    assert run(scores, keep="last")[0] == -4.0
+
+
+def test_patience_also_ends_a_run_that_keeps_its_last_epoch():
+    value, epochs = run([0.5, 0.4, 0.3, 0.2, 0.1], keep="last", patience=2)
+    assert (value, len(epochs)) == (-3.0, 3)
+
+
+def test_an_epoch_without_a_score_is_not_the_best():
+    assert run([float("nan"), 0.1, float("nan")])[0] == -2.0
+
+
+def test_gradients_are_clipped_and_accumulated():
+    assert run([0.0], batches=(5.0,), clip_norm=0.5)[0] == pytest.approx(-0.5)
+    assert run([0.0], batches=(1.0, 3.0, 7.0), accumulate=2)[0] == pytest.approx(-(1.0 + 3.0) / 2 - 7.0)
+
+
+def test_an_epoch_without_batches_says_so():
+    with pytest.raises(SettingsError, match="no batches"):
+        run([0.0], batches=())
+
+
+def test_a_scaler_resumes_with_the_run(tmp_path):
+    class Scaler:
+        value = 1.0
+
+        def state_dict(self):
+            return {"value": self.value}
+
+        def load_state_dict(self, state):
+            self.value = state["value"]
+
+    saved, empty = Scaler(), Scaler()
+    saved.value = 512.0
+    place = loop.Checkpoint(tmp_path, {"seed": 0})
+    place.save(weight(), {"scaler": saved, "schedule": None}, [loop.Epoch(0, 0.0, 0.0, 0.0, 1.0)], None)
+    assert len(place.load(weight(), {"scaler": empty, "schedule": None})) == 1
+    assert empty.value == 512.0

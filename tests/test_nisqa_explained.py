@@ -247,10 +247,14 @@ def test_trials_on_built_in_sounds():
     assert features.metrics["features"] == 20
     assert features.items["auc_cut"].notna().sum() == 4 * 20
     stability = trials.StabilityTrial(**fields, conditions=("clean",), talkers=few["talkers"]).run()
-    assert stability.items["rho"].between(-1, 1).all()
+    rho = stability.items.drop_duplicates("other").set_index("other")["rho"]
+    assert rho["IG floor 100"] > 0.99, "more steps give the same map"
+    assert rho["IG zero 50"] < 0.5 < rho["occlusion 12x24"], "another baseline does not, a mask of half the size does roughly"
     located = trials_known_truth.LocalisationTrial(**fields, conditions=("cut-320-4",), talkers=few["talkers"], randomised=True).run()
-    assert located.items["auc"].between(0, 1).all()
-    assert located.items["r_trained"].notna().all()
+    by_method = located.items.set_index("method")
+    assert by_method["auc_shuffled"].between(0.3, 0.7).all(), "of frames in random order"
+    assert by_method.loc["DeepLIFT complete, CNN", "auc"] < 0.2, "silence is the baseline: its map is dark inside a cut"
+    assert (by_method["r_trained"].abs() < 0.99).all(), "shuffled weights give another map"
     conductance = trials.ConductanceTrial(**fields, talkers=few["talkers"], segments=1, conditions=("clean",)).run()
     assert set(conductance.items["layer"]) == set(range(1, 7))
     assert conductance.arrays["correlation"].shape == (6, 20, 20)
@@ -270,10 +274,11 @@ def test_whole_scores_are_explained_on_known_files(tmp_path):
     known = ("clean", "cut-320-4", "stretch-white-0-0.8", plan.BAND_LIMIT)
     result = trials_known_truth.DimensionsTrial(**fields, conditions=known, limit=plan.BAND_LIMIT, baseline="zero").run()
     items = result.items.set_index("condition")
-    assert items.loc["stretch-white-0-0.8", "auc_noise"].between(0, 1).all()
+    assert items.loc["stretch-white-0-0.8", "auc_noise"].notna().all()
     assert items.loc["cut-320-4", "auc_cut"].notna().all()
     assert items.loc["clean", ["auc_cut", "auc_noise", "noise_sum"]].isna().all(axis=None)
-    assert items["emptied"].between(0, 1).all()
+    emptied = items.groupby(level=0)["emptied"].mean()
+    assert emptied[plan.BAND_LIMIT] > emptied["stretch-white-0-0.8"] + 0.01, "a band limit empties bands, noise does not"
     found = record(tmp_path, "dimensions", result.items, baseline="zero", limit=plan.BAND_LIMIT)
     assert len(tables.dimension_maps_table(frame.of([found]))) == 7
 

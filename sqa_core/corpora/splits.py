@@ -3,6 +3,7 @@
 A split has folds; in each fold every file has a part. One fold for 80/10/10, one a speaker for leave-one-speaker-out (LOSO).
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -97,6 +98,11 @@ def of(corpus: Manifest, protocol: Protocol, split_hash: str = "") -> Split:
     stored = environment.resource("book", "splits", f"{corpus.name}-{protocol}-0.csv")
     split = read(stored) if stored.is_file() else None
     if split is None or set(split.table["file"]) != set(corpus.table["file"]):
+        if split is not None and not split_hash:  # a trial that names its split fails below if this is another
+            warnings.warn(
+                f"{corpus.name}: this copy holds other files than the split in {stored.name}; a new split by the same rules is used.",
+                stacklevel=2,
+            )
         split = make(corpus, protocol)
     if split_hash and split.hash != split_hash:
         raise CorpusError(f"{split.name}: the split on this machine ({split.hash}) is not the one that the trial names ({split_hash}).")

@@ -5,8 +5,9 @@ What differs is handed in: the batches of an epoch, the loss of a batch, the val
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -50,6 +51,8 @@ def fit(
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     schedule: Any = None,
     step: Callable[[], None] | None = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
     keep: Keep = "best",
     patience: int | None = None,
     checkpoint: "Checkpoint | None" = None,
@@ -66,47 +69,47 @@ def fit(
     on_epoch : called when an epoch is done and saved, for reports.
     schedule : an object with state_dict and load_state_dict that a checkpoint keeps.
     step : what to do instead of `optimizer.step()`.
-    keep : "best" keeps the first epoch with the highest score, "last" the last one.
+    clip_norm : the largest norm of the gradient, over all parameters.
+    accumulate : batches whose mean gradient makes one step.
+    keep : "best" keeps the first epoch with the highest score, "last" the last one. A score that is not finite counts as the lowest.
     patience : stop after so many epochs without a better score; None never stops early.
     checkpoint : saves the state after each epoch, and continues from it.
     accelerator : accelerate's, for mixed precision and several GPUs; network, optimiser and batches are prepared by it.
+
+    Returns
+    -------
+    Every epoch, those of a resumed run included.
 
     Raises
     ------
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     SettingsError
-        The checkpoint belongs to another run.
+        The checkpoint belongs to another run, or an epoch has no batches.
     """
     plain = accelerator.unwrap_model(network) if accelerator else network
-    done = checkpoint.load(plain, optimizer, schedule) if checkpoint else []
+    resumed = {"optimizer": optimizer, "schedule": schedule, "scaler": getattr(accelerator, "scaler", None)}
+    done = checkpoint.load(plain, resumed) if checkpoint else []
     kept: dict[str, Tensor] | None = None
-    best = max(done, key=lambda e: e.score, default=None)
+    best = max(done, key=_rank, default=None)
     for number in range(len(done), epochs):
         if patience is not None and best is not None and number - best.number > patience:
             break
-        network.train()
-        losses = []
-        for batch in batches(number):
-            loss = loss_of(batch)
-            optimizer.zero_grad()
-            accelerator.backward(loss) if accelerator else loss.backward()
-            step() if step else optimizer.step()
-            losses.append(loss.detach())
-        mean = float(torch.stack(losses).mean())
-        if not math.isfinite(mean):
-            raise WeightsError(f"Training diverged in epoch {number}: the loss is {mean}; use a lower learning rate.")
+        loss = _train_epoch(network, optimizer, batches(number), loss_of, step, clip_norm, accumulate, accelerator)
+        if not math.isfinite(loss):
+            raise WeightsError(f"Training diverged in epoch {number}: the loss is {loss}; use a lower learning rate.")
         rate = optimizer.param_groups[0]["lr"]
         with torch.no_grad():
             found = validate()
-        epoch = Epoch(number, mean, found.score, found.loss, rate)
+        epoch = Epoch(number, loss, found.score, found.loss, rate)
         done.append(epoch)
-        if keep == "last" or best is None or epoch.score > best.score:
-            best = epoch
+        improved = best is None or _rank(epoch) > _rank(best)
+        best = epoch if improved else best
+        if improved or keep == "last":
             kept = {k: v.detach().clone() for k, v in plain.state_dict().items()}
         step_schedule(epoch)
         if checkpoint and (accelerator is None or accelerator.is_main_process):
-            checkpoint.save(plain, optimizer, schedule, done, kept if best is epoch else None)
+            checkpoint.save(plain, resumed, done, kept if improved or keep == "last" else None)
         on_epoch(epoch)
     if accelerator:
         accelerator.wait_for_everyone()
@@ -115,6 +118,48 @@ def fit(
     if kept is not None:
         plain.load_state_dict(kept)
     return done
+
+
+def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    waiting = iter(batches)
+    while group := list(islice(waiting, size)):
+        yield group
+
+
+def _rank(epoch: Epoch) -> float:
+    return epoch.score if math.isfinite(epoch.score) else -math.inf
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Batch],
+    loss_of: Callable[[Batch], Tensor],
+    step: Callable[[], None] | None,
+    clip_norm: float | None,
+    accumulate: int,
+    accelerator: Any,
+) -> float:
+    """One epoch; returns the mean loss over batches, on several GPUs over those of all."""
+    network.train()
+    optimizer.zero_grad()
+    losses: list[Tensor] = []
+    for group in _in_groups(batches, accumulate):
+        for batch in group:
+            loss = loss_of(batch)
+            share = loss / len(group) if len(group) > 1 else loss
+            accelerator.backward(share) if accelerator else share.backward()
+            losses.append(loss.detach())
+        if clip_norm is not None:
+            clip = accelerator.clip_grad_norm_ if accelerator else nn.utils.clip_grad_norm_
+            clip(network.parameters(), clip_norm)
+        step() if step else optimizer.step()
+        optimizer.zero_grad()
+    if not losses:
+        raise SettingsError("An epoch has no batches; there is nothing to train on.")
+    mean = torch.stack(losses).mean()
+    # Every process raises or none does: one that goes on alone would wait for the others for ever.
+    return float(accelerator.gather(mean).mean() if accelerator else mean)
 
 
 @dataclass(frozen=True)
@@ -127,24 +172,20 @@ class Checkpoint:
     folder: Path
     run: dict[str, Any]
 
-    def save(self, network: nn.Module, optimizer: Any, schedule: Any, epochs: list[Epoch], best: dict[str, Tensor] | None) -> None:
+    def save(self, network: nn.Module, parts: Mapping[str, Any], epochs: list[Epoch], best: dict[str, Tensor] | None) -> None:
+        """parts : what has a state beside the network, such as the optimiser, by name; None is left out."""
         from safetensors.torch import save_file
 
         if best is not None:
             with atomic(self.folder / "best.safetensors") as partial:
                 save_file({k: v.cpu().contiguous() for k, v in best.items()}, partial)
-        state = {
-            "run": json.dumps(self.run),
-            "model": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict() if schedule is not None else {},
-            "epochs": [asdict(e) for e in epochs],
-        }
+        state = {"run": json.dumps(self.run), "model": network.state_dict(), "epochs": [asdict(e) for e in epochs]}
+        state |= {name: part.state_dict() for name, part in parts.items() if part is not None}
         with atomic(self.folder / "last.pt") as partial:
             torch.save(state, partial)
 
-    def load(self, network: nn.Module, optimizer: Any, schedule: Any) -> list[Epoch]:
-        """The epochs done so far, with the state they left; none if there is no checkpoint yet. Raises as `fit`."""
+    def load(self, network: nn.Module, parts: Mapping[str, Any]) -> list[Epoch]:
+        """The epochs done so far, with the state they left in `network` and `parts`; none if there is no checkpoint yet. Raises as `fit`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "last.pt"
         if not path.is_file():
@@ -160,9 +201,9 @@ class Checkpoint:
                 f"{self.folder}: holds a run with other settings, another network or other material; choose another folder or delete it."
             )
         network.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if schedule is not None:
-            schedule.load_state_dict(state["schedule"])
+        for name, part in parts.items():
+            if part is not None and state.get(name):
+                part.load_state_dict(state[name])
         return epochs
 
     def best(self) -> dict[str, Tensor]:

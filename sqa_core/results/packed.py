@@ -113,7 +113,6 @@ def join(tables: Mapping[str, pd.DataFrame]) -> tuple[bytes, set[str]]:
     The others have a column named `key`, types that the joined table has no name for, or a column whose type agrees with no other table.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     parts = {key: pa.Table.from_pandas(t, preserve_index=False).replace_schema_metadata() for key, t in tables.items()}
     schemas = list({p.schema: None for p in parts.values() if KEY not in p.column_names})
@@ -162,9 +161,7 @@ def _file_of(parts: Mapping[str, Any], whole: Any) -> bytes:
 
     keys = pa.array([key for key, p in parts.items() for _ in range(len(p))], pa.string()).dictionary_encode()
     rows = pa.concat_tables([whole.empty_table(), *parts.values()], promote_options="permissive")
-    different = {
-        key: {f.name: str(f.type) for f in p.schema} for key, p in parts.items() if not len(p) or not p.schema.equals(whole)
-    }
+    different = {key: {f.name: str(f.type) for f in p.schema} for key, p in parts.items() if not len(p) or not p.schema.equals(whole)}
     rows = rows.add_column(0, KEY, keys).replace_schema_metadata({_DIFFERENT: json.dumps(different).encode()})
     out = io.BytesIO()
     pq.write_table(rows, out, compression="zstd")

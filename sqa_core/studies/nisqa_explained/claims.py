@@ -1,7 +1,6 @@
 """The paper's claims on NISQA's features and scores, tested by our run."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
