@@ -19,12 +19,12 @@ from jaxtyping import Float
 from .errors import AudioError
 from .files import atomic
 
-LARGEST_KERNEL = 1_000_000  # 44100 to 48000 Hz needs 23,520
+MAX_KERNEL = 1_000_000  # 44100 to 48000 Hz needs 23,520
 BLOCK = 1 << 20  # samples read at a time, so that a stereo file is mixed down without being held twice
-LONGEST_S = 12 * 3600  # a header can promise anything; half a day is more than any use here
-SLOWEST_HZ, FASTEST_HZ = 1000, 768_000
-LOUDEST = 8.0  # float files may pass full scale a little; integers that were never scaled pass it by thousands
-HANGOVER_S, TIME_CONSTANT_S, MARGIN_DB = 0.2, 0.03, 15.9  # ITU-T P.56 (2011), method B
+MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
+MIN_RATE = 1000  # Hz
+MAX_RATE = 768_000  # Hz
+MAX_PEAK = 8.0  # float files may pass full scale a little; integers that were never scaled pass it by thousands
 
 Channel = int | Literal["mean", "all"]
 ChannelName = Literal["mean", "left", "right"]
@@ -140,7 +140,7 @@ def _read_soundfile(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
     with f:
         rate, frames = f.samplerate, f.frames
         known = frames < 0x7FFFFFFF  # streams do not say how long they are
-        if known and frames / rate > LONGEST_S:
+        if known and frames / rate > MAX_SECONDS:
             raise AudioError(f"{path}: claims to be {frames / rate / 3600:.0f} hours long; cut it first.")
         try:
             blocks = (_mix(np.ascontiguousarray(b.T), channel, str(path)) for b in _blocks(f))
@@ -187,8 +187,8 @@ def _read_av(path: Path, channel: Channel) -> tuple[np.ndarray, int]:
                 rate = frame.sample_rate
                 blocks.extend(_mix(f.to_ndarray(), channel, str(path)) for f in resampler.resample(frame))
                 held += frame.samples
-                if held > LONGEST_S * rate:
-                    raise AudioError(f"{path}: longer than {LONGEST_S // 3600} hours; cut it first.")
+                if held > MAX_SECONDS * rate:
+                    raise AudioError(f"{path}: longer than {MAX_SECONDS // 3600} hours; cut it first.")
     except (av.FFmpegError, ValueError) as e:
         raise AudioError(f"{path}: not a sound file that soundfile or PyAV can read ({type(e).__name__}).") from e
     return _joined(blocks), rate
@@ -220,14 +220,14 @@ def mixed(sound: Sound, channel: Channel, name: str = "The sound") -> Sound:
 
 
 def _checked(waveform: np.ndarray, rate: int, name: str) -> np.ndarray:
-    if not SLOWEST_HZ <= rate <= FASTEST_HZ:
-        raise AudioError(f"{name}: a rate of {rate} Hz is not one of sound ({SLOWEST_HZ} to {FASTEST_HZ} are read).")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: a rate of {rate} Hz is not one of sound ({MIN_RATE} to {MAX_RATE} are read).")
     if waveform.size == 0:
         raise AudioError(f"{name}: there are no samples.")
     peak = max(float(waveform.max()), -float(waveform.min()))
     if not np.isfinite(peak):
         raise AudioError(f"{name}: holds samples that are not numbers (NaN or infinite).")
-    if peak > LOUDEST:
+    if peak > MAX_PEAK:
         raise AudioError(f"{name}: has samples up to {peak:g}; scale floats to [-1, 1].")
     return waveform
 
@@ -263,7 +263,7 @@ def resample(waveform: Float[np.ndarray, "channels samples"], sample_rate: int, 
         return waveform
     common = math.gcd(sample_rate, new_rate)
     up, down = new_rate // common, sample_rate // common
-    if up * down > LARGEST_KERNEL:  # torchaudio's table of filters grows with their product: gigabytes at 44099 Hz
+    if up * down > MAX_KERNEL:  # torchaudio's table of filters grows with their product: gigabytes at 44099 Hz
         from scipy.signal import resample_poly
 
         return resample_poly(waveform, up, down, axis=-1, window=("kaiser", 14.769656459379492)).astype(np.float32)

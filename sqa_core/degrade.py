@@ -30,6 +30,15 @@ def add_noise(
     """Noise at a signal-to-noise ratio: active speech level (P.56) over the noise's RMS level, as in ITU-T P.835 practice.
 
     noise : the same number of samples; longer noise is cut, shorter noise repeated.
+
+    Returns
+    -------
+    The speech, unscaled, plus the noise; the shape of `waveform`.
+
+    Raises
+    ------
+    SettingsError
+        Speech or noise is silent.
     """
     n = waveform.shape[-1]
     noise = np.resize(noise, n) if noise.ndim == 1 and noise.shape[-1] < n else noise[..., :n]
@@ -47,6 +56,15 @@ def coloured_noise(shape: tuple[int, ...], sample_rate: int, colour: str, rng: n
     """Gaussian noise of RMS 1 whose power falls as frequency ** 0 (white), -1 (pink) or -2 (brown) above `low_hz`; nothing below.
 
     Without a lower limit most of the power of brown noise would be infrasonic, and its SNR would say little about the audible part.
+
+    Returns
+    -------
+    `shape`, float32, RMS 1.
+
+    Raises
+    ------
+    SettingsError
+        An unknown colour.
     """
     if colour not in NOISE_SLOPES:
         raise SettingsError(f"Noise is {', '.join(NOISE_SLOPES)}, not {colour!r}.")
@@ -81,6 +99,15 @@ def gaps(
 
     Without concealment a gap is silence. With it, the frame before the gap is repeated, 6 dB weaker for each further lost frame:
     the simplest form of ITU-T G.711 Appendix I, without its search for the pitch. 2 ms of cosine soften the edges when concealed.
+
+    Returns
+    -------
+    The waveform, and (samples,) of bool: which samples were lost.
+
+    Raises
+    ------
+    SettingsError
+        `loss` is not a share, or a gap is shorter than a sample.
     """
     if not 0 <= loss <= 1:
         raise SettingsError(f"loss is a share from 0 to 1, not {loss}.")
@@ -114,6 +141,15 @@ def band_limit(waveform: Waveform, sample_rate: int, low_hz: float, high_hz: flo
     """Linear-phase band pass (Hamming window, transitions of 100 Hz), its delay removed. `BANDS` has the telephone bands.
 
     A band edge at 0 or at half the rate and above is left open.
+
+    Returns
+    -------
+    The shape of `waveform`.
+
+    Raises
+    ------
+    SettingsError
+        The band is empty or does not fit below half the rate.
     """
     nyquist = sample_rate / 2
     if not 0 <= low_hz < high_hz or low_hz >= nyquist:
@@ -130,7 +166,22 @@ def band_limit(waveform: Waveform, sample_rate: int, low_hz: float, high_hz: flo
 
 
 def clip(waveform: Waveform, share: float) -> Waveform:
-    """Hard clipping at the magnitude that `share` (0 to 1) of the samples exceed."""
+    """Hard clipping at the magnitude that `share` (0 to 1) of the samples exceed.
+
+    Returns
+    -------
+    The shape of `waveform`.
+
+    Raises
+    ------
+    SettingsError
+        `share` is not in [0, 1).
+
+    Examples
+    --------
+    >>> clip(np.array([0.1, -0.2, 0.3, -0.4], np.float32), 0.25).round(3)
+    array([ 0.1  , -0.2  ,  0.3  , -0.325], dtype=float32)
+    """
     if not 0 <= share < 1:
         raise SettingsError(f"share is from 0 to below 1, not {share}.")
     limit = np.quantile(np.abs(waveform), 1 - share, axis=-1, keepdims=True)

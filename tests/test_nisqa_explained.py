@@ -18,7 +18,7 @@ from sqa_core.models.nisqa import Nisqa
 from sqa_core.results import frame
 from sqa_core.results.claims import Finding
 from sqa_core.results.records import Record
-from sqa_core.studies.nisqa_explained import claims, page, plan, roles, tables, trials, trials_known_truth
+from sqa_core.studies.nisqa_explained import claims, page, plan, roles, tables, trials, trials_known_truth, trials_occlusion
 from tests.conftest import stored
 
 TALKERS = ("en", "es", "fr", "it")
@@ -369,7 +369,7 @@ def test_a_long_sound_is_explained_in_part(tmp_path):
 
 
 def test_padding_to_the_papers_length_takes_its_260_masks():
-    result = trials.PaddedOcclusionTrial(**plan._fields(plan.DEMO_NETWORK, "polyglot", file="demo")).run()
+    result = trials_occlusion.PaddedOcclusionTrial(**plan._fields(plan.DEMO_NETWORK, "polyglot", file="demo")).run()
     assert result.metrics["masks"] == 260
     assert 0 < result.metrics["masks_on_padding"] < 260
 

@@ -3,7 +3,7 @@
 import sys
 import time
 
-SECONDS_A_LINE = 60
+LINE_EVERY_S = 60
 
 
 def bar(total: int | None, what: str):
@@ -52,7 +52,7 @@ class RunStatus:
         """What the notebook's own bar says."""
         if self.live:
             self.live.update(f"{slug}: {text}"[: self.console.width - 4])
-        elif time.monotonic() - self.said > SECONDS_A_LINE:
+        elif time.monotonic() - self.said > LINE_EVERY_S:
             self.said = time.monotonic()
             print(f"{slug}: {text}", file=sys.stderr, flush=True)
 

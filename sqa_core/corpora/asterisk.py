@@ -23,7 +23,13 @@ SILENT_DBOV = -60.0  # prompts of silence are digital or near it; the quietest s
 
 
 def fetch(folder: Path, languages: tuple[str, ...] = tuple(LICENCES), on_file=lambda _: None) -> None:
-    """Download and unpack the packages of `languages` into `folder`, and write its manifest."""
+    """Download and unpack the packages of `languages` into `folder`, and write its manifest.
+
+    Raises
+    ------
+    CorpusError
+        This system has no apt, or apt cannot fetch or unpack a package.
+    """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise CorpusError("The asterisk prompts come through apt, which this system has not; use Debian, Ubuntu or Colab.")
     folder.mkdir(parents=True, exist_ok=True)

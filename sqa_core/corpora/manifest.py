@@ -41,7 +41,13 @@ class Manifest:
         return self.table["emotion"].map({name: i for i, name in enumerate(classes)}).fillna(-1).to_numpy(np.int64)
 
     def where(self, **labels) -> "Manifest":
-        """The rows whose columns have these values, or one of several in a tuple, in the same order."""
+        """The rows whose columns have these values, or one of several in a tuple, in the same order.
+
+        Raises
+        ------
+        CorpusError
+            No row has them.
+        """
         table = self.table
         for column, value in labels.items():
             table = table[table[column].isin(value if isinstance(value, tuple) else [value])]
@@ -51,7 +57,13 @@ class Manifest:
 
 
 def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Manifest:
-    """A manifest from its CSV file, checked; the files are looked for beside it. `text` names further columns that hold text."""
+    """A manifest from its CSV file, checked; the files are looked for beside it. `text` names further columns that hold text.
+
+    Raises
+    ------
+    CorpusError
+        No such file, not a CSV table, or a table that `check` refuses.
+    """
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys([*TEXT, *text], str), encoding="utf-8-sig")  # spreadsheets add a mark in front
     except FileNotFoundError as e:
@@ -70,7 +82,13 @@ def write(manifest: Manifest, path: Path) -> None:
 
 
 def check(table: pd.DataFrame, name: str) -> None:
-    """The schema: required columns, no empty table, no double or climbing names, hashes, rates and lengths that can be."""
+    """The schema: required columns, no empty table, no double or climbing names, hashes, rates and lengths that can be.
+
+    Raises
+    ------
+    CorpusError
+        Something of it is not so; the message names the row and column.
+    """
     missing = [c for c in REQUIRED if c not in table.columns]
     if missing:
         raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.")
@@ -87,7 +105,7 @@ def check(table: pd.DataFrame, name: str) -> None:
         raise CorpusError(f"{name}: {twice} occurs twice in the manifest.")
     if not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
         raise CorpusError(f"{name}: a `sha256` is not 64 hexadecimal digits.")
-    for column, most in [("sample_rate", 768_000), ("seconds", audio.LONGEST_S)]:
+    for column, most in [("sample_rate", audio.MAX_RATE), ("seconds", audio.MAX_SECONDS)]:
         values = pd.to_numeric(table[column], errors="coerce")
         if not ((values > 0) & (values <= most) & np.isfinite(values)).all():
             row = int((~((values > 0) & (values <= most))).to_numpy().argmax())
@@ -95,7 +113,13 @@ def check(table: pd.DataFrame, name: str) -> None:
 
 
 def describe(root: Path, files: list[str]) -> pd.DataFrame:
-    """file, sha256, sample_rate and seconds of files below `root`, by reading them."""
+    """file, sha256, sample_rate and seconds of files below `root`, by reading them.
+
+    Raises
+    ------
+    CorpusError
+        A file cannot be read.
+    """
     rows = []
     for file in files:
         try:

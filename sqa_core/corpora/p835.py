@@ -59,6 +59,11 @@ def manifest(folder: Path) -> Manifest:
 
     Label columns: set, condition, snr_db, mnru_q_db, talker, reference (the file of the same talker without impairment, which is
     the full-band c0), n_votes, and mean, standard deviation of the votes for ovrl, sig and bak.
+
+    Raises
+    ------
+    CorpusError
+        The votes or the sounds are missing below the folder.
     """
     spreadsheet = folder / SPREADSHEET
     if not spreadsheet.is_file():

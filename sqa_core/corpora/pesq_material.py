@@ -60,7 +60,13 @@ def draw_recipe(rng: np.random.Generator) -> list[dict]:
 
 
 def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.random.Generator, babble: np.ndarray) -> np.ndarray:
-    """`waveform` (samples,) through the chain; `babble` is speech of other voices, for the noise of that name."""
+    """`waveform` (samples,) through the chain; `babble` is speech of other voices, for the noise of that name.
+
+    Raises
+    ------
+    CorpusError
+        The recipe names an unknown impairment.
+    """
     for step in recipe:
         match step["kind"]:
             case "noise":

@@ -87,6 +87,7 @@ CORPORA = {
 
 
 def known(name: str) -> Corpus:
+    """The catalogue's entry; raises SettingsError if there is none."""
     if name not in CORPORA:
         raise SettingsError(f"There is no corpus {name!r}; known are {', '.join(CORPORA)}.")
     return CORPORA[name]

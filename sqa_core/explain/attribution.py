@@ -159,6 +159,11 @@ def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
     captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
     both hook one tensor: the ReLU then reads a gradient that the pool has not yet replaced. A copy between them separates the two.
     Batch norms are folded into the convolutions; both are linear, so no rule is affected.
+
+    Raises
+    ------
+    SettingsError
+        An unknown variant.
     """
     if variant not in ("functions", "modules", "complete"):
         raise SettingsError(f'A variant of DeepLIFT is "functions", "modules" or "complete", not {variant!r}.')

@@ -59,6 +59,22 @@ def mask_boxes(shape: tuple[int, int], mask: tuple[int | None, int | None], stri
     """Every position of a mask of (bands, frames) on a spectrogram (mels, frames); None is the whole axis.
 
     stride : the mask's own size where not given. The last row or column is narrower where the mask does not divide the axis.
+
+    Returns
+    -------
+    Boxes from low to high bands, and from early to late frames in each.
+
+    Raises
+    ------
+    SettingsError
+        The mask is larger than the spectrogram, or a size or stride is below 1.
+
+    Examples
+    --------
+    >>> len(mask_boxes((48, 100), (24, 25)))
+    8
+    >>> mask_boxes((48, 100), (None, 40))[-1]
+    Box(band=0, bands=48, frame=80, frames=20)
     """
     height, width = (m or n for m, n in zip(mask, shape, strict=True))
     if min(height, width) < 1 or height > shape[0] or width > shape[1]:
@@ -100,6 +116,11 @@ def occlude(
 
     The same scores as one pass of the whole network a mask. Only segments that a mask changes go through the CNN again; time
     dependency and pooling see each masked file whole.
+
+    Raises
+    ------
+    SettingsError
+        An unknown fill.
     """
     fast = scoring.folded(network)
     s = network.settings

@@ -111,6 +111,11 @@ def train_own(
     """Make the material, train, and write `folder/NAME/model.safetensors` and `training.json`; resumes after a kill.
 
     recipe : another than `RECIPES[name]`, for trying things out.
+
+    Raises
+    ------
+    SettingsError
+        No recipe of this name.
     """
     if recipe is None:
         if name not in RECIPES:

@@ -7,7 +7,13 @@ from ..errors import SettingsError
 
 
 def read(slug: str, table: str) -> pd.DataFrame:
-    """`book/published/SLUG/TABLE.csv`; every row has a `source`."""
+    """`book/published/SLUG/TABLE.csv`; every row has a `source`.
+
+    Raises
+    ------
+    SettingsError
+        There is no such table.
+    """
     path = environment.resource("book", "published", slug, f"{table}.csv")
     if not path.is_file():
         raise SettingsError(f"{path}: there is no published table {table!r} of {slug!r}.")

@@ -149,11 +149,11 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
 
 
 def bar(**options: Any) -> Any:
-    """A tqdm bar on the error stream, cleared when done so that no page shows it; off a terminal, one line every SECONDS_A_LINE."""
-    return tqdm(leave=False, mininterval=0.1 if sys.stderr.isatty() else SECONDS_A_LINE, **options)
+    """A tqdm bar on the error stream, cleared when done so that no page shows it; off a terminal, one line every BAR_EVERY_S."""
+    return tqdm(leave=False, mininterval=0.1 if sys.stderr.isatty() else BAR_EVERY_S, **options)
 
 
-SECONDS_A_LINE = 10.0
+BAR_EVERY_S = 10.0
 Outcomes = Iterator[tuple[Trial, str]]  # a trial that is done, and what went wrong (empty if nothing)
 
 

@@ -22,7 +22,13 @@ ENDINGS = {".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg"}
 
 
 def fetch(folder: Path, name: str, on_file: Callable[[str], None] = lambda _: None) -> None:
-    """What to do by hand: none of these corpora may be fetched without its owners' terms being read."""
+    """What to do by hand: none of these corpora may be fetched without its owners' terms being read.
+
+    Raises
+    ------
+    CorpusError
+        Always, with what to do by hand.
+    """
     corpus = CORPORA[name]
     raise CorpusError(
         f"{name} ({corpus.licence}) is not fetched by this command: get it from {corpus.obtain}, unpack it as it is, "
@@ -63,6 +69,11 @@ def manifest(folder: Path, name: str) -> Manifest:
     """The corpus below `folder` as a manifest; files that cannot be read, and duplicate copies, are left out and listed in `problems`.
 
     The table is kept in the cache, since every file is read for it.
+
+    Raises
+    ------
+    CorpusError
+        The folder holds no file of the corpus, or its own manifest is not one of emotional speech.
     """
     if _own_manifest(folder):
         found = manifests.read(folder / "manifest.csv", name, STATUS, TEXT)
@@ -125,7 +136,13 @@ def _describe(folder: Path, named: dict[str, Labels], corpus: EmotionCorpus) -> 
 
 
 def stereo_sample() -> Manifest:
-    """The files of EMOVO that are here with both channels, in one folder as `emovo_stereo_sample`; one-channel files are left out."""
+    """The files of EMOVO that are here with both channels, in one folder as `emovo_stereo_sample`; one-channel files are left out.
+
+    Raises
+    ------
+    CorpusError
+        None is on this machine.
+    """
     folder = environment.find("data", STEREO_SAMPLE)
     if folder is None:
         raise CorpusError(

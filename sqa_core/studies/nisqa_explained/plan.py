@@ -21,12 +21,10 @@ from .trials import (
     DeadUnitsTrial,
     FeaturesTrial,
     FiguresTrial,
-    OcclusionSurveyTrial,
-    OcclusionTrial,
-    PaddedOcclusionTrial,
     StabilityTrial,
 )
 from .trials_known_truth import DimensionsTrial, LocalisationTrial, SoundAloneTrial
+from .trials_occlusion import OcclusionSurveyTrial, OcclusionTrial, PaddedOcclusionTrial
 
 SLUG = "nisqa_explained"
 CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}  # the page says what also needs the asterisk prompts

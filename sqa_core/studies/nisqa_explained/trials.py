@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from ... import audio, metrics, scoring, spectrogram
+from ... import metrics, scoring, spectrogram
 from ...explain import attribution, occlusion
 from ...explain.attribution import Attribution, Baseline, Variant
 from ...learning import own_networks
@@ -23,18 +23,12 @@ from ...results.trials import Result, Trial
 from .inputs import SEGMENTS, Corpus, TrialInput, chosen_segments, one_sound, sounds
 
 ACTIVE = 0.01  # a feature is active in a segment where its attribution passes this share of the file's largest
-
-
 TOLERANCE = 0.01  # relative completeness error above which the figures' maps take more steps
-
-
 VARIANTS: tuple[Variant, ...] = ("functions", "modules", "complete")
-
-
 THRESHOLDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # of a file's largest attribution: other possible definitions of "active"
-
-
-MOST_FEATURES = 20  # explained of a CNN that has hundreds
+# A segment has 15 frames. Between 1.5 frames of speech in a pause and 4.5 of pause in speech, at the edges of words, it is neither.
+MOSTLY_SPEECH, MOSTLY_PAUSE = 0.7, 0.9
+MAX_FEATURES = 20  # explained of a CNN that has hundreds
 
 
 class NetworkTrial(Trial):
@@ -54,7 +48,7 @@ class NetworkTrial(Trial):
 def some_features(network: Network) -> list[int]:
     """Every output of the CNN, or of one with hundreds a draw of 20 that is always the same."""
     count = network.model.cnn.n_features
-    drawn = np.random.default_rng(0).choice(count, min(count, MOST_FEATURES), replace=False)
+    drawn = np.random.default_rng(0).choice(count, min(count, MAX_FEATURES), replace=False)
     return sorted(drawn.tolist())
 
 
@@ -113,10 +107,10 @@ class FeaturesTrial(NetworkTrial):
             return {}
         cut = _held(item.frames(item.truth.cut), length)
         voice, pause = (_held(item.frames(x), length, share=True) for x in (item.truth.voice, item.truth.pause))
-        heard_or_cut, known = cut | (voice > 0.7), (voice > 0.7) | (pause > 0.9)
+        spoken, silent = voice > MOSTLY_SPEECH, pause > MOSTLY_PAUSE
         return {
-            "auc_cut": [metrics.auc(v[heard_or_cut], cut[heard_or_cut]) for v in values.T],
-            "auc_pause": [metrics.auc(v[known], pause[known] > 0.9) for v in values.T],
+            "auc_cut": [metrics.auc(v[spoken | cut], cut[spoken | cut]) for v in values.T],
+            "auc_pause": [metrics.auc(v[spoken | silent], silent[spoken | silent]) for v in values.T],
         }
 
 
@@ -312,89 +306,6 @@ def _overlap(maps: np.ndarray) -> float:
     np.put_along_axis(top, np.argpartition(-sizes, count - 1, axis=1)[:, :count], 1.0, axis=1)
     common = top @ top.T / count
     return float(common[np.triu_indices(len(common), 1)].mean())
-
-
-class OcclusionTrial(NetworkTrial):
-    """All of the paper's masks on one sound: scores under each mask."""
-
-    kind: ClassVar[str] = "occlusion"
-    file: str
-    fill: Literal["floor", "mean"] = "floor"
-
-    def run(self) -> Result:
-        network = self.load()
-        mel, boxes, found = _occluded(network, one_sound(self.corpus, self.file), self.fill)
-        arrays = {"mel": mel.T.cpu().numpy().astype(np.float16), "scores": found.scores, "score": found.score}
-        run_share = found.segments_run / found.segments_whole
-        return Result({"mos": float(found.score[0]), "masks": len(boxes), "share_run": run_share}, arrays=arrays)
-
-
-def _occluded(network: Network, sound: audio.Sound, fill: Literal["floor", "mean"]):
-    """The mel spectrogram (frames, mels), every box of the paper's masks on it, and the scores under them."""
-    mel = scoring.mel_of(network, sound)
-    boxes = occlusion.flat(occlusion.paper_boxes((mel.shape[1], len(mel))))
-    return mel, boxes, occlusion.occlude(network, mel, boxes, fill)
-
-
-class PaddedOcclusionTrial(NetworkTrial):
-    """The paper's 1300 frames and 260 masks: the sound followed by its floor. What do masks that hide padding alone change?"""
-
-    kind: ClassVar[str] = "occlusion_padded"
-    file: str
-    frames: int = 1300
-
-    def run(self) -> Result:
-        network = self.load()
-        mel, _, plain = _occluded(network, one_sound(self.corpus, self.file), "floor")
-        padding = torch.full((self.frames - len(mel), mel.shape[1]), float(mel.min()), device=mel.device)
-        boxes = occlusion.flat(occlusion.paper_boxes((mel.shape[1], self.frames)))
-        found = occlusion.occlude(network, torch.cat([mel, padding]), boxes, "floor")
-        change = np.abs(found.scores - found.score)[:, 0]
-        on_padding = np.array([b.frame >= len(mel) for b in boxes])
-        return Result(
-            {
-                "masks": len(boxes),
-                "mos": float(found.score[0]),
-                "mos_unpadded": float(plain.score[0]),
-                "masks_on_padding": int(on_padding.sum()),
-                "largest_change_on_padding": float(change[on_padding].max()),
-                "largest_change_on_sound": float(change[~on_padding].max()),
-            }
-        )
-
-
-class OcclusionSurveyTrial(NetworkTrial):
-    """Occlusion of every file: for each mask, the change of each score, and how much of what it hides is what."""
-
-    kind: ClassVar[str] = "occlusion_survey"
-    fill: Literal["floor", "mean"] = "floor"
-
-    def run(self) -> Result:
-        network = self.load()
-        tables = []
-        for item in sounds(network, self.corpus):
-            shape = (item.mel.shape[1], len(item.mel))
-            boxes = occlusion.flat(occlusion.paper_boxes(shape))
-            if item.truth is not None:  # what is known there is known over time
-                boxes = [b for b in boxes if b.bands == shape[0]]
-            found = occlusion.occlude(network, item.mel, boxes, self.fill)
-            masks = {"silent": item.empty} | self._known(item)
-            table = {"mask": [f"{b.bands}x{b.frames}" for b in boxes], "column": [b.bands == shape[0] for b in boxes]}
-            shares = {n: [float(w[b.frame : b.frame + b.frames].mean()) for b in boxes] for n, w in masks.items()}
-            changes = {f"change_{o}": c for o, c in zip(found.outputs, (found.scores - found.score).T, strict=True)}
-            tables.append(pd.DataFrame({**table, **shares, **changes}).assign(**item.facts, mos=float(found.score[0])))
-        items = pd.concat(tables, ignore_index=True)
-        for text in ("file", "condition", "talker", "mask", "kind"):
-            if text in items:
-                items[text] = items[text].astype("category")
-        return Result({"files": len(tables), "masks": len(items), "mean_change": float(items["change_mos"].mean())}, items)
-
-    @staticmethod
-    def _known(item: TrialInput) -> dict[str, np.ndarray]:
-        if item.truth is None:
-            return {}
-        cut, noise, voice, pause = (item.frames(x) for x in (item.truth.cut, item.truth.noise, item.truth.voice, item.truth.pause))
-        return {"cut": cut, "noise": noise, "noise_alone": noise & pause, "voice": voice}
 
 
 class StabilityTrial(NetworkTrial):
