@@ -74,7 +74,7 @@ def check(names: Annotated[list[str] | None, typer.Argument(help="Corpora; all t
 @app.command()
 def card(names: Annotated[list[str], typer.Argument(help="Corpora.")]) -> None:
     """Describe a corpus: what it holds, and what is wrong with its files."""
-    from ..corpora import cards, registry
+    from ..corpora import cards, registry, shared_audio
     from ..corpora.emotion import catalogue
 
     for name in names:
@@ -86,7 +86,7 @@ def card(names: Annotated[list[str], typer.Argument(help="Corpora.")]) -> None:
             unverified = [] if about.parser_verified else ["the parser has not met a real copy"]
             print("\n".join(f"  note: {note}" for note in (*about.notes, *unverified)))
         corpus = registry.load(name)
-        for fact, value in cards.facts(corpus, cards.shared_audio(corpus)).items():
+        for fact, value in cards.facts(corpus, shared_audio.search(corpus)).items():
             print(f"  {fact:40} {value}")
 
 

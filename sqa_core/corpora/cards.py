@@ -11,21 +11,15 @@ from .. import audio, levels
 from ..files import short_hash
 from ..metrics import majority_f1
 from .manifest import Manifest
+from .shared_audio import SharedAudio
 
 CLIPPED_PERCENT = 0.01  # of a file's samples in flat runs at its extreme
 SILENT_EDGE_S = 0.02  # of digital silence at an end
-COMPARED_HZ = 2_000  # rate at which files are searched for audio that they share
-MIN_SHARED_S = 0.5
-MIN_CORRELATION = 0.75  # correlation over the part that two files share
-CANDIDATE = 0.15  # correlation of whole files above which a pair is examined closely: about the share of the files that is common
-MAX_COMPARED = 3_000  # files, each with each
-SEARCHED_S = 15.0  # of each file, from its start
-ROWS = 256  # that are compared at once
 
 
-def facts(corpus: Manifest, shared: pd.DataFrame | None = None) -> dict[str, Any]:
+def facts(corpus: Manifest, shared: SharedAudio | None = None) -> dict[str, Any]:
     """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it; `shared` is what
-    `shared_audio` found."""
+    `shared_audio.search` found."""
     table = corpus.table
     measured = pd.DataFrame([_of_file(path) for path in corpus.paths()])
     out: dict[str, Any] = {
@@ -47,10 +41,14 @@ def facts(corpus: Manifest, shared: pd.DataFrame | None = None) -> dict[str, Any
     if "emotion" in table:
         out |= _of_labels(table)
     if shared is not None:
-        out["pairs of files that share audio"] = len(shared)
-        across = shared[shared["speaker"] != shared["other speaker"]]
-        named = sorted({" = ".join(sorted(pair)) for pair in zip(across["speaker"], across["other speaker"], strict=True)})
+        out["pairs of files that share audio"] = len(shared.pairs)
+        across = shared.pairs[shared.pairs["speaker"] != shared.pairs["other speaker"]]
+        named = sorted({" and ".join(sorted(pair)) for pair in zip(across["speaker"], across["other speaker"], strict=True)})
         out["speakers who share audio"] = ", ".join(named) or "none"
+        lowest = f"{shared.pairs['correlation'].min():.2f}" if len(shared.pairs) else "none"
+        out["lowest correlation of a shared part; threshold; highest of pairs that cannot share audio"] = (
+            f"{lowest}; {shared.threshold:.2f}; {shared.control:.2f}"
+        )
     return out
 
 
@@ -70,68 +68,6 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
         out["sentences"] = f"{len(shared)}, {int((shared > 1).sum())} of them by several speakers"
         out["accuracy of the sentence-majority baseline, %"] = round(100 * group_majority_accuracy(table["emotion"], table["sentence"]), 1)
     return out
-
-
-def shared_audio(corpus: Manifest) -> pd.DataFrame:
-    """Pairs of files that share a part of one recording, at least half a second and about a sixth of their length: a row a pair, with the
-    seconds shared and the correlation there.
-
-    Whole files are correlated at 2 kHz, each with each, and pairs with a high correlation are examined closely. Their second
-    difference is taken first; otherwise shared mains hum would look like shared audio. A corpus of more than MAX_COMPARED files is searched
-    speaker by speaker.
-    """
-
-    def read(path) -> np.ndarray:
-        sound = audio.load(path)
-        return np.diff(audio.resample(sound.waveform, sound.sample_rate, COMPARED_HZ)[0][: int(SEARCHED_S * COMPARED_HZ)], n=2)
-
-    with ThreadPoolExecutor() as readers:
-        waveforms = list(readers.map(read, corpus.paths()))
-    table, rows = corpus.table, []
-    together = [table.index] if len(table) <= MAX_COMPARED else [part.index for _, part in table.groupby("speaker")]
-    for index in together:
-        for i, j in _alike([waveforms[i] for i in index]):
-            one, other = index[i], index[j]
-            alike, samples = _best_overlap(waveforms[one], waveforms[other])
-            if alike >= MIN_CORRELATION:
-                row = {"file": table["file"][one], "other": table["file"][other]}
-                row |= {"speaker": table["speaker"][one], "other speaker": table["speaker"][other]}
-                rows.append(row | {"seconds": samples / COMPARED_HZ, "correlation": alike})
-    return pd.DataFrame(rows, columns=["file", "other", "speaker", "other speaker", "seconds", "correlation"])
-
-
-def _alike(waveforms: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance."""
-    import torch
-
-    order = np.argsort([-len(x) for x in waveforms], kind="stable").tolist()  # so that short ones are compared in short transforms
-    sorted_ = [torch.from_numpy(waveforms[i]) for i in order]
-    padded = torch.nn.functional.normalize(torch.nn.utils.rnn.pad_sequence(sorted_, batch_first=True), dim=1)
-    found, size, spectra = [], 0, padded
-    for i in range(len(order) - 1):
-        needed = 1 << (len(sorted_[i]) + len(sorted_[i + 1]) - 1).bit_length()
-        if needed != size:
-            size, spectra = needed, torch.fft.rfft(padded[:, : len(sorted_[i])], needed)
-        shorter = spectra[i + 1 :].split(ROWS)
-        highest = torch.cat([torch.fft.irfft(rows * spectra[i].conj(), size).abs().amax(dim=1) for rows in shorter])
-        alike = torch.nonzero(highest > CANDIDATE).flatten().tolist()
-        found += [tuple(sorted((order[i], order[i + 1 + j]))) for j in alike]
-    return sorted(found)
-
-
-def _best_overlap(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
-    """Largest correlation of the overlapping parts of two sounds over all shifts, and how many samples those parts have."""
-    from scipy.signal import correlate
-
-    least = int(MIN_SHARED_S * COMPARED_HZ)
-    dots = correlate(one, other, mode="full", method="fft")
-    lags = np.arange(-len(other) + 1, len(one))
-    starts, ends = np.maximum(lags, 0), np.minimum(len(one), lags + len(other))
-    energy = [np.concatenate([[0.0], np.cumsum(np.square(x, dtype=float))]) for x in (one, other)]
-    sizes = np.sqrt((energy[0][ends] - energy[0][starts]) * (energy[1][ends - lags] - energy[1][starts - lags]))
-    alike = np.where(ends - starts >= least, np.abs(dots) / np.maximum(sizes, 1e-9), 0.0)
-    best = int(alike.argmax())
-    return float(alike[best]), int(ends[best] - starts[best])
 
 
 def group_majority_accuracy(labels: pd.Series, groups: pd.Series) -> float:

@@ -233,8 +233,8 @@ def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) ->
     """What a split achieved: a row a part and fold.
 
     Columns: files, their share, speakers, smallest and largest class (files), speakers that the training part has too, the share of files
-    whose sentence occurs in training (if the corpus names sentences), and how many files share audio with a training file (`shared`, as
-    `cards.shared_audio` returns it).
+    whose sentence occurs in training (if the corpus names sentences), and how many files share audio with a training file (`shared`: the
+    pairs that `shared_audio.search` found).
     """
     joined = split.table.merge(corpus.table, on="file")
     rows = []

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ... import audio, metrics, spectrogram
 from ...audio import ChannelName
-from ...corpora import cards, noisy_copies, splits
+from ...corpora import cards, noisy_copies, shared_audio, splits
 from ...corpora.emotion import reader
 from ...corpora.splits import PROTOCOLS, Protocol
 from ...errors import CorpusError
@@ -69,8 +69,8 @@ class CardTrial(Trial):
 
     def run(self) -> Result:
         corpus = load_corpus(self.corpus, self.corpus_hash)
-        shared = cards.shared_audio(corpus)
-        achieved = [splits.facts(splits.of(corpus, p), corpus, shared).assign(protocol=p) for p in PROTOCOLS]
+        shared = shared_audio.search(corpus)
+        achieved = [splits.facts(splits.of(corpus, p), corpus, shared.pairs).assign(protocol=p) for p in PROTOCOLS]
         facts = [list(fact) for fact in cards.facts(corpus, shared).items()]  # a list, since a record sorts its names
         return Result({"facts": facts}, pd.concat(achieved, ignore_index=True))
 
