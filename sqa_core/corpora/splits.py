@@ -84,7 +84,7 @@ def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
     return split
 
 
-def of(corpus: Manifest, protocol: Protocol, split_hash: str = "") -> Split:
+def of(corpus: Manifest, protocol: Protocol, split_hash: str = "", seed: int = 0) -> Split:
     """The split of a corpus that trials use: the one in `book/splits` if its files are the corpus's, else a new one; or the one with a
     given hash.
 
@@ -95,7 +95,7 @@ def of(corpus: Manifest, protocol: Protocol, split_hash: str = "") -> Split:
     """
     if protocol == "own":
         return read(_own_folder() / f"{split_hash}.csv")
-    stored = environment.resource("book", "splits", f"{corpus.name}-{protocol}-0.csv")
+    stored = environment.resource("book", "splits", f"{corpus.name}-{protocol}-{seed}.csv")
     split = read(stored) if stored.is_file() else None
     if split is None or set(split.table["file"]) != set(corpus.table["file"]):
         if split is not None and not split_hash:  # a trial that names its split fails below if this is another
@@ -103,7 +103,7 @@ def of(corpus: Manifest, protocol: Protocol, split_hash: str = "") -> Split:
                 f"{corpus.name}: this copy holds other files than the split in {stored.name}; a new split by the same rules is used.",
                 stacklevel=2,
             )
-        split = make(corpus, protocol)
+        split = make(corpus, protocol, seed)
     if split_hash and split.hash != split_hash:
         raise CorpusError(f"{split.name}: the split on this machine ({split.hash}) is not the one that the trial names ({split_hash}).")
     return split

@@ -75,12 +75,15 @@ CONTROLS = (encoder_catalogue.MEL, "random-whisper-base", encoder_catalogue.SPEA
 ONE_LAYER = (encoder_catalogue.MEL, encoder_catalogue.SPEAKER)  # bands, or one vector a file: only a Linear head is trained on them
 # In the order of their importance.
 ENCODERS = tuple(name for name in encoder_catalogue.HUB if name != encoder_catalogue.SPEAKER)
+HEADS_BY_SPEAKER = ("whisper-small", "whisper-small-int8", "whisper-base")
 MAX_ASSIGNED_SPEAKERS = 12  # up to which all pairs of test and validation speakers are tried
 
 DEMO_LANGUAGES = ("it", "de")
 DEMO_EPOCHS = 10
 DEMO_FRAMES = 256
 
+SPLIT_SEEDS = 20  # draws of a stratified split
+LAST_EPOCH = replace(USUAL, keep="last")
 OTHER_SETTINGS = (
     replace(USUAL, head="weighted-linear"),
     replace(USUAL, head="weighted-linear", normalise_layers=True),
@@ -91,7 +94,7 @@ OTHER_SETTINGS = (
     replace(USUAL, learning_rate=5e-5),
     replace(USUAL, class_weights=False),
     replace(USUAL, schedule="none"),
-    replace(USUAL, keep="last"),
+    LAST_EPOCH,
 )
 
 
@@ -181,9 +184,9 @@ def _corpus_hash(corpus: str) -> str:
 
 
 @cache
-def _split_hash(corpus: str, protocol: splits.Protocol, languages: tuple[str, ...] = ()) -> str:
+def _split_hash(corpus: str, protocol: splits.Protocol, languages: tuple[str, ...] = (), seed: int = 0) -> str:
     found = registry.load(corpus)
-    return splits.of(found.where(language=languages) if languages else found, protocol).hash
+    return splits.of(found.where(language=languages) if languages else found, protocol, seed=seed).hash
 
 
 def usual_features(corpus: str) -> FeatureSettings:
@@ -206,8 +209,11 @@ def _fields(corpus: str, encoder: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _probe(corpus: str, encoder: str, settings: ProbeSettings, seed: int, protocol: splits.Protocol = "speaker") -> ProbeTrial:
-    return ProbeTrial(**_fields(corpus, encoder, settings=settings, seed=seed, protocol=protocol, split_hash=_split_hash(corpus, protocol)))
+def _probe(
+    corpus: str, encoder: str, settings: ProbeSettings, seed: int, protocol: splits.Protocol = "speaker", split_seed: int = 0
+) -> ProbeTrial:
+    split = {"protocol": protocol, "split_seed": split_seed, "split_hash": _split_hash(corpus, protocol, seed=split_seed)}
+    return ProbeTrial(**_fields(corpus, encoder, settings=settings, seed=seed, **split))
 
 
 def _demo_trials() -> list[Trial]:
@@ -232,11 +238,27 @@ def _paper_trials(encoders: list[str], corpora: list[str]) -> list[Trial]:
         for corpus in corpora
         for seed in SEEDS
     ]
+    planned += _heads_by_speaker_trials(encoders, corpora)
     for encoder, corpus in product(encoders, corpora):
         planned += open_question_trials(corpus, encoder, corpora)
     networks = ASTS if environment.device() == "cuda" else ("ast-small",)
     planned += [_baseline(c, replace(USUAL_AST, network=n), seed) for n in networks for c in corpora for seed in SEEDS]  # type: ignore[arg-type]
     return [_card(c) for c in corpora] + planned + _front_end_trials(encoders, corpora) + _speaker_assignment_trials(encoders, corpora)
+
+
+def _heads_by_speaker_trials(encoders: list[str], corpora: list[str]) -> list[Trial]:
+    """The heads but Linear, which has more trials, by leave-one-speaker-out: on the paper's corpora, with the encoders nearest to the
+    paper's Whisper models and as many runs as the paper has."""
+    chosen = [e for e in HEADS_BY_SPEAKER if e in encoders]
+    return [
+        _probe(corpus, encoder, replace(USUAL, head=head), seed, "loso")
+        for seed in range(PAPERS_RUNS)
+        for corpus in corpora
+        if corpus in PAPERS_CORPORA
+        for head in HEADS
+        if head != "linear"
+        for encoder in chosen
+    ]
 
 
 def _own_split_trials(encoders: list[str], corpora: list[str], path: str) -> list[Trial]:
@@ -320,11 +342,12 @@ def _is_stereo(corpus: str) -> bool:
 
 def open_question_trials(corpus: str, encoder: str, corpora: list[str]) -> list[Trial]:
     """What the paper leaves open, with the Linear head: other splits, other settings, each layer, other corpora."""
-    out: list[Trial] = []
+    # Of a stratified split every draw is as good as another; head and split change together, so that their spread is that of a rerun.
+    out: list[Trial] = [_probe(corpus, encoder, s, n, "stratified", n) for n in range(1, 1 + SPLIT_SEEDS) for s in (USUAL, LAST_EPOCH)]
     speaker = _split_hash(corpus, "speaker")
     several = encoder not in ONE_LAYER
     for seed in SEEDS:
-        out += [_probe(corpus, encoder, USUAL, seed, protocol) for protocol in ("loso", "stratified")]
+        out += [_probe(corpus, encoder, s, seed, protocol) for protocol in ("loso", "stratified") for s in (USUAL, LAST_EPOCH)]
         out += [_probe(corpus, encoder, settings, seed) for settings in OTHER_SETTINGS if several or settings.head == "linear"]
         if several:
             out.append(LayersTrial(**_fields(corpus, encoder, seed=seed, protocol="speaker", split_hash=speaker)))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from ... import audio, metrics, spectrogram
 from ...audio import ChannelName
@@ -22,16 +23,20 @@ from ...learning.feature_bank import FeatureSettings
 from ...learning.folds import Fold
 from ...learning.probes import FrameLoader, ProbeSettings
 from ...models import encoders
-from ...results.trials import Result, Trial
+from ...results.trials import Result, Trial, added_later
 from ..emotion import EncoderTrial, bank_with_progress, fold_of, head_facts, load_corpus, require_hash, result_of_folds
 
 
 class ProbeTrial(EncoderTrial):
-    """One head, one seed, every fold of a split: macro F1 in percent over all test files. One row a test file."""
+    """One head, one seed, every fold of a split: macro F1 in percent over all test files. One row a test file.
+
+    split_seed : which of the splits by one protocol; those other than 0 show how much the draw of the split matters.
+    """
 
     kind: ClassVar[str] = "probe"
     protocol: Protocol
     split_hash: str
+    split_seed: int = Field(0, json_schema_extra=added_later(0))
     settings: ProbeSettings
 
     def run(self) -> Result:
@@ -46,7 +51,7 @@ class ProbeTrial(EncoderTrial):
         """Trials that differ by their seeds alone; several of them train in one pass."""
         first = trials[0]
         corpus, bank = first.load()
-        split = splits.of(corpus, first.protocol, first.split_hash)
+        split = splits.of(corpus, first.protocol, first.split_hash, first.split_seed)
         folds: list[list[dict[str, Any]]] = [[] for _ in trials]
         for number in split.folds:
             fold, test = fold_of(corpus, split, number)
