@@ -58,12 +58,14 @@ for name, value in page.glue_values(ours).items():
 # - The same network trained on real prompts as well reaches {glue:text}`prompts` by file and
 #   {glue:text}`prompts_condition` by condition, with a mean bias of {glue:text}`prompts_bias` MOS.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of intervals of correlation with listeners, by file and by condition, for PESQ, ViSQOL and each network, with a line at the listeners' ceiling."}, "figure": {"caption": "Correlation with the listeners' overall score on P.835, full band, by file and by condition, with 95 % intervals over talkers and conditions. The vertical lines are the ceilings. Published run, real recordings.", "name": "fig-labels"}}
+# %% tags=["hide-input"]
 figures.shown(
     ours["record"].tolist() if len(ours) else None,
     lambda _: charts.agreement_intervals(tables.intervals(ours, "fullband")),
     lambda _: tables.intervals(ours, "fullband"),
     "labels_intervals",
+    alt="Two rows of intervals of correlation with listeners, by file and by condition, for PESQ, ViSQOL and each network, with a line at the listeners' ceiling.",
+    caption="Correlation with the listeners' overall score on P.835, full band, by file and by condition, with 95 % intervals over talkers and conditions. The vertical lines are the ceilings. Published run, real recordings.",
 )
 
 # %% [markdown]
@@ -106,7 +108,7 @@ figures.players([(sound, f"{text}: PESQ {label:.2f}") for sound, text, label in 
 # %% [markdown]
 # ## This run, synthetic speech
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted MOS against PESQ for impaired synthetic utterances."}, "figure": {"caption": "Our network's predictions against the PESQ scores it was trained to predict, on synthetic voices and languages that are not in its training set. This run, synthetic speech.", "name": "fig-synthetic"}}
+# %% tags=["hide-input"]
 synthetic = [r for r in this_run if r.trial["kind"] == "synthetic"]
 figures.shown(
     synthetic,
@@ -114,6 +116,8 @@ figures.shown(
     lambda found: found[0].items(),
     "synthetic_scatter",
     "Drawn in the demo profile.",
+    alt="Predicted MOS against PESQ for impaired synthetic utterances.",
+    caption="Our network's predictions against the PESQ scores it was trained to predict, on synthetic voices and languages that are not in its training set. This run, synthetic speech.",
 )
 
 # %% [markdown]

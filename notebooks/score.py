@@ -87,7 +87,7 @@ figures.table(tables.report_table(row), "input_report", f"Input report and score
 # one number for the whole recording, report the mean of the windows and say so. Without `--windows`, a file of any
 # length is scored in one piece.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted MOS of windows of 1.5 s over time: higher in the clean sentence, lower in the noisy one."}, "figure": {"caption": "Predicted MOS in windows of 1.5 s, by our own network. This run, synthetic speech unless a recording is given.", "name": "fig-windows"}}
+# %% tags=["hide-input"]
 windows = tables.windows_table(sound)
 draw.windows_over_time(windows)
 
@@ -101,9 +101,16 @@ figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")
 # *that* rate. Some users resample every file to 48 kHz first. The same recording then has two scores. The wide-band
 # files of the P.835 reference conditions {cite}`naderi2021` show how much they differ.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For each network, the score at 48 kHz against the score at the file's own rate of 16 kHz, with the diagonal."}, "figure": {"caption": "The same 72 wide-band recordings at their own 16 kHz and resampled to 48 kHz. Published run, real recordings.", "name": "fig-rates"}}
+# %% tags=["hide-input"]
 files, rates = tables.rates(ours)
-figures.shown(ours["record"].tolist() if len(files) else None, lambda _: draw.rates_scatter(files), lambda _: files, "rates")
+figures.shown(
+    ours["record"].tolist() if len(files) else None,
+    lambda _: draw.rates_scatter(files),
+    lambda _: files,
+    "rates",
+    alt="For each network, the score at 48 kHz against the score at the file's own rate of 16 kHz, with the diagonal.",
+    caption="The same 72 wide-band recordings at their own 16 kHz and resampled to 48 kHz. Published run, real recordings.",
+)
 
 # %% tags=["hide-input"]
 figures.table(

@@ -21,7 +21,8 @@ from sqa_core.studies.nisqa_explained import plan as explained_plan
 from sqa_core.studies.nisqa_explained import tables as explained
 from sqa_core.studies.score import tables as score
 from sqa_core.studies.shared import published_run
-from sqa_core.studies.speech_models import claims, open_questions, page, selection, tables
+from sqa_core.studies.speech_models import claims, claims_printed, open_questions, page, selection, tables, variability
+from sqa_core.studies.speech_models import findings as chapter_findings
 
 FOLDER = Path(__file__).parent / "golden" / "published_tables"
 Named = Iterator[tuple[str, pd.DataFrame]]
@@ -29,7 +30,7 @@ Named = Iterator[tuple[str, pd.DataFrame]]
 
 def of_speech_models(found: Any) -> Named:
     """found : the run's records, or their table."""
-    run, nothing = selection.run_of(found), selection.run_of([])
+    run = selection.run_of(found)
     judged = claims.findings(run)
     of_run: dict[str, Callable[[selection.Run], Any]] = {
         "cards": tables.cards_table,
@@ -43,21 +44,27 @@ def of_speech_models(found: Any) -> Named:
         "layers_table": open_questions.layers_table,
         "leads": open_questions.leads_table,
         "other_choices": open_questions.choices_table,
-        "speakers_needed": open_questions.speakers_needed,
-        "splits": open_questions.splits_table,
+        "splits": variability.splits_table,
+        "epochs": variability.epochs_table,
+        "detectable": variability.detectable_table,
+        "speakers": variability.speakers_table,
+        "overview": chapter_findings.overview,
+        "heads_loso": chapter_findings.heads_table,
+        "deviations": chapter_findings.deviations_table,
+        "table1": tables.table1,
+        "table2": tables.table2,
+        "table3": tables.table3,
         "two_by_two": open_questions.two_by_two,
         "ways": open_questions.speaker_assignments_table,
     }
     for name, make in of_run.items():
         yield name, make(run)
-    yield "table1", tables.table1(run).drop(columns="files, this machine")
-    yield "table2", tables.table2(run, nothing)
-    yield "table3", tables.table3(run, nothing)
+    yield "models", chapter_findings.by_model(run).reset_index()
     yield "table2_vs_table3", tables.table2_against_table3()
     yield "reach", open_questions.reach_of_weights()
-    yield "claims_printed", _verdicts(claims.printed_findings())
+    yield "claims_printed", _verdicts(claims_printed.findings())
     yield "claims", _verdicts(judged)
-    yield "glue", _values(page.glue_values(run, judged))
+    yield "glue", _values(page.glue_values(run, judged) | chapter_findings.values(run))
 
 
 def of_nisqa_explained(found: pd.DataFrame) -> Named:
@@ -65,6 +72,7 @@ def of_nisqa_explained(found: pd.DataFrame) -> Named:
     judged = explained_claims.findings(found)
     of_run: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
         "agreement": explained.agreement_table,
+        "deviations": explained_page.deviations_table,
         "controls": explained.controls_table,
         "cuts_by_length": explained.cuts_by_length,
         "dimension_maps": explained.dimension_maps_table,
@@ -102,12 +110,12 @@ CHAPTERS: dict[str, Callable[[Any], Named]] = {
 
 
 def _verdicts(findings: list[Finding]) -> pd.DataFrame:
-    rows = [{"id": f.id, "verdict": f.verdict, "evidence": f.evidence, "basis": f.basis} | _ends(f) for f in findings]
+    rows = [{"id": f.id, "verdict": f.verdict, "strict": f.strict, "chance": f.chance, "evidence": f.evidence} | _ends(f) for f in findings]
     return pd.DataFrame(rows)
 
 
 def _ends(finding: Finding) -> dict[str, float]:
-    return finding.interval._asdict() if finding.interval else {}
+    return finding.interval._asdict() | {"criterion": finding.criterion.what if finding.criterion else ""} if finding.interval else {}
 
 
 def _values(values: dict[str, str]) -> pd.DataFrame:

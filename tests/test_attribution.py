@@ -284,6 +284,37 @@ def test_more_steps_of_conductance_where_they_are_needed():
     assert error <= 0.01 or steps == 400
 
 
+NONLINEAR = {"ReLU": torch.nn.ReLU, "Tanh": torch.nn.Tanh, "MaxPool1d": lambda: torch.nn.MaxPool1d(2)}
+BROKEN = [("ReLU", "MaxPool1d"), ("Tanh", "MaxPool1d"), ("MaxPool1d", "ReLU"), ("MaxPool1d", "Tanh"), ("ReLU", "Tanh"), ("Tanh", "ReLU")]
+
+
+@pytest.mark.parametrize(("first", "second"), BROKEN)
+def test_captum_breaks_completeness_where_nonlinear_modules_adjoin(first, second):
+    """As the chapter says of captum 0.9.0, and not with a copy between them. A release that mends it fails here, and the page must change."""
+    from captum.attr import DeepLift
+
+    class Copy(torch.nn.Module):
+        def forward(self, x):
+            return x.clone()
+
+    def largest_error(*between) -> float:
+        errors = []
+        for seed in range(5):
+            torch.manual_seed(seed)
+            head = [torch.nn.Linear(8, 8), NONLINEAR[first](), *between, NONLINEAR[second](), torch.nn.Flatten()]
+            net = torch.nn.Sequential(*head, torch.nn.Linear(4 if "MaxPool1d" in (first, second) else 8, 1)).eval()
+            x, x0 = torch.randn(1, 1, 8), torch.randn(1, 1, 8)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                total = DeepLift(net).attribute(x, x0).sum()
+            wanted = (net(x) - net(x0)).squeeze()
+            errors.append(float((total - wanted).abs() / wanted.abs()))
+        return max(errors)
+
+    assert largest_error() > 0.1
+    assert largest_error(Copy()) < 1e-3
+
+
 def test_the_fault_is_shown_by_captum_alone():
     script = ROOT / "book" / "_static" / "captum_relu_maxpool.py"
     assert "sqa_core" not in script.read_text()

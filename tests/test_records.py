@@ -102,10 +102,10 @@ def test_records_are_one_table(tmp_path):
     ("interval", "verdict"),
     [
         ((0.5, 0.4, 0.6), "holds"),
-        ((0.5, -0.1, 0.9), "undecided"),
+        ((0.5, -0.1, 0.9), "inconclusive"),
         ((-0.5, -0.6, -0.4), "fails"),
         ((1.5, 1.2, 1.8), "fails"),
-        ((0.9, 0.8, 1.1), "undecided"),
+        ((0.9, 0.8, 1.1), "inconclusive"),
     ],
 )
 def test_verdicts_follow_the_interval(interval, verdict):
@@ -118,7 +118,7 @@ def test_every_claim_of_the_paper_is_in_the_table():
     table = claims.table(wanted, [Finding("C2", "holds", "seen", "our run", Interval(-0.5, -0.7, -0.2), "real")])
     assert len(table) == 17
     assert table.loc[1, ["verdict", "value", "value, low", "value, high"]].tolist() == ["holds", -0.5, -0.7, -0.2]
-    assert set(table["verdict"].drop(1)) == {"untestable here"}
+    assert set(table["verdict"].drop(1)) == {"not tested"}
     assert table["source"].str.contains("2112.06219").all()
 
 

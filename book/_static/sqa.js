@@ -29,8 +29,9 @@ function startStepper(box) {
     slider.setAttribute("aria-valuetext", readout.textContent);
   }
   function choose() {
-    slider.max = data.groups[select.value].length - 1;
-    slider.value = 0;
+    const group = data.groups[select.value], size = (one) => Math.abs(one[4] - data.score);
+    slider.max = group.length - 1;
+    slider.value = group.reduce((best, one, i) => (size(one) > size(group[best]) ? i : best), 0); // the largest effect first
     show();
   }
   select.addEventListener("change", choose);
@@ -54,19 +55,51 @@ function startChooser(box) {
   choose();
 }
 
-// One figure of several; the button goes to the next.
+// Buttons before and after a list go to the previous and to the next entry.
+function stepThrough(box, select, choose) {
+  const [back, on] = box.querySelectorAll("button"), count = select.options.length;
+  const go = (by) => {
+    select.selectedIndex = (select.selectedIndex + by + count) % count;
+    choose();
+  };
+  select.addEventListener("change", choose);
+  back.addEventListener("click", () => go(-1));
+  on.addEventListener("click", () => go(1));
+}
+
+// One figure of several.
 function startGallery(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
-  const select = box.querySelector("select"), image = box.querySelector("img"), button = box.querySelector("button");
-  function choose() {
+  const select = box.querySelector("select"), image = box.querySelector("img");
+  stepThrough(box, select, () => {
     image.src = data.images[select.value];
     image.alt = `${data.alt}: ${select.value}`;
-  }
-  select.addEventListener("change", choose);
-  button.addEventListener("click", () => {
-    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
-    choose();
   });
+}
+
+// Bars of one group of several, with a line to compare them with.
+function startBars(box) {
+  const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+  const select = box.querySelector("select"), rows = box.querySelector(".sqa-rows");
+  function choose() {
+    const line = data.lines[select.value];
+    rows.replaceChildren(
+      ...Object.entries(data.groups[select.value]).map(([name, value]) => {
+        const row = document.createElement("div");
+        row.innerHTML = '<span></span><span class="sqa-track"><span class="sqa-fill"></span></span><span></span>';
+        row.children[0].textContent = name;
+        row.children[2].textContent = value.toFixed(1);
+        row.querySelector(".sqa-fill").style.width = value + "%";
+        if (line !== undefined) row.querySelector(".sqa-track").insertAdjacentHTML("beforeend", `<span class="sqa-line" style="left:${line}%"></span>`);
+        return row;
+      })
+    );
+    const said = document.createElement("p");
+    said.textContent = `${data.unit}${line === undefined ? "" : `; line: ${line} in the paper`}`;
+    rows.append(said);
+  }
+  stepThrough(box, select, choose);
+  choose();
 }
 
 // Long tables are sorted, searched and paged by DataTables, which is loaded on pages that have such a table. Without it they stay whole.
@@ -85,9 +118,37 @@ function startTables(settings) {
   document.head.append(style, script);
 }
 
+// On paper everything is open, and tables are whole.
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details:not([open])").forEach((one) => (one.open = true));
+  if (window.DataTable) document.querySelectorAll("table.dataTable").forEach((one) => new DataTable.Api(one).page.len(-1).draw());
+});
+
+// A link to something inside closed details opens them.
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let box = target && target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+  if (target) target.scrollIntoView();
+}
+window.addEventListener("hashchange", openTarget);
+
+// What the theme and MathJax leave without a name or out of reach of the keyboard.
+function mendMarkup() {
+  document.querySelectorAll(".bd-sidenav summary").forEach((one) => {
+    const page = one.closest("li").querySelector("a");
+    one.setAttribute("aria-label", "Pages below " + (page ? page.textContent.trim() : "this one"));
+  });
+  document.querySelectorAll(".citation-list[role]").forEach((one) => one.removeAttribute("role"));
+  document.querySelectorAll('mjx-container[display="true"]').forEach((one) => (one.tabIndex = 0));
+}
+window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(mendMarkup));
+
 document.addEventListener("DOMContentLoaded", () => {
+  mendMarkup();
+  if (document.querySelector("details " + (location.hash || "nothing").replace(/[^#\w-]/g, ""))) openTarget();
   startTables(document.querySelectorAll(".sqa-interactive"));
   document.querySelectorAll(".sqa-gallery").forEach(startGallery);
+  document.querySelectorAll(".sqa-bars").forEach(startBars);
   document.querySelectorAll(".sqa-stepper").forEach(startStepper);
   document.querySelectorAll(".sqa-chooser").forEach(startChooser);
 });

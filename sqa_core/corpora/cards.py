@@ -1,7 +1,5 @@
 """Corpus cards: contents and known problems of a corpus, computed from any manifest."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np

@@ -1,14 +1,20 @@
 """What pages are drawn with: the book's style, tables, provenance, players, maps, charts and interactive figures."""
 
-from .page import absent, glue, provenance, run_card, shown, table, with_data
+from .page import absent, figure, glue, provenance, run_card, shown, table, with_data
 from .players import guess, player, players
 from .style import closed, style
-from .widgets import cards, gallery, live_occlusion
+from .verdicts import answer, badge, forest
+from .widgets import bars, cards, gallery, live_occlusion
 
 __all__ = [
     "absent",
+    "answer",
+    "badge",
+    "bars",
     "cards",
     "closed",
+    "figure",
+    "forest",
     "gallery",
     "glue",
     "guess",

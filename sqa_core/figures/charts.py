@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.records import Record
-from .style import COLOURS, WIDTH_IN, closed
+from .style import COLOURS, closed, width_in
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
@@ -15,7 +15,7 @@ def listeners_scatter(found: Sequence[Record], columns: int = 2):
     import seaborn as sns
 
     rows = -(-len(found) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.9 * rows), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(width_in(), 3.9 * rows), sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(found) :]:
         axis.axis("off")
     for axis, record in zip(axes.flat, found, strict=False):
@@ -54,7 +54,7 @@ def agreement_intervals(frame: pd.DataFrame):
     import matplotlib.pyplot as plt
 
     names = list(frame[frame["by"] == "file"].sort_values("value")["name"])
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH_IN, 1 + 0.42 * len(names)), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(width_in(), 1 + 0.42 * len(names)), sharey=True)
     for axis, by in zip(axes, ("file", "condition"), strict=True):
         part = frame[frame["by"] == by].set_index("name").loc[names].assign(y=range(len(names)))
         intervals(part, axis)
@@ -87,7 +87,7 @@ def heat_map(frame: pd.DataFrame, label: str, form: str = ".2f", cmap: str = "Gr
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, axis = plt.subplots(figsize=(WIDTH_IN, 1.1 + 0.5 * len(frame)))
+    figure, axis = plt.subplots(figsize=(width_in(), 1.1 + 0.5 * len(frame)))
     sns.heatmap(
         frame, annot=True, fmt=form, cmap=cmap, vmin=low, vmax=high, linewidths=0.5, ax=axis, annot_kws={"size": 8},
         cbar_kws={"label": label, "pad": 0.01},

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..explain.files import Explanation
-from .style import SIGNED, WIDTH_IN, closed
+from .style import SIGNED, closed, width_in
 
 HOP_S = 0.01  # of NISQA's front end
 COLOUR_STEPS = 60  # from white to the strongest colour
@@ -35,7 +35,7 @@ def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, tit
     """The spectrogram above one map a row, on one time axis; each map to its own scale."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(WIDTH_IN, 1.5 + 1.3 * len(maps)), sharex=True)
+    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.3 * len(maps)), sharex=True)
     extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
     figure.colorbar(spectrogram_image(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
     axes[0].set_title(title, fontsize=9, loc="left")
@@ -66,7 +66,7 @@ def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float):
     """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(WIDTH_IN, 1.5 + 1.25 * len(maps)), sharex=True)
+    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.25 * len(maps)), sharex=True)
     extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
     shown = spectrogram_image(axes[0], mel, extent)
     axes[0].set(ylabel="mel band", title=f"the sound, predicted MOS {score:.2f}")
@@ -94,7 +94,7 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
     count = max(len(chosen(m)) for m in maps.values())
     across = 8
     lines = -(-count // across)
-    figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(WIDTH_IN, 1.6 * lines * len(maps)), squeeze=False)
+    figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(width_in(), 1.6 * lines * len(maps)), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for row, (name, values) in enumerate(maps.items()):
@@ -115,7 +115,7 @@ def correlation_matrices(matrices: dict[str, np.ndarray]):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, axes = plt.subplots(1, len(matrices), figsize=(WIDTH_IN, WIDTH_IN / len(matrices) + 0.2), squeeze=False)
+    figure, axes = plt.subplots(1, len(matrices), figsize=(width_in(), width_in() / len(matrices) + 0.2), squeeze=False)
     for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         last = axis is axes[0, -1]
         ticks = {"xticklabels": 5, "yticklabels": 5}

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import html
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from .. import environment
+from ..errors import SettingsError
 from ..results.records import Record
+from .style import NARROW_IN, drawn_at
 
 STATUS_WORDS = {"paper": "the paper's own data", "real": "real recordings", "synthetic": "synthetic speech"}
 MISSING = "–"  # how an empty cell of a table is shown
@@ -45,18 +48,53 @@ def shown(
     data: Callable[[Any], pd.DataFrame | None] = lambda _: None,
     name: str = "",
     otherwise: str = "",
+    *,
+    alt: str = "",
+    caption: str = "",
 ) -> Any:
-    """A figure with its provenance and data below it, or a sentence if its records are missing.
+    """A figure with its source and data folded below it, or a sentence if its records are missing.
 
-    found : a record, several, or None. draw, data : the figure and its table from `found`. name : of the data file.
+    found : a record, several, or None. draw, data : the figure and its table from `found`; a matplotlib figure is drawn twice, for a desktop
+    and for a phone. name : of the figure and of its data file. alt, caption : what it shows, for those who do not see it and for those
+    who do.
     """
     records = [found] if isinstance(found, Record) else list(found or [])
     if not records:
         return absent(otherwise) if otherwise else absent()
-    from IPython.display import display
+    drawn = figure(lambda: draw(found), name, alt, caption)
+    return html_output(drawn.data + folded("Data and source", source_of(records) + _link(data(found), name)))
 
-    display(draw(found))
-    return provenance(records, name, data(found))
+
+def figure(draw: Callable[[], Any], name: str, alt: str = "", caption: str = "") -> Any:
+    """A matplotlib figure as SVG at two widths, of which a browser loads the one that fits; what is HTML already stays as it is."""
+    wide = draw()
+    if hasattr(wide, "data"):
+        return wide
+    with drawn_at(NARROW_IN):
+        small = draw()
+    sources = [f"data:image/svg+xml;base64,{base64.b64encode(_svg(f)).decode()}" for f in (small, wide)]
+    width, height = (round(96 * inches) for inches in wide.get_size_inches())
+    text = html.escape(alt or caption)
+    return html_output(
+        f'<figure class="sqa-figure" id="fig-{html.escape(name)}"><picture><source media="(max-width: 600px)" srcset="{sources[0]}">'
+        f'<img loading="lazy" width="{width}" height="{height}" alt="{text}" src="{sources[1]}"></picture>'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _svg(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def folded(summary: str, body: str) -> str:
+    """HTML that opens on request."""
+    return f'<details class="sqa-folded"><summary>{html.escape(summary)}</summary>{body}</details>' if body else ""
+
+
+def _link(frame: pd.DataFrame | None, name: str) -> str:
+    return data_link(frame, name) if frame is not None else ""
 
 
 def table(
@@ -64,16 +102,20 @@ def table(
     name: str,
     caption: str,
     decimals: int | Mapping[str, int | str] = 1,
+    fold: str = "",
 ) -> Any:
     """A table with a link to its values as CSV; a long one can be sorted by value and searched. Nothing is loaded from elsewhere.
 
-    decimals : of floats, for all columns or by column; "+1" shows the sign.
+    decimals : of floats, for all columns or by column; "+1" shows the sign. fold : a summary under which the table opens on request.
 
     Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets.
     """
     if frame.empty:
         return absent(f"{caption}: not available here.")
-    spread = {c: sd for c in frame for sd in frame if sd.startswith(f"{c}, SD")}
+    frame = frame.rename(columns=str)
+    if frame.columns.duplicated().any():
+        raise SettingsError(f"The table {name} has two columns of one name: {', '.join(frame.columns[frame.columns.duplicated()])}.")
+    spread = {c: sd for c in frame for sd in frame if sd.startswith(f"{c}, SD over ")}
     ends = {c: (f"{c}, low", f"{c}, high") for c in frame if f"{c}, low" in frame and f"{c}, high" in frame}
     merged = {*spread.values(), *(e for pair in ends.values() for e in pair)}
     visible = [c for c in frame if c not in merged]
@@ -85,10 +127,10 @@ def table(
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
     if len(frame) >= INTERACTIVE_ROWS:
+        body = f'<a class="sqa-skip" href="#after-{name}">Skip this table</a>{body}<span id="after-{name}"></span>'
         body += f'<script type="application/json" class="sqa-interactive" data-table="{name}">{{"pageLength": {PAGE_ROWS}}}</script>'
-    return html_output(
-        f'<div class="sqa-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">{body}</div>{data_link(frame, name)}'
-    )
+    whole = f'<div class="sqa-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">{body}</div>{data_link(frame, name)}'
+    return html_output(folded(fold, whole) if fold else whole)
 
 
 def _heading(column: str, interval: bool, sd: str | None) -> str:
@@ -100,7 +142,7 @@ def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int
     cells = []
     for c in visible:
         value = frame[c].iloc[i]
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
         order = f' data-order="{-1e99 if np.isnan(value) else np.clip(value, -1e98, 1e98)}"' if number else ""
         kind = ' class="num"' if number else ""
         cells.append(f"<td{kind}{order}>{html.escape(text[c].iloc[i])}</td>")
@@ -127,7 +169,12 @@ def shown_value(value: Any, form: int | str = 1) -> str:
     """A value as text: floats with `form` decimals ("+1" with a sign), what is missing as a dash, booleans as yes and no."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if value is None or value == "" or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if (
+        value is None
+        or value is pd.NA
+        or (isinstance(value, str) and not value)
+        or (isinstance(value, float | np.floating) and np.isnan(value))
+    ):
         return MISSING
     if isinstance(value, float | np.floating):
         if np.isinf(value):
@@ -136,7 +183,7 @@ def shown_value(value: Any, form: int | str = 1) -> str:
         if float(value).is_integer() and not sign and digits == 0:
             return f"{int(value)}"
         if value and abs(value) < 0.5 * 10**-digits:
-            return f"{value:.1g}"
+            return f"{value:{sign}.1g}".replace("-", "−")
         return f"{value:{sign}.{digits}f}".replace("-", "−")
     return str(value)
 
@@ -158,11 +205,16 @@ def with_data(frame: pd.DataFrame, name: str) -> Any:
 
 
 def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = None) -> Any:
-    """The line under a figure: data, networks, seeds, records and commit; with the figure's data."""
+    """Data, networks, seeds, records and commit behind a table or figure, with its data; opens on request."""
     if not found:
-        return html_output('<p class="sqa-provenance">No record: not available here.</p>')
+        return html_output('<p class="sqa-absent">No record: not available here.</p>')
+    return html_output(folded("Data and source", source_of(found) + _link(frame, name)))
 
-    def distinct(values, limit: int = 12) -> str:
+
+def source_of(found: Sequence[Record]) -> str:
+    """Where numbers come from, as HTML."""
+
+    def distinct(values, limit: int = 6) -> str:
         named = sorted({str(v) for v in values})
         return ", ".join(named[:limit]) + (f" and {len(named) - limit} more" if len(named) > limit else "")
 
@@ -183,8 +235,7 @@ def provenance(found: Sequence[Record], name: str, frame: pd.DataFrame | None = 
         f"records: {distinct(r.key[:8] for r in found)}",
         f"commit: {distinct(r.commit for r in found)}",
     ]
-    link = data_link(frame, name) if frame is not None else ""
-    return html_output(f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>{link}')
+    return f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>'
 
 
 def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: Any) -> Any:

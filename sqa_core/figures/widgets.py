@@ -27,8 +27,8 @@ def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
     data = json.dumps({"images": images, "alt": alt}, separators=(",", ":")).replace("</", "<\\/")
     return html_output(
         f'<div class="sqa-gallery" id="{html.escape(name)}"><div class="sqa-controls"><label>{html.escape(label)} '
-        f'<select>{options}</select></label> <button type="button">next</button></div>'
-        f'<img alt="{html.escape(alt)}: {html.escape(first)}" src="{images[first]}">'
+        f'<select>{options}</select></label> <button type="button">previous</button> <button type="button">next</button></div>'
+        f'<img loading="lazy" alt="{html.escape(alt)}: {html.escape(first)}" src="{images[first]}">'
         f'<script type="application/json">{data}</script></div>'
     )
 
@@ -104,6 +104,26 @@ _STEPPER = """<div class="sqa-stepper" id="{id}">
 <label>position <input type="range" min="0" value="0" step="1"></label></div>
 <p class="sqa-readout" aria-live="polite"></p>{audio}
 <script type="application/json">{data}</script></div>"""
+
+
+def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str, label: str, unit: str) -> Any:
+    """Bars of one group of several, chosen from a list or with "previous" and "next".
+
+    groups : by the name in the list, values from 0 to 100 by the name of their bar. lines : a value to compare with, by group. unit : of
+    the values, for the caption.
+    """
+    first = next(iter(groups))
+    options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups)
+    known = {k: round(v, 2) for k, v in lines.items() if np.isfinite(v)}
+    values = {k: {n: round(v, 1) for n, v in group.items()} for k, group in groups.items()}
+    data = json.dumps({"groups": values, "lines": known, "unit": unit}, separators=(",", ":")).replace("</", "<\\/")
+    plain = "; ".join(f"{n} {v:.1f}" for n, v in groups[first].items())
+    return html_output(
+        f'<div class="sqa-bars" id="{html.escape(name)}"><div class="sqa-controls"><button type="button">previous</button>'
+        f'<label>{html.escape(label)} <select>{options}</select></label><button type="button">next</button></div>'
+        f'<div class="sqa-rows" role="group" aria-live="polite">{html.escape(plain)}</div>'
+        f'<script type="application/json">{data}</script></div>'
+    )
 
 
 def cards(facts: dict[str, dict[str, str]]) -> Any:

@@ -1,6 +1,7 @@
 """The book from executed notebooks: refuses what is stale or broken, stages, builds clean with Jupyter Book 1, swaps in whole."""
 
 import base64
+import importlib
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ import nbformat
 import yaml
 
 from ..errors import BuildError
+from ..figures import verdicts
 from ..files import short_hash
 from . import chapters, execute, staleness
 
@@ -50,6 +52,7 @@ def _build(root: Path, allow_stale: bool) -> Built:
     html = run_jupyter_book(stage, root / "_build" / "book")
     for slug in slugs:
         lighten(html / "notebooks" / f"{slug}.html")
+        shutil.copy2(chapters.notebook(slug), html / "_sources" / "notebooks" / f"{slug}.ipynb")  # to download: without outputs
     final = root / "_build" / "html"
     swap_in(html, final)
     noted = execute.folder() / "times.json"
@@ -98,25 +101,25 @@ def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published", "splits"))
     write_datatables(stage / "book" / "_static")
+    write_home(stage / "book" / "index.md")
     (stage / "notebooks").mkdir()
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, stage / name)
     for slug in slugs:
         notebook = nbformat.read(execute.executed(slug), as_version=4)
-        notebook.cells = [part for cell in notebook.cells for part in figure_apart(cell)]
         nbformat.write(notebook, stage / "notebooks" / f"{slug}.ipynb")
     return stage
 
 
-def figure_apart(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """A cell with a captioned figure as two: the figure, and what else the cell shows. MyST-NB puts each output of a cell into a figure of
-    its own, all with one caption and one label."""
-    further = cell.get("outputs", [])[1:]
-    if "figure" not in cell.metadata.get("mystnb", {}) or not further:
-        return [cell]
-    cell.outputs = cell.outputs[:1]
-    rest = nbformat.v4.new_code_cell(execution_count=cell.execution_count, outputs=further, metadata={"tags": ["remove-input"]})
-    return [cell, rest]
+def write_home(page: Path) -> None:
+    """The start page's cards, `<!-- card: SLUG -->`, from the published runs, and its `<!-- legend -->`."""
+
+    def card(match: re.Match[str]) -> str:
+        made = importlib.import_module(f"sqa_core.studies.{match[1]}.page").card()
+        return verdicts.card(link=f"../notebooks/{match[1]}.html", **made)
+
+    text = re.sub(r"<!-- card: (\w+) -->", card, page.read_text())
+    page.write_text(text.replace("<!-- legend -->", verdicts.legend()))
 
 
 def write_datatables(static: Path) -> None:
@@ -167,10 +170,10 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
 
 # What a notebook carries inside itself so that it works anywhere: data to save, sounds to play, figures to choose from.
 _INSIDE = re.compile(
-    r'(?P<before>(?:download="(?P<name>[\w.-]+)" href|src)=|:)"data:'
-    r'(?P<kind>text/csv|application/gzip|audio/wav|image/png);base64,(?P<data>[^"]+)"'
+    r'(?P<before>(?:download="(?P<name>[\w.-]+)" href|src|srcset)=|:)"data:'
+    r'(?P<kind>text/csv|application/gzip|audio/wav|audio/mpeg|image/png|image/svg\+xml);base64,(?P<data>[^"]+)"'
 )
-_ENDINGS = {"audio/wav": "wav", "image/png": "png"}
+_ENDINGS = {"audio/wav": "wav", "audio/mpeg": "mp3", "image/png": "png", "image/svg+xml": "svg"}
 
 
 def lighten(page: Path) -> None:

@@ -1,6 +1,7 @@
 """The list of chapters, and what each needs. Parameters are checked here, before a kernel starts."""
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,23 @@ from ..results import trials
 
 # A chapter's slug names its notebook, its package in `studies` and its folders in `book`. A new chapter is added here.
 CHAPTERS = ("score", "labels", "nisqa_explained", "speech_models")
+DETAILS = "_details"  # ending of the notebook with a chapter's second page, if it has one
+
+
+def chapter_of(page: str) -> str:
+    """The chapter that a notebook belongs to."""
+    return page.removesuffix(DETAILS)
+
+
+def pages(slugs: Sequence[str] = CHAPTERS) -> list[str]:
+    """The notebooks of chapters: each chapter's own, and its second page if there is one. A page's own name stays as it is."""
+    found = [page for slug in slugs for page in (slug, f"{slug}{DETAILS}") if page == slug or notebook(page).is_file()]
+    return list(dict.fromkeys(found))
 
 
 def plan(slug: str) -> ModuleType:
-    """The module that plans a chapter: its SLUG, Settings, CORPORA and `trials`."""
+    """The module that plans a chapter, by its slug or a page of it: its SLUG, Settings, CORPORA and `trials`."""
+    slug = chapter_of(slug)
     if slug not in CHAPTERS:
         raise SettingsError(f"There is no chapter {slug!r}; there are {', '.join(CHAPTERS)}.")
     return importlib.import_module(f"sqa_core.studies.{slug}.plan")

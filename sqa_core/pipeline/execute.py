@@ -74,8 +74,9 @@ def run(
 ) -> list[Outcome]:
     """Execute the chapters that are stale (all with `force`). One that fails does not stop the others.
 
-    All parameters are checked first, so that a mistake costs no computing.
+    All parameters are checked first, so that a mistake costs no computing. Each chapter is followed by its second page.
     """
+    slugs = chapters.pages(slugs)
     for slug in slugs:
         chapters.settings(slug, parameters)
         _check_names(slug, parameters)

@@ -39,7 +39,9 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
         "lock": _hash((root / "requirements.lock").read_text()),
         "data": _hash(json.dumps(data, sort_keys=True)),
         "records": _hash(
-            *_folder(root / "book" / "results" / slug), *_folder(root / "book" / "published" / slug), *_folder(root / "networks")
+            *_folder(root / "book" / "results" / chapters.chapter_of(slug)),
+            *_folder(root / "book" / "published" / chapters.chapter_of(slug)),
+            *_folder(root / "networks"),
         ),
     }
 

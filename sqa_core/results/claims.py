@@ -1,5 +1,7 @@
 """Verdicts: does a claim hold, how sure is that, and is its source the paper's printed numbers or our run?"""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,13 +9,33 @@ import pandas as pd
 
 from ..metrics import Interval
 
-Verdict = Literal["holds", "fails", "undecided", "untestable here"]
+Verdict = Literal["holds", "partly", "fails", "inconclusive", "not tested"]
+WORDS: dict[Verdict, str] = {  # on the pages
+    "holds": "reproduced",
+    "partly": "partly reproduced",
+    "fails": "not reproduced",
+    "inconclusive": "inconclusive",
+    "not tested": "not tested",
+}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a number must satisfy: `what` it is, and the range [low, high] in which the claim holds."""
+
+    what: str
+    low: float = -float("inf")
+    high: float = float("inf")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim's verdict, its evidence, and the status of the data and models behind it. `needs`: what would test a claim that is untestable
-    here."""
+    """One claim's verdict and its evidence.
+
+    interval, criterion : of the number that decides; both None where a verdict rests on counts. strict : the verdict on the claim without
+    its hedges, such as "generally", if that is another. chance : of a claim on printed numbers, whether it is more than chance. needs :
+    what would test a claim that is not tested. data_status, model_status : of the data and models behind it.
+    """
 
     id: str
     verdict: Verdict
@@ -23,49 +45,109 @@ class Finding:
     data_status: str = ""
     model_status: str = ""
     needs: str = ""
+    criterion: Criterion | None = None
+    strict: Verdict | None = None
+    chance: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its quotation and the verdicts on it, for a page.
+
+    kind : "claim", or "check" of the paper's consistency, which is ours and not its claim. quotation : the paper's words. verdicts : by
+    the name of what was tested, such as "our run"; the first that has an interval is drawn.
+    """
+
+    id: str
+    kind: str
+    claim: str
+    quotation: str
+    test: str
+    source: str
+    verdicts: dict[str, Finding]
 
 
 def judge(interval: Interval, low: float = -float("inf"), high: float = float("inf")) -> Verdict:
-    """ "holds" if the whole interval is in [low, high], "fails" if none of it is, "undecided" otherwise.
+    """ "holds" if the whole interval is in [low, high], "fails" if none of it is, "inconclusive" otherwise.
 
     Examples
     --------
     >>> judge(Interval(0.5, 0.4, 0.6), low=0.0), judge(Interval(0.5, -0.1, 1.1), low=0.0)
-    ('holds', 'undecided')
+    ('holds', 'inconclusive')
     """
     if interval.low >= low and interval.high <= high:
         return "holds"
     if interval.low > high or interval.high < low:
         return "fails"
-    return "undecided"
+    return "inconclusive"
 
 
-def all_of(verdicts: list[Verdict]) -> Verdict:
+def all_of(verdicts: Sequence[Verdict]) -> Verdict:
     """All of several conditions: holds if each does, fails if one does."""
-    return "fails" if "fails" in verdicts else "undecided" if "undecided" in verdicts else "holds"
+    return "fails" if "fails" in verdicts else "inconclusive" if "inconclusive" in verdicts else "holds"
 
 
-def table(claims: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
-    """The paper's claims in their order with our findings; a claim without a finding is untestable here for now.
+def parts_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """A claim of several parts that stand for themselves: "partly" if some hold and others fail."""
+    return "partly" if {"holds", "fails"} <= set(verdicts) else all_of(verdicts)
 
-    Columns: claim; verdict; value with the ends of its interval, NaN where a verdict rests on counts; evidence; test; source.
+
+def decisive(tested: Sequence[tuple[Verdict, Interval, Criterion]]) -> tuple[Interval, Criterion]:
+    """The interval that decides: of the first criterion that fails, else of the first that is inconclusive, else of the first."""
+    order = {"fails": 0, "inconclusive": 1}
+    _, interval, criterion = min(tested, key=lambda t: order.get(t[0], 2))
+    return interval, criterion
+
+
+def judged(ledger: pd.DataFrame, quotations: pd.DataFrame, **findings: Sequence[Finding]) -> list[Judged]:
+    """The paper's claims in their order, each with its quotation and the findings on it.
+
+    ledger : id, claim, test, source. quotations : id, kind, quotation. findings : by the name under which a page shows them, with
+    underscores for spaces; a claim without a finding is not tested.
+    """
+    by_name = {name.replace("_", " "): {f.id: f for f in found} for name, found in findings.items()}
+    quoted = quotations.set_index("id")
+    return [
+        Judged(
+            row.id,
+            quoted.loc[row.id, "kind"],
+            row.claim,
+            quoted["quotation"].fillna("")[row.id],
+            row.test,
+            row.source,
+            {name: found.get(row.id) or _nothing_on(row.id) for name, found in by_name.items()},
+        )
+        for row in ledger.itertuples()
+    ]
+
+
+def _nothing_on(claim: str) -> Finding:
+    return Finding(claim, "not tested", "", "nothing yet", needs="records that the published run does not have")
+
+
+def table(claims: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """The claims in their order with our findings, for a CSV.
+
+    Columns: claim; verdict; value with the ends of its interval, NaN where a verdict rests on counts; criterion; evidence; test; source.
     """
     by_id = {f.id: f for f in findings}
     rows = []
     for claim in claims.itertuples():
-        f = by_id.get(str(claim.id)) or Finding(
-            str(claim.id), "untestable here", "", "nothing yet", needs="records that the published run does not have"
-        )
+        f = by_id.get(str(claim.id)) or _nothing_on(str(claim.id))
         statuses = [f"{status} {what}" for status, what in ((f.data_status, "data"), (f.model_status, "models")) if status]
         interval = f.interval or Interval(float("nan"), float("nan"), float("nan"))
         row = {"claim": f"{claim.id}. {claim.claim}", "verdict": f.verdict, **interval.columns("value")}
-        row |= {"evidence": f.evidence or f"needs {f.needs}", "test": claim.test}
+        row |= {"criterion": f.criterion.what if f.criterion else "", "evidence": f.evidence or f"needs {f.needs}", "test": claim.test}
         rows.append(row | {"source": f"{', '.join([f.basis, *statuses])}; {claim.source}"})
     return pd.DataFrame(rows)
 
 
-def count(findings: list[Finding]) -> str:
-    """Such as "9 hold, 5 fail, 3 undecided"."""
-    words = {"holds": "hold", "fails": "fail", "undecided": "undecided", "untestable here": "untestable here"}
-    counts = {word: sum(f.verdict == verdict for f in findings) for verdict, word in words.items()}
-    return ", ".join(f"{n} {word}" for word, n in counts.items() if n) or "not available"
+def tally(findings: Sequence[Finding]) -> Counter[Verdict]:
+    """How many findings have each verdict."""
+    return Counter(f.verdict for f in findings)
+
+
+def count(findings: Sequence[Finding]) -> str:
+    """Such as "9 reproduced, 5 not reproduced, 3 inconclusive"."""
+    counts = tally(findings)
+    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict]) or "not available"

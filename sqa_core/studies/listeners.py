@@ -16,6 +16,8 @@ from ..results.trials import Result, Trial
 SCALES = {"mos": "ovrl", "noi": "bak"}
 Set = Literal["fullband", "wideband"]
 
+SAME_PREDICTOR = {"nisqa-mos": "nisqa"}  # the same but for an offset of MOS; never a second witness
+
 
 class ListenersTrial(Trial):
     """One network's scores of one set of P.835 against its listeners."""

@@ -61,7 +61,10 @@ def test_every_page_of_the_contents_is_there(html):
         "notebooks/score.html",
         "notebooks/labels.html",
         "notebooks/nisqa_explained.html",
+        "notebooks/nisqa_explained_details.html",
         "notebooks/speech_models.html",
+        "notebooks/speech_models_details.html",
+        "book/bibliography.html",
         "search.html",
     } <= set(pages(html))
 
@@ -120,12 +123,13 @@ def test_no_page_names_a_script_or_style_of_another_host(html):
         assert "jsdelivr" not in text
 
 
-def test_mathjax_is_here(site, browser):
+def test_mathjax_is_where_mathematics_is(html, site, browser):
     page = browser.new_page()
-    page.goto(site + "notebooks/nisqa_explained.html")
+    page.goto(site + "notebooks/nisqa_explained_details.html")
     page.wait_for_selector("mjx-container", state="attached", timeout=10_000)
     assert page.locator("mjx-container").count() >= 5
     page.close()
+    assert "mathjax" not in (html / "book" / "index.html").read_text().lower()
 
 
 def test_search_finds_occlusion(site, browser):
@@ -143,18 +147,27 @@ def test_the_mask_steps_by_keyboard(site, browser):
     readout = stepper.locator(".sqa-readout")
     first = readout.inner_text()
     assert "predicted MOS" in first
+    shown = page.evaluate(
+        """() => {
+          const box = document.querySelector("#stepper_demo"), data = JSON.parse(box.querySelector("script").textContent);
+          const sizes = data.groups[box.querySelector("select").value].map((one) => Math.abs(one[4] - data.score));
+          return [sizes[box.querySelector("input").value], Math.max(...sizes)];
+        }"""
+    )
+    assert shown[0] == shown[1], "starts at the largest effect"
     stepper.locator("input[type=range]").focus()
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
     second = readout.inner_text()
     assert second != first
     stepper.locator("select").select_option("13 frames")
+    stepper.locator("input[type=range]").fill("0")
     assert "0.00 to 0.13 s" in readout.inner_text()
     page.close()
 
 
 def test_maps_are_chosen_by_keyboard(site, browser):
     page = browser.new_page()
-    page.goto(site + "notebooks/nisqa_explained.html")
+    page.goto(site + "notebooks/nisqa_explained_details.html")
     chooser = page.locator("#chooser_demo")
     image, readout = chooser.locator(".sqa-map"), chooser.locator(".sqa-readout")
     assert readout.inner_text().startswith("Feature 0:")
@@ -169,13 +182,16 @@ def test_maps_are_chosen_by_keyboard(site, browser):
 
 def test_a_gallery_goes_on_and_answers_open_by_keyboard(site, browser):
     page = browser.new_page()
-    page.goto(site + "notebooks/speech_models.html")
+    page.goto(site + "notebooks/speech_models_details.html")
     gallery = page.locator(".sqa-gallery").first
     before = gallery.locator("img").get_attribute("src")
-    gallery.locator("button").focus()
+    gallery.get_by_role("button", name="next").focus()
     page.keyboard.press("Enter")
     assert gallery.locator("img").get_attribute("src") != before
     assert ":" in gallery.locator("img").get_attribute("alt")
+    gallery.get_by_role("button", name="previous").focus()
+    page.keyboard.press("Enter")
+    assert gallery.locator("img").get_attribute("src") == before
     answer = page.locator(".sqa-guess details").first
     assert not answer.locator("p").is_visible()
     answer.locator("summary").focus()
@@ -186,8 +202,8 @@ def test_a_gallery_goes_on_and_answers_open_by_keyboard(site, browser):
 
 def test_the_cursor_follows_the_sound(site, browser):
     page = browser.new_page()
-    page.goto(site + "notebooks/nisqa_explained.html")
-    for box in ("#stepper_demo", "#chooser_demo"):
+    for name, box in (("nisqa_explained", "#stepper_demo"), ("nisqa_explained_details", "#chooser_demo")):
+        page.goto(f"{site}notebooks/{name}.html")
         places = page.evaluate(
             """async (box) => {
               const audio = document.querySelector(box + " audio");
@@ -207,7 +223,7 @@ def test_the_cursor_follows_the_sound(site, browser):
 def test_long_tables_sort_by_value_and_search(html, browser):
     """Opened as a file, too: nothing that tables need is a module or comes from elsewhere."""
     page = browser.new_page()
-    page.goto((html / "notebooks" / "speech_models.html").as_uri())
+    page.goto((html / "notebooks" / "speech_models_details.html").as_uri())
     page.wait_for_selector("#table3_wrapper .dt-search input", timeout=10_000)
     heads = page.locator("#table3 thead th")
     column = next(i for i in range(heads.count()) if heads.nth(i).inner_text().startswith("F1"))
@@ -222,21 +238,106 @@ def test_long_tables_sort_by_value_and_search(html, browser):
 
 
 def test_figures_have_alt_texts_captions_and_white_ground(html):
-    from io import BytesIO
-
-    from PIL import Image
-
     for name in pages(html):
         text = (html / name).read_text()
         for tag in re.findall(r"<img\b[^>]*>", text):
             assert re.search(r'\balt="[^"]+"', tag), (name, tag[:200])
-    for path in (html / "_images").glob("*.png"):
-        image = Image.open(BytesIO(path.read_bytes())).convert("RGBA")
-        assert image.getpixel((0, 0)) == (255, 255, 255, 255), path.name
+    drawn = list((html / "notebooks").glob("*_files/*.svg"))
+    assert len(drawn) > 20
+    for path in drawn:
+        assert "fill: #ffffff" in path.read_text()[:4000], path.name
+
+
+PAPERS = [slug for slug in chapters.CHAPTERS if (ROOT / "book" / "published" / slug).is_dir()]
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_a_chapters_page(site, browser, slug):
+    """What every chapter on a paper passes: its first screen, its claims, folded sources, width, length."""
+    from sqa_core.results import published
+
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{site}notebooks/{slug}.html")
+    page.wait_for_timeout(500)
+    first = page.locator(".sqa-answer")
+    assert first.count() == 1
+    assert first.bounding_box()["y"] < 450
+    assert first.locator(".sqa-question, .sqa-reply").count() == 2
+    assert first.locator(".sqa-found li").count() == 3
+    assert first.locator(".sqa-badge").count() >= 2
+    assert first.locator("a.sqa-button").count() >= 3
+    claims = page.locator(".sqa-forest details.sqa-claim")
+    assert claims.count() == len(published.claims(slug))
+    row = claims.first
+    assert not row.locator("dl").is_visible()
+    row.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert row.locator("dl").is_visible()
+    page.keyboard.press("Enter")
+    assert page.locator(".sqa-provenance:visible").count() == 0, "sources are folded"
+    assert "NaN" not in page.locator("article").first.inner_text()
+    assert page.evaluate("document.body.scrollHeight") < 15_000
+    assert page.evaluate(WORDS) < 2_500
+    assert page.evaluate(HIDDEN) == [], "no column is hidden"
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    assert page.evaluate("[...document.querySelectorAll('.sqa-figure img')].every((i) => i.currentSrc === i.parentNode.querySelector('source').srcset "
+                         "|| i.currentSrc.endsWith(i.parentNode.querySelector('source').getAttribute('srcset')) || !i.complete)")  # fmt: skip
+    page.close()
+
+
+WORDS = """[...document.querySelectorAll("article p, article li")]
+  .filter((e) => !e.closest("details, figure, .sqa-answer, .sqa-forest, .sqa-data")).map((e) => e.innerText).join(" ").split(/\\s+/).length"""
+HIDDEN = """[...document.querySelectorAll(".sqa-table")].filter((t) => t.offsetParent && t.scrollWidth > t.closest(".sqa-scroll").clientWidth + 1)
+  .map((t) => t.id)"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_pages_are_accessible(html, site, browser, width, scheme):
+    """axe-core finds nothing critical or serious."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    for name in pages(html):
+        if name in ("index.html", "search.html", "genindex.html"):  # the theme's own, which hold no text of ours
+            continue
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.goto(site + name)
+        page.wait_for_timeout(700)
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("critical", "serious"):
+                found.append((name, violation["id"], [node["target"] for node in violation["nodes"]][:3]))
+        page.close()
+    assert found == []
+
+
+def test_pages_describe_themselves(html):
+    for name in pages(html):
+        if name.startswith(("notebooks/", "book/")):
+            text = (html / name).read_text()
+            assert re.search(r'<meta name="description" content="[^"]{30,}">', text), name
+            assert '<meta property="og:title"' in text, name
+
+
+def test_the_start_page_has_a_card_for_each_paper(html):
+    text = (html / "book" / "index.html").read_text()
+    for slug in PAPERS:
+        assert f'href="../notebooks/{slug}.html"' in text
+    assert text.count('class="sqa-bar"') >= len(PAPERS)
+    assert "<!-- card" not in text
+
+
+def test_notebooks_are_downloaded_without_outputs(html):
+    import json
+
+    for slug in build.in_toc(ROOT):
+        cells = json.loads((html / "_sources" / "notebooks" / f"{slug}.ipynb").read_text())["cells"]
+        assert not any(cell.get("outputs") for cell in cells), slug
 
 
 def test_players_have_a_label_with_the_data_status(html):
-    text = (html / "notebooks" / "nisqa_explained.html").read_text()
+    text = (html / "notebooks" / "nisqa_explained_details.html").read_text()
     players = re.findall(r'<audio\b[^>]*aria-label="([^"]+)"', text)
     assert players
     assert all(re.search(r"\((synthetic speech|real recordings|the paper&#x27;s own data)\)", p) for p in players)
@@ -247,7 +348,7 @@ def test_numbers_in_prose_come_from_the_run(html):
     from sqa_core.results import frame
     from sqa_core.studies.shared import published_run
 
-    text = re.sub(r"<[^>]+>", "", (html / "notebooks" / "nisqa_explained.html").read_text())
+    text = re.sub(r"<[^>]+>", "", (html / "notebooks" / "nisqa_explained_details.html").read_text())
     record = frame.only(published_run("nisqa_explained"), "listeners", network="nisqa")
     assert f"The correlation of nisqa with the listeners is {record.metrics['mos_pcc_file'][0]:.3f}" in " ".join(text.split())
     for slug in build.in_toc(ROOT):

@@ -9,6 +9,7 @@ import pandas as pd
 from ... import audio
 from ...explain import occlusion
 from ...explain.occlusion import Box
+from ...figures.charts import heat_map, intervals
 from ...figures.maps import (
     colour_limit,
     completeness_text,
@@ -20,9 +21,11 @@ from ...figures.maps import (
     spectrogram_image,
 )
 from ...figures.page import absent
-from ...figures.style import COLOURS, WIDTH_IN, closed
+from ...figures.style import COLOURS, closed, narrow, width_in
 from ...figures.widgets import map_chooser, mask_stepper
+from ...results.claims import WORDS, Verdict
 from ...results.records import Record
+from ..listeners import SAME_PREDICTOR
 
 
 def features_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -35,7 +38,7 @@ def segments_by_feature(record: Record, features: Sequence[int] = range(5), colu
     import matplotlib.pyplot as plt
 
     segments, maps, chosen = _chosen_segments(record, columns)
-    figure, axes = plt.subplots(len(features) + 1, columns, figsize=(WIDTH_IN, 1.25 * (len(features) + 1)), sharex=True, sharey=True)
+    figure, axes = plt.subplots(len(features) + 1, columns, figsize=(width_in(), 1.25 * (len(features) + 1)), sharex=True, sharey=True)
     for column, index in enumerate(chosen):
         spectrogram_image(axes[0, column], segments[index])
         for row, feature in enumerate(features, start=1):
@@ -80,7 +83,7 @@ def vertical_focus(record: Record, count: int = 7, width: int = 90):
     import matplotlib.pyplot as plt
 
     mel, maps, centres = vertical_maps(record, count, width)
-    figure, axes = plt.subplots(1, len(maps) + 1, figsize=(WIDTH_IN, 2.4), sharey=True)
+    figure, axes = plt.subplots(1, len(maps) + 1, figsize=(width_in(), 2.4), sharey=True)
     spectrogram_image(axes[0], mel)
     axes[0].set_title("the sound", fontsize=8)
     for axis, (name, values), centre in zip(axes[1:], maps.items(), centres, strict=True):
@@ -98,8 +101,12 @@ def roles_maps(record: Record, roles: dict[str, int]) -> dict[str, np.ndarray]:
     """The averaged maps of the features that follow cuts, pauses, voice, noise, by their titles."""
     arrays, errors = record.arrays(), record.metrics["errors"]["deeplift_complete"]
     words = {"cut": "cuts", "pause": "pauses", "voice": "voice", "noise": "noise"}
+    by_feature: dict[int, list[str]] = {}
+    for role, feature in roles.items():  # one feature can have two roles; its map is shown once
+        by_feature.setdefault(feature, []).append(words[role])
     return {
-        f"follows {words[role]} (feature {i}), {completeness_text(errors[i])}": arrays["deeplift_complete"][i] for role, i in roles.items()
+        f"follows {' and '.join(followed)} (feature {i}), {completeness_text(errors[i])}": arrays["deeplift_complete"][i]
+        for i, followed in by_feature.items()
     }
 
 
@@ -179,11 +186,16 @@ def baselines_figure(record: Record):
     return _of_one_feature(record, baselines_maps(record))
 
 
+MAX_ERROR = 0.1  # relative completeness error of a map that is shown
+
+
 def whole_maps(record: Record, masked: Record) -> dict[str, np.ndarray]:
     """MOS through the whole network, all features of the CNN together, and occlusion by squares, by their titles."""
     arrays, m = record.arrays(), record.metrics
-    return {
-        f"integrated gradients of MOS, {completeness_text(m['errors']['whole'][0], m['whole_steps'])}": arrays["whole"],
+    error = m["errors"]["whole"][0]
+    # A map that does not add up to what it explains is not shown as a result.
+    complete = {f"integrated gradients of MOS, {completeness_text(error, m['whole_steps'])}": arrays["whole"]} if error < MAX_ERROR else {}
+    return complete | {
         "all features of the CNN, sizes added": np.abs(arrays["deeplift_complete"].astype(np.float32)).sum(axis=0),
         "occlusion by squares of 24": next(iter(_change_maps(masked.arrays()).values())),
     }
@@ -199,7 +211,7 @@ def feature_activity(rates: dict[str, pd.Series]):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, axes = plt.subplots(len(rates), 1, figsize=(WIDTH_IN, 1.1 + 1.3 * len(rates)), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(rates), 1, figsize=(width_in(), 1.1 + 1.3 * len(rates)), sharex=True, sharey=True, squeeze=False)
     for axis, (name, rate) in zip(axes[:, 0], rates.items(), strict=True):
         sns.barplot(x=rate.index, y=rate.to_numpy(), native_scale=True, color=COLOURS[0], ax=axis)
         for share in (0.1, 0.9):
@@ -216,7 +228,7 @@ def dead_units(frame: pd.DataFrame):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    figure, axis = plt.subplots(figsize=(WIDTH_IN, 3.2))
+    figure, axis = plt.subplots(figsize=(width_in(), 3.2))
     sns.lineplot(
         frame, x="steps", y="dead", hue="material", style="material", units="seed", estimator=None, markers=True, dashes=False,
         palette=COLOURS[: frame["material"].nunique()], ax=axis,
@@ -261,3 +273,59 @@ def _change_maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     boxes = occlusion.paper_boxes(shape)
     whole = occlusion.Occlusion(("mos",), arrays["score"][:1], occlusion.flat(boxes), arrays["scores"][:, :1], 0, 0)
     return {name: part.change_map(shape) for name, part in occlusion.split_by_mask(whole, boxes).items()}
+
+
+def verdict_grid(table: pd.DataFrame):
+    """Verdicts by claim and network, with trained and shuffled weights."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+    from matplotlib.colors import ListedColormap
+
+    order: list[Verdict] = ["fails", "inconclusive", "partly", "holds"]
+    table = table[~table["network"].isin(SAME_PREDICTOR)]
+    columns = table["network"] + ("\n" if not narrow() else " ") + table["weights"]
+    grid = table.assign(column=columns, value=table["verdict"].map(order.index)).pivot(index="claim", columns="column", values="value")
+    grid = grid.loc[sorted(grid.index, key=lambda c: int(c[1:])), list(dict.fromkeys(columns))]
+    figure, axis = plt.subplots(figsize=(width_in(), 1.5 + 0.28 * len(grid)))
+    marks = grid.map(lambda v: "" if np.isnan(v) else "✗?◐✓"[int(v)])
+    colours = ListedColormap(["#e9a3a0", "#dcdcf5", "#f2e2a8", "#a8dcc4"])
+    sns.heatmap(grid, annot=marks, fmt="", cmap=colours, vmin=-0.5, vmax=3.5, cbar=False, linewidths=0.5, ax=axis)
+    axis.set(xlabel="", ylabel="")
+    axis.tick_params(axis="y", rotation=0)
+    axis.tick_params(axis="x", labelsize=7, rotation=90)
+    figure.legend(handles=[plt.Rectangle((0, 0), 1, 1, color=colours(i)) for i in range(4)],
+                  labels=[f"{m} {WORDS[v]}" for m, v in zip("✗?◐✓", order, strict=True)], loc="outside upper center", ncols=2 if narrow() else 4)  # fmt: skip
+    return closed(figure)
+
+
+def localisation(table: pd.DataFrame, network: str = "nisqa-tts"):
+    """AUC inside known cuts: a row a method, a panel a baseline; filled with trained, open with shuffled weights."""
+    import matplotlib.pyplot as plt
+
+    part = table[table["network"].str.startswith(network)]
+    baselines, methods = list(dict.fromkeys(part["baseline"])), list(dict.fromkeys(part["method"]))
+    rows = len(baselines) if narrow() else 1
+    figure, axes = plt.subplots(
+        rows, len(baselines) // rows, figsize=(width_in(), (1.2 + 0.42 * len(methods)) * rows), sharey=True, squeeze=False
+    )
+    for axis, baseline in zip(axes.flat, baselines, strict=True):
+        for i, (name, of_weights) in enumerate(part[part["baseline"] == baseline].groupby("network")):
+            y = np.array([methods.index(m) for m in of_weights["method"]]) + 0.2 * i
+            named = {"inside a cut": "value", "inside a cut, low": "low", "inside a cut, high": "high"}
+            intervals(of_weights.rename(columns=named).assign(y=y), axis, str(name), index=i)
+        axis.axvline(0.5, color="0.5", linestyle=":")
+        axis.set(title=f"baseline {baseline}", xlim=(0, 1), xlabel="AUC inside a cut")
+        axis.set_yticks(range(len(methods)), [m.replace(", ", ",\n") if narrow() else m for m in methods])
+    axes[0, 0].invert_yaxis()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=1 if narrow() else 2)
+    return closed(figure)
+
+
+def dimension_grid(table: pd.DataFrame):
+    """Mean change of each score, a row a thing that is hidden."""
+    scores = [c for c in table if c not in ("hidden", "masks") and ", " not in c]
+    grid = table.set_index("hidden")[scores]
+    largest = float(grid.abs().to_numpy().max())
+    figure = heat_map(grid, "mean change", "+.2f", "PuOr_r", -largest, largest)
+    figure.axes[0].set(xlabel="", ylabel="")
+    return figure

@@ -1,16 +1,124 @@
 """What the page on explaining NISQA takes from its records: values for its prose, by key."""
 
+from typing import Any
+
 import pandas as pd
 
 from ...metrics import Interval
 from ...results import frame
-from ...results.claims import Finding, count
+from ...results.claims import WORDS, Finding, count, tally
 from ...results.records import Record
-from .plan import LOCALISATION_CUTS, PAPERS_LAYOUT, TWO_TALKERS
-from .tables import activity, activity_counts, controls_table, dead_units, mean_over_files, name_leads
+from ..shared import published_run
+from .claims import of_networks
+from .plan import LOCALISATION_CUTS, PAPERS_LAYOUT, SLUG, TWO_TALKERS
+from .tables import activity, activity_counts, controls_table, dead_units, dimensions_table, mean_over_files, name_leads
 from .trials import VARIANTS
 
 MISSING = "not available"
+
+
+QUESTION = "What has a network that predicts speech quality learnt, seen through occlusion and attribution maps?"
+LINKS = {
+    "Open in Colab": "https://colab.research.google.com/github/sqa-book/sqa-book/blob/v0.2.0/notebooks/nisqa_explained.ipynb",
+    "All maps and tables": "nisqa_explained_details.html",
+    "Claims": "#claims",
+    "Cite": "https://arxiv.org/abs/2112.06219",
+}
+
+
+def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> dict[str, Any]:
+    """Arguments of `figures.answer`."""
+    ours, maps = by_network["our_run"], frame.only(found, "attribution", network=PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
+    held, also, untested = controlled(by_network)
+    errors = completeness_in_words(maps)
+    numbers = [
+        (f"{len(held) - len(also) - len(untested)} of {len(held)}", "claims that hold need trained weights, as far as there is a control."),
+        (
+            errors["error_modules"],
+            f"is the completeness error of captum's DeepLIFT here; a copy between two modules makes it {errors['error_complete']}.",
+        ),
+        (_cut_alone(found), "is the AUC with which the distance to the baseline finds cuts, without any network."),
+    ]
+    return {
+        "question": QUESTION,
+        "reply": (
+            "Most of what the maps show is also there with shuffled weights; what training adds is a division of labour between the first "
+            "filters and pairs of opposed features."
+        ),
+        "faithful": {
+            "network": "the paper's layout, other weights",
+            "recordings": "78 with listeners' votes, 216 with known impairments (paper: 216, closed)",
+            "figures": "all six, on other recordings",
+            "claims": "numbers instead of inspection by eye",
+        },
+        "verdicts": {"nisqa-tts": tally(ours), "with shuffled weights": tally(by_network["shuffled_weights"])},
+        "found": numbers,
+        "links": LINKS,
+    }
+
+
+def card() -> dict[str, Any]:
+    """What the start page says of the chapter."""
+    found = published_run(SLUG)
+    screen = first_screen(found, of_networks(found))
+    return {
+        "title": "What has NISQA learnt?",
+        "paper": "Tilkorn, Mittag, Möller: Visualising and Explaining Deep Learning Models for Speech Quality Prediction, DAGA 2021",
+        "reply": screen["reply"],
+        "verdicts": screen["verdicts"],
+    }
+
+
+def controlled(by_network: dict[str, list[Finding]]) -> tuple[list[str], list[str], list[str]]:
+    """Claims that hold, those of them that also hold with shuffled weights, and those without such a control."""
+    shuffled = {f.id: f.verdict for f in by_network["shuffled_weights"]}
+    held = [f.id for f in by_network["our_run"] if f.verdict == "holds"]
+    return held, [c for c in held if shuffled.get(c) == "holds"], [c for c in held if c not in shuffled]
+
+
+def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How this rerun differs from the paper, with the measured effect of each difference where there is one."""
+    padded = frame.only(found, "occlusion_padded")
+    pad = f"MOS {padded.metrics['mos']:.2f} instead of {padded.metrics['mos_unpadded']:.2f} for one recording" if padded else MISSING
+    values = _agreement(found)
+    rows = [
+        ("network", "NISQA of 2019, weights not published", "nisqa-tts: the same layout, trained on synthetic speech", "cannot be measured here"),
+        ("what it was trained for", "transmitted speech", "naturalness of synthetic speech", f"PCC with listeners {values['tts_file']}; nisqa {values['official_file']}"),
+        ("recordings", "216 of a closed POLQA set", "78 of P.835, 216 controlled", "cannot be measured here"),
+        ("padding", "to 1300 frames", "none", pad),
+        ("ReLU on the 20 outputs", "in the code of 2020", "none in nisqa-tts", "own networks, one training run each: see the second page"),
+        ("baseline", '"an empty spectrogram"', "−80 dB; others beside it", "maps differ: claim C15"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["what", "the paper", "here", "measured effect"])
+
+
+def _cut_alone(found: pd.DataFrame) -> str:
+    alone = frame.only(found, "sound_alone", baseline="zero")
+    if alone is None:
+        return MISSING
+    items = alone.items()
+    return f"{items[items['condition'].isin(LOCALISATION_CUTS) & items['talker'].isin(TWO_TALKERS)]['auc_cut'].mean():.2f}"
+
+
+def _offset(found: pd.DataFrame) -> str:
+    """How far nisqa-mos is from nisqa, which is the same in all files."""
+    scores = {r.trial["network"]: r.items().set_index("file")["mos"] for r in frame.records(found, "listeners")}
+    if not {"nisqa", "nisqa-mos"} <= scores.keys():
+        return MISSING
+    gap = scores["nisqa-mos"] - scores["nisqa"]
+    return f"{gap.mean():.4f}" if gap.max() - gap.min() < 1e-4 else f"{gap.min():.4f} to {gap.max():.4f}"
+
+
+def _dimensions(found: pd.DataFrame) -> dict[str, str]:
+    table = dimensions_table(found)
+    if table.empty:
+        return {"largest_dimension_change": MISSING, "dis_on_cut": MISSING}
+    outputs = [c for c in table if c in ("mos", "noi", "dis", "col", "loud")]
+    cut = table.set_index("hidden").loc["a cut"]
+    return {
+        "largest_dimension_change": f"{table[outputs].to_numpy().max():+.3f}",
+        "dis_on_cut": f"{cut['dis']:+.3f} [{cut['dis, low']:+.3f}, {cut['dis, high']:+.3f}]",
+    }
 
 
 def glue_values(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
@@ -23,7 +131,19 @@ def glue_values(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
         **_agreement(found),
         **completeness_in_words(maps),
         **_features_and_maps(found),
+        **_dimensions(found),
+        "mos_offset": _offset(found),
+        **_controls_in_words(found, findings),
     }
+
+
+def _controls_in_words(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
+    by_network = of_networks(found) | {"our_run": findings}
+    held, also, untested = controlled(by_network)
+    rest = [c for c in held if c not in also and c not in untested]
+    of_nisqa = {f.id: f.verdict for f in by_network["nisqa"]}
+    sentence = f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)}) and {len(untested)} have no such control ({', '.join(untested)}); {', '.join(rest)} need trained weights."
+    return {"control_sentence": sentence, "nisqa_C2": WORDS[of_nisqa["C2"]] if "C2" in of_nisqa else MISSING}
 
 
 def _agreement(found: pd.DataFrame) -> dict[str, str]:
@@ -54,12 +174,7 @@ def _features_and_maps(found: pd.DataFrame) -> dict[str, str]:
         maps = frame.only(found, "attribution", network=name, corpus="p835", steps=50, randomised=False)
         out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else MISSING
         out[f"never_{key}"] = str(activity_counts(activity(maps))[2]) if maps else MISSING
-    alone = frame.only(found, "sound_alone", baseline="zero")
-    out["cut_alone"] = MISSING
-    if alone:
-        items = alone.items()
-        same = items[items["condition"].isin(LOCALISATION_CUTS) & items["talker"].isin(TWO_TALKERS)]
-        out["cut_alone"] = f"{same['auc_cut'].mean():.2f}"
+    out["cut_alone"] = _cut_alone(found)
     located = [
         (mean_over_files(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
         for r in frame.records(found, "localisation", network=PAPERS_LAYOUT, randomised=False)

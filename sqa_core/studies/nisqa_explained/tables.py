@@ -10,6 +10,7 @@ from ...corpora import known_impairments
 from ...metrics import Interval
 from ...results import frame
 from ...results.records import Record
+from ..listeners import SAME_PREDICTOR
 from .trials import VARIANTS
 
 
@@ -48,9 +49,12 @@ def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def agreement_table(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling."""
+    """One row a network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling. A network that is
+    another's but for an offset is left out."""
     rows = []
     for r in frame.records(found, "listeners"):
+        if r.trial["network"] in SAME_PREDICTOR:
+            continue
         m = r.metrics
         rows.append(
             {
@@ -60,9 +64,6 @@ def agreement_table(found: pd.DataFrame) -> pd.DataFrame:
                 "ceiling by file": m["mos_ceiling_file"],
                 "ceiling by condition": m["mos_ceiling_condition"],
                 "RMSE by file": m["mos_rmse_file"],
-                "files": m["files"],
-                "data": r.data_status,
-                "model": r.model_status,
             }
         )
     return pd.DataFrame(rows)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ...figures.style import COLOURS, WIDTH_IN, closed
+from ...figures.style import COLOURS, closed, width_in
 
 
 def rates_scatter(files: pd.DataFrame):
@@ -20,7 +20,7 @@ def windows_over_time(frame: pd.DataFrame):
     """Predicted MOS of windows, each drawn over the time it covers."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(WIDTH_IN, 2.6))
+    figure, axis = plt.subplots(figsize=(width_in(), 2.6))
     axis.hlines(frame["mos"], frame["start_s"], frame["end_s"], linewidth=3, alpha=0.6)
     axis.plot((frame["start_s"] + frame["end_s"]) / 2, frame["mos"], "o", color=COLOURS[1])
     axis.set(xlabel="time, s", ylabel="predicted MOS", ylim=(0.8, 5.2))

@@ -8,45 +8,16 @@ from scipy import stats
 
 from ...corpora.emotion import catalogue
 from ...learning.probes import ProbeSettings
-from ...metrics import Draws, bias_corrected, weighted_macro_f1
+from ...metrics import Draws, bias_corrected
 from ...results import frame, published
-from ...results.records import Record
 from .plan import CONTROLS, SLUG, USUAL
-from .selection import Run, answers_of, difference, difference_on, f1_draws, majority, mean_and_sd, mean_and_sd_of, title_of
+from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd, mean_and_sd_of, title_of
 from .tables import layer_weights, lead_in_sds, printed, printed_twin, twin
+from .variability import f1_by_speaker
 
-MIN_SPEAKERS, MAX_SPEAKERS = 2, 1000  # of a t test; the range that is searched
 MOVED = 1.25  # times the equal weight: below it, the largest weight is within what 30 epochs on a small corpus can do by chance
 MIN_RANKED = 6  # layers; over fewer, a rank correlation says little
-PROTOCOL_TITLES = {
-    "speaker": "one speaker-independent split",
-    "loso": "leave-one-speaker-out",
-    "stratified": "stratified (speaker-dependent)",
-}
 ASSIGNED = "whisper-small-int8"  # the encoder of the speaker assignments
-
-
-def splits_table(run: Run, head: str = "linear") -> pd.DataFrame:
-    """The same head on three kinds of split: a row a corpus, model and kind. The SD is over head seeds on one split."""
-    rows = []
-    for corpus in run.corpora:
-        for model in run.models:
-            for protocol, name in PROTOCOL_TITLES.items():
-                if records := run.cell(corpus, model, head, protocol):
-                    row = {"corpus": catalogue.title(corpus), "model": title_of(model), "split": name}
-                    rows.append(row | mean_and_sd(records) | {"majority": majority(records)})
-    return pd.DataFrame(rows)
-
-
-def f1_by_speaker(records: list[Record]) -> pd.Series:
-    """Macro F1 in percent over each speaker's files, mean over seeds, from the lowest to the highest."""
-    if not records:
-        return pd.Series(dtype=float)
-    answers = answers_of(records)
-    speakers, which = np.unique(answers.items["speaker"], return_inverse=True)
-    of_speaker = (which == np.arange(len(speakers))[:, None]).astype(float)
-    f1 = weighted_macro_f1(answers.true, answers.predicted, of_speaker, answers.classes)
-    return pd.Series(f1, index=pd.Index(speakers, name="speaker")).sort_values()
 
 
 def by_speaker_table(run: Run) -> pd.DataFrame:
@@ -262,6 +233,13 @@ def across_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def across_of(run: Run, model: str) -> pd.DataFrame:
+    """`across_table` of one model, with how far it is above the majority-class baseline."""
+    table = across_table(run)
+    table = table[table["model"] == title_of(model)]
+    return table.assign(**{"F1 over majority": table["F1"] - table["majority"]})
+
+
 def leads_table(run: Run) -> pd.DataFrame:
     """On each corpus the model with the Linear head that is best on the validation files, and its lead over the runner-up on the test files,
     paired over files, beside the paper's best of all heads."""
@@ -284,48 +262,3 @@ def leads_table(run: Run) -> pd.DataFrame:
                 row |= {"best in the paper": name, "its lead in SDs": sds}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def speakers_needed(run: Run, power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """Pairs of models, controls left out, by leave-one-speaker-out: the difference by speaker in points of accuracy, a paired t test, and how
-    many speakers such a test of one pair would need for this power; p values adjusted after Holm over all pairs of a corpus."""
-    rows = []
-    for corpus in run.corpora:
-        models = [e for e in run.models if e not in CONTROLS]
-        by_encoder = {e: _accuracy_by_speaker(run.cell(corpus, e, protocol="loso")) for e in models}
-        present = [e for e, series in by_encoder.items() if len(series)]
-        gaps = {(a, b): 100 * (by_encoder[a] - by_encoder[b]) for i, a in enumerate(present) for b in present[i + 1 :]}
-        p = _holm([float(stats.ttest_1samp(gap, 0.0).pvalue) if gap.std() else float(not gap.any()) for gap in gaps.values()])
-        for ((one, other), gap), value in zip(gaps.items(), p, strict=True):
-            row = {"corpus": catalogue.title(corpus), "models": f"{title_of(one)} − {title_of(other)}", "difference": gap.mean()}
-            row |= {"difference, SD over speakers": gap.std(ddof=1), "speakers": len(gap)}
-            rows.append(row | {"speakers needed": _needed(gap.mean(), gap.std(ddof=1), power, level), "p (Holm)": value})
-    return pd.DataFrame(rows)
-
-
-def _needed(mean: float, sd: float, power: float, level: float) -> float:
-    """Speakers for a paired t test of this power if mean and SD were the true ones; infinite where no number up to MAX_SPEAKERS suffices."""
-    if not mean or not np.isfinite(sd):
-        return np.inf
-    if not sd:
-        return MIN_SPEAKERS
-    n = np.arange(MIN_SPEAKERS, MAX_SPEAKERS)
-    bound = stats.t.ppf(1 - level / 2, n - 1)
-    enough = 1 - stats.nct.cdf(bound, n - 1, abs(mean) / sd * np.sqrt(n)) >= power
-    return int(n[enough.argmax()]) if enough.any() else np.inf
-
-
-def _holm(p: list[float]) -> list[float]:
-    """Holm's adjusted p values, in their order."""
-    out, highest = [0.0] * len(p), 0.0
-    for rank, i in enumerate(np.argsort(p)):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
-        out[i] = highest
-    return out
-
-
-def _accuracy_by_speaker(records: list[Record]) -> pd.Series:
-    if not records:
-        return pd.Series(dtype=float)
-    items = pd.concat([r.items() for r in records])
-    return (items["predicted"] == items["emotion"]).groupby(items["speaker"]).mean()

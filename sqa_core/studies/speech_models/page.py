@@ -1,24 +1,40 @@
 """What the page on speech models takes from its records: values for its prose, by key, and sentences to listen to."""
 
+from typing import Any
+
 from ... import audio
 from ...corpora import cards, polyglot, registry
 from ...files import short_hash
 from ...models import spectrogram_transformer
 from ...results.claims import Finding
-from . import claims, open_questions, tables
+from ..shared import published_run
+from . import claims, claims_printed, findings, open_questions, tables, variability
 from .open_questions import ASSIGNED
-from .plan import ASTS, CONTROLS, PAPERS_CORPORA, PAPERS_ENCODERS, USUAL
-from .selection import Run, f1_draws, lead_over_corpora, majority, points, title_of
+from .plan import ASTS, CONTROLS, PAPERS_CORPORA, PAPERS_ENCODERS, SLUG, USUAL
+from .selection import Run, f1_draws, lead_over_corpora, majority, points, run_of, title_of
 
 MISSING = "not available"
 FEW_SPEAKERS = ("aesdd", "emodb", "emovo")  # the paper's corpora whose speakers the page looks at one by one
 DEMO_LANGUAGES = {"it": "Italian", "de": "German", "el": "Greek", "fr": "French"}
 
 
-def glue_values(run: Run, findings: list[Finding]) -> dict[str, str]:
-    """Values for the page's `{glue}` roles, by key. findings : verdicts by our run."""
+def card() -> dict[str, Any]:
+    """What the start page says of the chapter."""
+    run = run_of(published_run(SLUG))
+    screen = findings.first_screen(run, claims.findings(run), claims_printed.findings())
+    return {
+        "title": "Which speech encoder gives the best features for emotion recognition?",
+        "paper": "D'Asaro, Márquez Villacís, Rizzo, Bottino: Using Large Speech Models for Feature Extraction in Cross-Lingual Speech "
+        "Emotion Recognition, CLiC-it 2024",
+        "reply": screen["reply"],
+        "verdicts": screen["verdicts"],
+    }
+
+
+def glue_values(run: Run, ours: list[Finding]) -> dict[str, str]:
+    """Values for the page's `{glue}` roles, by key. ours : verdicts by our run."""
     parts = (_counts, _first_numbers, _speakers, _assignments, _layer_weights, _ast, _splits, _table2)
-    by_claim = {f.id: f.verdict for f in findings}
+    by_claim = {f.id: f.verdict for f in ours}
     verdicts = {f"verdict_C{i}": by_claim.get(f"C{i}", MISSING) for i in range(1, 15)}
     return {key: value for part in parts for key, value in part(run).items()} | verdicts
 
@@ -47,7 +63,7 @@ def _first_numbers(run: Run) -> dict[str, str]:
 
 def _speakers(run: Run) -> dict[str, str]:
     out = {}
-    by_speaker = {c: open_questions.f1_by_speaker(run.cell(c, ASSIGNED, protocol="loso")) for c in FEW_SPEAKERS}
+    by_speaker = {c: variability.f1_by_speaker(run.cell(c, ASSIGNED, protocol="loso")) for c in FEW_SPEAKERS}
     tested = {c: sorted(cell[0].items()["speaker"].unique()) if (cell := run.cell(c, ASSIGNED)) else [] for c in FEW_SPEAKERS}
     for corpus, f1 in by_speaker.items():
         out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else MISSING
@@ -56,7 +72,7 @@ def _speakers(run: Run) -> dict[str, str]:
     out["rank_emovo"] = MISSING
     if tested["emovo"] and len(emovo):
         out["rank_emovo"] = _rank(len(emovo) - int(emovo.index.get_loc(tested["emovo"][0])), len(emovo))
-    worst = {e: open_questions.f1_by_speaker(run.cell("aesdd", e, protocol="loso")) for e in claims.WHISPERS}
+    worst = {e: variability.f1_by_speaker(run.cell("aesdd", e, protocol="loso")) for e in claims.WHISPERS}
     sentences = [f"{title_of(e)}: speaker {f1.index[0]} with {f1.iloc[0]:.1f}" for e, f1 in worst.items() if len(f1)]
     return out | {"aesdd_worst": "; ".join(sentences) or MISSING}
 

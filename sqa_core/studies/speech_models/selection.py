@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +69,11 @@ class Run:
         """The paper's own among them: what is compared with its means."""
         return [c for c in self.corpora if c in PAPERS_CORPORA]
 
+    @cached_property
+    def split_seeds(self) -> list[int]:
+        """Of the stratified splits that were drawn anew."""
+        return sorted({int(value) for c in self.cells for name, value in c.choices if name == "split_seed"})
+
     @property
     def models(self) -> list[str]:
         """Encoders, and networks trained from scratch, in the catalogues' order; unknown ones last."""
@@ -92,7 +97,7 @@ def run_of(found: pd.DataFrame | Sequence[Record]) -> Run:
 
 def _probe_cells(table: pd.DataFrame) -> list[tuple[Cell, Record]]:
     part = frame.select(table, "probe")
-    usual = _usual(USUAL, "settings") | _usual(usual_features(""), "features") | {"languages": ()}
+    usual = _usual(USUAL, "settings") | _usual(usual_features(""), "features") | {"languages": (), "split_seed": 0}
     del usual["settings.head"]
     channels = {c: usual_features(c).channel for c in part["corpus"].unique()} if len(part) else {}
     by_row = {"features.channel": part["corpus"].map(channels)} if len(part) else {}
@@ -125,7 +130,7 @@ def _cells(
     if not len(part):
         return []
     differing: list[set[tuple[str, Any]]] = [set() for _ in range(len(part))]
-    for column in [c for c in part if c.startswith(("settings.", "features.")) or c == "languages"]:
+    for column in [c for c in part if c.startswith(("settings.", "features.")) or c in ("languages", "split_seed")]:
         if column in ("settings.head", "settings.network") or part[column].isna().all():
             continue
         values = part[column].to_numpy(object)
@@ -170,9 +175,10 @@ def heads_in(run: Run, model: str) -> list[str]:
 
 
 def f1_draws(cell: Sequence[Record]) -> Draws:
-    """Macro F1 in percent of a cell, mean over seeds, with bootstrap replicates over the test files.
+    """Macro F1 in percent of a cell, mean over seeds, with bootstrap replicates: over speakers and their files if each speaker was held out
+    in turn, else over the test files.
 
-    Records of one corpus and split are drawn alike, so differences between them are paired over files.
+    Records of one corpus and split are drawn alike, so differences between them are paired.
     """
     return _draws_of(tuple(cell))
 
@@ -200,8 +206,11 @@ def answers_of(cell: Sequence[Record]) -> Answers:
 
 @lru_cache(maxsize=4000)  # several tables need the same cells
 def _draws_of(cell: tuple[Record, ...]) -> Draws:
-    answers = answers_of(cell)
-    weights = _file_weights(cell[0].trial["corpus"], len(answers.true))
+    answers, corpus = answers_of(cell), cell[0].trial["corpus"]
+    if cell[0].trial.get("protocol") == "loso":
+        weights = _speaker_weights(corpus, tuple(answers.items["speaker"]))
+    else:
+        weights = _file_weights(corpus, len(answers.true))
     f1 = weighted_macro_f1(answers.true, answers.predicted, weights, answers.classes)
     return Draws(float(f1[0]), f1[1:])
 
@@ -220,6 +229,19 @@ def _file_weights(corpus: str, files: int) -> np.ndarray:
     rng = np.random.default_rng([0, zlib.crc32(corpus.encode())])
     drawn = rng.multinomial(files, np.full(files, 1 / files), size=DRAWS)
     return np.vstack([np.ones(files), drawn]).astype(np.float32)  # whole numbers: exact, and the products take half the time
+
+
+@lru_cache(maxsize=64)
+def _speaker_weights(corpus: str, speaker_of: tuple[str, ...]) -> np.ndarray:
+    """(1 + DRAWS, files) as `_file_weights`: speakers are drawn with replacement, and then the files of each speaker that was drawn."""
+    rng = np.random.default_rng([1, zlib.crc32(corpus.encode())])
+    speakers, which = np.unique(speaker_of, return_inverse=True)
+    times = rng.multinomial(len(speakers), np.full(len(speakers), 1 / len(speakers)), size=DRAWS)
+    drawn = np.zeros((DRAWS, len(which)))
+    for s in range(len(speakers)):
+        files = np.flatnonzero(which == s)
+        drawn[:, files] = rng.multinomial(times[:, s] * len(files), np.full(len(files), 1 / len(files)))
+    return np.vstack([np.ones(len(which)), drawn]).astype(np.float32)
 
 
 Pair = tuple[list[Record], list[Record]]

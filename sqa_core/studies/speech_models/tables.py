@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...corpora import cards, registry
+from ...corpora import cards
 from ...corpora.emotion import catalogue
 from ...metrics import Draws, bias_corrected
 from ...models import encoder_catalogue, encoders, spectrogram_transformer
@@ -15,7 +15,7 @@ from ...models.heads import HEADS, WIDTH
 from ...results import frame, published
 from ...results.records import Record
 from ...spectrogram import AST_BANDS, SPEECH_RATE
-from .plan import ASTS, PAPERS_ENCODERS, SEEDS, SLUG, USUAL, USUAL_AST, heads_of, model_status
+from .plan import ASTS, PAPERS_ENCODERS, SEEDS, SLUG, USUAL, USUAL_AST, heads_of
 from .selection import (
     HEAD_TITLES,
     Run,
@@ -49,7 +49,7 @@ def printed(name: str, **where: str | None) -> dict[str, float]:
     table = _printed(name)
     row = table[np.logical_and.reduce([table[column] == value for column, value in where.items()])]
     mean, std = (row["mean"].iloc[0], row["std"].iloc[0]) if len(row) else (np.nan, np.nan)
-    return {"paper": float(mean), "paper, SD": float(std)}
+    return {"paper": float(mean), "paper, SD over runs": float(std)}
 
 
 def printed_twin(corpus: str, encoder: str, head: str = "Linear") -> float:
@@ -58,7 +58,7 @@ def printed_twin(corpus: str, encoder: str, head: str = "Linear") -> float:
 
 
 def table1(run: Run) -> pd.DataFrame:
-    """The paper's corpora: as printed, as their owners describe them, in our published run, and on this machine."""
+    """The paper's corpora: as printed, as their owners describe them, and in our published run."""
     card_of = _cards(run)
     paper = _printed("table1").set_index("dataset")
     rows = []
@@ -73,21 +73,18 @@ def table1(run: Run) -> pd.DataFrame:
         row |= {
             f"{what}, ours": card.get(key, np.nan) for what, key in (("files", "files"), ("speakers", "speakers"), ("classes", "emotions"))
         }
-        here = registry.load(name).table if registry.find(name) else None
-        row["files, this machine"] = np.nan if here is None else len(here)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def table2(run: Run, now: Run) -> pd.DataFrame:
-    """Encoders × heads: the paper's means over nine corpora; ours over the corpora measured, with SD over seeds and a bootstrap interval
-    over test files; and this run's."""
+def table2(run: Run) -> pd.DataFrame:
+    """Encoders × heads on one speaker-independent split: the paper's means over nine corpora; ours over the corpora measured, with SD over
+    seeds and a bootstrap interval over test files."""
     rows = []
-    of_now = now.papers_corpora or now.corpora  # a mean never mixes the paper's data with other data
-    for encoder in dict.fromkeys((*run.models, *now.models, *PAPERS_ENCODERS)):  # missing ones come last
+    for encoder in dict.fromkeys((*run.models, *PAPERS_ENCODERS)):  # missing ones come last
         if encoder in ASTS:
             continue
-        for head in dict.fromkeys((*heads_in(run, encoder), *heads_in(now, encoder))) or heads_of(encoder):
+        for head in heads_in(run, encoder) or heads_of(encoder):
             row: dict[str, Any] = {"encoder": title_of(encoder), "head": HEAD_TITLES[head]}
             row |= printed("table2", backbone=twin(encoder), head=HEAD_TITLES[head])
             cells = {c: records for c in run.papers_corpora if (records := run.cell(c, encoder, head))}
@@ -98,12 +95,7 @@ def table2(run: Run, now: Run) -> pd.DataFrame:
                     "F1, high": interval.high,
                     "majority": majority(*cells.values()),
                 }
-            row["corpora"] = ", ".join(map(catalogue.title, cells)) or _what_is_missing(encoder)
-            here = {c: records for c in of_now if (records := runs_own_cells(now, c, encoder, head))}
-            row["this run"] = _mean_over_corpora(here).get("F1", np.nan) if here else np.nan
-            row["this run's corpora"] = ", ".join(map(catalogue.title, here))
-            row["model"] = model_status(encoder)
-            rows.append(row)
+            rows.append(row | {"corpora": ", ".join(map(catalogue.title, cells)) or "model not available"})
     return pd.DataFrame(rows)
 
 
@@ -113,32 +105,20 @@ def _mean_over_corpora(cells: dict[str, list[Record]]) -> dict[str, float]:
     return mean_and_sd_of(by_seed.mean(axis=1)) if len(by_seed) else {}
 
 
-def _what_is_missing(encoder: str) -> str:
-    if encoder_catalogue.available(encoder):
-        return "not run yet: sqa run speech_models --profile paper"
-    return encoder_catalogue.missing_message(encoder)
-
-
-def table3(run: Run, now: Run) -> pd.DataFrame:
-    """Corpora × models with each head: the paper; our published run with SD over seeds and a bootstrap interval over test files; this run;
-    the majority-class baseline."""
+def table3(run: Run) -> pd.DataFrame:
+    """Corpora × models with each head on one speaker-independent split: the paper; ours with SD over seeds and a bootstrap interval over
+    test files; the majority-class baseline."""
     rows = []
-    for corpus in catalogue.in_order([*run.corpora, *now.corpora]):
-        for model in dict.fromkeys((*run.models, *now.models)):
-            for head in dict.fromkeys((*heads_in(run, model), *heads_in(now, model))):
-                ours, here = run.cell(corpus, model, head), runs_own_cells(now, corpus, model, head)
-                if not ours and not here:
+    for corpus in run.corpora:
+        for model in run.models:
+            for head in heads_in(run, model):
+                if not (ours := run.cell(corpus, model, head)):
                     continue
                 row: dict[str, Any] = {"corpus": catalogue.title(corpus), "model": title_of(model), "head": HEAD_TITLES[head]}
                 row |= printed("table3", dataset=catalogue.title(corpus), backbone=twin(model), head=HEAD_TITLES[head])
-                interval = bias_corrected(f1_draws(ours)) if ours else None
-                row |= mean_and_sd(ours) if ours else {"F1": np.nan, "F1, SD over seeds": np.nan, "seeds": 0}
-                row |= {"F1, low": interval.low if interval else np.nan, "F1, high": interval.high if interval else np.nan}
-                row["this run"] = mean_and_sd(here)["F1"] if here else np.nan
-                one = (ours or here)[0]
-                row |= {"majority": majority([one]), "test files": one.metrics["tested"]}
-                row |= {"data status": one.data_status, "model status": one.model_status}
-                rows.append(row)
+                interval = bias_corrected(f1_draws(ours))
+                row |= mean_and_sd(ours) | {"F1, low": interval.low, "F1, high": interval.high}
+                rows.append(row | {"majority": majority(ours), "test files": ours[0].metrics["tested"]})
     return pd.DataFrame(rows)
 
 

@@ -1,0 +1,207 @@
+"""Tables behind the chapter's main findings, and what its first screen says."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...corpora.emotion import catalogue
+from ...metrics import Draws, bias_corrected
+from ...models.heads import HEADS
+from ...results.claims import Finding, tally
+from . import claims_printed, open_questions, tables
+from .open_questions import ASSIGNED
+from .plan import ASTS, CONTROLS, HEADS_BY_SPEAKER, PAPERS_CORPORA, PAPERS_ENCODERS, PAPERS_RUNS, SEEDS
+from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd, points, title_of
+from .variability import f1_by_speaker, over_splits, splits_table
+
+MISSING = "not available"
+QUESTION = "Which speech encoder, with which classifier head, gives the best features for recognising emotions in eight languages?"
+LINKS = {
+    "Open in Colab": "https://colab.research.google.com/github/sqa-book/sqa-book/blob/v0.2.0/notebooks/speech_models.ipynb",
+    "All tables": "speech_models_details.html",
+    "Claims": "#claims",
+    "Cite": "https://ceur-ws.org/Vol-3878/",
+}
+
+
+def overview(run: Run, model: str = ASSIGNED) -> pd.DataFrame:
+    """One model with the Linear head: a row a corpus. Leave-one-speaker-out with its interval over speakers and files and its range over
+    speakers, stratified splits with their SD, the one speaker-independent split, the paper's number for the twin, the baseline."""
+    rows = []
+    for corpus in run.corpora:
+        loso = run.cell(corpus, model, protocol="loso")
+        if not loso:
+            continue
+        by_speaker, drawn, one = f1_by_speaker(loso), over_splits(run, corpus, model), run.cell(corpus, model)
+        row: dict[str, Any] = {"corpus": catalogue.title(corpus), **bias_corrected(f1_draws(loso)).columns("LOSO")}
+        row |= {"lowest speaker": by_speaker.iloc[0], "highest speaker": by_speaker.iloc[-1], "speakers": len(by_speaker)}
+        row |= {
+            "stratified": drawn.mean() if len(drawn) else np.nan,
+            "stratified, SD over splits": drawn.std(ddof=1) if len(drawn) else np.nan,
+        }
+        row |= {
+            "one split": mean_and_sd(one)["F1"] if one else np.nan,
+            "paper": tables.printed_twin(corpus, model),
+            "majority": majority(loso),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_model(run: Run) -> pd.DataFrame:
+    """Table 3's counterpart: leave-one-speaker-out with the Linear head, a row a model, a column a corpus."""
+    rows = {}
+    for model in run.models:
+        cells = {catalogue.title(c): mean_and_sd(r)["F1"] for c in run.corpora if (r := run.cell(c, model, protocol="loso"))}
+        if cells:
+            rows[title_of(model)] = cells
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def heads_table(run: Run) -> pd.DataFrame:
+    """Table 2's counterpart: leave-one-speaker-out by model and head, mean over the paper's corpora that are here, with an interval over
+    speakers and files; a row a model and head."""
+    rows = []
+    for model in HEADS_BY_SPEAKER:
+        for head, title in HEADS.items():
+            cells = {c: run.cell(c, model, head, "loso") for c in run.papers_corpora}
+            if cells and all(cells.values()):
+                interval = bias_corrected(Draws.mean([f1_draws(r) for r in cells.values()]))
+                row = {"model": title_of(model), "head": title, **interval.columns("F1")}
+                row |= {"paper, nine corpora": tables.printed("table2", backbone=tables.twin(model), head=title)["paper"]}
+                rows.append(row | {"seeds": min(len(r) for r in cells.values()), "corpora": ", ".join(map(catalogue.title, cells))})
+    return pd.DataFrame(rows)
+
+
+def deviations_table(run: Run) -> pd.DataFrame:
+    """How this rerun differs from the paper, with the measured effect of each difference where there is one."""
+    padded = difference(run, {"model": "whisper-tiny", "head": "linear", "whole_window": True}, {"model": "whisper-tiny", "head": "linear"})
+    last = difference(run, {"model": ASSIGNED, "head": "linear", "keep": "last"}, {"model": ASSIGNED, "head": "linear"})
+    corpora = [c for c in run.papers_corpora if run.cell(c, ASSIGNED, protocol="loso") and run.cell(c, ASSIGNED)]
+    here = [e for e in PAPERS_ENCODERS if e in run.models]
+    ways = open_questions.speaker_assignments(run)
+    aesdd = ways[ways["corpus"] == "aesdd"]
+    without = aesdd[aesdd["absent"] != ""].groupby("absent")["f1"].mean()
+    rows = [
+        (
+            "checkpoints",
+            "six",
+            f"{len(here)} of the six; Whisper Small with weights rounded to 8 bits is nearest",
+            "cannot be measured here",
+        ),
+        ("corpora", "nine", f"{len(run.papers_corpora)} of the nine, and URDU", "cannot be measured here"),
+        ("test speakers", "one split, not published", "each speaker held out in turn (LOSO)", _loso_effect(run, corpora)),
+        (
+            "padding to 30 s",
+            "not stated; Whisper's own front end pads",
+            "no padding: the encoder receives the utterance alone",
+            f"{points(padded[0])} with padding (Whisper Tiny, {', '.join(map(catalogue.title, padded[1]))})" if padded else MISSING,
+        ),
+        (
+            "epoch",
+            "not stated",
+            "the best on the validation files",
+            f"{points(last[0])} with the last epoch, one split" if last else MISSING,
+        ),
+        (
+            "AESDD",
+            "500 files, 5 actors",
+            "604 files, 6 actors: the public release",
+            f"without one actor, mean over assignments {without.min():.1f} to {without.max():.1f}; with all "
+            f"{aesdd[aesdd['absent'] == '']['f1'].mean():.1f}"
+            if len(without)
+            else MISSING,
+        ),
+        ("AST from scratch", "87 million parameters", "a small one, on one split", "cannot be measured without a GPU"),
+        ("runs", f"{PAPERS_RUNS}", f"{len(SEEDS)} seeds", _seed_spread(run, corpora)),
+    ]
+    return pd.DataFrame(rows, columns=["what", "the paper", "here", "measured effect, points of macro F1"])
+
+
+def _loso_effect(run: Run, corpora: list[str]) -> str:
+    """Leave-one-speaker-out less the one split; the two test other files, so there is no paired interval."""
+    gaps = {c: f1_draws(run.cell(c, ASSIGNED, protocol="loso")).value - f1_draws(run.cell(c, ASSIGNED)).value for c in corpora}
+    said = ", ".join(f"{catalogue.title(c)} {g:+.1f}" for c, g in gaps.items())
+    return f"{said} against our one speaker-independent split" if gaps else MISSING
+
+
+def _seed_spread(run: Run, corpora: list[str]) -> str:
+    spreads = [mean_and_sd(run.cell(c, ASSIGNED, protocol="loso"))["F1, SD over seeds"] for c in corpora]
+    return f"SD over seeds {min(spreads):.1f} to {max(spreads):.1f}" if spreads else MISSING
+
+
+def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[str, Any]:
+    """Arguments of `figures.answer`."""
+    seen, gaps = overview(run), tables.table2_against_table3()
+    papers = seen[seen["paper"].notna()]
+    urdu = splits_table(run)
+    urdu = urdu[urdu["corpus"] == "URDU"] if len(urdu) else urdu
+    checkpoints = sum(e in run.models for e in PAPERS_ENCODERS)
+    encoders = [m for m in run.models if m not in (*CONTROLS, *ASTS)]
+    found = []
+    if len(papers):
+        spread = papers["highest speaker"] - papers["lowest speaker"]
+        text = "points of macro F1 lie between the hardest and the easiest held-out speaker of one corpus, with the same model and head."
+        found.append((f"{spread.min():.0f} to {spread.max():.0f}", text))
+    largest = gaps.loc[gaps["difference"].abs().idxmax()]
+    text = f"points separate Table 2 from the mean of Table 3 for {largest['backbone']}; no subset of corpora reproduces all six means."
+    found.append((f"{abs(largest['difference']):.2f}", text))
+    if len(urdu):
+        row = urdu.iloc[0]
+        text = (
+            f"macro F1 on URDU with speakers held out becomes {row['stratified']:.0f} with a random split: "
+            "26 of its 29 speakers have one emotion, so the split measures who speaks."
+        )
+        found.append((f"{row['leave-one-speaker-out']:.0f}", text))
+    return {
+        "question": QUESTION,
+        "reply": (
+            "We cannot say which encoder is best: the paper's own corpora have so few speakers that the choice of the test speaker moves "
+            "macro F1 more than the choice of the model does."
+        ),
+        "faithful": {
+            "checkpoints": f"{checkpoints} of {len(PAPERS_ENCODERS)}; {len(encoders)} others",
+            "corpora": f"{len(run.papers_corpora)} of {len(PAPERS_CORPORA)}, and {len(run.corpora) - len(run.papers_corpora)} more",
+            "seeds": f"{len(SEEDS)} (paper {PAPERS_RUNS})",
+            "protocol": "leave-one-speaker-out (paper: one split)",
+        },
+        "verdicts": {
+            "True of the printed numbers": tally([f for f in printed if f.id not in CHECKS]),
+            "More than chance there": Counter(f.chance for f in printed if f.chance and f.id not in CHECKS),
+            "Our run": tally([f for f in ours if f.id not in CHECKS]),
+        },
+        "found": found,
+        "links": LINKS,
+    }
+
+
+CHECKS = ("C12", "C13", "C14")  # of the paper's consistency; not claims of the paper
+
+
+def values(run: Run) -> dict[str, str]:
+    """Values for the prose of the findings, by key."""
+    seen, table = overview(run).set_index("corpus"), splits_table(run)
+    out = {}
+    for corpus in ("AESDD", "EmoDB", "EMOVO", "URDU"):
+        if corpus in seen.index:
+            row = seen.loc[corpus]
+            out[f"loso_{corpus}"] = f"{row['LOSO']:.1f} [{row['LOSO, low']:.1f}, {row['LOSO, high']:.1f}]"
+            out[f"speakers_{corpus}"] = f"{row['lowest speaker']:.1f} to {row['highest speaker']:.1f}"
+            out[f"stratified_{corpus}"] = f"{row['stratified']:.1f} ± {row['stratified, SD over splits']:.1f}"
+    for model in ("mel", "ecapa-voxceleb", "random-whisper-base", ASSIGNED):
+        for corpus in ("URDU", "EmoDB"):
+            row = table[(table["model"] == title_of(model)) & (table["corpus"] == corpus)] if len(table) else table
+            key = f"{model.split('-')[0]}_{corpus}"
+            out[f"{key}_loso"] = f"{row['leave-one-speaker-out'].iloc[0]:.1f}" if len(row) else MISSING
+            out[f"{key}_stratified"] = f"{row['stratified'].iloc[0]:.1f}" if len(row) else MISSING
+    lead = difference_on(run.cell("urdu", ASSIGNED, protocol="loso"), run.cell("urdu", "mel", protocol="loso"))
+    out["urdu_over_mel"] = points(lead) if lead else MISSING
+    leads = open_questions.leads_table(run)
+    out["winner_loses"] = f"{int((leads['lead on test'] < 0).sum())} of {len(leads)}" if len(leads) else MISSING
+    papers = [c for c in run.papers_corpora if run.cell(c, ASSIGNED, protocol="loso")]
+    mean = bias_corrected(Draws.mean([f1_draws(run.cell(c, ASSIGNED, protocol="loso")) for c in papers])) if papers else None
+    out["loso_mean"] = mean.text(".1f") if mean else MISSING
+    gaps = claims_printed.published.read(claims_printed.SLUG, "table2_vs_table3")["difference"].dropna()
+    return out | {"largest_gap": f"{gaps.abs().max():.2f}"}
