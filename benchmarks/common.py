@@ -2,8 +2,10 @@
 
 import os
 import platform
+import re
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +61,21 @@ def timed(function: Callable[[], Any], repeats: int = 2) -> tuple[Any, float]:
         out = function()
         best = min(best, time.perf_counter() - start)
     return out, best
+
+
+def peak_memory(command: Sequence[str]) -> float:
+    """The most memory in GB that a command holds. Its own high-water mark is read while it runs: what `wait4` reports includes the pages
+    that the new process shared with this one before it became the command."""
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    most = 0.0
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:  # it ended between the two
+            break
+        if found := re.search(r"VmHWM:\s+(\d+) kB", status):
+            most = max(most, int(found[1]) / 1e6)
+        time.sleep(0.05)
+    if process.wait():
+        raise RuntimeError(f"{' '.join(command[:3])} … ended with {process.returncode}")
+    return most

@@ -1,7 +1,5 @@
 """Explanations: occlusion against whole passes, attributions against captum called once per segment and feature."""
 
-import os
-import subprocess
 import sys
 import time
 import warnings
@@ -15,7 +13,7 @@ from sqa_core.models import weights
 from sqa_core.studies.nisqa_explained import inputs
 from tests.whole_passes import by_whole_passes
 
-from .common import Report, timed
+from .common import Report, peak_memory, timed
 
 
 def bench_occlusion(report: Report, repeat: int) -> None:
@@ -102,8 +100,6 @@ def bench_survey(report: Report, repeat: int) -> None:
         "print(t.run().metrics['files'])"
     )
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", code])
-    _, status, used = os.wait4(process.pid, 0)
-    assert status == 0
+    held = peak_memory([sys.executable, "-c", code])
     report.say(f"attributions of 78 files × 30 segments × 20 features by four methods: {time.perf_counter() - start:.0f} s")
-    report.check("GB held by that process at most", used.ru_maxrss / 1e6, at_most=2)
+    report.check("GB held by that process at most", held, at_most=2)

@@ -89,7 +89,12 @@ figures.table(tables.report_table(row), "input_report", f"Input report and score
 
 # %% tags=["hide-input"]
 windows = tables.windows_table(sound)
-draw.windows_over_time(windows)
+figures.figure(
+    lambda: draw.windows_over_time(windows),
+    "windows",
+    "Steps: the predicted MOS of each window over time, high on the clean sentence and low on the noisy one.",
+    f"Predicted MOS in windows of 1.5 s every 0.5 s. This run, {status} speech.",
+)
 
 # %% tags=["hide-input"]
 figures.with_data(windows[["start_s", "end_s", "mos"]], "windows")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ...metrics import Interval
 from ...results.records import Record
+from ..listeners import SAME_PREDICTOR
 from .plan import MEASURES
 
 
@@ -15,7 +16,11 @@ def name_of(record: Record) -> str:
 
 
 def _agreement_records(found: pd.DataFrame) -> list[Record]:
-    return found[found["kind"].isin(["label", "listeners"])]["record"].tolist() if len(found) else []
+    """Without networks that are another's but for an offset."""
+    if not len(found):
+        return []
+    records = found[found["kind"].isin(["label", "listeners"])]["record"].tolist()
+    return [r for r in records if r.trial.get("network") not in SAME_PREDICTOR]
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:

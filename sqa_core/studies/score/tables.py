@@ -8,6 +8,7 @@ from ... import audio, scoring
 from ...metrics import Interval
 from ...models import weights
 from ...results import frame
+from ..listeners import SAME_PREDICTOR
 from .plan import OTHER_RATE
 
 
@@ -16,6 +17,8 @@ def rates(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     files, rows = [], []
     for own in frame.records(found, "listeners", resample=None) if len(found) else []:
         network = own.trial["network"]
+        if network in SAME_PREDICTOR:
+            continue
         other = frame.only(found, "listeners", resample=OTHER_RATE, network=network)
         if other is None:
             continue
