@@ -110,11 +110,20 @@ function startTables(settings) {
   style.rel = "stylesheet";
   style.href = new URL("datatables.css", here);
   script.src = new URL("datatables.js", here);
-  script.onload = () =>
-    settings.forEach((one) => {
-      const common = { order: [], autoWidth: false, lengthMenu: [10, 20, 50, { label: "All", value: -1 }] };
-      new DataTable(document.getElementById(one.dataset.table), { ...common, ...JSON.parse(one.textContent) });
-    });
+  const common = { order: [], autoWidth: false, lengthMenu: [10, 20, 50, { label: "All", value: -1 }] };
+  script.onload = () => {
+    // Each when it comes near the window: twenty at once would block a slow machine for seconds.
+    const watch = new IntersectionObserver(
+      (seen) =>
+        seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
+          watch.unobserve(target);
+          const setting = [...settings].find((one) => one.dataset.table === target.id);
+          new DataTable(target, { ...common, ...JSON.parse(setting.textContent) });
+        }),
+      { rootMargin: "300px" }
+    );
+    settings.forEach((one) => watch.observe(document.getElementById(one.dataset.table)));
+  };
   document.head.append(style, script);
 }
 

@@ -129,7 +129,7 @@ def test_mathjax_is_where_mathematics_is(html, site, browser):
     page.wait_for_selector("mjx-container", state="attached", timeout=10_000)
     assert page.locator("mjx-container").count() >= 5
     page.close()
-    assert "mathjax" not in (html / "book" / "index.html").read_text().lower()
+    assert "tex-chtml.js" not in (html / "book" / "index.html").read_text()
 
 
 def test_search_finds_occlusion(site, browser):
@@ -200,10 +200,11 @@ def test_a_gallery_goes_on_and_answers_open_by_keyboard(site, browser):
     page.close()
 
 
-def test_the_cursor_follows_the_sound(site, browser):
+def test_the_cursor_follows_the_sound(html, browser):
+    """Opened as files: the server of these tests sends no parts of files, which seeking needs."""
     page = browser.new_page()
     for name, box in (("nisqa_explained", "#stepper_demo"), ("nisqa_explained_details", "#chooser_demo")):
-        page.goto(f"{site}notebooks/{name}.html")
+        page.goto((html / "notebooks" / f"{name}.html").as_uri())
         places = page.evaluate(
             """async (box) => {
               const audio = document.querySelector(box + " audio");
@@ -211,12 +212,13 @@ def test_the_cursor_follows_the_sound(site, browser):
               const moved = new Promise((done) => audio.addEventListener("seeked", done, { once: true }));
               audio.currentTime = audio.duration / 2;
               await moved;
+              await new Promise((done) => setTimeout(done, 300)); // the next "timeupdate"
               return [...document.querySelectorAll(box + " .sqa-cursor")].map((c) => parseFloat(c.style.left));
             }""",
             box,
         )
         assert places
-        assert all(abs(place - 50) < 3 for place in places)
+        assert all(abs(place - 50) < 5 for place in places), "MP3 ends with up to 0.1 s of padding"
     page.close()
 
 
@@ -224,7 +226,9 @@ def test_long_tables_sort_by_value_and_search(html, browser):
     """Opened as a file, too: nothing that tables need is a module or comes from elsewhere."""
     page = browser.new_page()
     page.goto((html / "notebooks" / "speech_models_details.html").as_uri())
+    page.locator("#table3").scroll_into_view_if_needed()  # a table starts when it comes into view
     page.wait_for_selector("#table3_wrapper .dt-search input", timeout=10_000)
+    page.wait_for_timeout(500)  # other tables that came near have started too, and nothing moves any more
     heads = page.locator("#table3 thead th")
     column = next(i for i in range(heads.count()) if heads.nth(i).inner_text().startswith("F1"))
     cells = page.locator(f"#table3 tbody tr td:nth-child({column + 1})")
