@@ -293,28 +293,6 @@ figures.shown(
 # map is zero by construction. The empty segments here therefore have the noise of a quiet room, at least 60 dB below
 # the file's maximum in every band.
 
-# %% [markdown]
-# In this recording, the rank correlation of the absolute values of the complete maps is {glue:text}`like_modules` with
-# unmodified captum, {glue:text}`like_functions` with ReLUs as functions, and {glue:text}`like_ig` with integrated
-# gradients.
-#
-# Which of the paper's observations depend on the variant? The correlation with integrated gradients (C6) differs by
-# variant, but C6 fails for all three, so the completeness error does not change that verdict. Which features are
-# active, and the stripes of the next section, are shown for each variant too. Sums, and so any statement about how much
-# of an output a region explains, need the complete variant.
-#
-# Integrated gradients have a numerical limit too. Where a pool's inputs tie, as in a flat baseline, rounding decides
-# which of them receives the gradient. The same captum call in single and in double precision differs at isolated
-# points; sums and figures are unaffected.
-#
-# ## Baselines and stripes
-#
-# The paper uses "an empty spectrogram" as baseline and observes horizontal stripes from segments without sound. In
-# decibels, an array of zeros is not silence but full scale. Digital silence is not $-80$ dB either: NISQA's front end
-# clips everything more than 80 dB below a file's maximum to that floor. Where an empty segment equals the baseline, its
-# map is zero by construction. The empty segments here therefore have the noise of a quiet room, at least 60 dB below
-# the file's maximum in every band.
-
 # %% tags=["hide-input"]
 quiet = frame.records(ours, "attribution", network=plan.PAPERS_LAYOUT, conditions=plan.QUIET, randomised=False)
 figures.table(

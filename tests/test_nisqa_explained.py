@@ -109,7 +109,7 @@ def test_planted_faults_make_them_fail(features, tmp_path):
     always = [0.95, 1.0, 1.0, 1.0, 1.0]
     cuts = attribution(tmp_path, always, corpus="prompts", conditions=list(plan.CUTS))
     found = judged([features, cuts, attribution(tmp_path, always, corpus="p835")])
-    assert verdict(found, "C5").verdict == "fails"
+    assert verdict(found, "C5").verdict == "partly", "always present is one part of three"
     assert verdict(found, "C7").verdict == "fails", "it is always on"
     items = features.items()
     noisy = (items["feature"] == 1) & (items["snr_db"] <= 5)

@@ -19,13 +19,23 @@ PRINTED_WORDS: dict[Verdict, str] = {
     "not tested": "not printed",
 }
 MEANINGS: dict[Verdict, str] = {
-    "holds": "the whole 95 % interval meets the criterion",
+    "holds": "the criterion is met: by the whole 95 % interval, or by the count",
     "partly": "some parts of the claim hold and others fail",
-    "fails": "no part of the interval meets the criterion",
+    "fails": "the criterion is not met by any part of the interval, or by the count",
     "inconclusive": "the interval crosses the criterion's edge, or only a part of what the claim is about could be tested",
     "not tested": "the model or the data could not be had, or the paper does not print the number",
 }
 AXIS = 300, 34  # of an interval's drawing, px
+
+
+CHANCE_WORDS: dict[Verdict, str] = {
+    "holds": "yes",
+    "partly": "partly",
+    "fails": "no",
+    "inconclusive": "unclear",
+    "not tested": "not testable",
+}
+BAR_WORDS = {"True of the printed numbers": PRINTED_WORDS, "More than chance there": CHANCE_WORDS}  # other bars speak of a rerun
 
 
 def badge(verdict: Verdict, before: str = "", words: Mapping[Verdict, str] = WORDS) -> str:
@@ -62,7 +72,7 @@ def answer(
 def _bar(name: str, counts: Mapping[Verdict, int]) -> str:
     badges = "".join(
         f'<span class="sqa-badge sqa-{CLASSES[v]}"><b aria-hidden="true">{MARKS[v]}</b> {counts[v]} {word}</span>'
-        for v, word in WORDS.items()
+        for v, word in BAR_WORDS.get(name, WORDS).items()
         if counts.get(v)
     )
     return f'<p class="sqa-bar"><span>{html.escape(name)}:</span> {badges}</p>'
@@ -100,19 +110,11 @@ def _row(claim: Judged) -> str:
         if f.basis == "the paper's printed numbers":
             badges.append(badge(f.verdict, name, PRINTED_WORDS))
             if f.chance:
-                badges.append(
-                    badge(
-                        f.chance,
-                        "beyond chance",
-                        {"holds": "yes", "fails": "no", "inconclusive": "unclear", "not tested": "not testable", "partly": "partly"},
-                    )
-                )
+                badges.append(badge(f.chance, "beyond chance", CHANCE_WORDS))
         else:
             badges.append(badge(f.verdict, name))
         if f.strict and f.strict != f.verdict:
-            badges.append(
-                badge(f.strict, f"{name}, without the hedge", PRINTED_WORDS if f.basis == "the paper's printed numbers" else WORDS)
-            )
+            badges.append(badge(f.strict, f"{name}, read strictly", PRINTED_WORDS if f.basis == "the paper's printed numbers" else WORDS))
         said = f.evidence or f"needs {f.needs}"
         details.append(f"<dt>{html.escape(name)}</dt><dd>{html.escape(said)}{_statuses(f)}</dd>")
     # What we computed is drawn rather than what is printed, and the first network rather than its controls.

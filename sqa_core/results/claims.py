@@ -83,19 +83,32 @@ def judge(interval: Interval, low: float = -float("inf"), high: float = float("i
 
 
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """All of several conditions: holds if each does, fails if one does."""
-    return "fails" if "fails" in verdicts else "inconclusive" if "inconclusive" in verdicts else "holds"
+    """All of several conditions: holds if each does, fails if one does; of none, and of conditions that are not tested, nothing is known.
+
+    Examples
+    --------
+    >>> all_of(["holds", "holds"]), all_of(["holds", "inconclusive"]), all_of(["inconclusive", "fails"]), all_of([])
+    ('holds', 'inconclusive', 'fails', 'not tested')
+    """
+    order: tuple[Verdict, ...] = ("fails", "not tested", "inconclusive", "partly")
+    return next((verdict for verdict in order if verdict in verdicts), "holds" if verdicts else "not tested")
 
 
 def parts_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """A claim of several parts that stand for themselves: "partly" if some hold and others fail."""
-    return "partly" if {"holds", "fails"} <= set(verdicts) else all_of(verdicts)
+    """A claim of several parts that stand for themselves: "partly" if some hold, at least in part, and others fail."""
+    some = bool({"holds", "partly"} & set(verdicts))
+    return "partly" if some and {"fails", "partly"} & set(verdicts) else all_of(verdicts)
 
 
 def decisive(tested: Sequence[tuple[Verdict, Interval, Criterion]]) -> tuple[Interval, Criterion]:
-    """The interval that decides: of the first criterion that fails, else of the first that is inconclusive, else of the first."""
+    """The interval that decides: of those with the worst verdict, the one with the smallest margin to its criterion, in its own widths."""
     order = {"fails": 0, "inconclusive": 1}
-    _, interval, criterion = min(tested, key=lambda t: order.get(t[0], 2))
+
+    def margin(interval: Interval, criterion: Criterion) -> float:
+        distance = min(interval.low - criterion.low, criterion.high - interval.high)
+        return distance / max(interval.high - interval.low, 1e-12)
+
+    _, interval, criterion = min(tested, key=lambda t: (order.get(t[0], 2), margin(t[1], t[2])))
     return interval, criterion
 
 

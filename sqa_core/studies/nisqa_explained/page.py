@@ -42,8 +42,8 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
     return {
         "question": QUESTION,
         "reply": (
-            "Most of what the maps show is also there with shuffled weights; what training adds is a division of labour between the first "
-            "filters and pairs of opposed features."
+            "Most of what the maps show is also there with shuffled weights. Of the claims that hold, only one needs trained weights: "
+            "features of the second convolution that weigh one structure with opposite signs."
         ),
         "faithful": {
             "network": "the paper's layout, other weights",
@@ -142,7 +142,11 @@ def _controls_in_words(found: pd.DataFrame, findings: list[Finding]) -> dict[str
     held, also, untested = controlled(by_network)
     rest = [c for c in held if c not in also and c not in untested]
     of_nisqa = {f.id: f.verdict for f in by_network["nisqa"]}
-    sentence = f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)}) and {len(untested)} have no such control ({', '.join(untested)}); {', '.join(rest)} need trained weights."
+    lacking = f"{', '.join(untested)} {'has' if len(untested) == 1 else 'have'} no such control"
+    needing = f"{', '.join(rest)} {'needs' if len(rest) == 1 else 'need'} trained weights"
+    sentence = (
+        f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)}); {lacking}; {needing}."
+    )
     return {"control_sentence": sentence, "nisqa_C2": WORDS[of_nisqa["C2"]] if "C2" in of_nisqa else MISSING}
 
 
@@ -226,13 +230,13 @@ def _from_to(values: pd.Series) -> str:
 
 
 def dimensions_in_words(found: pd.DataFrame) -> str:
-    """In how many of the cases of `names_table` the matching dimension leads the others, and in how many it beats the control."""
+    """In how many of the cases of `names_table` the matching dimension leads the others, and in how many it beats chance and the control."""
     cases = name_leads(found)
     if not cases:
         return "The published run is not available."
-    leads = sum(case["Δ vs runner-up"].low > 0 for case in cases)
-    said = f"In {leads} of {len(cases)} settings the matching dimension localises the degradation better than any other (95 % confidence)"
-    over_sound = [case["Δ vs control"] for case in cases if "Δ vs control" in case]
-    if over_sound:
-        said += f"; in {sum(lead.low > 0 for lead in over_sound)} it beats the input-minus-baseline control"
-    return said + "."
+    leads = [case for case in cases if case["Δ vs runner-up"].low > 0]
+    both = [case for case in leads if case["AUC"] > 0.5 and "Δ vs control" in case and case["Δ vs control"].low > 0]
+    said = (
+        f"In {len(leads)} of {len(cases)} settings the matching dimension localises the degradation better than any other (95 % confidence)"
+    )
+    return f"{said}; in {len(both)} of these it is also better than chance and than the input-minus-baseline control."

@@ -14,6 +14,7 @@ from .plan import CONTROLS
 from .selection import Run, answers_of, f1_draws, majority, mean_and_sd, title_of
 
 LAST = {"keep": "last"}
+PROTOCOLS = {"speaker": "one split by speaker", "loso": "leave-one-speaker-out", "stratified": "stratified, 20 splits"}
 
 
 def over_splits(run: Run, corpus: str, model: str, **choices: Any) -> np.ndarray:
@@ -72,13 +73,13 @@ def speakers_table(run: Run, papers_only: bool = True) -> pd.DataFrame:
 
 def epochs_table(run: Run) -> pd.DataFrame:
     """The epoch that is best on the validation files against the last one: a row a corpus and protocol, mean over models; the SD is over
-    seeds (leave-one-speaker-out) or splits (stratified), root mean square over models.
+    seeds (one split, leave-one-speaker-out) or splits (stratified), root mean square over models.
 
     "pairs that change order" : of the pairs of models, those of which another is ahead when the last epoch is kept.
     """
     rows = []
     for corpus in run.corpora:
-        for protocol, title in (("loso", "leave-one-speaker-out"), ("stratified", "stratified, 20 splits")):
+        for protocol, title in PROTOCOLS.items():
             best, last = ({m: s for m in run.models if len(s := _scores(run, corpus, m, protocol, c)) > 1} for c in ({}, LAST))
             models = [m for m in best if m in last]
             if not models:
