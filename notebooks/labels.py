@@ -77,7 +77,7 @@ figures.shown(
 # its lattice model. The reference is the same talker's unimpaired full-band file.
 #
 # The ceiling and the intervals are those of the chapter [What has NISQA learnt?](nisqa_explained.ipynb). `nisqa-mos` is
-# left out: it is `nisqa`'s first score plus a constant of 0.056, so it would not be a second witness.
+# left out: it is `nisqa`'s first score plus {glue:text}`mos_offset`, so it would not be a second witness.
 
 # %% tags=["hide-input"]
 figures.table(tables.table(ours), "labels_table", "Published run, real recordings: agreement with the listeners' overall score", 3)

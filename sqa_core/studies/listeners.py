@@ -10,6 +10,7 @@ from ..corpora import pesq_material, registry
 from ..corpora.manifest import Manifest
 from ..learning import own_networks
 from ..models import weights
+from ..results import frame
 from ..results.trials import Result, Trial
 
 # Which scale of the listeners each output of a network is held against.
@@ -120,3 +121,12 @@ def listeners_trials(study: str, sets: tuple[Set, ...], resample: int | None = N
         if not (resample and network.settings.mel.sample_rate)
         for which in sets
     ]
+
+
+def offset_in_words(found: pd.DataFrame) -> str:
+    """How far nisqa-mos is from nisqa, which is the same in all files; from records of listeners' scores."""
+    scores = {r.trial["network"]: r.items().set_index("file")["mos"] for r in frame.records(found, "listeners", set="fullband")}
+    if not {"nisqa", "nisqa-mos"} <= scores.keys():
+        return "not available"
+    gap = scores["nisqa-mos"] - scores["nisqa"]
+    return f"{gap.mean():.4f}" if gap.max() - gap.min() < 1e-4 else f"{gap.min():.4f} to {gap.max():.4f}"

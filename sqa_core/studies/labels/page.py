@@ -7,6 +7,7 @@ from ...corpora import pesq_material
 from ...metrics import Interval
 from ...models import weights
 from ...results import frame
+from ..listeners import offset_in_words
 from .plan import MEASURES
 from .tables import intervals
 
@@ -17,7 +18,7 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key: correlations by file, full band, with intervals."""
     table = intervals(found, "fullband")
     names = {"pesq": MEASURES["pesq"], "visqol": MEASURES["visqol"], "own": weights.SYNTHETIC_ONLY, "prompts": weights.OWN}
-    out = {}
+    out = {"mos_offset": offset_in_words(found)}
     for key, name in names.items():
         row = table[(table["name"] == name) & (table["by"] == "file")] if len(table) else table
         out[key] = Interval(*row.iloc[0][["value", "low", "high"]]).text() if len(row) else MISSING

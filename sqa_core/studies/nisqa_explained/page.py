@@ -8,6 +8,7 @@ from ...metrics import Interval
 from ...results import frame
 from ...results.claims import WORDS, Finding, count, tally
 from ...results.records import Record
+from ..listeners import offset_in_words
 from ..shared import published_run
 from .claims import of_networks
 from .plan import LOCALISATION_CUTS, PAPERS_LAYOUT, SLUG, TWO_TALKERS
@@ -100,15 +101,6 @@ def _cut_alone(found: pd.DataFrame) -> str:
     return f"{items[items['condition'].isin(LOCALISATION_CUTS) & items['talker'].isin(TWO_TALKERS)]['auc_cut'].mean():.2f}"
 
 
-def _offset(found: pd.DataFrame) -> str:
-    """How far nisqa-mos is from nisqa, which is the same in all files."""
-    scores = {r.trial["network"]: r.items().set_index("file")["mos"] for r in frame.records(found, "listeners")}
-    if not {"nisqa", "nisqa-mos"} <= scores.keys():
-        return MISSING
-    gap = scores["nisqa-mos"] - scores["nisqa"]
-    return f"{gap.mean():.4f}" if gap.max() - gap.min() < 1e-4 else f"{gap.min():.4f} to {gap.max():.4f}"
-
-
 def _dimensions(found: pd.DataFrame) -> dict[str, str]:
     table = dimensions_table(found)
     if table.empty:
@@ -132,7 +124,7 @@ def glue_values(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
         **completeness_in_words(maps),
         **_features_and_maps(found),
         **_dimensions(found),
-        "mos_offset": _offset(found),
+        "mos_offset": offset_in_words(found),
         **_controls_in_words(found, findings),
     }
 
