@@ -47,7 +47,7 @@ ours = published_run(plan.SLUG)
 # %% tags=["remove-cell"]
 by_network = tested.of_networks(ours)
 found = by_network["our_run"]
-for name, text in (page.glue_values(ours, found) | page.demo_values(this_run)).items():
+for name, text in (page.glue_values(ours, by_network) | page.demo_values(this_run)).items():
     figures.glue(name, text)
 clean, impaired = inputs.demo_sound()
 
@@ -100,10 +100,11 @@ figures.forest(claims.judged(ledger, quoted, **by_network))
 # MOS 2 is negative too. Masks are silence, which probably costs quality in bad files as well.
 
 # %% tags=["hide-input"]
+verdicts = tested.claims_by_network(ours, by_network)
 figures.shown(
     frame.records(ours, "features"),
-    lambda _: draw.verdict_grid(tested.claims_by_network(ours, found)),
-    lambda _: tested.claims_by_network(ours, found),
+    lambda _: draw.verdict_grid(verdicts),
+    lambda _: verdicts,
     "claims_by_network",
     alt="A grid of verdicts: claims by rows, networks with trained and shuffled weights by columns.",
     caption="Verdicts by network, trained and with shuffled weights. Published run, real recordings and controlled files.",
@@ -157,10 +158,11 @@ figures.table(
 # network-free control, |x − x₀| with x₀ = 0 dB, reaches {glue:text}`cut_alone` on the same files.
 
 # %% tags=["hide-input"]
+located = tables.localisation_table(ours)
 figures.shown(
     frame.records(ours, "localisation"),
-    lambda _: draw.localisation(tables.localisation_table(ours)),
-    lambda _: tables.localisation_table(ours),
+    lambda _: draw.localisation(located),
+    lambda _: located,
     "localisation",
     alt="Dots with intervals: AUC of each method for frames inside known cuts, by baseline, for trained and shuffled weights.",
     caption="How well the size of a map finds frames inside known cuts (AUC; 0.5 is chance), nisqa-tts; 95 % intervals over conditions and talkers. Controlled set from real prompts, published run.",
@@ -174,10 +176,11 @@ figures.shown(
 # gradients through the whole network the picture is mixed. {glue:text}`dimensions_said`
 
 # %% tags=["hide-input"]
+changes = tables.dimensions_table(ours)
 figures.shown(
     frame.records(ours, "dimensions"),
-    lambda _: draw.dimension_grid(tables.dimensions_table(ours)),
-    lambda _: tables.dimensions_table(ours),
+    lambda _: draw.dimension_grid(changes),
+    lambda _: changes,
     "dimensions",
     alt="A grid: what is hidden by rows, the five scores by columns, mean change in each cell.",
     caption="Mean change of each of nisqa's five scores under columns of 13 frames that hide this (set to the file's mean level). Controlled set from real prompts, published run.",

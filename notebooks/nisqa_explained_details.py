@@ -49,8 +49,8 @@ now = frame.of(this_run)
 ours = published_run(plan.SLUG)
 
 # %% tags=["remove-cell"]
-found = tested.findings(ours)
-for name, text in (page.glue_values(ours, found) | page.demo_values(this_run)).items():
+by_network = tested.of_networks(ours)
+for name, text in (page.glue_values(ours, by_network) | page.demo_values(this_run)).items():
     figures.glue(name, text)
 clean, impaired = inputs.demo_sound()
 real = audio.load(inputs.p835_path(inputs.FILE)) if registry.find("p835") else None

@@ -55,10 +55,11 @@ for name, text in (page.glue_values(ours, found) | findings.values(ours)).items(
 figures.answer(**findings.first_screen(ours, found, printed))
 
 # %% tags=["hide-input"]
+overview = findings.overview(ours)
 figures.shown(
     by_speaker,
-    lambda _: draw.overview(findings.overview(ours)),
-    lambda _: findings.overview(ours),
+    lambda _: draw.overview(overview),
+    lambda _: overview,
     "overview",
     alt="A row for each corpus: macro F1 by leave-one-speaker-out with its interval and its range over speakers, by stratified splits, and the paper's number.",
     caption="Whisper Small (ours: weights rounded to 8 bits) with the Linear head. Intervals: 95 %, over speakers and their files. Published run, real recordings.",
@@ -126,10 +127,11 @@ figures.table(
 )
 
 # %% tags=["hide-input"]
+models = findings.by_model(ours)
 figures.shown(
     by_speaker,
-    lambda _: draw.models_by_corpus(findings.by_model(ours)),
-    lambda _: findings.by_model(ours).reset_index(),
+    lambda _: draw.models_by_corpus(models),
+    lambda _: models.reset_index(),
     "models",
     alt="A grid: models by rows, corpora by columns, macro F1 in each cell.",
     caption="Leave-one-speaker-out, Linear head, mean over five seeds: this run's counterpart of the paper's Table 3. Controls are features that were not trained on speech recognition. Published run, real recordings.",
@@ -156,10 +158,11 @@ figures.shown(
 # have one emotion only.
 
 # %% tags=["hide-input"]
+splits = variability.splits_table(ours)
 figures.shown(
     probes,
-    lambda _: draw.split_slopes(variability.splits_table(ours)),
-    lambda _: variability.splits_table(ours),
+    lambda _: draw.split_slopes(splits),
+    lambda _: splits,
     "slopes",
     alt="A panel for each corpus: lines from leave-one-speaker-out to stratified splits, one for each model.",
     caption="The same Linear head on two kinds of split; mean over seeds or over 20 splits. Dashed: controls. Published run, real recordings.",
@@ -173,8 +176,9 @@ figures.shown(
 # {glue:text}`subsets_that_fit_all` reproduce all six means.
 
 # %% tags=["hide-input"]
+gaps = tables.table2_against_table3()
 figures.figure(
-    lambda: draw.table_gaps(tables.table2_against_table3()),
+    lambda: draw.table_gaps(gaps),
     "table_gaps",
     "A row for each model: Table 2's number and the mean of Table 3's column, joined by a line.",
     "The paper's Table 2 against the mean of the same model's column in its Table 3. The paper's printed numbers.",
@@ -182,7 +186,7 @@ figures.figure(
 
 # %% tags=["hide-input"]
 figures.table(
-    tables.table2_against_table3(),
+    gaps,
     "table2_vs_table3",
     "Means of Table 3's columns against Table 2, and the closest subset of corpora",
     2,
@@ -200,10 +204,11 @@ figures.table(
 # **{glue:text}`verdict_C2`** in our run, because it is about three models and we have a stand-in for one.
 
 # %% tags=["hide-input"]
+heads = findings.heads_table(ours)
 figures.shown(
-    by_speaker if len(findings.heads_table(ours)) else None,
-    lambda _: draw.heads(findings.heads_table(ours)),
-    lambda _: findings.heads_table(ours),
+    by_speaker if len(heads) else None,
+    lambda _: draw.heads(heads),
+    lambda _: heads,
     "heads_loso",
     "Leave-one-speaker-out with all three heads is not in the published run.",
     alt="A group for each model: macro F1 of the Linear, Non-Linear and Multi-Layer head with intervals.",

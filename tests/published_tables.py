@@ -69,7 +69,7 @@ def of_speech_models(found: Any) -> Named:
 
 def of_nisqa_explained(found: pd.DataFrame) -> Named:
     quiet = frame.records(found, "attribution", network=explained_plan.PAPERS_LAYOUT, conditions=explained_plan.QUIET, randomised=False)
-    judged = explained_claims.findings(found)
+    by_network = explained_claims.of_networks(found)
     of_run: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
         "agreement": explained.agreement_table,
         "deviations": explained_page.deviations_table,
@@ -87,9 +87,9 @@ def of_nisqa_explained(found: pd.DataFrame) -> Named:
         yield name, make(found)
     yield "stripes", explained.stripes_table(quiet)
     yield "dead_units", explained.dead_units(frame.records(found, "dead_units"))
-    yield "claims_by_network", explained_claims.claims_by_network(found, judged)
-    yield "claims", _verdicts(judged)
-    yield "glue", _values(explained_page.glue_values(found, judged))
+    yield "claims_by_network", explained_claims.claims_by_network(found, by_network)
+    yield "claims", _verdicts(by_network["our_run"])
+    yield "glue", _values(explained_page.glue_values(found, by_network))
 
 
 def of_labels(found: pd.DataFrame) -> Named:

@@ -3,8 +3,9 @@
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from .. import __version__
 from ..metrics import Interval
 from ..results.claims import WORDS, Criterion, Finding, Judged, Verdict
 from .page import html_output
@@ -25,9 +26,6 @@ MEANINGS: dict[Verdict, str] = {
     "inconclusive": "the interval crosses the criterion's edge, or only a part of what the claim is about could be tested",
     "not tested": "the model or the data could not be had, or the paper does not print the number",
 }
-AXIS = 300, 34  # of an interval's drawing, px
-
-
 CHANCE_WORDS: dict[Verdict, str] = {
     "holds": "yes",
     "partly": "partly",
@@ -35,7 +33,26 @@ CHANCE_WORDS: dict[Verdict, str] = {
     "inconclusive": "unclear",
     "not tested": "not testable",
 }
-BAR_WORDS = {"True of the printed numbers": PRINTED_WORDS, "More than chance there": CHANCE_WORDS}  # other bars speak of a rerun
+AXIS = 300, 34  # of an interval's drawing, px
+COLAB = "https://colab.research.google.com/github/sqa-book/sqa-book/blob"
+
+
+class Bar(NamedTuple):
+    """How many claims have each verdict: what was tested, the counts, and the words for them, which are of a rerun unless others are given."""
+
+    name: str
+    counts: Mapping[Verdict, int]
+    words: Mapping[Verdict, str] = WORDS
+
+
+def links(slug: str, details: str, cite: str) -> dict[str, str]:
+    """The buttons of a chapter's first screen. details : the text of the link to its second page. cite : the paper's address."""
+    return {
+        "Open in Colab": f"{COLAB}/v{__version__}/notebooks/{slug}.ipynb",
+        details: f"{slug}_details.html",
+        "Claims": "#claims",
+        "Cite": cite,
+    }
 
 
 def badge(verdict: Verdict, before: str = "", words: Mapping[Verdict, str] = WORDS) -> str:
@@ -48,18 +65,18 @@ def answer(
     question: str,
     reply: str,
     faithful: Mapping[str, str],
-    verdicts: Mapping[str, Mapping[Verdict, int]],
+    verdicts: Sequence[Bar],
     found: Sequence[tuple[str, str]],
     links: Mapping[str, str],
 ) -> Any:
     """The first screen of a chapter.
 
     question : of the paper, one sentence. reply : our answer, one sentence. faithful : how close the rerun is to the paper, such as
-    {"checkpoints": "0 of 6"}. verdicts : how many claims have each verdict, by what was tested. found : three numbers with what they say.
+    {"checkpoints": "0 of 6"}. verdicts : a bar for each thing that was tested. found : three numbers with what they say.
     links : texts and addresses.
     """
     strip = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in faithful.items())
-    bars = "".join(_bar(name, counts) for name, counts in verdicts.items())
+    bars = "".join(map(_bar, verdicts))
     numbers = "".join(f"<li><strong>{html.escape(n)}</strong> {html.escape(text)}</li>" for n, text in found)
     buttons = "".join(f'<a class="sqa-button" href="{html.escape(to)}">{html.escape(text)}</a>' for text, to in links.items())
     return html_output(
@@ -69,18 +86,18 @@ def answer(
     )
 
 
-def _bar(name: str, counts: Mapping[Verdict, int]) -> str:
+def _bar(bar: Bar) -> str:
     badges = "".join(
-        f'<span class="sqa-badge sqa-{CLASSES[v]}"><b aria-hidden="true">{MARKS[v]}</b> {counts[v]} {word}</span>'
-        for v, word in BAR_WORDS.get(name, WORDS).items()
-        if counts.get(v)
+        f'<span class="sqa-badge sqa-{CLASSES[v]}"><b aria-hidden="true">{MARKS[v]}</b> {bar.counts[v]} {word}</span>'
+        for v, word in bar.words.items()
+        if bar.counts.get(v)
     )
-    return f'<p class="sqa-bar"><span>{html.escape(name)}:</span> {badges}</p>'
+    return f'<p class="sqa-bar"><span>{html.escape(bar.name)}:</span> {badges}</p>'
 
 
-def card(title: str, link: str, paper: str, reply: str, verdicts: Mapping[str, Mapping[Verdict, int]]) -> str:
+def card(title: str, link: str, paper: str, reply: str, verdicts: Sequence[Bar]) -> str:
     """A chapter on the start page, as HTML: its title, its paper, our answer, and how many claims have each verdict."""
-    bars = "".join(_bar(name, counts) for name, counts in verdicts.items())
+    bars = "".join(map(_bar, verdicts))
     return (
         f'<section class="sqa-answer"><p class="sqa-reply"><a href="{html.escape(link)}">{html.escape(title)}</a></p>'
         f'<p class="sqa-question">{html.escape(paper)}</p><p>{html.escape(reply)}</p>{bars}</section>'

@@ -82,6 +82,14 @@ def judge(interval: Interval, low: float = -float("inf"), high: float = float("i
     return "inconclusive"
 
 
+Test = tuple[Verdict, Interval, Criterion]
+
+
+def against(interval: Interval, what: str, low: float = -float("inf"), high: float = float("inf")) -> Test:
+    """A number, which `what` names, judged against the range in which its claim holds."""
+    return judge(interval, low, high), interval, Criterion(what, low, high)
+
+
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:
     """All of several conditions: holds if each does, fails if one does; of none, and of conditions that are not tested, nothing is known.
 
@@ -100,7 +108,7 @@ def parts_of(verdicts: Sequence[Verdict]) -> Verdict:
     return "partly" if some and {"fails", "partly"} & set(verdicts) else all_of(verdicts)
 
 
-def decisive(tested: Sequence[tuple[Verdict, Interval, Criterion]]) -> tuple[Interval, Criterion]:
+def decisive(tests: Sequence[Test]) -> tuple[Interval, Criterion]:
     """The interval that decides: of those with the worst verdict, the one with the smallest margin to its criterion, in its own widths."""
     order = {"fails": 0, "inconclusive": 1}
 
@@ -108,7 +116,7 @@ def decisive(tested: Sequence[tuple[Verdict, Interval, Criterion]]) -> tuple[Int
         distance = min(interval.low - criterion.low, criterion.high - interval.high)
         return distance / max(interval.high - interval.low, 1e-12)
 
-    _, interval, criterion = min(tested, key=lambda t: (order.get(t[0], 2), margin(t[1], t[2])))
+    _, interval, criterion = min(tests, key=lambda t: (order.get(t[0], 2), margin(t[1], t[2])))
     return interval, criterion
 
 

@@ -1,6 +1,6 @@
 """The paper's claims on NISQA's features and scores, tested by our run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from ... import metrics
 from ...explain.attribution import BASELINES
 from ...metrics import Interval
 from ...results import frame
-from ...results.claims import Criterion, Finding, Verdict, all_of, decisive, judge, parts_of
+from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, parts_of
 from ...results.records import Record
 from .plan import CNN20_NETWORKS, CUTS, PAPERS_LAYOUT, QUIET
 from .roles import CHOOSING, JUDGING, correlation, moments_of, roles
@@ -74,20 +74,13 @@ def findings(found: pd.DataFrame, network: str = PAPERS_LAYOUT, randomised: bool
     return sorted(out, key=lambda f: int(f.id[1:]))
 
 
-Test = tuple[Verdict, Interval, Criterion]
-
 # Effects that count: smaller ones are not what a claim about what one can see is about. They were added after a first analysis, in which
 # any effect above 0 counted; C12 and C14 failed then.
 MAX_OVERLAP = 0.05  # of the strongest tenths of two maps above that of shuffled maps: half of what chance alone gives
-READABLE = (
-    0.1  # of Moran's I above shuffled maps; a smooth gradient has 0.9, and neighbours that share a tenth of their variance show nothing
-)
+# Of Moran's I above shuffled maps: a smooth gradient has 0.9, and neighbours that share a tenth of their variance show nothing.
+READABLE = 0.1
 GENERAL = 0.9  # of the variance between features: above it a focus is the same in nearly every file
 BASELINE_LEFT = 0.1  # of the size on sounding segments: what a fitting baseline may leave on empty ones
-
-
-def _test(interval: Interval, what: str, low: float = -np.inf, high: float = np.inf) -> Test:
-    return judge(interval, low, high), interval, Criterion(what, low, high)
 
 
 def _finding(claim: str, evidence: str, record: Record, *tests: Test, also: Sequence[Verdict] = (), in_parts: bool = False) -> Finding:
@@ -114,7 +107,7 @@ def _silence(masks: Record) -> Finding:
     evidence = (
         f"mean |change| over {len(silent)} masks on a quiet room over that of {len(speech)} on speech; interval over conditions and talkers"
     )
-    return _finding("C1", evidence, masks, _test(ratio, "change under silence over change under speech", high=0.1))
+    return _finding("C1", evidence, masks, against(ratio, "change under silence over change under speech", high=0.1))
 
 
 def _high_and_low(masks: Record) -> Finding:
@@ -126,7 +119,7 @@ def _high_and_low(masks: Record) -> Finding:
     )
     ranks = [stats.rankdata(files[c]) for c in ("mos", "change")]
     rho = metrics.two_way_bootstrap_pcc(ranks[0], ranks[1], files["condition"].to_numpy(), files["talker"].to_numpy())
-    tests = [_test(rho, "Spearman's correlation of MOS with the mean change", high=0.0)]
+    tests = [against(rho, "Spearman's correlation of MOS with the mean change", high=0.0)]
     text, unseen = [f"Spearman {rho.text('.2f')} over {len(files)} files"], []
     for part, name, bounds in (
         (files[files["mos"] > 4], "above MOS 4", {"high": 0.0}),
@@ -134,7 +127,7 @@ def _high_and_low(masks: Record) -> Finding:
     ):
         if len(part):
             mean = mean_over_files(part["change"], part)
-            tests.append(_test(mean, f"mean change of files {name}", **bounds))
+            tests.append(against(mean, f"mean change of files {name}", **bounds))
             text.append(f"mean change {mean.text('+.2f')} of the {len(part)} files {name}")
         else:
             unseen.append("inconclusive")
@@ -159,7 +152,10 @@ def _hidden_noise(masks: Record) -> Finding:
     noisy = files[files["kind"] == "noise"]
     gain = mean_over_files(noisy["talker"].map(clean).astype(float) - noisy["mos"], noisy)
     evidence = f"share of {len(alone)} masks that raise MOS by over {RISE}; by {by_rise:+.2f} on average, all noise away {gain.text()}"
-    tests = _test(rises, "share of masks on noise that raise MOS", low=0.01), _test(gain, "MOS without any noise", low=max(by_rise, 0.0))
+    tests = (
+        against(rises, "share of masks on noise that raise MOS", low=0.01),
+        against(gain, "MOS without any noise", low=max(by_rise, 0.0)),
+    )
     return _finding("C3", evidence, masks, *tests)
 
 
@@ -175,7 +171,7 @@ def _hidden_disturbance(masks: Record) -> Finding:
     rises = mean_over_files((hit["change_mos"] > RISE).astype(float), hit)
     evidence = f"share of {len(hit)} masks inside stretches of noise at 0 and 10 dB that raise MOS by over {RISE}"
     # "Not necessarily" also says that it does sometimes, which a count shows.
-    share = _test(rises, "share of masks on strong noise that raise MOS", high=0.99)
+    share = against(rises, "share of masks on strong noise that raise MOS", high=0.99)
     return _finding("C4", evidence, masks, share, also=["holds" if rises.value > 0 else "fails"])
 
 
@@ -198,7 +194,7 @@ def _agreement(maps: Record) -> Finding:
     found = {v: mean_over_files(files[f"r_ig_{v}"], files) for v in VARIANTS}
     evidence = "mean over files of the median correlation with IG, DeepLIFT " + "; ".join(f"{v} {i.text('.2f')}" for v, i in found.items())
     evidence += ". The paper compares averaged maps by eye; this compares maps of single segments, and the bound of 0.8 is ours"
-    return _finding("C6", evidence, maps, _test(found["complete"], "correlation of DeepLIFT with integrated gradients", low=0.8))
+    return _finding("C6", evidence, maps, against(found["complete"], "correlation of DeepLIFT with integrated gradients", low=0.8))
 
 
 def _cut_feature(features: Record, maps: Record) -> Finding:
@@ -215,7 +211,7 @@ def _cut_feature(features: Record, maps: Record) -> Finding:
         f"feature {feature}, chosen on other talkers: AUC for segments with a cut; active in {rate:.0%} of the segments of files with cuts; "
         f"correlation of its mean with MOS {rho.text()}"
     )
-    tests = _test(area, "AUC for segments with a cut", low=0.9), _test(rho, "correlation with MOS", high=-0.5)
+    tests = against(area, "AUC for segments with a cut", low=0.9), against(rho, "correlation with MOS", high=-0.5)
     return _finding("C7", evidence, features, *tests, also=["holds" if rate < 0.1 else "fails"])
 
 
@@ -230,7 +226,7 @@ def _pause_feature(features: Record) -> Finding:
     quiet, loud = (mean_over_files(part["auc_pause"], part) for part in (noise[noise["snr_db"] >= 20], noise[noise["snr_db"] <= 5]))
     change = Interval(quiet.value - loud.value, quiet.low - loud.high, quiet.high - loud.low)
     evidence = f"feature {feature}, chosen on other talkers: AUC for segments without voice; from 5 dB SNR and less to 20 and more it changes by {change.text()}"
-    tests = _test(area, "AUC for segments without voice", low=0.9), _test(change, "change of the AUC from low to high SNR", -0.05, 0.05)
+    tests = against(area, "AUC for segments without voice", low=0.9), against(change, "change of the AUC from low to high SNR", -0.05, 0.05)
     return _finding("C8", evidence, features, *tests, in_parts=True)
 
 
@@ -241,7 +237,7 @@ def _opposite(features: Record) -> Finding:
     evidence = (
         f"features {chosen['pause']} and {chosen['voice']}, chosen on other talkers: correlation over all segments, interval over files"
     )
-    return _finding("C9", evidence, features, _test(r, "correlation of the two features", high=-0.7))
+    return _finding("C9", evidence, features, against(r, "correlation of the two features", high=-0.7))
 
 
 def _redundancy(features: Record) -> Finding:
@@ -251,7 +247,7 @@ def _redundancy(features: Record) -> Finding:
     effective = _over_files(moments_of(features, ()), metrics.participation_ratio)
     dead = f"; {features.metrics['always_zero']} are zero throughout" if features.metrics["always_zero"] else ""
     evidence = f"effective number of the {varying} features that vary{dead}; {pairs} pairs at |r| above 0.9; interval over files"
-    enough = _test(effective, "effective number of features", high=varying / 2)
+    enough = against(effective, "effective number of features", high=varying / 2)
     return _finding("C10", evidence, features, enough, also=["holds" if pairs else "fails"])
 
 
@@ -265,8 +261,8 @@ def _vertical(maps: Record) -> Finding:
     centres = np.nanmean(table[:, np.isfinite(table).any(axis=0)], axis=0)
     evidence = f"intraclass correlation over {len(table)} files; mean centres from band {centres.min():.1f} to {centres.max():.1f} of 48"
     tests = (
-        _test(interval, "share of variance between features", low=0.5),
-        _test(interval, "share of variance between features", high=GENERAL),
+        against(interval, "share of variance between features", low=0.5),
+        against(interval, "share of variance between features", high=GENERAL),
     )
     return _finding("C11", evidence, maps, *tests, in_parts=True)
 
@@ -280,7 +276,7 @@ def _regions(conductance: Record) -> Finding:
         f"overlap of top-decile regions {first['overlap'].mean():.3f}, {first['overlap_shuffled'].mean():.3f} for shuffled maps; "
         f"without the effect size the claim {'fails' if more.low > 0 else 'holds' if more.high < 0 else 'is open'}"
     )
-    return _finding("C12", evidence, conductance, _test(more, "overlap of two filters above shuffled maps", high=MAX_OVERLAP))
+    return _finding("C12", evidence, conductance, against(more, "overlap of two filters above shuffled maps", high=MAX_OVERLAP))
 
 
 def _inverted(conductance: Record) -> Finding:
@@ -294,18 +290,18 @@ def _inverted(conductance: Record) -> Finding:
     judging = second[~chooses]
     interval = mean_over_files(pd.Series(maps[~chooses, one, other]), judging)
     evidence = f"correlation of the maps of features {one} and {other}, which the other half of the files chose"
-    return _finding("C13", evidence, conductance, _test(interval, "correlation of the two features' maps", high=-0.7))
+    return _finding("C13", evidence, conductance, against(interval, "correlation of the two features' maps", high=-0.7))
 
 
 def _depth(conductance: Record) -> Finding:
     """C14: in the third and later convolutions Moran's I is less than READABLE above that of shuffled maps."""
     items = conductance.items().assign(more=lambda t: t["smooth"] - t["smooth_shuffled"])
     by_layer = {int(n): mean_over_files(part["more"], part) for n, part in items.groupby("layer")}
-    tests = [_test(i, f"Moran's I above shuffled maps, convolution {n}", high=READABLE) for n, i in by_layer.items() if n >= 3]
+    tests = [against(i, f"Moran's I above shuffled maps, convolution {n}", high=READABLE) for n, i in by_layer.items() if n >= 3]
     evidence = "Moran's I above shuffled maps, by convolution: " + "; ".join(f"{n} {i.text('.2f')}" for n, i in by_layer.items())
     if any(i.low > 0 for n, i in by_layer.items() if n >= 3):
         evidence += "; without the effect size the claim fails"
-    return _finding("C14", evidence, conductance, *sorted(tests, key=lambda t: -t[1].value))
+    return _finding("C14", evidence, conductance, *tests)
 
 
 def _stripes(quiet: list[Record]) -> Finding:
@@ -322,8 +318,8 @@ def _stripes(quiet: list[Record]) -> Finding:
     evidence = f"size on empty over sounding segments, DeepLIFT complete, by baseline: {sizes}"
     evidence += f"; the file's minimum {minimum.value:.2f}, by construction" if minimum else ""
     tests = (
-        _test(apart, "size with 0 dB less that with −80 dB", low=BASELINE_LEFT),
-        _test(ratios[least], f"size on empty over sounding segments, baseline {least}", high=BASELINE_LEFT),
+        against(apart, "size with 0 dB less that with −80 dB", low=BASELINE_LEFT),
+        against(ratios[least], f"size on empty over sounding segments, baseline {least}", high=BASELINE_LEFT),
     )
     return _finding("C15", evidence, quiet[0], *tests, in_parts=True)
 
@@ -346,7 +342,7 @@ def _completeness(maps: Record, finer: Record) -> Finding:
     shares = {f"DeepLIFT {v}": mean_over_files(items[f"within_{v}"], items) for v in VARIANTS}
     shares |= {"IG 50 steps": mean_over_files(items["within_ig"], items), "IG 200 steps": mean_over_files(fine["within_ig"], fine)}
     evidence = "share of maps within 1 %: " + "; ".join(f"{name} {i.text()}" for name, i in shares.items())
-    tests = [_test(i, f"share of maps within 1 %, {name}", low=0.95) for name, i in shares.items()]
+    tests = [against(i, f"share of maps within 1 %, {name}", low=0.95) for name, i in shares.items()]
     return _finding("C16", evidence, maps, *tests)
 
 
@@ -359,7 +355,7 @@ def _noise_feature(features: Record) -> Finding:
     rho = metrics.two_way_bootstrap_pcc(ranks[0], ranks[1], items["condition"].to_numpy(), items["talker"].to_numpy())
     size = rho if rho.value > 0 else Interval(-rho.value, -rho.high, -rho.low)
     evidence = f"feature {feature}, chosen on other talkers: size of Spearman's correlation of its mean with SNR over {len(items)} files"
-    return _finding("C17", evidence, features, _test(size, "Spearman's correlation of the feature with SNR", low=0.7))
+    return _finding("C17", evidence, features, against(size, "Spearman's correlation of the feature with SNR", low=0.7))
 
 
 CLOSEST_TO_LISTENERS = "nisqa"
@@ -374,17 +370,22 @@ def of_networks(found: pd.DataFrame) -> dict[str, list[Finding]]:
     }
 
 
-def claims_by_network(found: pd.DataFrame, of_papers_layout: list[Finding]) -> pd.DataFrame:
+def claims_by_network(found: pd.DataFrame, by_network: Mapping[str, list[Finding]]) -> pd.DataFrame:
     """One row a claim and network, with trained and with shuffled weights: the verdict, with its value and interval.
 
-    of_papers_layout : the verdicts of the network closest to the paper's, which are computed already.
+    by_network : what `of_networks` found, which is not computed again.
     """
+    known = {
+        (PAPERS_LAYOUT, "trained"): by_network["our_run"],
+        (PAPERS_LAYOUT, "shuffled"): by_network["shuffled_weights"],
+        (CLOSEST_TO_LISTENERS, "trained"): by_network[CLOSEST_TO_LISTENERS],
+    }
     rows = []
     surveyed = {r.trial["network"] for r in frame.records(found, "occlusion_survey")}
     for name in [*(n for n in CNN20_NETWORKS if n in surveyed), *sorted(surveyed - set(CNN20_NETWORKS))]:
         for weights in ("trained", "shuffled"):
-            judged = of_papers_layout if name == PAPERS_LAYOUT and weights == "trained" else findings(found, name, weights == "shuffled")
-            for f in judged:
+            judged = known.get((name, weights))
+            for f in findings(found, name, weights == "shuffled") if judged is None else judged:
                 interval = f.interval or Interval(float("nan"), float("nan"), float("nan"))
                 rows.append({"claim": f.id, "network": name, "weights": weights, "verdict": f.verdict, **interval.columns("value")})
     table = pd.DataFrame(rows)

@@ -22,6 +22,7 @@ from ...figures.maps import (
 )
 from ...figures.page import absent
 from ...figures.style import COLOURS, closed, narrow, width_in
+from ...figures.verdicts import MARKS
 from ...figures.widgets import map_chooser, mask_stepper
 from ...results.claims import WORDS, Verdict
 from ...results.records import Record
@@ -287,14 +288,14 @@ def verdict_grid(table: pd.DataFrame):
     grid = table.assign(column=columns, value=table["verdict"].map(order.index)).pivot(index="claim", columns="column", values="value")
     grid = grid.loc[sorted(grid.index, key=lambda c: int(c[1:])), list(dict.fromkeys(columns))]
     figure, axis = plt.subplots(figsize=(width_in(), 1.5 + 0.28 * len(grid)))
-    marks = grid.map(lambda v: "" if np.isnan(v) else "✗?◐✓"[int(v)])
+    marks = grid.map(lambda v: "" if np.isnan(v) else MARKS[order[int(v)]])
     colours = ListedColormap(["#e9a3a0", "#dcdcf5", "#f2e2a8", "#a8dcc4"])
     sns.heatmap(grid, annot=marks, fmt="", cmap=colours, vmin=-0.5, vmax=3.5, cbar=False, linewidths=0.5, ax=axis)
     axis.set(xlabel="", ylabel="")
     axis.tick_params(axis="y", rotation=0)
     axis.tick_params(axis="x", labelsize=7, rotation=90)
     figure.legend(handles=[plt.Rectangle((0, 0), 1, 1, color=colours(i)) for i in range(4)],
-                  labels=[f"{m} {WORDS[v]}" for m, v in zip("✗?◐✓", order, strict=True)], loc="outside upper center", ncols=2 if narrow() else 4)  # fmt: skip
+                  labels=[f"{MARKS[v]} {WORDS[v]}" for v in order], loc="outside upper center", ncols=2 if narrow() else 4)  # fmt: skip
     return closed(figure)
 
 

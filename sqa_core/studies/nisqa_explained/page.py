@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...figures import verdicts
+from ...figures.verdicts import Bar
 from ...metrics import Interval
 from ...results import frame
 from ...results.claims import WORDS, Finding, count, tally
@@ -19,12 +21,6 @@ MISSING = "not available"
 
 
 QUESTION = "What has a network that predicts speech quality learnt, seen through occlusion and attribution maps?"
-LINKS = {
-    "Open in Colab": "https://colab.research.google.com/github/sqa-book/sqa-book/blob/v0.2.0/notebooks/nisqa_explained.ipynb",
-    "All maps and tables": "nisqa_explained_details.html",
-    "Claims": "#claims",
-    "Cite": "https://arxiv.org/abs/2112.06219",
-}
 
 
 def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> dict[str, Any]:
@@ -52,9 +48,9 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
             "figures": "all six, on other recordings",
             "claims": "numbers instead of inspection by eye",
         },
-        "verdicts": {"nisqa-tts": tally(ours), "with shuffled weights": tally(by_network["shuffled_weights"])},
+        "verdicts": [Bar("nisqa-tts", tally(ours)), Bar("with shuffled weights", tally(by_network["shuffled_weights"]))],
         "found": numbers,
-        "links": LINKS,
+        "links": verdicts.links(SLUG, details="All maps and tables", cite="https://arxiv.org/abs/2112.06219"),
     }
 
 
@@ -113,24 +109,24 @@ def _dimensions(found: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def glue_values(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
-    """Values for the page's `{glue}` roles, by key. findings : verdicts on the paper's claims."""
-    verdicts = {f.id: f.verdict for f in findings}
+def glue_values(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> dict[str, str]:
+    """Values for the page's `{glue}` roles, by key. by_network : what `claims.of_networks` found."""
+    findings = by_network["our_run"]
+    by_claim = {f.id: f.verdict for f in findings}
     maps = frame.only(found, "attribution", network=PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
     return {
         "verdicts": count(findings),
-        **{f"verdict_C{i}": verdicts.get(f"C{i}", MISSING) for i in range(1, 18)},
+        **{f"verdict_C{i}": by_claim.get(f"C{i}", MISSING) for i in range(1, 18)},
         **_agreement(found),
         **completeness_in_words(maps),
         **_features_and_maps(found),
         **_dimensions(found),
         "mos_offset": offset_in_words(found),
-        **_controls_in_words(found, findings),
+        **_controls_in_words(by_network),
     }
 
 
-def _controls_in_words(found: pd.DataFrame, findings: list[Finding]) -> dict[str, str]:
-    by_network = of_networks(found) | {"our_run": findings}
+def _controls_in_words(by_network: dict[str, list[Finding]]) -> dict[str, str]:
     held, also, untested = controlled(by_network)
     rest = [c for c in held if c not in also and c not in untested]
     of_nisqa = {f.id: f.verdict for f in by_network["nisqa"]}

@@ -10,7 +10,7 @@ import pandas as pd
 from ...corpora.emotion import catalogue
 from ...metrics import Draws, Interval, bias_corrected, confidence_t
 from ...models.heads import HEADS
-from ...results.claims import Criterion, Finding, Verdict, all_of, decisive, judge
+from ...results.claims import Criterion, Finding, Verdict, against, all_of, decisive, judge
 from . import open_questions, tables
 from .claims_printed import CLOSE, EQUIVALENT, GREEK_AND_PERSIAN, LARGE_SETS, MAJORITY_MARGIN, MULTILINGUAL_SETS, signs
 from .plan import (
@@ -92,7 +92,7 @@ def _with_heads(run: Run, models: Iterable[str], heads: Iterable[str], protocol:
     return [e for e in models if corpora and all(run.cell(c, e, h, protocol) for c in corpora for h in heads)]
 
 
-class Judged(NamedTuple):
+class HeadTest(NamedTuple):
     """A verdict, its evidence, the models behind it, and the number that decides."""
 
     verdict: Verdict
@@ -102,7 +102,7 @@ class Judged(NamedTuple):
     criterion: Criterion
 
 
-def _of_heads(claim: str, judged: Judged | None, needed: Iterable[str]) -> Finding | None:
+def _of_heads(claim: str, judged: HeadTest | None, needed: Iterable[str]) -> Finding | None:
     """The finding on a claim about heads; to hold, it needs all of the paper's models."""
     if judged is None:
         return None
@@ -110,7 +110,7 @@ def _of_heads(claim: str, judged: Judged | None, needed: Iterable[str]) -> Findi
     return replace(_ours(claim, verdict, judged.evidence, judged.models), interval=judged.interval, criterion=judged.criterion)
 
 
-def _head_leads(run: Run, models: Sequence[str], steps: Sequence[tuple[str, str]]) -> Judged | None:
+def _head_leads(run: Run, models: Sequence[str], steps: Sequence[tuple[str, str]]) -> HeadTest | None:
     """Whether one head leads another, for each model and step, by leave-one-speaker-out where all heads have it, else on the one
     speaker-independent split: t intervals over corpora."""
     protocol = "loso" if _with_heads(run, models, HEADS, "loso") else "speaker"
@@ -119,13 +119,13 @@ def _head_leads(run: Run, models: Sequence[str], steps: Sequence[tuple[str, str]
     for encoder in here:
         for one, other in steps:
             interval = confidence_t(_lead_by_corpus(run, encoder, one, other, protocol))
-            tested.append((judge(interval, low=0.0), interval, Criterion(f"{HEADS[one]} over {HEADS[other]}, points of F1", low=0.0)))
+            tested.append(against(interval, f"{HEADS[one]} over {HEADS[other]}, points of F1", low=0.0))
             text.append(f"{title_of(encoder)}, {HEADS[one]} over {HEADS[other]}: {points(interval)}")
     if not here:
         return None
     corpora = ", ".join(catalogue.title(c) for c in run.papers_corpora)
     how = "leave-one-speaker-out" if protocol == "loso" else "one speaker-independent split"
-    return Judged(all_of([v for v, *_ in tested]), f"{how}; intervals over {corpora}: {'; '.join(text)}", here, *decisive(tested))
+    return HeadTest(all_of([v for v, *_ in tested]), f"{how}; intervals over {corpora}: {'; '.join(text)}", here, *decisive(tested))
 
 
 def _lead_by_corpus(run: Run, encoder: str, one: str, other: str, protocol: str = "speaker") -> pd.Series:

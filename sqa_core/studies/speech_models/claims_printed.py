@@ -9,7 +9,7 @@ from scipy import stats
 from ...corpora.emotion import catalogue
 from ...metrics import Interval
 from ...results import published
-from ...results.claims import Criterion, Finding, Verdict, all_of, decisive, judge
+from ...results.claims import Criterion, Finding, Verdict, against, all_of, decisive, judge
 from . import tables
 from .plan import PAPERS_RUNS, PAPERS_WAV2VEC, PAPERS_WHISPER, SLUG
 from .selection import title_of
@@ -72,8 +72,8 @@ def _heads(claim: str, models: list[str], steps: list[tuple[str, str]]) -> Findi
     """Whether each head of `steps` is above the next, for every model."""
     apart = {f"{m}, {a} over {b}": difference(m, a, b) for m in models for a, b in steps}
     text = "; ".join(f"{name} {d.text('+.2f')}" for name, d in apart.items())
-    chance = all_of([judge(d, low=0.0) for d in apart.values()])
-    tested = [(judge(d, low=0.0), d, Criterion(f"{name}, points of F1", low=0.0)) for name, d in apart.items()]
+    tested = [against(d, f"{name}, points of F1", low=0.0) for name, d in apart.items()]
+    chance = all_of([v for v, *_ in tested])
     least, criterion = decisive(tested)
     evidence = f"intervals over the {PAPERS_RUNS} runs: {text}"
     return _printed(claim, all(d.value > 0 for d in apart.values()), evidence, chance=chance, interval=least, criterion=criterion)
@@ -188,7 +188,7 @@ def _best_on(claim: str, corpora: tuple[str, ...], allowed: list[str]) -> Findin
     text = ", ".join(f"{d}: {best} over {other} {lead.text('+.2f')}" for d, (best, other, lead) in leads.items())
     # Two of the named models may lead each other; between them nothing has to be decided.
     open_ = {d: lead for d, (_, other, lead) in leads.items() if other not in allowed}
-    tested = [(judge(lead, low=0.0), lead, Criterion(f"lead on {d}, points of F1", low=0.0)) for d, lead in open_.items()]
+    tested = [against(lead, f"lead on {d}, points of F1", low=0.0) for d, lead in open_.items()]
     interval, criterion = decisive(tested) if tested else (None, None)
     chance = all_of([v for v, *_ in tested]) if tested else "inconclusive"
     true = all(best in allowed for best, *_ in leads.values())

@@ -7,23 +7,19 @@ import numpy as np
 import pandas as pd
 
 from ...corpora.emotion import catalogue
+from ...figures import verdicts
+from ...figures.verdicts import CHANCE_WORDS, PRINTED_WORDS, Bar
 from ...metrics import Draws, bias_corrected
 from ...models.heads import HEADS
 from ...results.claims import Finding, tally
 from . import claims_printed, open_questions, tables
 from .open_questions import ASSIGNED
-from .plan import ASTS, CONTROLS, HEADS_BY_SPEAKER, PAPERS_CORPORA, PAPERS_ENCODERS, PAPERS_RUNS, SEEDS
+from .plan import ASTS, CONTROLS, HEADS_BY_SPEAKER, PAPERS_CORPORA, PAPERS_ENCODERS, PAPERS_RUNS, SEEDS, SLUG
 from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd, points, title_of
 from .variability import detectable_table, epochs_table, f1_by_speaker, over_splits, splits_table
 
 MISSING = "not available"
 QUESTION = "Which speech encoder, with which classifier head, gives the best features for recognising emotions in eight languages?"
-LINKS = {
-    "Open in Colab": "https://colab.research.google.com/github/sqa-book/sqa-book/blob/v0.2.0/notebooks/speech_models.ipynb",
-    "All tables": "speech_models_details.html",
-    "Claims": "#claims",
-    "Cite": "https://ceur-ws.org/Vol-3878/",
-}
 
 
 def overview(run: Run, model: str = ASSIGNED) -> pd.DataFrame:
@@ -161,13 +157,13 @@ def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[
             "seeds": f"{len(SEEDS)} (paper {PAPERS_RUNS})",
             "protocol": "leave-one-speaker-out (paper: one split)",
         },
-        "verdicts": {
-            "True of the printed numbers": tally([f for f in printed if f.id not in CHECKS]),
-            "More than chance there": Counter(f.chance for f in printed if f.chance and f.id not in CHECKS),
-            "Our run": tally([f for f in ours if f.id not in CHECKS]),
-        },
+        "verdicts": [
+            Bar("True of the printed numbers", tally([f for f in printed if f.id not in CHECKS]), PRINTED_WORDS),
+            Bar("More than chance there", Counter(f.chance for f in printed if f.chance and f.id not in CHECKS), CHANCE_WORDS),
+            Bar("Our run", tally([f for f in ours if f.id not in CHECKS])),
+        ],
         "found": found,
-        "links": LINKS,
+        "links": verdicts.links(SLUG, details="All tables", cite="https://ceur-ws.org/Vol-3878/"),
     }
 
 

@@ -16,7 +16,7 @@ from ...audio import ChannelName
 from ...corpora import cards, noisy_copies, shared_audio, splits
 from ...corpora.emotion import reader
 from ...corpora.splits import PROTOCOLS, Protocol
-from ...errors import CorpusError, SettingsError
+from ...errors import CorpusError
 from ...learning import ast_from_scratch, feature_bank, probes, probes_vmap
 from ...learning.ast_from_scratch import BaselineSettings
 from ...learning.feature_bank import FeatureSettings
@@ -74,12 +74,10 @@ class CardTrial(Trial):
     kind: ClassVar[str] = "card"
     corpus: str
     corpus_hash: str
-    search: Literal["overlap", "controlled"] = Field("controlled", json_schema_extra=added_later("overlap"))
+    search: Literal["controlled"] = Field("controlled", json_schema_extra=added_later("overlap"))
 
     def run(self) -> Result:
         corpus = load_corpus(self.corpus, self.corpus_hash)
-        if self.search != "controlled":
-            raise SettingsError("The first search for shared audio is no longer part of the library.")
         shared = shared_audio.search(corpus)
         achieved = [splits.facts(splits.of(corpus, p), corpus, shared.pairs).assign(protocol=p) for p in PROTOCOLS]
         facts = [list(fact) for fact in cards.facts(corpus, shared).items()]  # a list, since a record sorts its names
