@@ -9,7 +9,7 @@ import torch
 
 from .common import Report, machine, peak
 from .explanations import bench_attribution, bench_occlusion, bench_survey
-from .scores import bench_memory, bench_score
+from .scores import bench_memory, bench_score, bench_small_files
 from .tables import bench_many, bench_tables
 from .training import bench_demo, bench_lookup, bench_probes, bench_together
 
@@ -22,6 +22,7 @@ PARTS = {
     "together": bench_together,
     "score": bench_score,
     "memory": bench_memory,
+    "small-files": bench_small_files,
     "occlusion": bench_occlusion,
     "attribution": bench_attribution,
     "survey": bench_survey,

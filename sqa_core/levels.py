@@ -10,8 +10,14 @@ HANGOVER_S = 0.2  # a pause shorter than this counts as active
 TIME_CONSTANT_S = 0.03  # of the envelope's smoothing
 MARGIN_DB = 15.9  # from the threshold to the active level
 
-CLIPPING_PEAK = 0.5  # quieter sounds are not searched for clipping: a few equal samples at a low peak are rounding
 CLIPPED_RUN = 3  # samples in a row at the extreme
+CLIPPED_STEP = 4  # quantisation steps: a smooth peak that is rounded to three equal samples falls by at most four after them
+FFT = 2048  # of the bandwidth's spectrum
+BANDWIDTH_RANGE_DB = 80.0  # below the strongest band, nothing is counted as signal
+SIXTEEN_BITS_DB = -101.1  # power of the rounding error of 16 bits, dBov: 2**-30 / 12, for a full scale of 1
+MARGIN_TO_ROUNDING_DB = 6.0
+SILENT_CHANNEL_DB = 60.0  # below the loudest channel
+MIN_GAP_S = 0.05  # of exact zeros inside a sound: shorter ones are pauses between words that were gated
 
 
 def level(waveform: np.ndarray) -> float:
@@ -45,56 +51,239 @@ def active_level(waveform: np.ndarray, sample_rate: int) -> tuple[float, float]:
     >>> round(level_dbov, 1), round(activity, 2)
     (-8.9, 0.98)
     """
-    from scipy.signal import lfilter
+    meter = ActiveLevel(sample_rate)
+    meter.add(np.asarray(waveform).reshape(-1))
+    return meter.result()
 
-    x = np.asarray(waveform, np.float64).reshape(-1)
-    energy = float(x @ x)
-    if energy == 0:
-        return -np.inf, 0.0
-    g = np.exp(-1 / (sample_rate * TIME_CONSTANT_S))
-    envelope = lfilter([1 - g], [1, -g], lfilter([1 - g], [1, -g], np.abs(x)))
-    hangover = int(np.ceil(HANGOVER_S * sample_rate))
+
+class ActiveLevel:
+    """`active_level` of a sound that comes in blocks (samples,)."""
+
     thresholds = 2.0 ** np.arange(-15, 0)
-    index = np.arange(len(x))
-    excess, levels, activity = [], [], []
-    for threshold in thresholds:
-        last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
-        active = np.count_nonzero(index - last <= hangover)
-        if active == 0:
-            break
-        levels.append(10 * np.log10(energy / active))
-        activity.append(active / len(x))
-        excess.append(levels[-1] - 20 * np.log10(threshold) - MARGIN_DB)
-    # The active level is the one 15.9 dB above its own threshold; the excess falls as the threshold rises.
-    if not excess or excess[0] < 0:
-        return level(x), 1.0
-    falling = -np.asarray(excess)
-    return float(np.interp(0.0, falling, levels)), float(np.interp(0.0, falling, activity))
+
+    def __init__(self, sample_rate: int) -> None:
+        self.hangover = int(np.ceil(HANGOVER_S * sample_rate))
+        self.g = np.exp(-1 / (sample_rate * TIME_CONSTANT_S))
+        self.state = np.zeros((2, 1))
+        self.energy, self.samples = 0.0, 0
+        self.last = np.full(len(self.thresholds), -self.hangover - 1)  # sample at which the envelope was last above each threshold
+        self.active = np.zeros(len(self.thresholds), int)
+
+    def add(self, block: np.ndarray) -> None:
+        """The next samples."""
+        from scipy.signal import lfilter
+
+        x = np.asarray(block, np.float64)
+        self.energy += float(x @ x)
+        envelope = np.abs(x)
+        for i in range(2):
+            envelope, self.state[i] = lfilter([1 - self.g], [1, -self.g], envelope, zi=self.state[i])
+        index = np.arange(self.samples, self.samples + len(x))
+        highest = float(envelope.max(initial=0.0))
+        for i, threshold in enumerate(self.thresholds):
+            if highest < threshold:  # all that is active here is the hangover of what was before
+                self.active[i] += np.count_nonzero(index - self.last[i] <= self.hangover)
+                continue
+            last = np.maximum.accumulate(np.where(envelope >= threshold, index, self.last[i]))
+            self.active[i] += np.count_nonzero(index - last <= self.hangover)
+            self.last[i] = last[-1]
+        self.samples += len(x)
+
+    def result(self) -> tuple[float, float]:
+        """As `active_level`."""
+        if self.energy == 0:
+            return -np.inf, 0.0
+        n = int(np.argmin(self.active > 0)) if not self.active.all() else len(self.active)
+        levels = 10 * np.log10(self.energy / self.active[:n])
+        excess = levels - 20 * np.log10(self.thresholds[:n]) - MARGIN_DB
+        # The active level is the one 15.9 dB above its own threshold; the excess falls as the threshold rises.
+        if not n or excess[0] < 0:
+            return float(10 * np.log10(self.energy / self.samples)), 1.0
+        activity = self.active[:n] / self.samples
+        return float(np.interp(0.0, -excess, levels)), float(np.interp(0.0, -excess, activity))
 
 
 def clipped_percent(waveform: Float[np.ndarray, "channels samples"]) -> float:
-    """Percentage of samples in runs of at least three at the sound's own extreme, if that is near full scale."""
-    peak = float(np.abs(waveform).max())
-    flat = np.abs(waveform) >= min(peak, 1.0) * (1 - 2**-15) if peak > CLIPPING_PEAK else np.zeros_like(waveform, bool)
-    starts = flat[:, 2:] & flat[:, 1:-1] & flat[:, :-2]
-    clipped = np.zeros_like(flat)
-    for shift in range(CLIPPED_RUN):
-        clipped[:, shift : clipped.shape[1] - 2 + shift] |= starts
-    return 100 * float(clipped.mean())
+    """Percentage of samples in runs of at least three at a channel's own highest or lowest value, at whatever level that lies.
+
+    A run counts if the sound leaves it by more than four quantisation steps: a smooth peak that was rounded does not.
+
+    Examples
+    --------
+    >>> tone = np.sin(np.arange(8000) / 10)[None]
+    >>> clipped_percent(0.9 * tone), round(clipped_percent(0.2 * np.clip(2 * tone, -1, 1)), 1)
+    (0.0, 66.7)
+    """
+    counters = [_Clipping() for _ in waveform]
+    for counter, channel in zip(counters, waveform, strict=True):
+        counter.add(channel)
+    return 100 * float(np.mean([c.clipped() for c in counters])) / max(1, waveform.shape[1])
 
 
-def report(sound: Sound) -> dict[str, float | int]:
-    """Rate in Hz, length in seconds, channels, levels in dBov, active and clipped samples in percent, of a sound with all channels."""
-    waveform, sample_rate = sound
-    active, activity = active_level(waveform.mean(axis=0), sample_rate)
-    peak = float(np.abs(waveform).max())
-    return {
-        "rate_hz": sample_rate,
-        "seconds": waveform.shape[1] / sample_rate,
-        "channels": len(waveform),
-        "level_dbov": level(waveform),
-        "active_level_dbov": active,
-        "active_percent": 100 * activity,
-        "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
-        "clipped_percent": clipped_percent(waveform),
-    }
+class _Clipping:
+    """Samples in runs at the extremes of one channel that comes in blocks; a higher extreme makes what was counted before void."""
+
+    def __init__(self) -> None:
+        self.step = 0.0
+        self.sides: dict[int, list[float]] = {1: [-np.inf, 0], -1: [-np.inf, 0]}  # sign: extreme, clipped samples
+        self.tail = np.zeros(0, np.float32)  # of the last block: the run it ended with, and the sample before
+
+    def add(self, block: np.ndarray) -> None:
+        x = np.concatenate([self.tail, block])
+        if len(x) < 2:
+            self.tail = x
+            return
+        change = np.abs(np.diff(x))
+        if not self.step and change.any():
+            self.step = float(change[change > 0].min())
+        same = np.flatnonzero(change)  # the last sample of each run of equal ones
+        keep = int(same[-1]) if len(same) else 0
+        for sign, side in self.sides.items():
+            self._count(x, sign, side, keep)
+        self.tail = x[keep:]
+
+    def _count(self, x: np.ndarray, sign: int, side: list[float], keep: int) -> None:
+        """Runs that end before sample `keep` + 1; the last one is still open."""
+        highest = float((sign * x).max())
+        if highest > side[0]:
+            side[:] = [highest, 0]
+        if highest < side[0] or highest <= 0:
+            return
+        at = np.concatenate([[False], sign * x[: keep + 1] == side[0], [False]])
+        edges = np.flatnonzero(at[1:] != at[:-1]).reshape(-1, 2)
+        for begin, end in edges[edges[:, 1] - edges[:, 0] >= CLIPPED_RUN]:
+            before = sign * x[begin - 1] if begin else np.inf
+            after = sign * x[end] if end < len(x) else np.inf
+            if side[0] - min(before, after) > CLIPPED_STEP * self.step:
+                side[1] += int(end - begin)
+
+    def clipped(self) -> int:
+        """Samples so far; closes the last run."""
+        if len(self.tail) > CLIPPED_RUN:
+            for sign, side in self.sides.items():
+                if sign * self.tail[-1] == side[0] > 0 and side[0] - sign * self.tail[0] > CLIPPED_STEP * self.step:
+                    side[1] += len(self.tail) - 1
+        return int(sum(count for _, count in self.sides.values()))
+
+
+class _Spectrum:
+    """Mean power spectrum of a mono sound that comes in blocks."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate, self.power, self.frames = sample_rate, np.zeros(FFT // 2 + 1), 0
+        self.window = np.hanning(FFT).astype(np.float32)
+        self.tail = np.zeros(0, np.float32)
+
+    def add(self, block: np.ndarray) -> None:
+        from scipy.fft import rfft
+
+        x = np.concatenate([self.tail, block]).astype(np.float32, copy=False)
+        n = len(x) // FFT
+        for start in range(0, n, 64):
+            frames = x[start * FFT : min(n, start + 64) * FFT].reshape(-1, FFT)
+            self.power += (np.abs(rfft(frames * self.window)) ** 2).sum(axis=0, dtype=np.float64)
+        self.frames += n
+        self.tail = x[n * FFT :]
+
+    def bandwidth(self) -> float:
+        """Highest frequency in Hz with more power than rounding to 16 bits leaves, and not 80 dB below the strongest band.
+
+        0 for silence, NaN for less than one frame.
+        """
+        if not self.frames:
+            return np.nan
+        density = self.power / self.frames / float((self.window**2).sum())  # its mean over all bins is the sound's power
+        smooth = np.convolve(density, np.ones(5) / 5, "same")
+        floor = max(
+            smooth.max() * 10 ** (-BANDWIDTH_RANGE_DB / 10),
+            10 ** ((SIXTEEN_BITS_DB + MARGIN_TO_ROUNDING_DB) / 10),
+        )
+        above = np.flatnonzero(smooth > floor)
+        return float(above[-1]) * self.sample_rate / FFT if len(above) else 0.0
+
+
+class Report:
+    """What `sqa score --report` says about a sound (channels, samples) that comes in blocks."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate, self.samples = sample_rate, 0
+        self.active, self.spectrum = ActiveLevel(sample_rate), _Spectrum(sample_rate)
+        self.clipping: list[_Clipping] = []
+        self.power = self.sum = self.peak = np.zeros(0)
+        self.mixed_power = 0.0
+        self.zeros = self.inside = self.open_zeros = 0
+        self.begun = False
+
+    def add(self, block: Float[np.ndarray, "channels samples"]) -> None:
+        """The next samples, of all channels."""
+        if not self.samples:
+            self.clipping = [_Clipping() for _ in block]
+            self.power, self.sum, self.peak = (np.zeros(len(block)) for _ in range(3))
+        self.power += np.square(block, dtype=np.float64).sum(axis=1)
+        self.sum += block.sum(axis=1, dtype=np.float64)
+        self.peak = np.maximum(self.peak, np.abs(block).max(axis=1, initial=0.0))
+        mean = block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32)
+        self.mixed_power += float(np.square(mean, dtype=np.float64).sum())
+        self.active.add(mean)
+        self.spectrum.add(mean)
+        for counter, channel in zip(self.clipping, block, strict=True):
+            counter.add(channel)
+        self._silence((block == 0).all(axis=0))
+        self.samples += block.shape[1]
+
+    def _silence(self, zero: np.ndarray) -> None:
+        """Runs of exact zeros between sound and sound; those at the beginning and at the end are not counted."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[self.open_zeros > 0], zero, [False]])))
+        if self.open_zeros:  # the run that the last block ended with goes on, or ends with the first sample of this one
+            edges = np.concatenate([[0], edges])
+        for begin, end in edges.reshape(-1, 2):
+            length = int(end - begin) + (self.open_zeros if begin == 0 else 0)
+            inside = self.begun or begin > 0
+            self.open_zeros = 0
+            if end == len(zero):
+                self.open_zeros, self.begun = length, inside
+                return
+            if inside and length >= MIN_GAP_S * self.sample_rate:
+                self.inside += length
+        self.begun |= len(zero) > 0
+
+    def result(self) -> dict[str, float | int | str]:
+        """The columns of the report, in their order (`REPORT_COLUMNS`)."""
+        n, channels = max(1, self.samples), max(1, len(self.power))
+        active, activity = self.active.result()
+        power, peak = float(self.power.sum()) / n / channels, float(self.peak.max(initial=0.0))
+        loudest = float(self.power.max(initial=0.0))
+        silent = [str(i) for i, p in enumerate(self.power) if p < loudest * 10 ** (-SILENT_CHANNEL_DB / 10)]
+        loss = 10 * np.log10(power / max(self.mixed_power / n, 1e-30)) if power > 0 else 0.0
+        return {
+            "rate_hz": self.sample_rate,
+            "seconds": self.samples / self.sample_rate,
+            "channels": channels,
+            "level_dbov": 10 * np.log10(power) if power > 0 else -np.inf,
+            "active_level_dbov": active,
+            "active_percent": 100 * activity,
+            "peak_dbov": 20 * np.log10(peak) if peak > 0 else -np.inf,
+            "clipped_percent": 100 * float(np.mean([c.clipped() for c in self.clipping])) / n if self.clipping else 0.0,
+            "dc_percent": 100 * float(np.abs(self.sum / n).max(initial=0.0)),
+            "silent_channels": " ".join(silent) if loudest > 0 else "",
+            "mixing_loss_db": loss,
+            "silence_inside_s": self.inside / self.sample_rate,
+            "bandwidth_hz": self.spectrum.bandwidth(),
+        }
+
+
+REPORT_COLUMNS = tuple(Report(8000).result())
+
+
+def report(sound: Sound) -> dict[str, float | int | str]:
+    """What can be measured of a sound with all its channels.
+
+    Returns
+    -------
+    Rate in Hz, length in seconds, channels; level, active level (ITU-T P.56) and peak in dBov; active and clipped samples in percent;
+    the largest channel's mean in percent of full scale (DC); channels that are silent beside the others; what mixing the channels
+    costs in dB; seconds of exact zeros between sound and sound, in gaps of 50 ms or more; the effective bandwidth in Hz.
+    """
+    measured = Report(sound.sample_rate)
+    measured.add(sound.waveform)
+    return measured.result()

@@ -4,7 +4,9 @@ The arithmetic of NISQA's front end is librosa's (`melspectrogram` with power 1,
 librosa: the window is a quarter of the FFT or less, so frames are taken at the window's length and only then padded with zeros.
 """
 
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,12 +46,18 @@ class MelSettings:
         return int(sample_rate * self.win_s)
 
 
-@lru_cache(maxsize=16)
 def mel_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> Float[torch.Tensor, "bins mels"]:
     """Triangular filters on Slaney's mel scale with Slaney's area norm; bands above half the rate are empty, as in librosa."""
-    functional = audio.import_torchaudio().functional
-    import warnings
+    with _FILTERS:  # Python's list of warning filters belongs to all threads: one at a time may change it
+        return _mel_filters(n_fft, n_mels, fmax, sample_rate)
 
+
+_FILTERS = threading.Lock()
+
+
+@lru_cache(maxsize=16)
+def _mel_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> torch.Tensor:
+    functional = audio.import_torchaudio().functional
     with warnings.catch_warnings():  # torchaudio warns of empty bands, which are meant
         warnings.simplefilter("ignore", UserWarning)
         return functional.melscale_fbanks(n_fft // 2 + 1, 0.0, fmax, n_mels, sample_rate, norm="slaney", mel_scale="slaney")
@@ -67,28 +75,55 @@ def mel_db(
     ------
     AudioError : fewer samples than one hop.
     """
+    return clamp_range_(torch.cat(list(mel_db_blocks([waveform], sample_rate, settings, device))))
+
+
+@torch.inference_mode()
+def mel_db_blocks(
+    blocks: Iterable[Float[np.ndarray, "samples"]], sample_rate: int, settings: MelSettings, device: str = "cpu"
+) -> Iterator[Float[torch.Tensor, "frames mels"]]:
+    """The frames of `mel_db`, not yet clamped, of a sound that comes in blocks; errors as there."""
     hop, win, n_fft = settings.hop(sample_rate), settings.win(sample_rate), settings.n_fft
-    if len(waveform) < max(hop, 2):
-        raise AudioError(f"{len(waveform)} samples are too few for a spectrum with a hop of {hop}.")
     if win > n_fft:
         raise AudioError(f"At {sample_rate} Hz a window of {win} samples is longer than the FFT of {n_fft}; resample to 48000.")
-    n_frames = 1 + len(waveform) // hop
-    # Frame t is centred on sample t * hop; reflection at the ends, repeated for sounds shorter than half an FFT.
-    before = n_fft // 2 - (n_fft - win) // 2
-    padded = np.pad(waveform, (before, win), mode="reflect") if len(waveform) > max(before, win) else _reflect(waveform, before, win)
-    frames = torch.from_numpy(padded).unfold(0, win, hop)[:n_frames]
     window = torch.hann_window(win, device=device)
     filters = mel_filters(n_fft, settings.n_mels, float(settings.fmax), sample_rate)
     bins = int(filters.any(dim=1).nonzero().max()) + 1
     filters = filters[:bins].to(device)
-    out = torch.empty(n_frames, settings.n_mels, device=device)
     chunk = torch.zeros(FRAMES_AT_ONCE, n_fft, device=device)
-    for start in range(0, n_frames, FRAMES_AT_ONCE):
-        part = frames[start : start + FRAMES_AT_ONCE].to(device)
-        chunk[: len(part), :win] = part * window
-        spectrum = torch.fft.rfft(chunk[: len(part)])[:, :bins]
-        torch.mm(_magnitude(spectrum), filters, out=out[start : start + len(part)])
-    return clamp_range_(out.clamp_(min=FLOOR).log10_().mul_(20))
+    for frames in _framed(blocks, hop, win, n_fft):
+        out = torch.empty(len(frames), settings.n_mels, device=device)
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            part = frames[start : start + FRAMES_AT_ONCE].to(device)
+            chunk[: len(part), :win] = part * window
+            spectrum = torch.fft.rfft(chunk[: len(part)])[:, :bins]
+            torch.mm(_magnitude(spectrum), filters, out=out[start : start + len(part)])
+        yield out.clamp_(min=FLOOR).log10_().mul_(20)
+
+
+def _framed(blocks: Iterable[np.ndarray], hop: int, win: int, n_fft: int) -> Iterator[torch.Tensor]:
+    """Frames (n, win) of blocks of samples. Frame t is centred on sample t * hop; reflection at both ends of the sound."""
+    before = n_fft // 2 - (n_fft - win) // 2
+    held = np.zeros(0, np.float32)
+    total = framed = 0
+    begun = False
+    for block in blocks:
+        total += len(block)
+        held = np.concatenate([held, block]) if len(held) else block
+        if not begun:
+            if len(held) <= 2 * max(before, win):
+                continue  # too short to know how its beginning is reflected, if it ends here
+            held, begun = np.concatenate([held[before:0:-1], held]), True
+        n = (len(held) - 2 * win) // hop  # the last `win` samples stay: the end is reflected from them
+        if n > 0:
+            yield torch.from_numpy(held[: (n - 1) * hop + win]).unfold(0, win, hop)
+            framed += n
+            held = held[n * hop :]
+    if total < max(hop, 2):
+        raise AudioError(f"{total} samples are too few for a spectrum with a hop of {hop}.")
+    left = 1 + total // hop - framed
+    padded = np.concatenate([held, held[-2 : -2 - win : -1]]) if begun else _reflect(held, before, win)
+    yield torch.from_numpy(padded).unfold(0, win, hop)[:left]
 
 
 def _magnitude(spectrum: torch.Tensor) -> torch.Tensor:

@@ -238,6 +238,107 @@ def test_report_counts_clipping(tone):
     assert (clean["channels"], clean["seconds"]) == (1, 1.0)
 
 
+def speech_like(rate: int, seconds: float = 4, seed: int = 0) -> np.ndarray:
+    """Noise with a falling spectrum whose level rises and falls as that of speech does."""
+    rng = np.random.default_rng(seed)
+    n = int(rate * seconds)
+    spectrum = np.fft.rfft(rng.standard_normal(n)) / (1 + (np.fft.rfftfreq(n, 1 / rate) / 500) ** 2)
+    x = np.fft.irfft(spectrum, n) * (0.2 + np.abs(np.sin(np.arange(n) / rate * 2 * np.pi * 2)))
+    return (x / np.abs(x).max()).astype(np.float32)
+
+
+@pytest.mark.parametrize("level_db", [0, -6, -20, -40])
+@pytest.mark.parametrize("bits", [16, 24, 32])
+def test_clipping_is_seen_at_any_level_and_not_where_there_is_none(level_db, bits):
+    """A sound that was clipped and then turned down; made with a known share of clipped samples."""
+    x = speech_like(16_000)
+    step = 2.0 ** (1 - bits)
+    for limit in (1.0, 0.5, 0.2):
+        y = np.clip(x, -limit, limit) / limit * 10 ** (level_db / 20)
+        y = (np.round(y / step) * step).astype(np.float32)
+        true = 100 * np.mean(np.abs(x) >= limit) if limit < 1 else 0.0
+        found = levels.clipped_percent(y[None])
+        assert found == pytest.approx(true, abs=0.1 + 0.15 * true), (limit, true)
+
+
+def test_clipping_of_one_side_or_one_channel_and_smooth_peaks():
+    x = speech_like(16_000)
+    one_side = np.minimum(x, 0.3)
+    assert levels.clipped_percent(one_side[None]) == pytest.approx(100 * np.mean(x >= 0.3), rel=0.2)
+    both = np.stack([np.clip(x, -0.3, 0.3) / 4, x])
+    assert levels.clipped_percent(both) == pytest.approx(50 * np.mean(np.abs(x) >= 0.3), rel=0.2)
+    slow = np.round(0.5 * np.sin(2 * np.pi * 50 * np.arange(48_000) / 48_000) * 32768) / 32768  # rounding makes its peaks flat
+    assert levels.clipped_percent(slow[None].astype(np.float32)) == 0
+    assert levels.clipped_percent(np.zeros((1, 1000), np.float32)) == 0
+
+
+def test_a_report_in_blocks_is_that_of_the_whole():
+    x = np.stack([np.clip(speech_like(16_000), -0.4, 0.4), 0.1 * speech_like(16_000, seed=1) + 0.02])
+    x[:, 20_000:24_000] = 0
+    whole = levels.report(audio.Sound(x, 16_000))
+    for size in (1000, 7777, 30_001):
+        meter = levels.Report(16_000)
+        for start in range(0, x.shape[1], size):
+            meter.add(x[:, start : start + size])
+        for key, value in meter.result().items():
+            assert value == (pytest.approx(whole[key], rel=1e-4) if isinstance(value, float) else whole[key]), (key, size)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("cutoff", [3400, 4000, 7000, 15_000, None])
+def test_bandwidth_is_that_of_the_filter(rate, cutoff):
+    from scipy.signal import firwin, oaconvolve
+
+    if cutoff is not None and cutoff > 0.45 * rate:
+        pytest.skip("above half the rate")
+    x = np.random.default_rng(0).standard_normal(4 * rate).astype(np.float32) * 0.05
+    if cutoff:
+        x = oaconvolve(x, firwin(801, cutoff, window=("kaiser", 9), fs=rate), "same").astype(np.float32)
+    x = np.round(x * 32768) / 32768
+    found = levels.report(audio.Sound(x[None].astype(np.float32), rate))["bandwidth_hz"]
+    assert found == pytest.approx(cutoff or rate / 2, abs=250)
+
+
+def test_report_names_what_is_wrong_with_channels_and_gaps():
+    x = speech_like(16_000)
+    gap = x.copy()
+    gap[20_000:28_000] = 0
+    gap[:500] = gap[-500:] = 0  # before and after the sound: nothing is missing
+    measured = levels.report(audio.Sound(gap[None], 16_000))
+    assert measured["silence_inside_s"] == pytest.approx(0.5)
+    assert levels.report(audio.Sound(x[None] + 0.1, 16_000))["dc_percent"] == pytest.approx(10, abs=1)
+    assert levels.report(audio.Sound(np.stack([x, 0 * x, x]), 16_000))["silent_channels"] == "1"
+    assert levels.report(audio.Sound(np.stack([x, -x]), 16_000))["mixing_loss_db"] > 60
+    assert levels.report(audio.Sound(np.stack([x, x]), 16_000))["mixing_loss_db"] == pytest.approx(0, abs=0.01)
+    silent = levels.report(audio.Sound(np.zeros((2, 16_000), np.float32), 16_000))
+    assert (silent["level_dbov"], silent["silent_channels"], silent["bandwidth_hz"]) == (-np.inf, "", 0.0)
+
+
+@given(
+    gains=st.lists(st.floats(-30, 0), min_size=1, max_size=3),
+    cuts=st.lists(st.integers(1, 15_999), max_size=5),
+)
+def test_active_level_in_blocks_is_that_of_the_whole(gains, cuts):
+    x = np.concatenate([speech_like(16_000, 1) * 10 ** (g / 20) for g in gains] + [np.zeros(8000, np.float32)])
+    meter = levels.ActiveLevel(16_000)
+    for part in np.split(x, sorted(set(cuts))):
+        meter.add(part)
+    assert meter.result() == pytest.approx(levels.active_level(x, 16_000), rel=1e-9)
+
+
+@given(
+    rates=st.tuples(st.sampled_from([8000, 11_025, 16_000, 22_050, 44_100, 48_000]), st.sampled_from([8000, 16_000, 44_100, 48_000])),
+    size=st.integers(100, 60_000),
+)
+def test_resampling_in_blocks_is_that_of_the_whole(rates, size):
+    old, new = rates
+    x = np.random.default_rng(0).standard_normal((2, 3 * old + 37)).astype(np.float32) * 0.1
+    blocks = [x[:, i : i + size] for i in range(0, x.shape[1], size)]
+    whole, pieces = audio.resample(x, old, new), np.concatenate(list(audio.resample_blocks(blocks, old, new)), axis=1)
+    assert pieces.shape == whole.shape
+    assert np.abs(pieces - whole).max() < 1e-6
+
+
 @given(rates=st.tuples(st.sampled_from([8000, 11_025, 16_000, 22_050, 44_100, 48_000]), st.sampled_from([8000, 16_000, 48_000])))
 def test_resampling_keeps_level_and_length(rates):
     old, new = rates

@@ -17,7 +17,7 @@ SQA = [sys.executable, "-c", "from sqa_core.cli.app import main; main()"]
 
 
 def sqa(*arguments, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([*SQA, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, **more)
+    return subprocess.run([*SQA, *map(str, arguments)], capture_output=True, text=True, errors="replace", **({"cwd": ROOT} | more))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_folder_is_scored_into_a_table(recordings, tmp_path):
     done = sqa("score", recordings, "--model", "polyglot-pesq", "--csv", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "out.csv")
-    assert list(table.columns) == ["file", "mos", "noi", "dis", "col", "loud", "model", "weights_hash", "error"]
+    assert list(table.columns) == ["file", "mos", "noi", "dis", "col", "loud", "model", "weights_hash", "note", "error"]
     assert [Path(f).name for f in table["file"]] == ["a good one.wav", "b.wav"]
     assert table["mos"].notna().all()
     assert table[["noi", "dis", "col", "loud", "error"]].isna().all(axis=None)
@@ -85,6 +85,8 @@ MISTAKES = {
     "a folder to write to that is not there": ["score", "FILE", "--csv", "no/such/folder/out.csv"],
     "a folder without sounds": ["score", "notebooks"],
     "an impossible rate": ["score", "FILE", "--model", "polyglot-pesq", "--resample", "10"],
+    "a window that is no number": ["score", "FILE", "--windows", "--window-s", "nan"],
+    "a window without end": ["score", "FILE", "--windows", "--window-s", "inf"],
     "a window of nothing": ["score", "FILE", "--windows", "--window-s", "0"],
     "an unknown chapter": ["run", "nothing"],
     "an unknown profile": ["run", "score", "--profile", "fast"],
@@ -187,3 +189,142 @@ def test_readme_commands_exist():
         text = sqa(*command, "--help").stdout
         for option in [w for w in words if w.startswith("--")]:
             assert option in text, line
+
+
+# Names, places and interruptions
+
+
+@pytest.fixture
+def many(tmp_path) -> Path:
+    """Forty sounds of half a second."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(40):
+        audio.write_wav(folder / f"{i:02}.wav", np.random.default_rng(i).normal(0, 0.05, 8000), 16_000)
+    return folder
+
+
+MODEL = ("--model", "polyglot-pesq")
+
+
+def test_names_in_any_bytes_and_output_in_any_encoding(tmp_path, tone):
+    import os
+
+    names = [b"Col\xe8re.wav", "😀 ü.wav".encode(), b"a\nb.wav", b"a,b.wav"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(audio.wav_bytes(*tone))
+    for encoding in ("utf-8", "cp1252", "ascii"):
+        done = sqa("score", tmp_path, *MODEL, env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert done.returncode == 0, done.stderr
+        assert r"Col\xe8re.wav" in done.stdout
+    done = sqa("score", tmp_path, *MODEL, "--csv", tmp_path / "o.csv")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "o.csv")
+    assert sorted(Path(f).name for f in table["file"]) == sorted([r"Col\xe8re.wav", "😀 ü.wav", "a\nb.wav", "a,b.wav"])
+    assert sqa("status", cwd=tmp_path).returncode == 0
+
+
+def test_one_file_that_is_no_sound_does_not_lose_the_others(recordings, tmp_path):
+    (tmp_path / "b.raw").write_bytes(bytes(1000))
+    done = sqa("score", recordings / "b.wav", tmp_path / "b.raw", tmp_path / "nowhere.wav", *MODEL)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    rows = done.stdout.splitlines()[1:]
+    assert [("no such file" in row, "array with their rate" in row) for row in rows] == [(False, False), (False, True), (True, False)]
+
+
+def test_what_is_left_out_of_a_folder_is_counted(recordings):
+    (recordings / "._b.wav").write_bytes(bytes.fromhex("0005160700020000") + bytes(100))
+    (recordings / "notes.txt").write_text("no sound")
+    done = sqa("score", recordings, *MODEL)
+    assert len(done.stdout.splitlines()) == 3
+    assert "2 files left out: " in done.stderr
+    assert "1 text" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["folder", "no/such/folder/x.csv", "/dev/full"])
+def test_a_place_that_cannot_be_written_is_one_sentence_before_or_after(many, tmp_path, target):
+    (tmp_path / "folder").mkdir()
+    done = sqa("score", many, *MODEL, "--csv", tmp_path / target)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"sqa: {tmp_path / target}: ")
+
+
+def test_standard_output_on_a_full_disk(recordings):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*SQA, "score", str(recordings), *MODEL], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "standard output: no space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_table_grows_row_by_row_and_goes_on(many, tmp_path):
+    """Killed in the middle: the rows are there; --resume scores the rest, and the file is as if nothing had happened."""
+    import signal
+    import time
+
+    whole, broken = tmp_path / "whole.csv", tmp_path / "broken.csv"
+    assert sqa("score", many, *MODEL, "--csv", whole).returncode == 0
+    running = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from sqa_core.scoring import rows; rows.BURST_S = 0; rows.FILES = 1; " + SQA[2],
+            "score",
+            many,
+            *MODEL,
+            "--csv",
+            broken,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (broken.exists() and broken.read_bytes().count(b"\n") > 3):
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    errors = running.communicate(timeout=60)[1]
+    if running.returncode != 0:  # it may have been faster
+        assert running.returncode == 130
+        assert "sqa: stopped; " in errors
+        assert "Traceback" not in errors
+    lines = broken.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 3
+    kept = min(len(lines), 12) - 2
+    broken.write_bytes(b"".join(lines[: kept + 2])[:-10])  # the last line half written, as a kill could leave it
+    done = sqa("score", many, *MODEL, "--csv", broken, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert f"40 rows, {kept} of them from before" in done.stderr
+    a, b = (pd.read_csv(path).sort_values("file", ignore_index=True) for path in (whole, broken))
+    pd.testing.assert_frame_equal(a, b, atol=1e-5)
+
+
+def test_rows_with_an_error_are_tried_again(many, tmp_path):
+    (many / "03.wav").rename(tmp_path / "03.kept")
+    (many / "03.wav").write_bytes(b"")
+    out = tmp_path / "o.csv"
+    assert sqa("score", many, *MODEL, "--csv", out).returncode == 1
+    (tmp_path / "03.kept").rename(many / "03.wav")
+    done = sqa("score", many, *MODEL, "--csv", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(out)["error"].isna().all()
+    for more, word in ((("--report",), "other options"), (("--windows",), "other options")):
+        again = sqa("score", many, *MODEL, "--csv", out, "--resume", *more)
+        assert again.returncode == 2
+        assert word in again.stderr
+    again = sqa("score", many, "--model", "prompts-pesq", "--csv", out, "--resume")
+    assert "made with model polyglot-pesq" in again.stderr
+    assert len(pd.read_csv(out)) == 40
+
+
+def test_a_table_is_replaced_by_the_first_row_and_not_before(many, tmp_path):
+    out = tmp_path / "o.csv"
+    out.write_text("precious")
+    assert sqa("score", many, "--model", "nisqa-9", "--csv", out).returncode == 2
+    assert out.read_text() == "precious"
+    assert sqa("score", many, *MODEL, "--csv", out).returncode == 0
+    assert len(pd.read_csv(out)) == 40
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("part-")] == []
+    assert sqa("score", many, *MODEL, "--resume").returncode == 2

@@ -24,7 +24,11 @@ def test_examples(name):
 
 
 def test_there_are_examples_for_what_users_call():
-    assert {"sqa_core.audio", "sqa_core.scoring", "sqa_core.levels", "sqa_core.metrics.agreement", "sqa_core.metrics.intervals"} <= set(
-        NAMES
-    )
+    assert {
+        "sqa_core.audio.reading",
+        "sqa_core.scoring.rows",
+        "sqa_core.levels",
+        "sqa_core.metrics.agreement",
+        "sqa_core.metrics.intervals",
+    } <= set(NAMES)
     assert any(n.startswith("sqa_core.explain.") for n in NAMES)

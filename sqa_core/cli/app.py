@@ -1,5 +1,6 @@
 """The `sqa` command. Thin: each command calls the library; heavy imports wait until a command needs them."""
 
+import errno
 import json
 import sys
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 
 from .. import __version__, environment
 from ..errors import SqaError
-from . import book, data, score
+from . import book, data, score, table
 
 app = typer.Typer(
     name="sqa",
@@ -23,6 +24,7 @@ for command in (score.score, score.explain, book.run, book.book, book.records, b
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit status 2, never a traceback."""
+    table.write_anywhere()
     try:
         app()
     except SqaError as e:
@@ -30,6 +32,11 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as e:
+        if e.errno != errno.ENOSPC:
+            raise
+        print(f"sqa: {e.filename or 'standard output'}: no space left on the device.", file=sys.stderr)
+        sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)

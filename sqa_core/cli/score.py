@@ -1,6 +1,7 @@
 """`sqa score` and `sqa explain`: predicted quality of recordings, and what moves it."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +9,10 @@ import typer
 
 from .. import environment
 from ..errors import SettingsError
-from ..files import atomic
 from . import progress
+from .table import Printed, Written, resumed
+
+SHOWN_PROBLEMS = 10
 
 Model = Annotated[
     str | None,
@@ -20,7 +23,10 @@ Model = Annotated[
 def score(
     paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.")],
     model: Model = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file, row by row as it is computed.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the file of --csv: its rows without an error are kept, the rest is scored.")
+    ] = False,
     channel: Annotated[int | None, typer.Option(help="One channel, from 0; default: the mean of all.")] = None,
     resample: Annotated[int | None, typer.Option(help="Resample to this rate in Hz first; default: each file's own rate.")] = None,
     windows: Annotated[bool, typer.Option("--windows", help="Score windows over time.")] = False,
@@ -28,44 +34,67 @@ def score(
     hop_s: Annotated[float, typer.Option(help="From window to window, seconds.")] = 5.0,
     report: Annotated[
         bool,
-        typer.Option("--report", help="Add rate, level, length, channels, clipping, and whether the file is like the training data."),
+        typer.Option(
+            "--report",
+            help="Add rate, level, length, channels, clipping, DC, gaps, bandwidth, codec, and whether the file is like the training data.",
+        ),
     ] = False,
 ) -> None:
     """Predict the quality of recordings: mos, noi, dis, col, loud, from 1 (bad) to 5 (excellent)."""
-    from .. import scoring
+    from .. import audio, scoring
     from ..models import weights
 
-    if csv and not csv.absolute().parent.is_dir():
-        raise SettingsError(f"{csv}: the folder to write to does not exist.")
-    files = scoring.sound_files(paths)
-    network = weights.load(model, environment.device())
-    if model is None:
-        print(f"sqa: scored by {network.name} ({network.trained_for})", file=sys.stderr)
-    if network.name == weights.SYNTHETIC_ONLY:
-        print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
+    if resume and csv is None:
+        raise SettingsError("--resume goes on with a table, so --csv must name it.")
     options = scoring.Options(
         resample=resample,
         channel="mean" if channel is None else channel,
         windows=(window_s, hop_s) if windows else None,
         report=report,
     )
-    with progress.bar(None if windows else len(files), "scoring") as bar:
-
-        def rows():
-            for row in scoring.score_stream(files, network, **vars(options)):
-                bar.advance(bar.task_ids[0])
-                yield row
-
-        table = scoring.as_table(rows())
+    columns = scoring.columns(options)
+    files, left_out = audio.sound_files(paths)
+    if left_out:
+        print(f"sqa: {audio.describe(left_out)}", file=sys.stderr)
+    with Written(csv, columns) if csv else nullcontext(Printed(columns)) as table:  # the place is checked before anything is computed
+        network = weights.load(model, environment.device())
+        scoring.check(network, options)
+        if model is None:
+            print(f"sqa: scored by {network.name} ({network.trained_for})", file=sys.stderr)
+        if network.name == weights.SYNTHETIC_ONLY:
+            print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
+        fixed = {"model": network.name, "weights_hash": network.weights_hash}
+        kept = resumed(csv, columns, fixed, last_may_be_broken_off=windows) if csv and resume else []
+        for row in kept:
+            table.add(row)
+        done = {row["file"] for row in kept}
+        problems = _score_into(table, [f for f in files if audio.shown(f) not in done], network, options)
     if csv:
-        with atomic(csv) as partial:
-            table.to_csv(partial, index=False, float_format="%.6g")
-        print(f"{csv}: {len(table)} rows, {table['error'].notna().sum()} failed", file=sys.stderr)
-    else:
-        print(table.to_csv(index=False, float_format="%.4g"), end="")
-    for problem in table["error"].dropna().head(10):
+        print(f"{csv}: {table.count} rows{f', {len(kept)} of them from before' * bool(kept)}, {len(problems)} failed", file=sys.stderr)
+    for problem in problems[:SHOWN_PROBLEMS]:
         print(f"sqa: {problem}", file=sys.stderr)
-    raise typer.Exit(int(table["error"].notna().any()))
+    if len(problems) > SHOWN_PROBLEMS:
+        print(f"sqa: and {len(problems) - SHOWN_PROBLEMS} more; the column `error` has them all", file=sys.stderr)
+    raise typer.Exit(int(bool(problems)))
+
+
+def _score_into(table: Written | Printed, files: list[Path], network, options) -> list[str]:
+    """Adds a row a file or window as it is computed; gives back the errors."""
+    from .. import scoring
+
+    problems = []
+    try:
+        with progress.bar(None if options.windows else len(files), "scoring") as bar:
+            for row in scoring.score_stream(files, network, **vars(options)):
+                table.add(row)
+                bar.advance(bar.task_ids[0])
+                if row["error"]:
+                    problems.append(row["error"])
+    except KeyboardInterrupt:
+        how = ", --resume goes on after them" if isinstance(table, Written) and table.count else ""
+        print(f"\nsqa: stopped; {table.count} rows are in {table.where}{how}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    return problems
 
 
 def explain(

@@ -50,6 +50,10 @@ def report_table(row: dict) -> pd.DataFrame:
         "active_percent": "time active, %",
         "peak_dbov": "peak, dBov",
         "clipped_percent": "clipped samples, %",
+        "dc_percent": "DC, % of full scale",
+        "silence_inside_s": "digital silence inside, s",
+        "bandwidth_hz": "effective bandwidth, Hz",
+        "codec": "codec",
         "advice": "is it like the training data?",
     }
     values = [f"{row[key]:.2f}".rstrip("0").rstrip(".") if isinstance(row[key], float) else str(row[key]) for key in names]

@@ -1,0 +1,43 @@
+"""What a container promises, and whether the file keeps it: sizes in headers, marks at the end.
+
+Samples are believed rather than headers. A file that ends before its promise was cut, and is refused. A header that is wrong about
+samples which are there (a recorder that was killed, sizes beyond 32 bits, a stream) is repaired, and a note says how.
+"""
+
+import struct
+
+from ..errors import AudioError
+from . import headers, kinds, packets
+from .layout import Cut, File, Layout, Unusable
+
+
+def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
+    """What an open file of this kind promises, checked against its size in bytes.
+
+    Raises
+    ------
+    AudioError
+        The file was cut, or its header promises what cannot be.
+    """
+    look = {
+        kinds.WAV: headers.wav,
+        kinds.W64: headers.w64,
+        kinds.AIFF: headers.aiff,
+        kinds.AU: headers.au,
+        kinds.CAF: headers.caf,
+        kinds.NIST: headers.nist,
+        kinds.OGG: packets.ogg,
+        kinds.MP3: packets.mp3,
+        kinds.AAC: packets.aac,
+        kinds.MP4: packets.mp4,
+        kinds.MATROSKA: packets.matroska,
+        kinds.ASF: packets.asf,
+    }.get(kind)
+    try:
+        return look(file, size) if look else Layout()
+    except Cut as e:
+        raise AudioError(f"{name}: cut short, {e}; fetch it again.") from e
+    except Unusable as e:
+        raise AudioError(f"{name}: {e}.") from e
+    except struct.error as e:
+        raise AudioError(f"{name}: cut short inside its header; fetch it again.") from e

@@ -1,0 +1,268 @@
+"""From an open file to blocks of samples: libsndfile for what is coded without loss or by G.711, FFmpeg for everything else.
+
+One codec has one decoder, whatever the container, so that the same packets give the same samples.
+"""
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import AudioError
+from . import kinds
+from .layout import File, Layout, Part, Raw
+
+BLOCK = 1 << 18  # samples of all channels read at a time: 1 MB
+MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
+UNKNOWN_LENGTH = 1 << 40  # frames: libsndfile's number for "the header does not say" is near 2**63
+MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
+
+LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
+# Names of FFmpeg's decoders that lose nothing; G.711 counts as telephone PCM, and is named as the codec it is.
+LOSSLESS_AV = ("pcm_", "flac", "alac", "wavpack", "ape", "tta", "shorten", "mp4als", "truehd", "mlp", "tak", "dsd")
+CODECS = {"mp3float": "mp3", "libopus": "opus", "amrnb": "amr-nb", "amrwb": "amr-wb", "adpcm_g722": "g722", "gsm_ms": "gsm"}
+
+
+class Facts(NamedTuple):
+    """What a decoder knows before the end: rate in Hz, channels, frames that the header promises (None: it does not say), codec."""
+
+    sample_rate: int
+    channels: int
+    frames: int | None
+    codec: str
+    lossy: bool
+
+
+class NotForThisReader(Exception):
+    """libsndfile does not read this; FFmpeg is asked."""
+
+
+def decoder(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
+    """Facts of an open file and its samples in blocks (channels, n), float32. What is noticed on the way goes into `notes`.
+
+    Raises
+    ------
+    AudioError
+        No decoder reads it; or, while the blocks are read, it is damaged or shorter than it promises.
+    """
+    if layout.raw:
+        return _soundfile(file, layout.raw, name)
+    if kind.soundfile:
+        try:
+            return _soundfile(file, None, name)
+        except NotForThisReader:
+            if layout.fallback:
+                return _soundfile(file, layout.fallback, name)
+    try:
+        return _av(file, kind, layout, name, notes)
+    except AudioError:
+        if kind.soundfile:
+            try:
+                return _soundfile(file, None, name, lossy=True)
+            except NotForThisReader:
+                pass
+        raise
+
+
+def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -> tuple[Facts, Iterator[np.ndarray]]:
+    import soundfile
+
+    file.seek(0)
+    try:
+        if raw:
+            view = View(file, raw.offset, raw.length)
+            settings = {"format": "RAW", "subtype": raw.subtype, "endian": raw.endian}
+            sound = soundfile.SoundFile(view, samplerate=raw.sample_rate, channels=raw.channels, **settings)
+        else:
+            # By its descriptor: libsndfile then goes by the first bytes alone, and knows no name that could mislead it.
+            sound = soundfile.SoundFile(*_descriptor(file))
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as e:
+        raise NotForThisReader from e
+    streamed = raw is None and sound.frames >= UNKNOWN_LENGTH
+    if streamed or (sound.subtype not in LOSSLESS and not lossy):
+        sound.close()
+        raise NotForThisReader
+    seconds = sound.frames / max(1, sound.samplerate)
+    if seconds > MAX_SECONDS:
+        sound.close()
+        raise AudioError(f"{name}: claims to be {seconds / 3600:.0f} hours long; cut it first.")
+    codec = {"ULAW": "pcm_mulaw", "ALAW": "pcm_alaw"}.get(sound.subtype, "pcm" if sound.subtype in LOSSLESS else sound.subtype.lower())
+    frames = sound.frames
+    facts = Facts(sound.samplerate, sound.channels, frames, codec, codec != "pcm")
+
+    def blocks() -> Iterator[np.ndarray]:
+        read = 0
+        with sound:
+            try:
+                while len(block := sound.read(max(1, BLOCK // facts.channels), dtype="float32", always_2d=True)):
+                    read += len(block)
+                    yield np.ascontiguousarray(block.T)
+            except (soundfile.LibsndfileError, RuntimeError) as e:
+                where = f"at {read / facts.sample_rate:.2f} s" + f" of {frames / facts.sample_rate:.2f} s"
+                raise AudioError(f"{name}: cut short or damaged, reading stopped {where}; fetch it again.") from e
+        if read < frames:
+            missing = (frames - read) / facts.sample_rate
+            raise AudioError(f"{name}: cut short, {missing:.2f} s that its header promises are missing; fetch it again.")
+
+    return facts, blocks()
+
+
+def _descriptor(file: File) -> tuple[Any, ...]:
+    number = getattr(file, "fileno", None)
+    try:
+        if number:
+            os.lseek(number(), 0, os.SEEK_SET)  # a buffered file may have read ahead
+            return number(), "r", None, None, None, None, None, False
+    except OSError:  # BytesIO has the function and no descriptor
+        pass
+    return (View(file, 0, file.seek(0, 2)),)
+
+
+class View(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, file: File, offset: int, length: int) -> None:
+        self.file, self.offset, self.length, self.position = file, offset, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        self.position = max(0, position + (0, self.position, self.length)[whence])
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.length - self.position)
+        self.file.seek(self.offset + self.position)
+        data = self.file.read(left if size is None or size < 0 else min(size, left))
+        self.position += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _av(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
+    parts = layout.parts or [Part(0, file.seek(0, 2), 0)]
+    found: list[Facts] = []
+    blocks = _frames_of(file, kind, parts, name, notes, found)
+    first = next(blocks, None)  # the rate is that of the decoded samples, which a header may get wrong
+    if not found:
+        raise AudioError(f"{name}: the file holds no samples.")
+
+    def all_blocks() -> Iterator[np.ndarray]:
+        if first is not None:
+            yield first
+        yield from blocks
+
+    return found[0], all_blocks()
+
+
+def _frames_of(file: File, kind: kinds.Kind, parts: list[Part], name: str, notes: list[str], found: list[Facts]) -> Iterator[np.ndarray]:
+    """Blocks of all parts; the facts go into `found` with the first of them."""
+    import av
+
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    held: list[np.ndarray] = []
+    n_held = total = 0
+    for part in parts:
+        for samples, rate, codec in _decoded(av, file, part, kind, name, notes):
+            if not found:
+                lossy = not codec.startswith(LOSSLESS_AV) or codec in ("pcm_mulaw", "pcm_alaw")
+                found.append(Facts(rate, len(samples), None, CODECS.get(codec, codec.removesuffix("float")), lossy))
+            facts = found[0]
+            if (rate, len(samples)) != (facts.sample_rate, facts.channels):
+                raise AudioError(
+                    f"{name}: changes from {facts.channels} channels at {facts.sample_rate} Hz to {len(samples)} at {rate} Hz "
+                    f"after {total / facts.sample_rate:.2f} s; split it there."
+                )
+            held.append(samples)
+            n_held += samples.size
+            total += samples.shape[1]
+            if total > MAX_SECONDS * rate:
+                raise AudioError(f"{name}: longer than {MAX_SECONDS // 3600} hours; cut it first.")
+            if n_held >= BLOCK:
+                yield np.concatenate(held, axis=1)
+                held, n_held = [], 0
+    if held:
+        yield np.concatenate(held, axis=1)
+
+
+def _decoded(av: Any, file: File, part: Part, kind: kinds.Kind, name: str, notes: list[str]) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
+    packets = damaged = 0
+    begins = b""
+    size = 0
+    try:
+        view = View(file, part.begin, part.end - part.begin)
+        # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
+        with av.open(view, format=kind.demuxer, options={"protocol_whitelist": ""}, metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: holds no sound ({kind.name}).")
+            if len(container.streams.audio) > 1:
+                notes.append(f"the first of its {len(container.streams.audio)} sound tracks was read")
+            stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError(f"{name}: this {kind.name} file is coded in a way for which there is no decoder here.")
+            codec = stream.codec_context.name
+            frames = _frames(av, stream, part.last_position if kind is kinds.OGG and codec == "vorbis" else None)
+            for packet in container.demux(stream):
+                packets += 1
+                if kind is kinds.MP3 and packet.size:
+                    begins, size = bytes(packet)[:4], packet.size
+                try:
+                    for samples, rate in frames(packet):
+                        yield samples, rate, codec
+                except av.error.InvalidDataError:
+                    damaged += 1
+            if size < kinds.mpeg_length(begins):
+                notes.append("ends inside a frame, which was left out")
+                damaged = max(0, damaged - 1)
+    except (av.FFmpegError, ValueError, OSError, NotImplementedError) as e:
+        raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
+    if damaged > max(1, MAX_DAMAGED * packets):
+        raise AudioError(f"{name}: damaged, {damaged} of its {packets} packets cannot be decoded.")
+    if damaged:
+        notes.append(f"{damaged} of {packets} packets are damaged and were left out")
+
+
+def _frames(av: Any, stream: Any, vorbis_end: int | None) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
+    """From a packet to its frames: float32 (channels, n), and the rate in Hz.
+
+    vorbis_end : samples of a Vorbis stream in Ogg. FFmpeg takes its start from the first page, gets some wrong, and then cuts the end;
+    so nothing is left to it: the first block is dropped, as the format says, and the last page's position is the end.
+    """
+    resampler, form = av.AudioResampler(format="fltp"), None
+    first, left = vorbis_end is not None, vorbis_end or 0
+    if vorbis_end is not None:
+        stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
+
+    def frames(packet: Any) -> Iterator[tuple[np.ndarray, int]]:
+        nonlocal resampler, form, first, left
+        for frame in packet.decode():
+            if form not in (None, (frame.layout.name, frame.sample_rate)):
+                resampler = av.AudioResampler(format="fltp")
+            form = frame.layout.name, frame.sample_rate
+            if first:
+                first = False
+                continue
+            for planar in resampler.resample(frame):
+                samples = planar.to_ndarray()
+                if vorbis_end is not None:
+                    samples = samples[:, :left]
+                    left -= samples.shape[1]
+                if samples.shape[1]:
+                    yield samples, planar.sample_rate
+
+    return frames

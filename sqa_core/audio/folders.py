@@ -1,0 +1,100 @@
+"""Which files of a folder are sound. Nothing is left out without being counted."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import SettingsError
+from . import kinds
+from .reading import shown
+
+
+def sound_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
+    """Files as they are, and folders as the sound files in them and below, sorted by name.
+
+    A file in a folder counts as sound if its first bytes say so, or if its name ends like one (what is wrong with it is said when it
+    is read). Links to folders are followed, each folder once.
+
+    Returns
+    -------
+    The files; and how many were left out of folders, by what they are.
+
+    Raises
+    ------
+    SettingsError
+        A folder holds no sound files.
+    """
+    found: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        sounds, others = _below(path)
+        if not sounds:
+            raise SettingsError(f"{shown(path)}: no sound files in this folder{_in_words(others)}.")
+        found += sounds
+        left_out += others
+    return found, left_out
+
+
+def _in_words(others: Counter[str]) -> str:
+    return f" ({describe(others)})" if others else ""
+
+
+def describe(left_out: Counter[str]) -> str:
+    """What was left out of folders, as one phrase.
+
+    Examples
+    --------
+    >>> describe(Counter({"text": 2, "a picture": 1}))
+    '3 files left out: 2 text, 1 a picture'
+    """
+    total = left_out.total()
+    return f"{total} file{'s' * (total != 1)} left out: " + ", ".join(f"{n} {what}" for what, n in left_out.most_common())
+
+
+def _below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    sounds: list[Path] = []
+    others: Counter[str] = Counter()
+    seen: set[tuple[int, int]] = set()
+
+    def refused(_: OSError) -> None:
+        others["a folder that cannot be read"] += 1
+
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refused):
+        here = Path(place).stat()
+        if (here.st_dev, here.st_ino) in seen:  # a link back to where the walk has been
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        for name in files:
+            path = Path(place, name)
+            what = _not_sound(path)
+            if what is None:
+                sounds.append(path)
+            else:
+                others[what] += 1
+    return sorted(sounds), others
+
+
+def _not_sound(path: Path) -> str | None:
+    """What this file is, if it is not to be scored."""
+    meant = path.suffix.lower() in kinds.ENDINGS
+    try:
+        if not path.is_file():
+            return "a pipe or device"
+        with path.open("rb") as file:
+            head = kinds.head_of(file)
+
+            def read(offset: int, count: int) -> bytes:
+                file.seek(offset)
+                return file.read(count)
+
+            kind = kinds.kind_of(head, read) if head else "an empty file"
+    except OSError:
+        return None if meant else "a file that cannot be read"
+    if isinstance(kind, kinds.Kind):
+        return None
+    return None if meant and "resource fork" not in kind else kind

@@ -1,0 +1,257 @@
+"""Headers of samples that are not coded in packets: WAV and RF64, W64, AIFF, AU, CAF, NIST SPHERE.
+
+Each function checks what the header promises against the size of the file in bytes, and returns the layout; a file that was cut raises
+`Cut`.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .layout import Cut, File, Layout, Raw, Unusable, read_at
+
+STREAMED = 0x7FFF0000  # 32-bit sizes from here on mean "unknown": writers to a pipe put 2**31, 2**32 or a little less
+ZEROS_READ = 1 << 16  # of what follows the samples, to tell padding from samples
+SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size passed 2**32
+
+
+class Format(NamedTuple):
+    """Of uncompressed samples: libsndfile's name for them, None where it cannot read them raw; bytes of one sample of all channels."""
+
+    subtype: str | None
+    endian: str
+    sample_rate: int
+    channels: int
+    frame: int
+
+
+def _chunks(file: File, start: int, end: int, endian: str) -> Iterator[tuple[bytes, int, int]]:
+    """(name, offset of the content, its size) of RIFF's and IFF's chunks; ends where no chunk begins."""
+    position = start
+    while position + 8 <= end:
+        head = read_at(file, position, 8)
+        name, size = head[:4], int.from_bytes(head[4:8], "little" if endian == "<" else "big")
+        if not _is_name(name):
+            return
+        yield name, position + 8, size
+        following = position + 8 + size + (size & 1)
+        if size & 1 and not _is_name(read_at(file, following, 4)) and _is_name(read_at(file, following - 1, 4)):
+            following -= 1  # a writer that leaves out the padding byte
+        position = following
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name != b"    "
+
+
+def wav(file: File, size: int) -> Layout:
+    head = read_at(file, 0, 12)
+    endian = ">" if head[:4] == b"RIFX" else "<"
+    form: Format | None = None
+    real = None
+    for name, offset, length in _chunks(file, 12, size, endian):
+        if name == b"ds64":
+            real = struct.unpack("<QQ", read_at(file, offset, 16))[1]
+        elif name == b"fmt ":
+            form = _wav_format(read_at(file, offset, min(length, 40)), endian)
+        elif name == b"data" and form is not None:
+            promised = real if real is not None and length == 0xFFFFFFFF else length
+            wide = real is not None and length == 0xFFFFFFFF
+            layout = _against_size(file, size, offset, promised, form, wide=wide, endian=endian)
+            if offset % 2:  # a chunk before it had no padding byte, at which libsndfile loses its place
+                layout.raw = layout.raw or layout.fallback
+            riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
+            if not layout.notes and riff + 8 > size + 1 and riff < STREAMED:
+                missing = riff + 8 - size
+                layout.notes.append(f"its RIFF header counts {missing} bytes more than there are, though no sample is missing")
+            return layout
+    riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
+    if size < riff + 8 < STREAMED:
+        raise Cut(f"its header promises {riff + 8} bytes and {size} are there")
+    return Layout()
+
+
+def _wav_format(content: bytes, endian: str) -> Format:
+    code, channels, rate, _, frame, bits = struct.unpack(f"{endian}HHIIHH", content[:16])
+    if code == 0xFFFE and len(content) >= 26:
+        code = struct.unpack(f"{endian}H", content[24:26])[0]
+    subtype = {
+        (1, 8): "PCM_U8",
+        (1, 16): "PCM_16",
+        (1, 24): "PCM_24",
+        (1, 32): "PCM_32",
+        (3, 32): "FLOAT",
+        (3, 64): "DOUBLE",
+        (6, 8): "ALAW",
+        (7, 8): "ULAW",
+    }.get((code, bits))
+    return Format(subtype, "BIG" if endian == ">" else "LITTLE", rate, channels, frame)
+
+
+def _against_size(
+    file: File, size: int, offset: int, promised: int, form: Format, *, wide: bool = False, endian: str = "<", chunked: bool = True
+) -> Layout:
+    """Samples that begin at `offset` and, by the header, have `promised` bytes. wide : a size of 64 bits. chunked : more may follow."""
+    there = size - offset
+    readable = form.subtype is not None and min(form.frame, form.sample_rate, form.channels) > 0
+
+    def raw(length: int) -> Raw | None:
+        whole = length // form.frame * form.frame if readable else 0
+        return Raw(offset, whole, str(form.subtype), form.endian, form.sample_rate, form.channels) if readable else None
+
+    right = Layout(fallback=raw(min(promised, there)))
+    second = max(1, form.frame * form.sample_rate)
+
+    def repaired(length: int, note: str) -> Layout:
+        if not readable:
+            raise Unusable(f"{note.split(';')[0]}, and samples that are coded cannot be read without it; convert the file first")
+        return Layout([note], raw(length))
+
+    if promised == there:
+        return right
+    if promised > there:
+        if promised >= STREAMED and not wide:
+            return repaired(there, "its header gives no length (a stream); read to the end of the file")
+        if promised in (size, size - 8, there + offset - 8, there + 36, there + 44):
+            return repaired(there, f"its header counts itself as sound ({promised - there} bytes more than there are)")
+        if promised - there >= max(form.frame, 1):
+            raise Cut(f"its header promises {promised / second:.2f} s of sound and {there / second:.2f} s are there")
+        return Layout(["ends inside its last sample"])
+    rest = there - promised
+    if rest == 1:  # a padding byte
+        return right
+    if not wide and there >= 1 << 32 and rest % (1 << 32) <= SLACK:
+        whole = there - rest % (1 << 32)
+        return repaired(whole, f"its header says {promised / second:.1f} s, since sizes end at 4 GiB; all {whole / second:.1f} s were read")
+    if chunked and _is_chunks(file, offset + promised + (promised & 1), size, endian):
+        return right
+    if chunked and promised & 1 and _is_chunks(file, offset + promised, size, endian):
+        return right
+    tail = read_at(file, offset + promised, ZEROS_READ)
+    if rest < form.frame or tail.lstrip(b"\0")[:3] in (b"ID3", b"TAG") or tail.lstrip(b"\0")[:8] in (b"APETAGEX", b"LYRICSBE"):
+        return right
+    if promised and not tail.strip(b"\0"):
+        return Layout([f"{rest} bytes of zeros after the sound were left out"])
+    return repaired(there, f"its header says {promised / second:.2f} s, {there / second:.2f} s are there; all of it was read")
+
+
+def _is_chunks(file: File, start: int, size: int, endian: str) -> bool:
+    """Whether from `start` there are chunks as far as the file goes; a last one that was cut is one, since it holds no sound."""
+    end = start
+    for name, offset, length in _chunks(file, start, size, endian):
+        if offset + length > size + 1 and not name.strip().isalpha():
+            return False
+        end = offset + length
+    return end > start and size - end < 8
+
+
+def w64(file: File, size: int) -> Layout:
+    position = 40
+    form: Format | None = None
+    while position + 24 <= size:
+        head = read_at(file, position, 24)
+        length = int.from_bytes(head[16:24], "little")
+        if head[:4] == b"fmt ":
+            form = _wav_format(read_at(file, position + 24, 40), "<")
+        following = position + length + (-length) % 8
+        if head[:4] == b"data" and form:
+            more = int.from_bytes(read_at(file, following + 16, 8), "little")
+            if length > 24 and 24 <= more <= size - following:  # another chunk follows
+                return Layout()
+            return _against_size(file, size, position + 24, max(0, length - 24), form, wide=True, chunked=False)
+        if length < 24:
+            break
+        position = following
+    return Layout()
+
+
+def aiff(file: File, size: int) -> Layout:
+    compressed = read_at(file, 8, 4) == b"AIFC"
+    form: Format | None = None
+    frames = 0
+    data: tuple[int, int] | None = None
+    for name, offset, length in _chunks(file, 12, size, ">"):
+        if name == b"COMM":
+            content = read_at(file, offset, min(length, 22))
+            channels, frames, bits = struct.unpack(">hIh", content[:8])
+            coding = content[18:22] if compressed else b"NONE"
+            form = _aiff_format(coding, channels, bits, _extended(content[8:18]))
+        elif name == b"SSND":
+            shift = int.from_bytes(read_at(file, offset, 4), "big")
+            data = offset + 8 + shift, length - 8 - shift
+            if offset + length > size:
+                break
+    if form is None or data is None:
+        promised = int.from_bytes(read_at(file, 4, 4), "big") + 8
+        if size < promised < STREAMED:
+            raise Cut(f"its header promises {promised} bytes and {size} are there")
+        return Layout()
+    if form.subtype and frames * form.frame > data[1] >= 0 and frames < STREAMED // max(1, form.frame):
+        data = data[0], frames * form.frame
+    return _against_size(file, size, *data, form, endian=">")
+
+
+def _aiff_format(coding: bytes, channels: int, bits: int, rate: int) -> Format:
+    endian = "LITTLE" if coding == b"sowt" else "BIG"
+    width = -(-bits // 8)
+    subtype = {
+        b"fl32": "FLOAT",
+        b"FL32": "FLOAT",
+        b"fl64": "DOUBLE",
+        b"FL64": "DOUBLE",
+        b"ulaw": "ULAW",
+        b"ULAW": "ULAW",
+        b"alaw": "ALAW",
+        b"ALAW": "ALAW",
+    }.get(coding)
+    if coding in (b"NONE", b"twos", b"sowt", b"in24", b"in32"):
+        subtype = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}.get(width)
+    width = {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}.get(subtype or "", width)
+    return Format(subtype, endian, rate, channels, width * channels if subtype else 1)
+
+
+def _extended(ten: bytes) -> int:
+    """An 80-bit float, as AIFF writes its rate."""
+    exponent, mantissa = struct.unpack(">HQ", ten)
+    return round(mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63))
+
+
+def au(file: File, size: int) -> Layout:
+    little = read_at(file, 0, 4) == b"dns."
+    offset, promised, coding, rate, channels = struct.unpack(f"{'<' if little else '>'}5I", read_at(file, 4, 20))
+    subtype, width = {
+        1: ("ULAW", 1),
+        2: ("PCM_S8", 1),
+        3: ("PCM_16", 2),
+        4: ("PCM_24", 3),
+        5: ("PCM_32", 4),
+        6: ("FLOAT", 4),
+        7: ("DOUBLE", 8),
+        27: ("ALAW", 1),
+    }.get(coding, (None, 0))
+    form = Format(subtype, "LITTLE" if little else "BIG", rate, channels, width * channels)
+    return Layout() if promised == 0xFFFFFFFF else _against_size(file, size, offset, promised, form, chunked=False)
+
+
+def caf(file: File, size: int) -> Layout:
+    position = 8
+    while position + 12 <= size:
+        length = struct.unpack(">q", read_at(file, position + 4, 8))[0]
+        if length < 0:
+            return Layout()  # the last chunk, to the end of the file
+        if position + 12 + length > size:
+            raise Cut(f"{position + 12 + length - size} bytes are missing that its header promises")
+        position += 12 + length
+    return Layout()
+
+
+def nist(file: File, size: int) -> Layout:
+    header = read_at(file, 0, 1024).decode("latin-1").split("\n")
+    fields = {words[0]: words[2] for line in header if len(words := line.split(maxsplit=2)) == 3}
+    start = int(header[1]) if len(header) > 1 and header[1].strip().isdigit() else 1024
+    if "sample_count" in fields and fields.get("sample_coding", "pcm") in ("pcm", "ulaw", "alaw"):
+        frame = int(fields.get("channel_count", "1")) * int(fields.get("sample_n_bytes", "2"))
+        promised, there = int(fields["sample_count"]) * frame, size - start
+        if promised > there:
+            raise Cut(f"its header promises {promised} bytes of samples and {there} are there")
+    return Layout()

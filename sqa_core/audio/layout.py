@@ -1,0 +1,61 @@
+"""Where the samples of a file lie, as far as its header can be believed, and the ways in which it cannot."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class File(Protocol):
+    """What is asked of an open file: bytes, from anywhere."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Goes to a place; returns it."""
+
+
+class Raw(NamedTuple):
+    """Samples without a usable header: where they lie, and how libsndfile reads them."""
+
+    offset: int
+    length: int
+    subtype: str
+    endian: str
+    sample_rate: int
+    channels: int
+
+
+@dataclass
+class Layout:
+    """What `inspect` found: notes for the reader, samples to be read raw, the streams of a file that holds several in a row.
+
+    fallback : the samples as a right header gives them, for a header that libsndfile cannot make out.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    raw: Raw | None = None
+    fallback: Raw | None = None
+    parts: list["Part"] = field(default_factory=list)
+
+
+class Part(NamedTuple):
+    """One stream of an Ogg file: where it lies, and the position that its last page gives, in samples (of Vorbis)."""
+
+    begin: int
+    end: int
+    last_position: int
+
+
+class Cut(Exception):
+    """The file ends before what it promises; the text says how much is missing."""
+
+
+class Unusable(Exception):
+    """A header that is wrong in a way that cannot be repaired; the text says how."""
+
+
+def read_at(file: File, offset: int, count: int) -> bytes:
+    """Bytes of an open file."""
+    file.seek(offset)
+    return file.read(count)

@@ -1,0 +1,148 @@
+"""Containers of coded packets: Ogg, MP3, AAC, MP4, Matroska, ASF. Whether they are whole, and what they hold.
+
+Each function checks what the container promises against the size of the file in bytes, and returns the layout; a file that was cut
+raises `Cut`.
+"""
+
+from . import kinds
+from .layout import Cut, File, Layout, Part, read_at
+
+
+def ogg(file: File, size: int) -> Layout:
+    """Pages from beginning to end. A new stream after the end of another is a new part (a chained file); RFC 3533."""
+    position, begin, begun, last_position = 0, 0, False, 0
+    parts: list[Part] = []
+    unended: set[int] = set()
+    notes = []
+    while position < size:
+        head = read_at(file, position, 27 + 255)
+        if len(head) < 27 or head[:4] != b"OggS":
+            if position + 27 <= size or not b"OggS".startswith(head[:4]):
+                notes.append(f"{size - position} bytes after its last page were left out")
+            else:
+                raise Cut("it ends inside a page")
+            break
+        table = head[27 : 27 + head[26]]
+        length = 27 + head[26] + sum(table)
+        serial, flags = int.from_bytes(head[14:18], "little"), head[5]
+        if position + length > size:
+            raise Cut("it ends inside a page")
+        if flags & 2:  # a stream begins
+            if begun:
+                parts.append(Part(begin, position, last_position))
+                begin, begun = position, False
+            unended.add(serial)
+        else:
+            begun = True
+        if flags & 4:
+            unended.discard(serial)
+        granule = int.from_bytes(head[6:14], "little", signed=True)
+        last_position = granule if granule >= 0 else last_position  # -1: no packet ends on this page
+        position += length
+    if unended:
+        raise Cut("its last page is not marked as the end")
+    parts.append(Part(begin, position, last_position))
+    if len(parts) > 1:
+        notes.insert(0, f"{len(parts)} streams one after another, read as one")
+    return Layout(notes, parts=parts)
+
+
+def mp3(file: File, size: int) -> Layout:
+    start = kinds.id3_length(read_at(file, 0, 10))
+    first = kinds.mpeg_start(read_at(file, start, kinds.MPEG_SEARCHED))
+    if first is None:
+        return Layout()
+    start += first
+    frame = read_at(file, start, 4 + 32 + 160)
+    mpeg1, mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
+    side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
+    at = 4 + side
+    promised = 0
+    if frame[at : at + 4] in (b"Xing", b"Info"):
+        flags = int.from_bytes(frame[at + 4 : at + 8], "big")
+        if flags & 2:
+            where = at + 8 + (4 if flags & 1 else 0)
+            promised = int.from_bytes(frame[where : where + 4], "big")
+    elif frame[36:40] == b"VBRI":
+        promised = int.from_bytes(frame[46:50], "big")
+    if promised > size - start:
+        raise Cut(f"its header promises {promised} bytes of frames and {size - start} are there")
+    return Layout([f"begins inside a frame: {first} bytes were left out"] if first and not kinds.id3_length(read_at(file, 0, 10)) else [])
+
+
+def aac(file: File, size: int) -> Layout:
+    position = kinds.id3_length(read_at(file, 0, 10))
+    while position < size:
+        length = kinds.adts_length(read_at(file, position, 9))
+        if not length:
+            return Layout()
+        position += length
+    return Layout(["ends inside a frame, which was left out"] if position > size else [])
+
+
+def mp4(file: File, size: int) -> Layout:
+    position, seen = 0, set()
+    while position + 8 <= size:
+        head = read_at(file, position, 16)
+        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        seen.add(name)
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        elif length == 0:
+            break
+        if length < 8:
+            break
+        if position + length > size:
+            raise Cut(f"its box {name.decode('latin-1')!r} promises {length} bytes and {size - position} are there")
+        position += length
+    if b"moov" not in seen:
+        raise Cut("its index (moov) is missing: the recording was not finished, or not all of it was fetched")
+    return Layout()
+
+
+def matroska(file: File, size: int) -> Layout:
+    """The elements of the first two levels; a recording of unknown length promises nothing but its clusters."""
+    position, end = 0, size
+    while position < end:
+        element, length, header = _ebml(read_at(file, position, 12))
+        if not header:
+            break
+        if element == 0x18538067:  # Segment: look inside
+            if length is not None and position + header + length > size:
+                raise Cut(f"its header promises {position + header + length} bytes and {size} are there")
+            position += header
+            continue
+        if length is None:  # a live cluster; its blocks are read by the decoder
+            position += header
+            continue
+        if position + header + length > size:
+            raise Cut(f"it ends inside an element ({position + header + length - size} bytes are missing)")
+        position += header + length
+    return Layout()
+
+
+def _ebml(head: bytes) -> tuple[int, int | None, int]:
+    """(identifier, size or None for unknown, bytes of both) of an EBML element; zero bytes where there is none."""
+    if len(head) < 2 or not head[0]:
+        return 0, None, 0
+    n = 9 - head[0].bit_length()
+    if n > 4 or len(head) <= n or not head[n]:
+        return 0, None, 0
+    identifier = int.from_bytes(head[:n], "big")
+    m = 9 - head[n].bit_length()
+    if len(head) < n + m:
+        return 0, None, 0
+    value = int.from_bytes(head[n : n + m], "big") & ((1 << 7 * m) - 1)
+    return identifier, None if value == (1 << 7 * m) - 1 else value, n + m
+
+
+def asf(file: File, size: int) -> Layout:
+    position = 0
+    while position + 24 <= size:
+        length = int.from_bytes(read_at(file, position + 16, 8), "little")
+        if length < 24:
+            break
+        if position + length > size:
+            raise Cut(f"its header promises {position + length} bytes and {size} are there")
+        position += length
+    return Layout()

@@ -1,0 +1,129 @@
+"""A sound in memory, and the mixing of its channels, whole or block by block."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import AudioError
+
+MIN_RATE = 1000  # Hz
+MAX_RATE = 768_000  # Hz
+MAX_PEAK = 8.0  # float files may pass full scale a little; integers that were never scaled pass it by thousands
+HIGH_PEAK = 1.25  # what a lossy codec makes of full scale; beyond it, a note
+CANCELLED_DB = 20.0  # the mean of n channels is up to 10 lg n dB below them; so much more, and nothing of the sound is left
+PARTLY_CANCELLED_DB = 3.0
+
+Channel = int | Literal["mean", "all"]
+ChannelName = Literal["mean", "left", "right"]
+
+
+class Sound(NamedTuple):
+    """A waveform (channels × samples, float32, 1.0 = full scale) and its rate in Hz."""
+
+    waveform: Float[np.ndarray, "channels samples"]
+    sample_rate: int
+
+
+@dataclass
+class Mixer:
+    """Mixes and checks blocks of one sound. `finish` says after the last one what should be known about the whole.
+
+    name : of the sound, for messages.
+    """
+
+    channel: Channel
+    sample_rate: int
+    name: str
+    samples: int = 0
+    peak: float = 0.0
+    channels: int = 0
+    power_before: float = 0.0
+    power_after: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not MIN_RATE <= self.sample_rate <= MAX_RATE:
+            raise AudioError(f"{self.name}: a rate of {self.sample_rate} Hz is not one of sound ({MIN_RATE} to {MAX_RATE} are read).")
+
+    def __call__(self, block: Float[np.ndarray, "channels samples"]) -> Float[np.ndarray, "mixed samples"]:
+        """The block's one channel, the mean of all or all of them.
+
+        Raises
+        ------
+        AudioError
+            There is no such channel, or samples are not numbers or not scaled.
+        """
+        mixed = mix(block, self.channel, self.name)
+        self.samples += mixed.shape[1]
+        self.channels = len(block)
+        if mixed.size:
+            peak = max(float(mixed.max()), -float(mixed.min()))
+            if not np.isfinite(peak):
+                raise AudioError(f"{self.name}: holds samples that are not numbers (NaN or infinite).")
+            if peak > MAX_PEAK:
+                raise AudioError(f"{self.name}: has samples up to {peak:g}; scale floats to [-1, 1].")
+            self.peak = max(self.peak, peak)
+        if self.channel == "mean" and len(block) > 1:
+            self.power_before += float(np.square(block, dtype=np.float64).mean(axis=0).sum())
+            self.power_after += float(np.square(mixed, dtype=np.float64).sum())
+        return mixed
+
+    def finish(self) -> list[str]:
+        """Notes on the whole sound.
+
+        Raises
+        ------
+        AudioError
+            There were no samples, or the channels cancel.
+        """
+        if not self.samples:
+            raise AudioError(f"{self.name}: there are no samples.")
+        notes = []
+        if self.channel == "mean" and self.channels > 1:
+            notes.append(f"{self.channels} channels mixed to one")
+            if self.power_before > 0:
+                loss = 10 * np.log10(self.power_before / max(self.power_after, 1e-30)) - 10 * np.log10(self.channels)
+                if loss > CANCELLED_DB:
+                    raise AudioError(f"{self.name}: its channels cancel when they are mixed; choose one of them (from 0).")
+                if loss > PARTLY_CANCELLED_DB:
+                    notes.append("the channels partly cancel")
+        elif isinstance(self.channel, int) and self.channels > 1:
+            notes.append(f"channel {self.channel} of {self.channels}")
+        if not self.peak:
+            notes.append("digital silence")
+        if self.peak > HIGH_PEAK:
+            notes.append(f"its peak is {self.peak:.2f} times full scale")
+        return notes
+
+
+def mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
+    """One channel (1, samples), the mean of all, or all. name : of the sound, for messages.
+
+    Raises
+    ------
+    AudioError
+        There is no such channel.
+    """
+    if channel == "all" or (channel == "mean" and len(waveform) == 1):
+        return waveform
+    if channel == "mean":
+        return waveform.mean(axis=0, keepdims=True, dtype=np.float32)
+    if not 0 <= int(channel) < len(waveform):
+        raise AudioError(f"{name}: there is no channel {channel}; the sound has {len(waveform)}, counted from 0.")
+    return waveform[[int(channel)]]
+
+
+def mixed(sound: Sound, channel: Channel, name: str = "The sound") -> Sound:
+    """One channel, or the mean of all, of a sound that was loaded with all its channels. name : of the sound, for messages.
+
+    Raises
+    ------
+    AudioError
+        There is no such channel, or the channels cancel when they are mixed.
+    """
+    mixer = Mixer(channel, sound.sample_rate, name)
+    waveform = mixer(sound.waveform)
+    mixer.finish()
+    return Sound(waveform, sound.sample_rate)

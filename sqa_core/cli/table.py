@@ -1,0 +1,127 @@
+"""A table that grows on disk row by row, so that what was computed is kept, whatever happens next."""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+
+
+def line(values: Iterable[Any], digits: int) -> str:
+    """One line of CSV; floats with so many digits, nothing for None and NaN."""
+    text = io.StringIO()
+    shown = [("" if v != v else f"{v:.{digits}g}") if isinstance(v, float) else v for v in values]
+    csv.writer(text, lineterminator="\n").writerow(shown)
+    return text.getvalue()
+
+
+class Printed:
+    """A table on standard output."""
+
+    where = "standard output"
+
+    def __init__(self, columns: list[str]) -> None:
+        self.columns, self.count = columns, 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Prints a row, after the first one's header."""
+        text = line((row.get(c) for c in self.columns), 4)
+        print(text if self.count else line(self.columns, 4) + text, end="", flush=True)
+        self.count += 1
+
+
+class Written:
+    """A table in a CSV file. A file that is there is replaced by the first row, not before.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be written there, or, later, not to its end; what was written stays.
+    """
+
+    def __init__(self, path: Path, columns: list[str]) -> None:
+        self.where, self.columns, self.count, self.size = str(path), columns, 0, 0
+        self.path = Path(os.path.realpath(path))
+        if not self.path.parent.is_dir():
+            raise SettingsError(f"{path}: the folder to write to does not exist.")
+        if self.path.is_dir():
+            raise SettingsError(f"{path}: a folder; name a file in it.")
+        self.regular = not self.path.exists() or self.path.is_file()  # and not /dev/stdout or a pipe
+        self.partial = self.path.with_name(f"part-{os.getpid()}-{self.path.name}") if self.regular else self.path
+        try:
+            self.file = self.partial.open("wb", buffering=0)
+        except OSError as e:
+            raise SettingsError(f"{path}: cannot be written ({e.strerror}).") from e
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Writes a row, after the first one's header."""
+        text = line((row.get(c) for c in self.columns), 6)
+        self._write(text if self.count else line(self.columns, 6) + text)
+        if not self.count and self.regular:
+            self.partial.replace(self.path)
+        self.count += 1
+
+    def _write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            written = 0
+            while written < len(data):
+                written += self.file.write(data[written:])
+            self.size += len(data)
+        except OSError as e:
+            if self.regular:
+                self.file.truncate(self.size)  # no half a row
+            kept = f"; {self.count} rows are there, --resume goes on after them" if self.count else ""
+            raise SettingsError(f"{self.where}: cannot be written ({e.strerror}){kept}.") from e
+
+    def close(self) -> None:
+        """Ends the file; without a row, nothing is left behind and a former file is as it was."""
+        self.file.close()
+        if self.regular:
+            self.partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Written":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def resumed(path: Path, columns: list[str], fixed: dict[str, str], *, last_may_be_broken_off: bool) -> list[dict[str, str]]:
+    """Rows of a broken-off run that need not be computed again: those without an error.
+
+    fixed : columns with their values of this run. last_may_be_broken_off : a file has several rows, so its last one may be missing.
+
+    Raises
+    ------
+    SettingsError
+        The table was made otherwise: by another network, or with other columns.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "backslashreplace")
+    except FileNotFoundError:
+        return []
+    except OSError as e:
+        raise SettingsError(f"{path}: cannot be read ({e.strerror}).") from e
+    whole = text[: text.rfind("\n") + 1]  # a last line that was not finished is computed again
+    rows = list(csv.DictReader(io.StringIO(whole)))
+    if not rows:
+        return []
+    if list(rows[0]) != columns:
+        raise SettingsError(f"{path}: was made with other options (its columns are others); choose another file, or leave out --resume.")
+    for column, value in fixed.items():
+        if other := next((row[column] for row in rows if row[column] != value), None):
+            raise SettingsError(f"{path}: was made with {column} {other}, not {value}; choose another file, or leave out --resume.")
+    last = rows[-1]["file"] if last_may_be_broken_off else None
+    return [row for row in rows if not row["error"] and row["file"] != last]
+
+
+def write_anywhere() -> None:
+    """Whatever names look like, and whatever encoding a terminal or pipe has: what it cannot show appears as \\xNN."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

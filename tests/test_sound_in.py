@@ -1,0 +1,460 @@
+"""Sounds as recorders, encoders, phones and broken downloads leave them: the right samples, a note, or one sentence."""
+
+import io
+import struct
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from sqa_core import audio
+from sqa_core.errors import AudioError
+
+RATE = 16_000
+INTEGERS = np.round(12_000 * np.sin(np.arange(3 * RATE) / 9) * np.hanning(3 * RATE)).astype("<i2")
+SAMPLES = INTEGERS / np.float32(32768)
+
+
+def read(path):
+    """(waveform of all channels, notes) of a file or file object."""
+    with audio.opened(path) as sound:
+        waveform = sound.read("all").waveform
+        return waveform, sound.repairs + sound.mixing, sound
+
+
+def wav(
+    data=INTEGERS.tobytes(), *, data_size=None, riff_size=None, before=b"", after=b"", bits=16, channels=1, kind=1, rate=RATE, magic=b"RIFF"
+):
+    block = channels * bits // 8
+    form = struct.pack("<HHIIHH", kind, channels, rate, rate * block, block, bits)
+    body = b"WAVE" + before + b"fmt " + struct.pack("<I", 16) + form
+    body += b"data" + struct.pack("<I", len(data) if data_size is None else data_size) + data + after
+    return magic + struct.pack("<I", len(body) if riff_size is None else riff_size) + body
+
+
+def chunk(name, content):
+    return name + struct.pack("<I", len(content)) + content
+
+
+ALL = len(INTEGERS) * 2
+WRONG_HEADERS = {
+    "RIFF size is the file's size": (wav(riff_size=44 + ALL), "RIFF header"),
+    "sizes of zero": (wav(data_size=0, riff_size=0), "its header says 0.00 s"),
+    "a recorder was killed, with a JUNK chunk": (wav(data_size=0, riff_size=4088, before=chunk(b"JUNK", bytes(4040))), "says 0.00 s"),
+    "a size that was written once and never again": (wav(data_size=RATE), "its header says 0.50 s, 3.00 s are there"),
+    "a stream: 0xFFFFFFFF": (wav(data_size=0xFFFFFFFF, riff_size=0xFFFFFFFF), "no length (a stream)"),
+    "a stream: 0x7FFFFFFF": (wav(data_size=0x7FFFFFFF - 36, riff_size=0x7FFFFFFF), "no length (a stream)"),
+    "a stream: 0x80000000": (wav(data_size=0x80000000, riff_size=0x80000024), "no length (a stream)"),
+    "the data's size counts the header": (wav(data_size=ALL + 44, riff_size=ALL + 44), "counts itself"),
+    "the data's size counts 36 bytes": (wav(data_size=ALL + 36), "counts itself"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_HEADERS)
+def test_samples_are_believed_and_not_the_header(tmp_path, name):
+    content, note = WRONG_HEADERS[name]
+    (tmp_path / "a.wav").write_bytes(content)
+    waveform, notes, _ = read(tmp_path / "a.wav")
+    assert np.array_equal(waveform[0], SAMPLES)
+    assert any(note in n for n in notes)
+    with pytest.warns(audio.AudioWarning, match="a.wav"):
+        audio.load(tmp_path / "a.wav")
+
+
+RIGHT_HEADERS = {
+    "chunks before and after": wav(before=chunk(b"bext", bytes(602)), after=chunk(b"LIST", b"INFOISFT" + bytes(20))),
+    "an odd chunk without its padding byte": wav(before=b"note" + struct.pack("<I", 3) + b"abc"),
+    "an ID3 tag at the end": wav(after=b"ID3\x04\0\0\0\0\0\x10" + bytes(16)),
+    "a last chunk that was cut": wav(after=b"LIST" + struct.pack("<I", 4000) + b"INFO"),
+    "a size of 64 bits": wav(
+        magic=b"RF64", riff_size=0xFFFFFFFF, data_size=0xFFFFFFFF, before=chunk(b"ds64", struct.pack("<QQQI", ALL + 72, ALL, ALL // 2, 0))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_HEADERS)
+def test_a_right_header_is_no_matter_for_a_note(tmp_path, name):
+    (tmp_path / "a.wav").write_bytes(RIGHT_HEADERS[name])
+    waveform, notes, _ = read(tmp_path / "a.wav")
+    assert np.array_equal(waveform[0], SAMPLES)
+    assert notes == []
+
+
+def test_sizes_that_wrapped_at_four_gib(tmp_path):
+    """41 minutes of 6 channels at 24 bits and 96 kHz, in a sparse file; its header says two seconds."""
+    channels, rate = 6, 96_000
+    block = channels * 3
+    total = (1 << 32) + 2 * rate * block
+    header = wav(b"", data_size=total & 0xFFFFFFFF, riff_size=(total + 36) & 0xFFFFFFFF, bits=24, channels=channels, rate=rate)
+    with (tmp_path / "long.wav").open("wb") as f:
+        f.write(header)
+        f.truncate(len(header) + total)
+    with audio.opened(tmp_path / "long.wav") as sound:
+        assert sound.frames == total // block
+        assert next(sound.blocks).shape[0] == channels
+        assert any("4 GiB" in note for note in sound.repairs)
+
+
+def encoded(codec, container, samples=SAMPLES, rate=RATE, channels=1, options=None):
+    """A file as FFmpeg writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x")
+        _encode(path, codec, container, samples, rate, channels, options or {})
+        return path.read_bytes()
+
+
+def _encode(path, codec, container, samples, rate, channels, options):
+    with av.open(str(path), "w", format=container, options=options) as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.layout = "mono" if channels == 1 else "stereo"
+        if codec == "wmav2":
+            stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(
+            (np.tile(samples, (channels, 1)).T.reshape(1, -1) * 32767).astype(np.int16), format="s16", layout=stream.layout.name
+        )
+        frame.sample_rate = rate
+        frame.time_base = Fraction(1, rate)
+        resampler = av.AudioResampler(
+            format=stream.format, layout=stream.layout.name, rate=rate, frame_size=stream.codec_context.frame_size or 0
+        )
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux([packet for packet in stream.encode(part) if packet.size])
+        out.mux([packet for packet in stream.encode(None) if packet.size])
+
+
+def soundfile_bytes(format, subtype, samples=SAMPLES, rate=RATE):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
+    return buffer.getvalue()
+
+
+def remuxed(content, container):
+    """The same packets in another container."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(content)) as source, av.open(out, "w", format=container) as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return out.getvalue()
+
+
+WHOLE = {
+    "wav": wav(),
+    "aiff": soundfile_bytes("AIFF", "PCM_16"),
+    "au": soundfile_bytes("AU", "PCM_16"),
+    "caf": soundfile_bytes("CAF", "PCM_16"),
+    "w64": soundfile_bytes("W64", "PCM_16"),
+    "flac": soundfile_bytes("FLAC", "PCM_16", np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE)),
+    "ogg": soundfile_bytes("OGG", "VORBIS"),
+    "opus": soundfile_bytes("OGG", "OPUS"),
+    "m4a": encoded("aac", "mp4"),
+    "fast.m4a": encoded("aac", "mp4", options={"movflags": "faststart"}),
+    "mka": encoded("flac", "matroska"),
+    "webm": encoded("libopus", "webm", rate=48_000),
+    "wma": encoded("wmav2", "asf"),
+}
+
+
+@pytest.mark.parametrize("ending", WHOLE)
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.95])
+def test_a_file_that_broke_off_is_refused_in_every_container(tmp_path, ending, share):
+    content = WHOLE[ending]
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(content)
+    assert abs(read(path)[0].shape[1] / read(path)[2].sample_rate - 3) < 0.15 or ending == "webm"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(AudioError, match="cut short") as raised:
+        audio.load(path)
+    assert path.name in str(raised.value)
+
+
+def test_an_mp3_whose_header_counts_more_is_cut(tmp_path):
+    content = soundfile_bytes("MP3", "MPEG_LAYER_III")
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    assert read(path)[0].shape[1] >= 3 * RATE
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match="cut short"):
+        audio.load(path)
+
+
+def mp3_frames(content):
+    """Frames of an MP3 without its Xing header, as an encoder writes them to a pipe."""
+    from sqa_core.audio import kinds
+
+    position = kinds.id3_length(content)
+    position += kinds.mpeg_start(content[position:])
+    first = position + kinds.mpeg_length(content[position : position + 4])
+    assert b"Xing" in content[position:first] or b"Info" in content[position:first]
+    return content[first:]
+
+
+def test_an_mp3_from_a_pipe_is_read_to_its_end(tmp_path):
+    """Without a Xing header, and with frames of unequal size."""
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+    content = mp3_frames(soundfile_bytes("MP3", "MPEG_LAYER_III", np.concatenate([np.zeros(RATE), loud, np.zeros(RATE)])))
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    assert read(path)[0].shape[1] / RATE == pytest.approx(3, abs=0.15)
+    path.write_bytes(content[:-20])
+    assert "ends inside a frame" in " ".join(read(path)[1])
+    path.write_bytes(content[77:])
+    assert "begins inside a frame" in " ".join(read(path)[1])
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_streams_one_after_another_are_all_read(tmp_path, subtype):
+    parts = [soundfile_bytes("OGG", subtype, SAMPLES[i * RATE : (i + 1) * RATE]) for i in range(3)]
+    path = tmp_path / "chained.ogg"
+    path.write_bytes(b"".join(parts))
+    waveform, notes, sound = read(path)
+    assert waveform.shape[1] == 3 * sound.sample_rate
+    assert "3 streams" in notes[0]
+    alone = np.concatenate([read(io.BytesIO(part))[0] for part in parts], axis=1)
+    assert np.array_equal(waveform, alone)
+    path.write_bytes(parts[0] + soundfile_bytes("OGG", "VORBIS", SAMPLES, 8000 if subtype == "VORBIS" else 22_050))
+    with pytest.raises(AudioError, match="changes from"):
+        audio.load(path)
+
+
+def test_vorbis_has_the_length_that_its_last_page_says():
+    for n in (1000, RATE, 3 * RATE):
+        ours = read(io.BytesIO(soundfile_bytes("OGG", "VORBIS", SAMPLES[:n])))[0]
+        theirs = soundfile.read(io.BytesIO(soundfile_bytes("OGG", "VORBIS", SAMPLES[:n])), dtype="float32")[0]
+        assert np.abs(ours[0] - theirs).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("codec", "containers"), [("libopus", ["ogg", "webm", "mp4"]), ("aac", ["mp4", "matroska"]), ("flac", ["flac", "ogg", "matroska"])]
+)
+def test_the_same_packets_give_the_same_sound_in_every_container(codec, containers):
+    first = encoded(codec, containers[0], rate=48_000)
+    sounds = [read(io.BytesIO(first))[0], *(read(io.BytesIO(remuxed(first, c)))[0] for c in containers[1:])]
+    for other in sounds[1:]:
+        n = min(sounds[0].shape[1], other.shape[1])
+        assert abs(sounds[0].shape[1] - other.shape[1]) <= 2112  # the priming of an encoder, where a container cannot say it
+        best = min(
+            np.abs(sounds[0][0, : n - 2112] - other[0, shift : shift + n - 2112]).max()
+            for shift in (0, 312, 1024, 2112)
+            if shift + n - 2112 <= other.shape[1]
+        )
+        assert best < 1e-6
+
+
+def test_opus_is_decoded_at_48_khz_whatever_its_header_says(tmp_path):
+    content = bytearray(soundfile_bytes("OGG", "OPUS"))
+    head = content.index(b"OpusHead")
+    before = read(io.BytesIO(bytes(content)))
+    content[head + 12 : head + 16] = struct.pack("<I", 8000)  # informational, RFC 7845
+    page = content.index(b"OggS", 1)
+    content[22:26] = bytes(4)
+    content[22:26] = struct.pack("<I", ogg_checksum(content[:page]))
+    after = read(io.BytesIO(bytes(content)))
+    assert before[2].sample_rate == after[2].sample_rate == 48_000
+    assert np.array_equal(before[0], after[0])
+
+
+def ogg_checksum(page):
+    """CRC-32 as RFC 3533 has it: polynomial 0x04c11db7, neither reflected nor inverted."""
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = crc << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if crc & 0x80000000 else 0)
+    return crc
+
+
+NO_SOUND = {
+    "page.au": (b"<!DOCTYPE html><html><body>404</body></html>" * 300, "an HTML page"),
+    "page.gsm": (b"\n\n  <html><head><title>Not found</title></head></html>" * 300, "an HTML page"),
+    "error.g722": (b'{"error": "not found"}' * 100, "text"),
+    "._a.wav": (bytes.fromhex("00051607000200004d6163204f532058") + bytes(4080), "resource fork"),
+    "._a.au": (bytes.fromhex("0005160700020000") + bytes(4088), "resource fork"),
+    "headerless.raw": (INTEGERS.tobytes(), "pass its samples as an array"),
+    "archive.mp3": (b"PK\x03\x04" + np.random.default_rng(0).bytes(20_000), "ZIP"),
+    "list.m3u8.wav": (b"#EXTM3U\nhttp://example.org/a.mp3\n", "list of other files"),
+    "random.gsm": (np.random.default_rng(0).bytes(33 * 100), "no signature"),
+    "random.aac": (np.random.default_rng(1).bytes(200_000), "no signature"),
+}
+
+
+@pytest.mark.parametrize("name", NO_SOUND)
+def test_the_first_bytes_decide_and_not_the_ending(tmp_path, name):
+    content, words = NO_SOUND[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AudioError, match=words):
+        audio.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", sorted(set(WHOLE) - {"fast.m4a"}))
+def test_a_wrong_ending_does_not_matter(tmp_path, ending):
+    right, wrong = tmp_path / f"a.{ending}", tmp_path / "b.txt"
+    for path in (right, wrong):
+        path.write_bytes(WHOLE[ending])
+    assert np.array_equal(read(right)[0], read(wrong)[0])
+
+
+def test_sound_without_a_signature_is_read_by_its_ending_and_says_so(tmp_path):
+    (tmp_path / "x.g722").write_bytes(encoded("g722", "g722"))
+    (tmp_path / "x.bin").write_bytes(encoded("g722", "g722"))
+    assert "no signature, read as G.722" in read(tmp_path / "x.g722")[1][0]
+    with pytest.raises(AudioError, match="no signature"):
+        audio.load(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("name", ["2024-11-28T09:15:00.m4a", "file:x.m4a", "concat:a|b.m4a", "Col\udce8re.m4a", "a\nb.m4a", "😀.m4a"])
+def test_names_are_names_and_nothing_else(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.m4a").write_bytes(encoded("aac", "mp4", SAMPLES[:RATE]))
+    (tmp_path / name).write_bytes(WHOLE["m4a"])
+    assert read(name)[0].shape[1] / RATE == pytest.approx(3, abs=0.1)
+    assert audio.shown(name).encode()
+
+
+def test_channels_that_cancel_are_refused(tmp_path):
+    path = tmp_path / "s.wav"
+    soundfile.write(path, np.stack([SAMPLES, -SAMPLES], axis=1), RATE)
+    with pytest.raises(AudioError, match="channels cancel"):
+        audio.load(path)
+    assert np.abs(audio.load(path, channel=1).waveform[0] + SAMPLES).max() < 1e-4
+    cases = {
+        "one of two is silent": ([SAMPLES, 0 * SAMPLES], []),
+        "one of eight is not silent": ([SAMPLES, *[0 * SAMPLES] * 7], []),
+        "two that have nothing to do with each other": ([SAMPLES, np.random.default_rng(0).normal(0, 0.1, len(SAMPLES))], []),
+        "one is inverted and quieter": ([SAMPLES, -0.6 * SAMPLES], ["the channels partly cancel"]),
+    }
+    for name, (channels, notes) in cases.items():
+        soundfile.write(path, np.stack(channels, axis=1), RATE, subtype="FLOAT")
+        with audio.opened(path) as sound:
+            sound.read("mean")
+            assert sound.mixing[1:] == notes, name
+
+
+def test_a_float_wav_beyond_full_scale_and_digital_silence_are_noted(tmp_path):
+    for factor, note in ((5, "times full scale"), (0, "digital silence")):
+        soundfile.write(tmp_path / "a.wav", factor * SAMPLES, RATE, subtype="FLOAT")
+        assert any(note in n for n in read(tmp_path / "a.wav")[1])
+
+
+def test_two_sound_tracks_are_noted():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as out:
+        streams = [out.add_stream("flac", rate=RATE) for _ in range(2)]
+        for stream in streams:
+            stream.layout = "mono"
+        for stream in streams:
+            frame = av.AudioFrame.from_ndarray(INTEGERS[None, :4096], format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+            out.mux([packet for packet in [*stream.encode(frame), *stream.encode(None)] if packet.size])
+    assert "the first of its 2 sound tracks" in read(io.BytesIO(buffer.getvalue()))[1][0]
+
+
+# Arrays
+
+
+class Pipe(io.RawIOBase):
+    """A file object that cannot be searched."""
+
+    def __init__(self, content):
+        self.content = io.BytesIO(content)
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return False
+
+    def read(self, size=-1):
+        return self.content.read(size)
+
+
+def test_sounds_as_people_hold_them(tmp_path):
+    import array
+
+    import pandas as pd
+    import torch
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav())
+    content = path.read_bytes()
+    same = {
+        "str": (str(path), None),
+        "Path": (path, None),
+        "file": (path.open("rb"), None),
+        "BytesIO": (io.BytesIO(content), None),
+        "a pipe": (Pipe(content), None),
+        "int16": (INTEGERS, RATE),
+        "big endian": (INTEGERS.astype(">i2"), RATE),
+        "array.array": (array.array("h", INTEGERS.tolist()), RATE),
+        "float64": (SAMPLES.astype(float), RATE),
+        "a list of numbers": (SAMPLES.tolist(), RATE),
+        "a Series of numbers": (pd.Series(SAMPLES), RATE),
+        "a tensor with a gradient": (torch.tensor(SAMPLES).requires_grad_(), RATE),
+        "a rate that is a float": (SAMPLES, 16_000.0),
+        "a rate of NumPy": (SAMPLES, np.int64(16_000)),
+        "a rate of torch": (SAMPLES, torch.tensor(16_000)),
+        "(rate, array)": ((RATE, INTEGERS), None),
+        "(array, rate)": ((SAMPLES, RATE), None),
+        "a mapping": ({"array": SAMPLES, "sampling_rate": RATE, "path": None}, None),
+        "a mapping with a path": ({"path": str(path), "bytes": None}, None),
+        "int32, scaled": (INTEGERS.astype(np.int32) << 16, RATE),
+        "uint16": ((INTEGERS.astype(np.int32) + 32768).astype(np.uint16), RATE),
+        "nothing masked": (np.ma.masked_array(SAMPLES, np.zeros(len(SAMPLES), bool)), RATE),
+    }
+    for name, (source, rate) in same.items():
+        found = audio.load(source, rate)
+        assert found.sample_rate == RATE, name
+        assert np.array_equal(found.waveform[0], SAMPLES), name
+    for dtype in (torch.float16, torch.bfloat16):
+        assert np.abs(audio.load(torch.tensor(SAMPLES).to(dtype), RATE).waveform[0] - SAMPLES).max() < 4e-3
+
+
+def test_samples_whose_scale_is_unknown_are_refused():
+    import torch
+
+    refused = {
+        "int64": INTEGERS.astype(np.int64),
+        "int64 of torch": torch.tensor(INTEGERS.tolist()),
+        "uint64": INTEGERS.astype(np.uint64),
+        "int32 of 16-bit values": INTEGERS.astype(np.int32),
+        "bool": INTEGERS > 0,
+        "a batch": np.zeros((9, 1000), np.float32),
+        "masked": np.ma.masked_array(SAMPLES, SAMPLES > 0.1),
+        "bytes": INTEGERS.tobytes(),
+        "None": None,
+        "a set": {1, 2},
+        "a text file": io.StringIO("RIFF"),
+    }
+    for name, source in refused.items():
+        with pytest.raises(AudioError) as raised:
+            audio.load(source, RATE if name != "a text file" else None)
+        assert "\n" not in str(raised.value), name
+    with audio.opened(INTEGERS.astype(np.int32) << 7, RATE) as sound:
+        assert "24-bit" in sound.repairs[0]
+
+
+def test_one_sound_or_several():
+    import pandas as pd
+
+    paths = ["a.wav", "b.wav"]
+    for several in (paths, tuple(paths), pd.Series(paths), np.array(paths), np.array(paths, object), [SAMPLES, SAMPLES], iter(paths)):
+        assert len(list(audio.several(several))) == 2
+    for one in (
+        "a.wav",
+        SAMPLES,
+        SAMPLES.tolist(),
+        (RATE, SAMPLES),
+        np.stack([SAMPLES, SAMPLES]),
+        io.BytesIO(b""),
+        b"a.wav",
+        pd.Series(SAMPLES),
+    ):
+        assert len(list(audio.several(one))) == 1
+    with pytest.raises(AudioError, match="nothing that holds sounds"):
+        audio.several(3)
