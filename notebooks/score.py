@@ -76,8 +76,27 @@ figures.player(sound, settings.recording or "A clean sentence, half a second of 
 # differs from them.
 
 # %% tags=["hide-input"]
-row, *_ = scoring.score_stream([sound.waveform], weights.load(weights.OWN), sample_rate=sound.sample_rate, report=True)
+row, *_ = scoring.score_stream([settings.recording or sound], weights.load(weights.OWN), report=True)
 figures.table(tables.report_table(row), "input_report", f"Input report and score by {row['model']}, this run, {status} speech")
+
+# %% [markdown]
+# ## What is read, and what a note says
+#
+# The first bytes of a file decide what it is, and the ending of its name does not: an error page saved as `call.wav` is
+# refused, and a recording without an ending is scored. Every file is decoded to its end and checked against what its
+# header promises.
+#
+# - **A file that was cut short is refused**, in every container that states a length or marks its end.
+# - **A wrong header is repaired.** If a recorder was killed, if sizes passed 4 GiB or if an encoder wrote to a pipe, all
+#   samples are scored, and the column `note` says what was wrong.
+# - **Channels are mixed to one**, unless you choose one with `--channel`. The note says so. If the channels cancel, the
+#   file is refused.
+# - **In a folder**, what is no sound is left out and counted, and links are followed. A file that cannot be scored is a
+#   row with its reason in the column `error`; the others are scored.
+# - **Rows are written as they come.** After an interruption, `--csv scores.csv --resume` goes on.
+#
+# Arrays need a scale that is certain: floats in [−1, 1] or 16-bit integers. 64-bit integers, and 32-bit ones that look
+# like 16-bit samples, are refused rather than guessed.
 
 # %% [markdown]
 # ## Windows over time

@@ -52,6 +52,30 @@ def mel_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> Float
         return _mel_filters(n_fft, n_mels, fmax, sample_rate)
 
 
+@lru_cache(maxsize=16)
+def _used_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> torch.Tensor:
+    """The filters without the bins above the highest one."""
+    filters = mel_filters(n_fft, n_mels, fmax, sample_rate)
+    return filters[: int(filters.any(dim=1).nonzero().max()) + 1]
+
+
+@lru_cache(maxsize=16)
+def _hann(length: int, device: str) -> torch.Tensor:
+    return torch.hann_window(length, device=device)
+
+
+_SCRATCH = threading.local()
+
+
+def _zeros(n_fft: int, win: int, device: str) -> torch.Tensor:
+    """Room for frames that are padded with zeros from `win` to `n_fft`, the same for all sounds of a thread: making it anew takes longer
+    than a short sound's spectrum."""
+    kept = vars(_SCRATCH)
+    if kept.get("key") != (n_fft, win, device):
+        kept.update(key=(n_fft, win, device), room=torch.zeros(FRAMES_AT_ONCE, n_fft, device=device))
+    return kept["room"]
+
+
 _FILTERS = threading.Lock()
 
 
@@ -86,11 +110,10 @@ def mel_db_blocks(
     hop, win, n_fft = settings.hop(sample_rate), settings.win(sample_rate), settings.n_fft
     if win > n_fft:
         raise AudioError(f"At {sample_rate} Hz a window of {win} samples is longer than the FFT of {n_fft}; resample to 48000.")
-    window = torch.hann_window(win, device=device)
-    filters = mel_filters(n_fft, settings.n_mels, float(settings.fmax), sample_rate)
-    bins = int(filters.any(dim=1).nonzero().max()) + 1
-    filters = filters[:bins].to(device)
-    chunk = torch.zeros(FRAMES_AT_ONCE, n_fft, device=device)
+    window = _hann(win, device)
+    filters = _used_filters(n_fft, settings.n_mels, float(settings.fmax), sample_rate).to(device)
+    bins = len(filters)
+    chunk = _zeros(n_fft, win, device)
     for frames in _framed(blocks, hop, win, n_fft):
         out = torch.empty(len(frames), settings.n_mels, device=device)
         for start in range(0, len(frames), FRAMES_AT_ONCE):
@@ -107,23 +130,31 @@ def _framed(blocks: Iterable[np.ndarray], hop: int, win: int, n_fft: int) -> Ite
     held = np.zeros(0, np.float32)
     total = framed = 0
     begun = False
-    for block in blocks:
+    for block, last in _with_last(blocks):
         total += len(block)
         held = np.concatenate([held, block]) if len(held) else block
-        if not begun:
-            if len(held) <= 2 * max(before, win):
-                continue  # too short to know how its beginning is reflected, if it ends here
+        if not begun and len(held) > 2 * max(before, win):  # else it may end before its beginning can be reflected
             held, begun = np.concatenate([held[before:0:-1], held]), True
         n = (len(held) - 2 * win) // hop  # the last `win` samples stay: the end is reflected from them
-        if n > 0:
+        if begun and n > 0 and not last:
             yield torch.from_numpy(held[: (n - 1) * hop + win]).unfold(0, win, hop)
             framed += n
             held = held[n * hop :]
     if total < max(hop, 2):
         raise AudioError(f"{total} samples are too few for a spectrum with a hop of {hop}.")
-    left = 1 + total // hop - framed
     padded = np.concatenate([held, held[-2 : -2 - win : -1]]) if begun else _reflect(held, before, win)
-    yield torch.from_numpy(padded).unfold(0, win, hop)[:left]
+    yield torch.from_numpy(padded).unfold(0, win, hop)[: 1 + total // hop - framed]
+
+
+def _with_last(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+    """Each block, and whether it is the last."""
+    held = None
+    for block in blocks:
+        if held is not None:
+            yield held, False
+        held = block
+    if held is not None:
+        yield held, True
 
 
 def _magnitude(spectrum: torch.Tensor) -> torch.Tensor:

@@ -86,7 +86,7 @@ def run_cnn(network: Network, views: Iterable[Tensor], total: int) -> Tensor:
     One size, because convolution kernels are made anew for each new shape.
     """
     s = network.settings
-    size = min(CHUNK, -(-total // 32) * 32)
+    size = min(CHUNK, -(-total // 16) * 16)
     chunk = torch.zeros(size, 1, s.mel.n_mels, s.segment_length, device=network.device)
     out, filled = [], 0
     for view in views:

@@ -20,7 +20,7 @@ from .network import GROUP, folded, score_mels
 from .sounds import Failure, Options
 from .threads import in_threads
 
-FILES = 6  # in a group: enough to fill chunks, few enough for the rows to come steadily
+FILES = 12  # in a group: enough to fill chunks, few enough for the rows to come steadily
 BURST_S = 2.0  # how long threads compute before the rows so far are handed out
 COLUMNS = ["file", *DIMENSIONS, "model", "weights_hash", "note", "error"]
 
