@@ -11,7 +11,11 @@ TIME_CONSTANT_S = 0.03  # of the envelope's smoothing
 MARGIN_DB = 15.9  # from the threshold to the active level
 
 CLIPPED_RUN = 3  # samples in a row at the extreme
-CLIPPED_STEP = 4  # quantisation steps: a smooth peak that is rounded to three equal samples falls by at most four after them
+# Quantisation steps. A parabola of which three samples lie within two steps of its top falls by at most eight to the next one, so a run
+# that the sound leaves faster is no smooth peak. At full scale every run counts.
+CLIPPED_STEPS = 8
+FULL_SCALE = 1 - 2**-14
+MAX_RUN = 1 << 20  # samples: a longer run is no clipped sound but a constant
 FFT = 2048  # of the bandwidth's spectrum
 BANDWIDTH_RANGE_DB = 80.0  # below the strongest band, nothing is counted as signal
 SIXTEEN_BITS_DB = -101.1  # power of the rounding error of 16 bits, dBov: 2**-30 / 12, for a full scale of 1
@@ -110,9 +114,9 @@ def clipped_percent(waveform: Float[np.ndarray, "channels samples"]) -> float:
 
     Examples
     --------
-    >>> tone = np.sin(np.arange(8000) / 10)[None]
-    >>> clipped_percent(0.9 * tone), round(clipped_percent(0.2 * np.clip(2 * tone, -1, 1)), 1)
-    (0.0, 66.7)
+    >>> tone = np.round(16000 * np.sin(np.arange(8000) / 10))[None] / 32768
+    >>> clipped_percent(tone), round(clipped_percent(np.clip(tone, -0.25, 0.25)), 1)
+    (0.0, 65.6)
     """
     counters = [_Clipping() for _ in waveform]
     for counter, channel in zip(counters, waveform, strict=True):
@@ -125,45 +129,45 @@ class _Clipping:
 
     def __init__(self) -> None:
         self.step = 0.0
-        self.sides: dict[int, list[float]] = {1: [-np.inf, 0], -1: [-np.inf, 0]}  # sign: extreme, clipped samples
-        self.tail = np.zeros(0, np.float32)  # of the last block: the run it ended with, and the sample before
+        self.extremes = {1: 0.0, -1: 0.0}  # of each sign, as magnitudes
+        self.counts = {1: 0, -1: 0}
+        self.tail = np.zeros(0, np.float32)  # of what came last: a run that is still open, and the sample before it
 
     def add(self, block: np.ndarray) -> None:
         x = np.concatenate([self.tail, block])
-        if len(x) < 2:
-            self.tail = x
-            return
         change = np.abs(np.diff(x))
         if not self.step and change.any():
             self.step = float(change[change > 0].min())
-        same = np.flatnonzero(change)  # the last sample of each run of equal ones
-        keep = int(same[-1]) if len(same) else 0
-        for sign, side in self.sides.items():
-            self._count(x, sign, side, keep)
+        for sign in self.extremes:
+            highest = float((sign * x).max(initial=0.0))
+            if highest > self.extremes[sign]:
+                self.extremes[sign], self.counts[sign] = highest, 0
+        between = np.flatnonzero(~(self._near(x, 1) | self._near(x, -1)))
+        keep = int(between[-1]) if len(between) else 0
+        if not any(self.extremes.values()) or len(x) - keep > MAX_RUN:
+            keep = len(x)
+        self._count(x[: keep + 1])
         self.tail = x[keep:]
 
-    def _count(self, x: np.ndarray, sign: int, side: list[float], keep: int) -> None:
-        """Runs that end before sample `keep` + 1; the last one is still open."""
-        highest = float((sign * x).max())
-        if highest > side[0]:
-            side[:] = [highest, 0]
-        if highest < side[0] or highest <= 0:
-            return
-        at = np.concatenate([[False], sign * x[: keep + 1] == side[0], [False]])
-        edges = np.flatnonzero(at[1:] != at[:-1]).reshape(-1, 2)
-        for begin, end in edges[edges[:, 1] - edges[:, 0] >= CLIPPED_RUN]:
-            before = sign * x[begin - 1] if begin else np.inf
-            after = sign * x[end] if end < len(x) else np.inf
-            if side[0] - min(before, after) > CLIPPED_STEP * self.step:
-                side[1] += int(end - begin)
+    def _near(self, x: np.ndarray, sign: int) -> np.ndarray:
+        extreme = self.extremes[sign]
+        return sign * x >= extreme - 1.01 * self.step if extreme > 0 else np.zeros(len(x), bool)
+
+    def _count(self, x: np.ndarray) -> None:
+        for sign, extreme in self.extremes.items():
+            near = np.concatenate([[False], self._near(x, sign), [False]])
+            edges = np.flatnonzero(near[1:] != near[:-1]).reshape(-1, 2)
+            for begin, end in edges[edges[:, 1] - edges[:, 0] >= CLIPPED_RUN]:
+                before = sign * x[begin - 1] if begin else np.inf
+                after = sign * x[end] if end < len(x) else np.inf
+                if extreme >= FULL_SCALE or extreme - min(before, after) > CLIPPED_STEPS * self.step:
+                    self.counts[sign] += int(end - begin)
 
     def clipped(self) -> int:
-        """Samples so far; closes the last run."""
-        if len(self.tail) > CLIPPED_RUN:
-            for sign, side in self.sides.items():
-                if sign * self.tail[-1] == side[0] > 0 and side[0] - sign * self.tail[0] > CLIPPED_STEP * self.step:
-                    side[1] += len(self.tail) - 1
-        return int(sum(count for _, count in self.sides.values()))
+        """Samples in runs so far; the last run ends here."""
+        self._count(self.tail)
+        self.tail = np.zeros(0, np.float32)
+        return sum(self.counts.values())
 
 
 class _Spectrum:
