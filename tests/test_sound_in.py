@@ -23,7 +23,7 @@ def read(path):
     """(waveform of all channels, notes) of a file or file object."""
     with audio.opened(path) as sound:
         waveform = sound.read("all").waveform
-        return waveform, sound.repairs + sound.mixing, sound
+        return waveform, sound.repairs + sound.remarks, sound
 
 
 def wav(
@@ -333,7 +333,7 @@ def test_channels_that_cancel_are_refused(tmp_path):
         soundfile.write(path, np.stack(channels, axis=1), RATE, subtype="FLOAT")
         with audio.opened(path) as sound:
             sound.read("mean")
-            assert sound.mixing[1:] == notes, name
+            assert sound.remarks[1:] == notes, name
 
 
 def test_a_float_wav_beyond_full_scale_and_digital_silence_are_noted(tmp_path):

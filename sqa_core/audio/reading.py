@@ -39,7 +39,7 @@ class Opened:
     lossy: bool
     blocks: Iterator[np.ndarray]
     repairs: list[str] = field(default_factory=list)
-    mixing: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def stream(self, channel: Channel = "all") -> Iterator[np.ndarray]:
         """Blocks (channels, n) of the chosen channel, the mean, or all.
@@ -52,7 +52,7 @@ class Opened:
         mixer = Mixer(channel, self.sample_rate, self.name)
         for block in self.blocks:
             yield mixer(block)
-        self.mixing += mixer.finish()
+        self.remarks += mixer.finish()
 
     def read(self, channel: Channel = "all") -> Sound:
         """The whole sound; errors as in `stream`."""
@@ -198,7 +198,8 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         head = kinds.head_of(file)
     except OSError as e:
         raise AudioError(f"{name}: cannot be read ({e.strerror}).") from e
-    notes = []
+    notes: list[str] = []
+    remarks: list[str] = []
 
     def read(offset: int, count: int) -> bytes:
         file.seek(offset)
@@ -211,11 +212,11 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
             advice = "; pass its samples as an array with their rate" if ending in (".raw", ".pcm", ".sln", ".ul", ".al") else ""
             raise AudioError(f"{name}: this is {kind}{advice}.")
         kind = headerless
-        notes.append(f"no signature, read as {kind.name} by the ending of its name")
+        remarks.append(f"no signature, read as {kind.name} by the ending of its name")
     layout = containers.inspect(file, size, kind, name)
     notes += layout.notes
     facts, blocks = decoding.decoder(file, kind, layout, name, notes)
-    return Opened(name, facts.sample_rate, facts.channels, facts.frames, facts.codec, facts.lossy, blocks, notes)
+    return Opened(name, facts.sample_rate, facts.channels, facts.frames, facts.codec, facts.lossy, blocks, notes, remarks)
 
 
 def load_mono(path: Path, sample_rate: int, channel: ChannelName = "mean") -> np.ndarray:

@@ -45,6 +45,12 @@ def _emotional(name: str) -> Corpus:
     )
 
 
+def _not_fetched(folder: Path, **_: object) -> None:
+    raise CorpusError(
+        "clean_voices is a collection from several sources without one address; put its folder with its manifest.csv below SQA_DATA."
+    )
+
+
 CORPORA = {
     "p835": Corpus(
         title="P.835 reference conditions with listeners' scores, English",
@@ -63,6 +69,14 @@ CORPORA = {
         megabytes=58,
         read=asterisk.manifest,
         fetch=asterisk.fetch,
+    ),
+    "clean_voices": Corpus(
+        title="clean read speech of 42 talkers in six languages",
+        status="real",
+        licence="CC0, Magic Data 1.0 and others; see its manifest",
+        megabytes=60,
+        read=lambda folder: manifest.read(folder / "manifest.csv", "clean_voices", "real"),
+        fetch=_not_fetched,
     ),
     "polyglot": Corpus(
         title="built-in synthetic speech, eleven languages",

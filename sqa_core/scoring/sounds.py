@@ -81,7 +81,7 @@ def pieces(network: Network, source: Any, options: Options) -> Iterator[Piece]:
             yield from _windows(network, sound, options)
             return
         beginning: list[np.ndarray] = []
-        blocks = _all_channels(sound, options)
+        blocks = sound.stream("all")
         for block in blocks:
             beginning.append(block)
             if sum(b.shape[1] for b in beginning) > LONG_S * sound.sample_rate:
@@ -91,36 +91,27 @@ def pieces(network: Network, source: Any, options: Options) -> Iterator[Piece]:
         yield _piece(network, sound, whole, options)
 
 
-def _all_channels(sound: audio.Opened, options: Options) -> Iterator[np.ndarray]:
-    """Blocks as they are mixed; with a report, of all channels, and mixed later."""
-    return sound.stream("all" if options.report else options.channel)
-
-
 def _piece(network: Network, opened: audio.Opened, sound: audio.Sound, options: Options) -> Piece:
-    """A whole sound, or one window of it."""
+    """A whole sound with all its channels, or one window of it."""
     facts: dict[str, Any] = {}
-    notes = opened.repairs + opened.mixing
+    mixer = audio.Mixer(options.channel, sound.sample_rate, opened.name)
+    notes = opened.repairs + opened.remarks
     try:
         if options.report:
             measured = levels.report(sound)
             facts = measured | {"codec": opened.codec, "advice": advice(network, measured, options.channel, opened)}
-            sound, mixing = _mixed(sound, options.channel, opened.name)
-            notes = opened.repairs + mixing
-        return mel_of(network, sound, options.resample), facts | {"note": _note(notes, network, sound, options)}
+        mixed = audio.Sound(mixer(sound.waveform), sound.sample_rate)
+        notes += mixer.finish()
+        return mel_of(network, mixed, options.resample), facts | {"note": _note(notes, network, sound.sample_rate, options)}
     except AudioError as e:
-        return Failure(str(e)), facts | {"note": "; ".join(notes) or None}
+        return Failure(str(e)), facts | {"note": _note(notes, network, sound.sample_rate, options)}
 
 
-def _mixed(sound: audio.Sound, channel: int | Literal["mean"], name: str) -> tuple[audio.Sound, list[str]]:
-    mixer = audio.Mixer(channel, sound.sample_rate, name)
-    return audio.Sound(mixer(sound.waveform), sound.sample_rate), mixer.finish()
-
-
-def _note(notes: list[str], network: Network, sound: audio.Sound, options: Options) -> str | None:
+def _note(notes: list[str], network: Network, sample_rate: int, options: Options) -> str | None:
     rate = network.settings.mel.sample_rate or options.resample
-    if options.resample and rate != sound.sample_rate:
-        notes = [*notes, f"resampled from {sound.sample_rate} to {rate} Hz"]
-    return "; ".join(notes) or None
+    if options.resample and rate != sample_rate:
+        notes = [*notes, f"resampled from {sample_rate} to {rate} Hz"]
+    return "; ".join(dict.fromkeys(notes)) or None
 
 
 def _long(network: Network, opened: audio.Opened, blocks: Iterable[np.ndarray], options: Options) -> Piece:
@@ -133,19 +124,17 @@ def _long(network: Network, opened: audio.Opened, blocks: Iterable[np.ndarray], 
         for block in blocks:
             if measured:
                 measured.add(block)
-                block = mixer(block)
-            yield block
+            yield mixer(block)
 
     wanted = network.settings.mel.sample_rate or options.resample or rate
     resampled = (block[0] for block in audio.resample_blocks(mono(), rate, wanted))
     score = dict(zip(network.settings.outputs, score_blocks(network, resampled, wanted), strict=True))
-    facts: dict[str, Any] = {}
-    notes = opened.repairs + opened.mixing
+    notes = [*opened.repairs, *opened.remarks, *mixer.finish()]
+    facts: dict[str, Any] = {"note": _note(notes, network, rate, options)}
     if measured:
         found = measured.result()
-        facts = found | {"codec": opened.codec, "advice": advice(network, found, options.channel, opened)}
-        notes = opened.repairs + mixer.finish()
-    return score, facts | {"note": _note(notes, network, audio.Sound(np.zeros((1, 0)), rate), options)}
+        facts = found | {"codec": opened.codec, "advice": advice(network, found, options.channel, opened)} | facts
+    return score, facts
 
 
 def _windows(network: Network, opened: audio.Opened, options: Options) -> Iterator[Piece]:
@@ -160,7 +149,7 @@ def _windows(network: Network, opened: audio.Opened, options: Options) -> Iterat
         return piece, {"start_s": start / rate, "end_s": stop / rate} | facts
 
     start = 0
-    for block in _all_channels(opened, options):
+    for block in opened.stream("all"):
         held = np.concatenate([held, block], axis=1) if held.size else block
         while begin + held.shape[1] > start + length:
             yield window(start, start + length)

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from .errors import SettingsError
-from .levels import active_level
+from ..errors import SettingsError
+from ..levels import active_level
 
 Waveform = Float[np.ndarray, "*batch samples"]
 

@@ -1,0 +1,246 @@
+"""Networks that predict five dimensions of quality, NISQA and AST, trained on calls and tested on others; the chapter on language barriers.
+
+Spectrograms and labels of a part of the corpus are kept in the cache: the labels take longer than an epoch.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .. import audio, environment, scoring, spectrogram
+from ..corpora import calls, polyglot, registry
+from ..errors import SettingsError
+from ..files import atomic, short_hash
+from ..losses import summed_mse
+from ..models.nisqa import Nisqa, NisqaSettings
+from ..models.quality_transformer import SIZES, QualityTransformer
+from ..models.weights import Network
+from . import nisqa
+from .loop import Checkpoint, Epoch, Validation, fit
+
+NetworkName = Literal["nisqa", "ast-small", "ast"]
+CALLS_VERSION = 1  # of how calls are made; a change makes the cached material void
+TEST_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all."""
+
+    source: str
+    language: str
+    count: int
+    seed: int
+    voices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """How a network is trained. outputs : one for a single-dimension network, else all five."""
+
+    network: NetworkName = "nisqa"
+    outputs: tuple[str, ...] = calls.DIMENSIONS
+    epochs: int = 14
+    batch_size: int = 20
+    learning_rate: float = 1e-3
+    patience: int = 20  # epochs without a lower RMSE of the first output
+
+
+class Material(NamedTuple):
+    """Spectrograms (frames, bands) of each network's front end, labels (calls, 5), and what the calls are, a row a call."""
+
+    mels: dict[str, list[Tensor]]
+    labels: Tensor
+    table: pd.DataFrame
+
+
+FRONT_ENDS = {"nisqa": NisqaSettings().mel, "ast": SIZES["ast"].mel}
+
+
+def front_end(network: NetworkName) -> str:
+    """Which of `FRONT_ENDS` a network has; both sizes of AST share one."""
+    return "nisqa" if network == "nisqa" else "ast"
+
+
+def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material:
+    """The calls of a part, made if they are not in the cache."""
+    name = f"calls-{short_hash(json.dumps([asdict(part), CALLS_VERSION, polyglot.recipe_hash()], sort_keys=True), 16)}"
+    path = environment.cache_folder() / "material" / f"{name}.safetensors"
+    if not path.is_file():
+        made = _make(part, on_call)
+        tensors = {
+            f"{kind}-{i:05d}": spectrogram.mel_db(call.waveform, calls.RATE, mel).half()
+            for i, call in enumerate(made)
+            for kind, mel in FRONT_ENDS.items()
+        }
+        labels = torch.tensor([[call.labels[d] for d in calls.DIMENSIONS] for call in made])
+        table = json.dumps(calls.to_table(made))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as partial:
+            save_file(tensors | {"labels": labels}, partial, {"table": table})
+    tensors = load_file(path)
+    labels = tensors.pop("labels")
+    mels = {kind: [tensors[f"{kind}-{i:05d}"].float() for i in range(len(labels))] for kind in FRONT_ENDS}
+    return Material(mels, labels, pd.DataFrame(json.loads(_metadata(path)["table"])))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata())
+
+
+def _make(part: Part, on_call: Callable[[], None]) -> list[calls.Call]:
+    if part.source == "polyglot":
+        return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), on_call)
+    corpus = registry.load(part.source)
+    corpus = corpus.where(speaker=part.voices) if part.voices else corpus
+    if "emotion" in corpus.table:  # acted emotions are no material for quality
+        corpus = corpus.where(emotion="neutral")
+    return calls.real(part.count, part.seed, corpus, part.language, on_call)
+
+
+def joined(parts: Sequence[Part], on_call: Callable[[], None] = lambda: None) -> Material:
+    """Several parts as one material; the table has a column `source`."""
+    found = [material(part, on_call) for part in parts]
+    mels = {kind: [mel for one in found for mel in one.mels[kind]] for kind in FRONT_ENDS}
+    tables = [one.table.assign(source=part.source) for part, one in zip(parts, found, strict=True)]
+    return Material(mels, torch.cat([one.labels for one in found]), pd.concat(tables, ignore_index=True))
+
+
+def learn(
+    train: Material,
+    valid: Material,
+    settings: QualitySettings,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> tuple[torch.nn.Module, list[Epoch]]:
+    """A trained network, with the weights of the epoch of the lowest validation RMSE of its first output, and all epochs.
+
+    folder : keeps the state after each epoch; a run that was killed goes on from there to the same weights.
+
+    Raises
+    ------
+    SettingsError
+        An output that calls have no label for.
+    """
+    if unknown := set(settings.outputs) - set(calls.DIMENSIONS):
+        raise SettingsError(f"Calls have labels for {', '.join(calls.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
+    columns = [calls.DIMENSIONS.index(output) for output in settings.outputs]
+    kind = front_end(settings.network)
+    items, checks = (list(zip(m.mels[kind], m.labels[:, columns], strict=True)) for m in (train, valid))
+    torch.manual_seed(seed)
+    if settings.network == "nisqa":
+        model = Nisqa(NisqaSettings(outputs=settings.outputs))
+        training = nisqa.TrainingSettings(settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed)
+        return model, nisqa.train(model, items, checks, training, folder, on_epoch)
+    return _learn_transformer(items, checks, settings, seed, folder, on_epoch)
+
+
+def _learn_transformer(
+    items: list[nisqa.Item], checks: list[nisqa.Item], settings: QualitySettings, seed: int, folder: Path, on_epoch: Callable[[Epoch], None]
+) -> tuple[QualityTransformer, list[Epoch]]:
+    """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it."""
+    from dataclasses import replace
+
+    device = environment.device()
+    network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
+    network.mean, network.std = _moments([mel for mel, _ in items])
+    with torch.no_grad():  # heads start at the mean label, so that the first epochs are not spent on finding it
+        for head, mean in zip(network.heads, torch.stack([y for _, y in items]).nanmean(dim=0), strict=True):
+            assert isinstance(head, torch.nn.Linear)
+            head.bias.fill_(float(mean))
+    network.to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    steps = -(-len(items) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.epochs * steps + 1, pct_start=1.0 / settings.epochs
+    )
+
+    def batches(epoch: int):
+        order = np.random.default_rng([seed, epoch]).permutation(len(items))
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        # Neighbours in length share a batch, so that little of it is padding; which batch comes when is random.
+        pools = [
+            sorted(pool, key=lambda i: len(items[i][0])) for pool in np.array_split(order, max(1, len(order) // (8 * settings.batch_size)))
+        ]
+        groups = [pool[i : i + settings.batch_size] for pool in pools for i in range(0, len(pool), settings.batch_size)]
+        return [[items[i] for i in groups[g]] for g in np.random.default_rng([seed, epoch, 1]).permutation(len(groups))]
+
+    def loss_of(batch: list[nisqa.Item]) -> Tensor:
+        mels, lengths = _padded([mel for mel, _ in batch], device)
+        return summed_mse(network(mels, lengths), torch.stack([y for _, y in batch]).to(device))
+
+    def step() -> None:
+        optimizer.step()
+        if schedule.last_epoch < schedule.total_steps - 1:
+            schedule.step()
+
+    def validate() -> Validation:
+        predicted = predict(network, [mel for mel, _ in checks])[:, 0]
+        rmse = float(np.sqrt(np.nanmean((predicted - torch.stack([y for _, y in checks])[:, 0].numpy()) ** 2)))
+        return Validation(-rmse, rmse)
+
+    run = {"training": asdict(settings), "seed": seed, "items": [len(items), len(checks)]}
+    epochs = fit(
+        network,
+        optimizer,
+        batches,
+        loss_of,
+        validate,
+        settings.epochs,
+        on_epoch=on_epoch,
+        schedule=schedule,
+        step=step,
+        clip_norm=1.0,
+        patience=settings.patience,
+        checkpoint=Checkpoint(folder, run),
+    )
+    return network.eval().cpu(), epochs
+
+
+def _moments(mels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over all frames and bands, one sound at a time."""
+    count = sum(m.numel() for m in mels)
+    mean = sum(float(m.double().sum()) for m in mels) / count
+    square = sum(float((m.double() - mean).square().sum()) for m in mels) / count
+    return torch.tensor(mean), torch.tensor(square**0.5)
+
+
+def _padded(mels: list[Tensor], device: str) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(m) for m in mels])
+    return torch.nn.utils.rnn.pad_sequence(mels, batch_first=True).to(device), lengths.to(device)
+
+
+@torch.no_grad()
+def predict(network: torch.nn.Module, mels: list[Tensor]) -> np.ndarray:
+    """Scores (sounds, outputs) of spectrograms (frames, bands) by the network's front end."""
+    network.eval()
+    if isinstance(network, Nisqa):
+        plain = Network("trained here", network, "", "", "", (0.0, 1e9))
+        return scoring.score_mels(scoring.folded(plain), mels)
+    device = str(next(network.parameters()).device)
+    out = np.empty((len(mels), len(network.settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
+    order = np.argsort([len(m) for m in mels])
+    for start in range(0, len(order), TEST_BATCH):
+        chosen = order[start : start + TEST_BATCH]
+        out[chosen] = network(*_padded([mels[i] for i in chosen], device)).cpu().numpy()
+    return out
+
+
+def mel_of(network: NetworkName, sound: audio.Sound) -> Tensor:
+    """The spectrogram (frames, bands) of a sound by a network's front end; AST's is for 48 kHz."""
+    mel = FRONT_ENDS[front_end(network)]
+    rate = mel.sample_rate or sound.sample_rate
+    mono = audio.mixed(sound, "mean").waveform
+    return spectrogram.mel_db(audio.resample(mono, sound.sample_rate, rate)[0], rate, mel)

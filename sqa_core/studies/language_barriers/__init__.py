@@ -1,0 +1,1 @@
+"""Chapter: cross-lingual speech quality, NISQA against AST (paper 000)."""

@@ -1,0 +1,78 @@
+"""Training on calls: both networks learn, resume to the same weights, and predict what they do when they are alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sqa_core import audio
+from sqa_core.errors import SettingsError
+from sqa_core.learning import quality
+
+
+def made(count: int, seed: int) -> quality.Material:
+    """Noise whose level decides the labels: something that can be learned in seconds."""
+    rng = np.random.default_rng(seed)
+    labels = rng.uniform(1, 5, (count, 5)).astype(np.float32)
+    labels[::7, 2] = np.nan  # not every call has every label
+    mels: dict[str, list[torch.Tensor]] = {"nisqa": [], "ast": []}
+    for y in labels:
+        frames = int(rng.integers(60, 140))
+        for kind, bands in (("nisqa", 48), ("ast", 128)):
+            mels[kind].append(torch.from_numpy(rng.normal(-60 + 8 * y[0], 3, (frames, bands)).astype(np.float32)))
+    return quality.Material(mels, torch.from_numpy(labels), pd.DataFrame({"item": range(count)}))
+
+
+@pytest.mark.parametrize("name", ["nisqa", "ast-small"])
+def test_a_network_learns_and_a_killed_run_ends_with_the_same_weights(tmp_path, name):
+    train, valid = made(60, 0), made(20, 1)
+    settings = quality.QualitySettings(name, epochs=4, batch_size=10, learning_rate=1e-3)
+    network, epochs = quality.learn(train, valid, settings, 0, tmp_path / "whole")
+    assert epochs[-1].loss < epochs[0].loss
+    predicted = quality.predict(network, valid.mels[quality.front_end(name)])
+    assert predicted.shape == (20, 5)
+    assert np.isfinite(predicted).all()
+    alone = np.concatenate([quality.predict(network, [mel]) for mel in valid.mels[quality.front_end(name)]])
+    assert np.abs(alone - predicted).max() < 1e-4
+
+    class Killed(Exception):
+        pass
+
+    def kill(epoch):
+        if epoch.number == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        quality.learn(train, valid, settings, 0, tmp_path / "broken", kill)
+    resumed, _ = quality.learn(train, valid, settings, 0, tmp_path / "broken")
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), resumed.state_dict().values(), strict=True))
+
+
+def test_a_single_dimension_is_a_network_of_its_own(tmp_path):
+    train, valid = made(20, 0), made(10, 1)
+    network, _ = quality.learn(train, valid, quality.QualitySettings("ast-small", ("dis",), 1, 10), 0, tmp_path)
+    assert quality.predict(network, valid.mels["ast"]).shape == (10, 1)
+    with pytest.raises(SettingsError, match="not for brightness"):
+        quality.learn(train, valid, quality.QualitySettings("nisqa", ("brightness",)), 0, tmp_path / "x")
+
+
+def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
+    pytest.importorskip("pesq")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    part = quality.Part("polyglot", "en", 3, 11, ("m2",))
+    first = quality.material(part)
+    files = list(Path(tmp_path, "material").iterdir())
+    monkeypatch.setattr(quality, "_make", lambda *_: pytest.fail("made twice"))
+    again = quality.material(part)
+    assert len(files) == 1
+    assert torch.equal(first.labels, again.labels)
+    assert first.table.equals(again.table)
+    assert all(torch.equal(a, b) for kind in first.mels for a, b in zip(first.mels[kind], again.mels[kind], strict=True))
+    assert list(first.table.columns[:4]) == ["item", "language", "voice", "seconds"]
+
+
+def test_a_sound_has_the_spectrogram_that_training_had(tone):
+    for name, shape in (("nisqa", 48), ("ast-small", 128)):
+        assert quality.mel_of(name, audio.Sound(tone.waveform, tone.sample_rate)).shape[1] == shape
