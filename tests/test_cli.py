@@ -86,6 +86,9 @@ MISTAKES = {
     "a folder without sounds": ["score", "notebooks"],
     "an impossible rate": ["score", "FILE", "--model", "polyglot-pesq", "--resample", "10"],
     "a window that is no number": ["score", "FILE", "--windows", "--window-s", "nan"],
+    "a hop that is no number": ["score", "FILE", "--windows", "--hop-s", "nan"],
+    "a file that is no network": ["score", "FILE", "--model", "/etc/passwd"],
+    "a sound that is no network": ["score", "FILE", "--model", "FILE"],
     "a window without end": ["score", "FILE", "--windows", "--window-s", "inf"],
     "a window of nothing": ["score", "FILE", "--windows", "--window-s", "0"],
     "an unknown chapter": ["run", "nothing"],
@@ -210,7 +213,7 @@ MODEL = ("--model", "polyglot-pesq")
 def test_names_in_any_bytes_and_output_in_any_encoding(tmp_path, tone):
     import os
 
-    names = [b"Col\xe8re.wav", "😀 ü.wav".encode(), b"a\nb.wav", b"a,b.wav"]
+    names = [b"Col\xe8re.wav", "😀 ü.wav".encode(), b"a\nb.wav", b"a\rb.wav", b"a,b.wav"]
     for name in names:
         (tmp_path / os.fsdecode(name)).write_bytes(audio.wav_bytes(*tone))
     for encoding in ("utf-8", "cp1252", "ascii"):
@@ -220,7 +223,7 @@ def test_names_in_any_bytes_and_output_in_any_encoding(tmp_path, tone):
     done = sqa("score", tmp_path, *MODEL, "--csv", tmp_path / "o.csv")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "o.csv")
-    assert sorted(Path(f).name for f in table["file"]) == sorted([r"Col\xe8re.wav", "😀 ü.wav", "a\nb.wav", "a,b.wav"])
+    assert sorted(Path(f).name for f in table["file"]) == sorted([r"Col\xe8re.wav", "😀 ü.wav", "a\nb.wav", "a\rb.wav", "a,b.wav"])
     assert sqa("status", cwd=tmp_path).returncode == 0
 
 
@@ -316,14 +319,33 @@ def test_rows_with_an_error_are_tried_again(many, tmp_path):
         assert word in again.stderr
     again = sqa("score", many, "--model", "prompts-pesq", "--csv", out, "--resume")
     assert "made with model polyglot-pesq" in again.stderr
+    audio.write_wav(many / "00.wav", np.random.default_rng(9).normal(0, 0.2, 8000), 16_000)
+    again = sqa("score", many, *MODEL, "--csv", out, "--resume")
+    assert again.returncode == 2
+    assert "other options or the file has changed" in again.stderr
     assert len(pd.read_csv(out)) == 40
+
+
+def test_a_recording_is_never_overwritten_by_a_table(many):
+    """`sqa score --csv *.wav` makes the first recording the table."""
+    before = (many / "00.wav").read_bytes()
+    done = sqa("score", "--csv", many / "00.wav", many / "01.wav", *MODEL)
+    assert done.returncode == 2
+    assert "is no table of scores" in done.stderr
+    assert (many / "00.wav").read_bytes() == before
+
+
+def test_a_table_into_a_pipe(many):
+    done = sqa("score", many / "00.wav", *MODEL, "--csv", "/dev/stdout")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("file,mos")
 
 
 def test_a_table_is_replaced_by_the_first_row_and_not_before(many, tmp_path):
     out = tmp_path / "o.csv"
-    out.write_text("precious")
+    out.write_text("file,mos\nprecious.wav,3\n")
     assert sqa("score", many, "--model", "nisqa-9", "--csv", out).returncode == 2
-    assert out.read_text() == "precious"
+    assert "precious" in out.read_text()
     assert sqa("score", many, *MODEL, "--csv", out).returncode == 0
     assert len(pd.read_csv(out)) == 40
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("part-")] == []

@@ -458,3 +458,188 @@ def test_one_sound_or_several():
         assert len(list(audio.several(one))) == 1
     with pytest.raises(AudioError, match="nothing that holds sounds"):
         audio.several(3)
+
+
+# What was once read wrongly
+
+
+def aiff(frames, ssnd_size, data):
+    """A 16-bit mono AIFF; sizes as given."""
+    comm = struct.pack(">hIh", 1, frames, 16) + bytes.fromhex("400cfa00000000000000")
+    body = b"AIFFCOMM" + struct.pack(">I", len(comm)) + comm + b"SSND" + struct.pack(">III", ssnd_size + 8, 0, 0) + data
+    return b"FORM" + struct.pack(">I", len(body)) + body
+
+
+def bw64(data):
+    ds64 = struct.pack("<QQQI", len(data) + 72, len(data), len(data) // 2, 0)
+    return wav(data, magic=b"BW64", riff_size=0xFFFFFFFF, data_size=0xFFFFFFFF, before=chunk(b"ds64", ds64))
+
+
+SILENT = bytes(2 * 70_000)
+ZIP = b"PK\x03\x04" + np.random.default_rng(0).bytes(20_000)
+BYTES = INTEGERS.tobytes()
+AS_IT_IS = {
+    "BW64": (bw64(BYTES), BYTES, None),
+    "sound after a long pause that the header does not count": (
+        wav(BYTES + SILENT + BYTES, data_size=ALL),
+        BYTES + SILENT + BYTES,
+        "all of it",
+    ),
+    "zeros of a file system": (wav(after=SILENT), BYTES, "padding"),
+    "erased memory": (wav(after=b"\xff" * 5000), BYTES, "padding"),
+    "an archive after the sound": (wav(after=ZIP), BYTES, "a ZIP archive"),
+    "a LIST chunk after a stream": (
+        wav(data_size=0xFFFFFFFF, riff_size=0xFFFFFFFF, after=chunk(b"LIST", b"INFOISFT" + bytes(20))),
+        BYTES,
+        "a stream",
+    ),
+    "a LIST chunk after a size of zero": (wav(data_size=0, after=chunk(b"LIST", b"INFOISFT" + bytes(20))), BYTES, "0.00 s"),
+    "a size that counts the chunk's own header": (wav(data_size=ALL + 8), BYTES, "counts itself"),
+    "an AIFF whose chunk is too small": (aiff(len(INTEGERS), ALL // 2, INTEGERS.byteswap().tobytes()), BYTES, None),
+    "an ID3 tag in front of a WAV": (b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + wav(), BYTES, None),
+}
+
+
+@pytest.mark.parametrize("name", AS_IT_IS)
+def test_a_path_and_its_bytes_are_the_same_right_sound(tmp_path, name):
+    content, expected, note = AS_IT_IS[name]
+    (tmp_path / "a.bin").write_bytes(content)
+    for source in (tmp_path / "a.bin", io.BytesIO(content), (tmp_path / "a.bin").open("rb")):
+        waveform, notes, _ = read(source)
+        assert np.array_equal(waveform[0], np.frombuffer(expected, "<i2") / np.float32(32768))
+        assert (note is None and notes == []) or any(note in n for n in notes)
+
+
+SEVERAL = {
+    "two data chunks": wav(after=chunk(b"data", BYTES)),
+    "two WAVs": wav() + wav(),
+    "four WAVs": wav() * 4,
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_sounds_in_one_file_are_refused(tmp_path, name):
+    (tmp_path / "a.wav").write_bytes(SEVERAL[name])
+    with pytest.raises(AudioError, match="several sounds"):
+        audio.load(tmp_path / "a.wav")
+
+
+def test_a_flac_is_read_to_its_end_whatever_its_header_counts(tmp_path):
+    content = bytearray(soundfile_bytes("FLAC", "PCM_16"))
+    right = read(io.BytesIO(bytes(content)))[0]
+    assert np.array_equal(right[0], SAMPLES)
+    content[22:26] = struct.pack(">I", len(SAMPLES) // 2)
+    waveform, notes, _ = read(io.BytesIO(bytes(content)))
+    assert np.array_equal(waveform, right)
+    assert "1.50 s" in notes[0]
+    content[22:26] = struct.pack(">I", 2 * len(SAMPLES))
+    with pytest.raises(AudioError, match="cut short"):
+        read(io.BytesIO(bytes(content)))
+    tagged = b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + soundfile_bytes("FLAC", "PCM_16")
+    assert np.array_equal(read(io.BytesIO(tagged))[0], right)
+
+
+def test_file_objects_whose_descriptor_has_other_content(tmp_path):
+    import bz2
+    import gzip
+    import lzma
+    import tarfile
+
+    for module, name in ((gzip, "a.gz"), (bz2, "a.bz2"), (lzma, "a.xz")):
+        with module.open(tmp_path / name, "wb") as f:
+            f.write(wav())
+        with module.open(tmp_path / name, "rb") as f:
+            assert np.array_equal(read(f)[0][0], SAMPLES)
+    (tmp_path / "a.wav").write_bytes(wav())
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(tmp_path / "a.wav", "a.wav")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        assert np.array_equal(read(tar.extractfile("a.wav"))[0][0], SAMPLES)
+
+
+def test_a_mapping_with_bytes_is_its_bytes(tmp_path, monkeypatch):
+    """As the datasets library holds a sound that is not decoded; the path beside the bytes is a name and no more."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.wav").write_bytes(wav(bytes(ALL)))
+    for path in ("x.wav", "nowhere.wav", None):
+        assert np.array_equal(read({"bytes": wav(), "path": path})[0][0], SAMPLES)
+
+
+def ogg_pages(content):
+    position, pages = 0, []
+    while position < len(content):
+        table = content[position + 27 : position + 27 + content[position + 26]]
+        length = 27 + len(table) + sum(table)
+        pages.append(content[position : position + length])
+        position += length
+    return pages
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_a_page_that_is_lost_or_changed_is_not_passed_over(subtype):
+    long = np.tile(SAMPLES, 12)
+    pages = ogg_pages(soundfile_bytes("OGG", subtype, long))
+    middle = len(pages) // 2
+    changed = bytearray(pages[middle])
+    changed[-5] ^= 0xFF
+    assert len(pages) > 10
+    for damaged in ([*pages[:middle], *pages[middle + 1 :]], [*pages[:middle], bytes(changed), *pages[middle + 1 :]]):
+        try:
+            notes = read(io.BytesIO(b"".join(damaged)))[1]
+        except AudioError as e:
+            notes = [str(e)]
+        assert any("missing or" in n for n in notes)
+    between = [*pages[:middle], b"garbage" * 100, *pages[middle:]]
+    waveform, notes, sound = read(io.BytesIO(b"".join(between)))
+    assert waveform.shape[1] / sound.sample_rate == pytest.approx(36, abs=0.1)
+    assert "700 bytes between its pages" in " ".join(notes)
+
+
+def test_tags_and_padding_after_the_last_box_or_element_are_no_cut(tmp_path):
+    for ending in ("m4a", "webm"):
+        right = read(io.BytesIO(WHOLE[ending]))[0]
+        for after in (b"TAG" + b"Title".ljust(125, b"\0"), bytes(3000), b"\xff" * 100):
+            assert read(io.BytesIO(WHOLE[ending] + after))[0].shape == right.shape, ending
+
+
+@pytest.mark.parametrize("ending", ["avi", "tta", "voc", "caf", "nist"])
+def test_more_containers_that_broke_off(tmp_path, ending):
+    if ending in ("avi", "tta", "voc"):
+        content = encoded({"avi": "pcm_s16le", "tta": "tta", "voc": "pcm_s16le"}[ending], ending)
+    else:
+        content = soundfile_bytes(ending.upper(), "PCM_16")
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(content)
+    assert read(path)[0].shape[1] == pytest.approx(len(SAMPLES), abs=1)
+    path.write_bytes(content[: int(0.6 * len(content))])
+    with pytest.raises(AudioError, match="cut short"):
+        audio.load(path)
+
+
+def test_large_sizes_are_sizes_and_not_unknown(tmp_path):
+    """3 GiB that were cut to one; and whole. Sparse files."""
+    header = wav(b"", data_size=3 << 30, riff_size=(3 << 30) + 36, bits=24, channels=6, rate=96_000)
+    for length, cut in ((1 << 30, True), (3 << 30, False)):
+        with (tmp_path / "a.wav").open("wb") as f:
+            f.write(header)
+            f.truncate(len(header) + length)
+        if cut:
+            with pytest.raises(AudioError, match="cut short"), audio.opened(tmp_path / "a.wav"):
+                pass
+        else:
+            with audio.opened(tmp_path / "a.wav") as sound:
+                assert sound.frames == (3 << 30) // 18
+                assert sound.repairs == []
+
+
+def test_aac_from_the_middle_of_a_stream(tmp_path):
+    content = encoded("aac", "adts")
+    assert read(io.BytesIO(content))[1] == []
+    notes = read(io.BytesIO(content[100:]))[1]
+    assert "begins inside a frame" in notes[0]
+
+
+def test_wavpack_has_its_signature():
+    from sqa_core.audio import kinds
+
+    assert kinds.kind_of(b"wvpk" + bytes(100)).name == "WavPack"

@@ -13,7 +13,9 @@ QUIET_24_BITS = 1 << 23  # a peak in int32 below this could be that of 24 bits t
 
 def is_number(x: Any) -> bool:
     """Whether this is one real number: of Python, of NumPy, or a tensor without axes."""
-    return (isinstance(x, int | float | np.number) and not isinstance(x, bool)) or (hasattr(x, "item") and getattr(x, "ndim", 1) == 0)
+    if isinstance(x, np.generic | np.ndarray):
+        return x.ndim == 0 and x.dtype.kind in "iuf"
+    return (isinstance(x, int | float) and not isinstance(x, bool)) or (hasattr(x, "item") and getattr(x, "ndim", 1) == 0)
 
 
 def is_array(x: Any) -> bool:

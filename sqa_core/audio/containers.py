@@ -26,6 +26,10 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         kinds.AU: headers.au,
         kinds.CAF: headers.caf,
         kinds.NIST: headers.nist,
+        kinds.AVI: headers.avi,
+        kinds.VOC: headers.voc,
+        kinds.FLAC: headers.flac,
+        kinds.TTA: headers.tta,
         kinds.OGG: packets.ogg,
         kinds.MP3: packets.mp3,
         kinds.AAC: packets.aac,
@@ -41,3 +45,5 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         raise AudioError(f"{name}: {e}.") from e
     except struct.error as e:
         raise AudioError(f"{name}: cut short inside its header; fetch it again.") from e
+    except (ValueError, OverflowError) as e:
+        raise AudioError(f"{name}: its {kind.name} header cannot be read ({' '.join(str(e).split())}).") from e

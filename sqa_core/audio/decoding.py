@@ -5,7 +5,6 @@ One codec has one decoder, whatever the container, so that the same packets give
 
 import io
 import logging
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ BLOCK = 1 << 18  # samples of all channels read at a time: 1 MB
 MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
 UNKNOWN_LENGTH = 1 << 40  # frames: libsndfile's number for "the header does not say" is near 2**63
 MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
+MANY_PACKETS = 50  # of so many, one may be damaged
 
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
 # Names of FFmpeg's decoders that lose nothing; G.711 counts as telephone PCM, and is named as the codec it is.
@@ -111,13 +111,9 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
 
 
 def _descriptor(file: File) -> tuple[Any, ...]:
-    number = getattr(file, "fileno", None)
-    try:
-        if number:
-            os.lseek(number(), 0, os.SEEK_SET)  # a buffered file may have read ahead
-            return number(), "r", None, None, None, None, None, False
-    except OSError:  # BytesIO has the function and no descriptor
-        pass
+    if type(file) is io.FileIO:  # opened here, without a buffer. The descriptor of another file object may have other content: gzip's.
+        file.seek(0)
+        return file.fileno(), "r", None, None, None, None, None, False
     return (View(file, 0, file.seek(0, 2)),)
 
 
@@ -156,7 +152,7 @@ class View(io.RawIOBase):
 def _av(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
     parts = layout.parts or [Part(0, file.seek(0, 2), 0)]
     found: list[Facts] = []
-    blocks = _frames_of(file, kind, parts, name, notes, found)
+    blocks = _frames_of(file, kind, parts, layout.frames, name, notes, found)
     first = next(blocks, None)  # the rate is that of the decoded samples, which a header may get wrong
     if not found:
         raise AudioError(f"{name}: the file holds no samples.")
@@ -169,15 +165,17 @@ def _av(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str
     return found[0], all_blocks()
 
 
-def _frames_of(file: File, kind: kinds.Kind, parts: list[Part], name: str, notes: list[str], found: list[Facts]) -> Iterator[np.ndarray]:
-    """Blocks of all parts; the facts go into `found` with the first of them."""
+def _frames_of(
+    file: File, kind: kinds.Kind, parts: list[Part], promised: int | None, name: str, notes: list[str], found: list[Facts]
+) -> Iterator[np.ndarray]:
+    """Blocks of all parts; the facts go into `found` with the first of them. promised : what the header says, as in `Layout`."""
     import av
 
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     held: list[np.ndarray] = []
     n_held = total = 0
     for part in parts:
-        for samples, rate, codec in _decoded(av, file, part, kind, name, notes):
+        for samples, rate, codec in _decoded(av, file, part, kind, promised, name, notes):
             if not found:
                 lossy = not codec.startswith(LOSSLESS_AV) or codec in ("pcm_mulaw", "pcm_alaw")
                 found.append(Facts(rate, len(samples), None, CODECS.get(codec, codec.removesuffix("float")), lossy))
@@ -197,13 +195,21 @@ def _frames_of(file: File, kind: kinds.Kind, parts: list[Part], name: str, notes
                 held, n_held = [], 0
     if held:
         yield np.concatenate(held, axis=1)
+    if found and promised and kind is not kinds.MP3 and total != promised:
+        seconds = f"{promised / found[0].sample_rate:.2f} s", f"{total / found[0].sample_rate:.2f} s"
+        if total < promised:
+            raise AudioError(f"{name}: cut short, its header promises {seconds[0]} and {seconds[1]} are there; fetch it again.")
+        notes.append(f"its header says {seconds[0]}, {seconds[1]} are there; all of it was read")
 
 
-def _decoded(av: Any, file: File, part: Part, kind: kinds.Kind, name: str, notes: list[str]) -> Iterator[tuple[np.ndarray, int, str]]:
+def _decoded(
+    av: Any, file: File, part: Part, kind: kinds.Kind, promised: int | None, name: str, notes: list[str]
+) -> Iterator[tuple[np.ndarray, int, str]]:
     """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
-    packets = damaged = 0
+    packets = damaged = indexed = 0
     begins = b""
     size = 0
+    last_damaged = False
     try:
         view = View(file, part.begin, part.end - part.begin)
         # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
@@ -216,23 +222,31 @@ def _decoded(av: Any, file: File, part: Part, kind: kinds.Kind, name: str, notes
             if stream.codec_context is None:
                 raise AudioError(f"{name}: this {kind.name} file is coded in a way for which there is no decoder here.")
             codec = stream.codec_context.name
+            indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
             frames = _frames(av, stream, part.last_position if kind is kinds.OGG and codec == "vorbis" else None)
             for packet in container.demux(stream):
-                packets += 1
+                packets += packet.size > 0
                 if kind is kinds.MP3 and packet.size:
                     begins, size = bytes(packet)[:4], packet.size
                 try:
                     for samples, rate in frames(packet):
                         yield samples, rate, codec
+                    last_damaged = last_damaged and not packet.size
                 except av.error.InvalidDataError:
                     damaged += 1
-            if size < kinds.mpeg_length(begins):
-                notes.append("ends inside a frame, which was left out")
-                damaged = max(0, damaged - 1)
+                    last_damaged = True
+            if kind is kinds.MP3 and (last_damaged or size < kinds.mpeg_length(begins)):
+                cut = 0 < size < kinds.mpeg_length(begins)
+                notes.append("ends inside a frame, which was left out" if cut else "what follows its last frame was left out")
+                damaged -= last_damaged
     except (av.FFmpegError, ValueError, OSError, NotImplementedError) as e:
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
-    if damaged > max(1, MAX_DAMAGED * packets):
-        raise AudioError(f"{name}: damaged, {damaged} of its {packets} packets cannot be decoded.")
+    if packets < indexed:
+        raise AudioError(f"{name}: cut short, its index lists {indexed} packets and {packets} are there; fetch it again.")
+    if damaged > max(packets >= MANY_PACKETS, MAX_DAMAGED * packets):
+        raise AudioError(f"{name}: cut short or damaged, {damaged} of its {packets} packets cannot be decoded.")
+    if kind is kinds.MP3 and promised and abs(packets - promised) > 1:
+        notes.append(f"its header counts {promised} frames, {packets} are there")
     if damaged:
         notes.append(f"{damaged} of {packets} packets are damaged and were left out")
 

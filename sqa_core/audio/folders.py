@@ -83,6 +83,8 @@ def _not_sound(path: Path) -> str | None:
     """What this file is, if it is not to be scored."""
     meant = path.suffix.lower() in kinds.ENDINGS
     try:
+        if not path.exists():
+            return "a link to nothing"
         if not path.is_file():
             return "a pipe or device"
         with path.open("rb") as file:

@@ -8,10 +8,14 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from . import kinds
 from .layout import Cut, File, Layout, Raw, Unusable, read_at
 
-STREAMED = 0x7FFF0000  # 32-bit sizes from here on mean "unknown": writers to a pipe put 2**31, 2**32 or a little less
-ZEROS_READ = 1 << 16  # of what follows the samples, to tell padding from samples
+# 32-bit sizes that mean "unknown": writers to a pipe put 2**31, 2**32 or a little less, with or without the header's 36 to 68 bytes.
+STREAMED = ((0x7FFFF000 - 68, 0x80000000 + 68), (0xFFFFF000 - 68, 0xFFFFFFFF))
+MOST_32_BITS = 0x7FFFFFFF  # larger files are read raw: libsndfile takes some of their sizes for negative
+PIECE = 1 << 20  # bytes looked at at once of what follows the samples
+LAST_CHUNK = 1 << 16  # bytes at the end in which a last chunk is looked for, where the samples' size is unknown
 SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size passed 2**32
 
 
@@ -58,17 +62,57 @@ def wav(file: File, size: int) -> Layout:
             promised = real if real is not None and length == 0xFFFFFFFF else length
             wide = real is not None and length == 0xFFFFFFFF
             layout = _against_size(file, size, offset, promised, form, wide=wide, endian=endian)
+            _refuse_second(file, size, offset + promised + (promised & 1), endian)
             if offset % 2:  # a chunk before it had no padding byte, at which libsndfile loses its place
                 layout.raw = layout.raw or layout.fallback
             riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
-            if not layout.notes and riff + 8 > size + 1 and riff < STREAMED:
+            if not layout.notes and riff + 8 > size + 1 and not _is_streamed(riff):
                 missing = riff + 8 - size
                 layout.notes.append(f"its RIFF header counts {missing} bytes more than there are, though no sample is missing")
             return layout
     riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
-    if size < riff + 8 < STREAMED:
+    if size < riff + 8 and not _is_streamed(riff):
         raise Cut(f"its header promises {riff + 8} bytes and {size} are there")
     return Layout()
+
+
+def avi(file: File, size: int) -> Layout:
+    riff = int.from_bytes(read_at(file, 4, 4), "little")
+    if size < riff + 8 and not _is_streamed(riff):
+        raise Cut(f"its header promises {riff + 8} bytes and {size} are there")
+    return Layout()
+
+
+def voc(file: File, size: int) -> Layout:
+    position = int.from_bytes(read_at(file, 20, 2), "little")
+    while position < size:
+        block = read_at(file, position, 4)
+        if not block or not block[0]:  # the terminator
+            return Layout()
+        position += 4 + int.from_bytes(block[1:4], "little")
+        if position > size:
+            raise Cut(f"{position - size} bytes of a block are missing")
+    return Layout()
+
+
+def flac(file: File, size: int) -> Layout:
+    """STREAMINFO, always the first block: 36 bits with the number of samples, 0 for unknown."""
+    return Layout(frames=int.from_bytes(read_at(file, 21, 5), "big") & ((1 << 36) - 1) or None)
+
+
+def tta(file: File, size: int) -> Layout:
+    return Layout(frames=int.from_bytes(read_at(file, 14, 4), "little") or None)
+
+
+def _is_streamed(size: int) -> bool:
+    return any(low <= size <= high for low, high in STREAMED)
+
+
+def _refuse_second(file: File, size: int, start: int, endian: str) -> None:
+    """Two sounds in one file: which of them was meant is not for us to say."""
+    for name, _, _ in _chunks(file, start, size, endian):
+        if name in (b"data", b"RIFF", b"RIFX", b"RF64"):
+            raise Unusable("holds several sounds one after another (a second header or data chunk); split it first")
 
 
 def _wav_format(content: bytes, endian: str) -> Format:
@@ -100,7 +144,13 @@ def _against_size(
         return Raw(offset, whole, str(form.subtype), form.endian, form.sample_rate, form.channels) if readable else None
 
     right = Layout(fallback=raw(min(promised, there)))
-    second = max(1, form.frame * form.sample_rate)
+    if there < 0:
+        raise Cut("it ends before its samples begin")
+    if size > MOST_32_BITS:
+        right.raw = right.fallback
+
+    def shown(length: int) -> str:
+        return f"{length / (form.frame * form.sample_rate):.2f} s" if readable else f"{length} bytes"
 
     def repaired(length: int, note: str) -> Layout:
         if not readable:
@@ -110,29 +160,58 @@ def _against_size(
     if promised == there:
         return right
     if promised > there:
-        if promised >= STREAMED and not wide:
-            return repaired(there, "its header gives no length (a stream); read to the end of the file")
-        if promised in (size, size - 8, there + offset - 8, there + 36, there + 44):
+        if _is_streamed(promised) and not wide:
+            end = _last_chunk(file, offset, size, endian) if chunked else size
+            return repaired(end - offset, "its header gives no length (a stream); read to the end of the file")
+        if promised in (size, size - 8, there + 8, there + 12, there + 36, there + 44):
             return repaired(there, f"its header counts itself as sound ({promised - there} bytes more than there are)")
         if promised - there >= max(form.frame, 1):
-            raise Cut(f"its header promises {promised / second:.2f} s of sound and {there / second:.2f} s are there")
-        return Layout(["ends inside its last sample"])
+            raise Cut(f"its header promises {shown(promised)} of sound and {shown(there)} are there")
+        return Layout(["ends inside its last sample"], right.fallback)
     rest = there - promised
     if rest == 1:  # a padding byte
         return right
     if not wide and there >= 1 << 32 and rest % (1 << 32) <= SLACK:
         whole = there - rest % (1 << 32)
-        return repaired(whole, f"its header says {promised / second:.1f} s, since sizes end at 4 GiB; all {whole / second:.1f} s were read")
+        return repaired(whole, f"its header says {shown(promised)}, since sizes end at 4 GiB; all {shown(whole)} were read")
     if chunked and _is_chunks(file, offset + promised + (promised & 1), size, endian):
         return right
     if chunked and promised & 1 and _is_chunks(file, offset + promised, size, endian):
         return right
-    tail = read_at(file, offset + promised, ZEROS_READ)
-    if rest < form.frame or tail.lstrip(b"\0")[:3] in (b"ID3", b"TAG") or tail.lstrip(b"\0")[:8] in (b"APETAGEX", b"LYRICSBE"):
+    if rest < form.frame:
         return right
-    if promised and not tail.strip(b"\0"):
-        return Layout([f"{rest} bytes of zeros after the sound were left out"])
-    return repaired(there, f"its header says {promised / second:.2f} s, {there / second:.2f} s are there; all of it was read")
+    tail = read_at(file, offset + promised, kinds.HEAD)
+    if tail[:3] in (b"ID3", b"TAG") or tail[:8] in (b"APETAGEX", b"LYRICSBE"):
+        return Layout(raw=right.fallback, fallback=right.fallback)
+    what = kinds.kind_of(tail) if promised else kinds.UNKNOWN
+    if promised and _is_padding(file, offset + promised, size):
+        return Layout([f"{rest} bytes of padding after the sound were left out"], right.fallback, right.fallback)
+    if promised and isinstance(what, str) and kinds.is_known(what):
+        return Layout([f"{rest} bytes after the sound were left out ({what})"], right.fallback, right.fallback)
+    end = _last_chunk(file, offset, size, endian) if chunked and not promised else size
+    return repaired(end - offset, f"its header says {shown(promised)}, {shown(end - offset)} are there; all of it was read")
+
+
+def _is_padding(file: File, start: int, size: int) -> bool:
+    """Whether from `start` one byte is repeated to the end: zeros of a file system, or what erased memory holds."""
+    first = read_at(file, start, 1)
+    if first not in (b"\0", b"\xff"):
+        return False
+    return not any(read_at(file, at, PIECE).strip(first) for at in range(start, size, PIECE))
+
+
+def _last_chunk(file: File, offset: int, size: int, endian: str) -> int:
+    """Where the samples end if a LIST or id3 chunk follows them and reaches to the end of the file; else the file's size."""
+    start = max(offset, size - LAST_CHUNK)
+    tail = read_at(file, start, size - start)
+    for name in (b"LIST", b"id3 ", b"bext"):
+        at = tail.find(name)
+        while at >= 0:
+            length = int.from_bytes(tail[at + 4 : at + 8], "little" if endian == "<" else "big")
+            if start + at + 8 + length in (size, size - 1):
+                return start + at
+            at = tail.find(name, at + 1)
+    return size
 
 
 def _is_chunks(file: File, start: int, size: int, endian: str) -> bool:
@@ -183,16 +262,18 @@ def aiff(file: File, size: int) -> Layout:
                 break
     if form is None or data is None:
         promised = int.from_bytes(read_at(file, 4, 4), "big") + 8
-        if size < promised < STREAMED:
+        if size < promised and not _is_streamed(promised - 8):
             raise Cut(f"its header promises {promised} bytes and {size} are there")
         return Layout()
-    if form.subtype and frames * form.frame > data[1] >= 0 and frames < STREAMED // max(1, form.frame):
-        data = data[0], frames * form.frame
-    return _against_size(file, size, *data, form, endian=">")
+    by_frames = bool(form.subtype) and frames * form.frame > max(0, data[1]) and not _is_streamed(frames)
+    layout = _against_size(file, size, data[0], frames * form.frame if by_frames else max(0, data[1]), form, endian=">")
+    if by_frames:  # the chunk's own size is too small, and libsndfile goes by it
+        layout.raw = layout.raw or layout.fallback
+    return layout
 
 
 def _aiff_format(coding: bytes, channels: int, bits: int, rate: int) -> Format:
-    endian = "LITTLE" if coding == b"sowt" else "BIG"
+    endian = "LITTLE" if coding in (b"sowt", b"42ni", b"23ni") else "BIG"
     width = -(-bits // 8)
     subtype = {
         b"fl32": "FLOAT",
@@ -204,7 +285,8 @@ def _aiff_format(coding: bytes, channels: int, bits: int, rate: int) -> Format:
         b"alaw": "ALAW",
         b"ALAW": "ALAW",
     }.get(coding)
-    if coding in (b"NONE", b"twos", b"sowt", b"in24", b"in32"):
+    width = {b"in24": 3, b"42ni": 3, b"in32": 4, b"23ni": 4}.get(coding, width)
+    if coding in (b"NONE", b"twos", b"sowt", b"in24", b"in32", b"42ni", b"23ni"):
         subtype = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}.get(width)
     width = {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}.get(subtype or "", width)
     return Format(subtype, endian, rate, channels, width * channels if subtype else 1)
@@ -240,6 +322,8 @@ def caf(file: File, size: int) -> Layout:
         if length < 0:
             return Layout()  # the last chunk, to the end of the file
         if position + 12 + length > size:
+            if not all(32 <= byte < 127 for byte in read_at(file, position, 4)):
+                raise Unusable("has no chunk where its header says that one begins; convert the file first")
             raise Cut(f"{position + 12 + length - size} bytes are missing that its header promises")
         position += 12 + length
     return Layout()

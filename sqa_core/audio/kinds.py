@@ -20,7 +20,8 @@ class Kind(NamedTuple):
 
 
 WAV, AIFF, AU = Kind("WAV", "wav", True), Kind("AIFF", "aiff", True), Kind("AU", "au", True)
-W64, CAF, FLAC = Kind("W64", "w64", True), Kind("CAF", "caf", True), Kind("FLAC", "flac", True)
+W64, CAF, FLAC = Kind("W64", "w64", True), Kind("CAF", "caf", True), Kind("FLAC", "flac")
+AVI, VOC, TTA = Kind("AVI", "avi"), Kind("VOC", "voc", True), Kind("TTA", "tta")
 NIST = Kind("NIST SPHERE", "nistsphere", True)
 OGG, MP3, AAC, MP4 = Kind("Ogg", "ogg"), Kind("MP3", "mp3"), Kind("AAC", "aac"), Kind("MP4", "mov")
 MATROSKA, ASF, AMR, GSM = Kind("Matroska", "matroska"), Kind("ASF", "asf"), Kind("AMR", "amr"), Kind("GSM 06.10", "gsm")
@@ -43,13 +44,13 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
     (0, b"#!AMR", AMR),
     (0, ASF_GUID, ASF),
     (0, b"\x1aE\xdf\xa3", MATROSKA),
-    *((4, box, MP4) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"moof", b"styp")),
+    *((4, box, MP4) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"moof", b"styp", b"pnot", b"uuid")),
     (8, b"8SVX", Kind("8SVX", "iff", True)),
-    (8, b"AVI ", Kind("AVI", "avi")),
-    (0, b"Creative Voice File\x1a", Kind("VOC", "voc", True)),
-    (0, b"wvPk", Kind("WavPack", "wv")),
+    (8, b"AVI ", AVI),
+    (0, b"Creative Voice File\x1a", VOC),
+    (0, b"wvpk", Kind("WavPack", "wv")),
     (0, b"MAC ", Kind("Monkey's Audio", "ape")),
-    (0, b"TTA1", Kind("TTA", "tta")),
+    (0, b"TTA1", TTA),
     (0, b"MPCK", Kind("Musepack", "mpc8")),
     (0, b"MP+", Kind("Musepack", "mpc")),
     (0, b"FLV\x01", Kind("FLV", "flv")),
@@ -157,6 +158,8 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
         window = read(start, MPEG_SEARCHED)
         if mpeg_start(window) is not None:
             return MP3
+        if adts_start(window) is not None:
+            return AAC
     return text_kind(head) or UNKNOWN
 
 
@@ -243,9 +246,18 @@ def _frames(data: bytes, start: int, length_of: Callable[[bytes], int]) -> bool:
 
 def mpeg_start(window: bytes) -> int | None:
     """Where in these bytes the first of several MPEG audio frames begins; None if there is none."""
+    return _start(window, mpeg_length)
+
+
+def adts_start(window: bytes) -> int | None:
+    """Where in these bytes the first of several AAC frames begins; None if there is none."""
+    return _start(window, adts_length)
+
+
+def _start(window: bytes, length_of: Callable[[bytes], int]) -> int | None:
     position = window.find(b"\xff")
     while position >= 0:
-        if _frames(window, position, mpeg_length):
+        if _frames(window, position, length_of):
             return position
         position = window.find(b"\xff", position + 1)
     return None

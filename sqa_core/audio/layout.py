@@ -30,13 +30,15 @@ class Raw(NamedTuple):
 class Layout:
     """What `inspect` found: notes for the reader, samples to be read raw, the streams of a file that holds several in a row.
 
-    fallback : the samples as a right header gives them, for a header that libsndfile cannot make out.
+    fallback : the samples as a right header gives them, for a header that libsndfile cannot make out. frames : samples of a channel, or
+    packets of MP3, that the header promises and only decoding can count.
     """
 
     notes: list[str] = field(default_factory=list)
     raw: Raw | None = None
     fallback: Raw | None = None
     parts: list["Part"] = field(default_factory=list)
+    frames: int | None = None
 
 
 class Part(NamedTuple):

@@ -4,29 +4,45 @@ Each function checks what the container promises against the size of the file in
 raises `Cut`.
 """
 
+import zlib
+
 from . import kinds
-from .layout import Cut, File, Layout, Part, read_at
+from .layout import Cut, File, Layout, Part, Unusable, read_at
+
+PIECE = 1 << 20  # bytes searched at once
+MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 
 
 def ogg(file: File, size: int) -> Layout:
     """Pages from beginning to end. A new stream after the end of another is a new part (a chained file); RFC 3533."""
-    position, begin, begun, last_position = 0, 0, False, 0
+    position, begin, begun, last_position, end = 0, 0, False, 0, 0
     parts: list[Part] = []
     unended: set[int] = set()
-    notes = []
+    notes: list[str] = []
+    expected: dict[int, int] = {}
+    pages = bad = skipped = 0
     while position < size:
         head = read_at(file, position, 27 + 255)
         if len(head) < 27 or head[:4] != b"OggS":
-            if position + 27 <= size or not b"OggS".startswith(head[:4]):
-                notes.append(f"{size - position} bytes after its last page were left out")
-            else:
+            if len(head) < 27 and b"OggS".startswith(head[:4]):
                 raise Cut("it ends inside a page")
-            break
+            following = _next_page(file, position, size)
+            if following is None:
+                notes.append(f"{size - position} bytes after its last page were left out")
+                break
+            skipped += following - position
+            position = following
+            continue
         table = head[27 : 27 + head[26]]
         length = 27 + head[26] + sum(table)
         serial, flags = int.from_bytes(head[14:18], "little"), head[5]
         if position + length > size:
             raise Cut("it ends inside a page")
+        pages += 1
+        number = int.from_bytes(head[18:22], "little")
+        whole = _checksum(read_at(file, position, length)) == int.from_bytes(head[22:26], "little")
+        bad += (not whole) + max(0, number - expected.get(serial, number) if not flags & 2 else 0)
+        expected[serial] = number + 1
         if flags & 2:  # a stream begins
             if begun:
                 parts.append(Part(begin, position, last_position))
@@ -39,12 +55,39 @@ def ogg(file: File, size: int) -> Layout:
         granule = int.from_bytes(head[6:14], "little", signed=True)
         last_position = granule if granule >= 0 else last_position  # -1: no packet ends on this page
         position += length
+        end = position
     if unended:
         raise Cut("its last page is not marked as the end")
-    parts.append(Part(begin, position, last_position))
+    if bad > MAX_BAD_PAGES * (pages + bad):
+        raise Unusable(f"damaged, {bad} of its {pages + bad} pages are missing or changed; fetch it again")
+    if bad:
+        notes.append(f"{bad} of {pages + bad} pages are missing or damaged, and their sound is lost")
+    if skipped:
+        notes.append(f"{skipped} bytes between its pages were left out")
+    parts.append(Part(begin, end, last_position))
     if len(parts) > 1:
         notes.insert(0, f"{len(parts)} streams one after another, read as one")
     return Layout(notes, parts=parts)
+
+
+def _next_page(file: File, position: int, size: int) -> int | None:
+    """Where the next page begins; None if there is none."""
+    while position < size:
+        at = read_at(file, position, PIECE + 3).find(b"OggS", 0 if position else 1)
+        if at >= 0:
+            return position + at
+        position += PIECE
+    return None
+
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _checksum(page: bytes) -> int:
+    """Ogg's CRC-32 of a page, by zlib's: the same polynomial with all bits mirrored, without its first and last inversion."""
+    data = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
+    mirrored = zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def mp3(file: File, size: int) -> Layout:
@@ -57,9 +100,10 @@ def mp3(file: File, size: int) -> Layout:
     mpeg1, mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
     at = 4 + side
-    promised = 0
+    promised, frames = 0, None
     if frame[at : at + 4] in (b"Xing", b"Info"):
         flags = int.from_bytes(frame[at + 4 : at + 8], "big")
+        frames = int.from_bytes(frame[at + 8 : at + 12], "big") if flags & 1 else None
         if flags & 2:
             where = at + 8 + (4 if flags & 1 else 0)
             promised = int.from_bytes(frame[where : where + 4], "big")
@@ -67,17 +111,24 @@ def mp3(file: File, size: int) -> Layout:
         promised = int.from_bytes(frame[46:50], "big")
     if promised > size - start:
         raise Cut(f"its header promises {promised} bytes of frames and {size - start} are there")
-    return Layout([f"begins inside a frame: {first} bytes were left out"] if first and not kinds.id3_length(read_at(file, 0, 10)) else [])
+    begins_inside = first and not kinds.id3_length(read_at(file, 0, 10))
+    return Layout([f"begins inside a frame: {first} bytes were left out"] if begins_inside else [], frames=frames)
 
 
 def aac(file: File, size: int) -> Layout:
-    position = kinds.id3_length(read_at(file, 0, 10))
+    start = kinds.id3_length(read_at(file, 0, 10))
+    first = kinds.adts_start(read_at(file, start, kinds.MPEG_SEARCHED)) or 0
+    notes = [f"begins inside a frame: {first} bytes were left out"] if first else []
+    position = start + first
     while position < size:
         length = kinds.adts_length(read_at(file, position, 9))
         if not length:
-            return Layout()
+            return Layout(notes)
         position += length
-    return Layout(["ends inside a frame, which was left out"] if position > size else [])
+    return Layout([*notes, "ends inside a frame, which was left out"] if position > size else notes)
+
+
+_BOXES = set(b"ftyp moov mdat free skip wide udta meta moof mfra sidx ssix styp uuid pnot emsg prft pdin".split())
 
 
 def mp4(file: File, size: int) -> Layout:
@@ -90,7 +141,7 @@ def mp4(file: File, size: int) -> Layout:
             length = int.from_bytes(head[8:16], "big")
         elif length == 0:
             break
-        if length < 8:
+        if length < 8 or ({b"moov", b"mdat"} <= seen and name not in _BOXES):  # a tag or padding after the last box
             break
         if position + length > size:
             raise Cut(f"its box {name.decode('latin-1')!r} promises {length} bytes and {size - position} are there")
@@ -103,7 +154,7 @@ def mp4(file: File, size: int) -> Layout:
 def matroska(file: File, size: int) -> Layout:
     """The elements of the first two levels; a recording of unknown length promises nothing but its clusters."""
     position, end = 0, size
-    while position < end:
+    while position < end:  # of the segment: what follows it is none of its sound
         element, length, header = _ebml(read_at(file, position, 12))
         if not header:
             break
@@ -111,6 +162,7 @@ def matroska(file: File, size: int) -> Layout:
             if length is not None and position + header + length > size:
                 raise Cut(f"its header promises {position + header + length} bytes and {size} are there")
             position += header
+            end = position + length if length is not None else size
             continue
         if length is None:  # a live cluster; its blocks are read by the decoder
             position += header

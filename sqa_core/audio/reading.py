@@ -111,18 +111,22 @@ def opened(source: Any, sample_rate: Any = None) -> Iterator[Opened]:
         It is no sound, cannot be read, was cut, or its scale or rate is unknown.
     """
     source, sample_rate = arrays.with_rate(source, sample_rate)
-    if isinstance(source, Mapping) and source.get("path"):  # as the datasets library holds a sound that is not decoded yet
-        source = source["path"]
+    name = name_of(source)
+    if isinstance(source, Mapping):  # as the datasets library holds a sound that is not decoded yet
+        content, path = source.get("bytes"), source.get("path")
+        source = io.BytesIO(content) if content else path or source
     if isinstance(source, str | os.PathLike):
         if sample_rate is not None:
             raise AudioError(f"{shown(source)}: a file carries its own rate; to change it, resample after loading.")
+        if not os.fspath(source):
+            raise AudioError("An empty name is the name of no file.")
         with _open_path(source) as file:
             yield _from_file(file, shown(source), os.fstat(file.fileno()).st_size, Path(os.fspath(source)).suffix.lower())
     elif hasattr(source, "read"):
         if sample_rate is not None:
-            raise AudioError(f"{name_of(source)}: a file carries its own rate; to change it, resample after loading.")
+            raise AudioError(f"{name}: a file carries its own rate; to change it, resample after loading.")
         held, size = _seekable(source)
-        yield _from_file(held, name_of(source), size, Path(name_of(source)).suffix.lower())
+        yield _from_file(held, name, size, Path(name).suffix.lower())
     elif isinstance(source, bytes | bytearray | memoryview):
         raise AudioError("Bytes are neither a path nor samples; pass os.fsdecode(path), or io.BytesIO(content) for a file's content.")
     elif arrays.is_array(source) or hasattr(source, "ndim"):
@@ -136,6 +140,10 @@ def opened(source: Any, sample_rate: Any = None) -> Iterator[Opened]:
 
 def several(sources: Any) -> Iterable[Any]:
     """One source or several, as an iterable of sources: a list of numbers is one sound, a Series or array of paths is several."""
+    if isinstance(sources, list | tuple | range) or (hasattr(sources, "__array__") and hasattr(sources, "__len__")):
+        first = next(iter(sources), None) if len(sources) else None
+        if arrays.is_number(first) and not (isinstance(sources, tuple) and len(sources) == 2):
+            return [sources]  # numbers, whatever else is among them: one sound
     single = isinstance(sources, str | os.PathLike | bytes | bytearray | memoryview | Mapping) or hasattr(sources, "read")
     if single or arrays.is_array(sources) or arrays.with_rate(sources, None)[0] is not sources:
         return [sources]
@@ -167,7 +175,7 @@ def _open_path(path: str | os.PathLike) -> BinaryIO:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode):  # before it is opened: a pipe would wait for a writer
             raise AudioError(f"{name}: not a file but a {'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or device'}.")
-        return Path(path).open("rb")
+        return Path(path).open("rb", buffering=0)  # two readers of one descriptor must not have a buffer between them
     except FileNotFoundError as e:
         where = "; addresses are not fetched" if "://" in name else ""
         raise AudioError(f"{name}: no such file{where}.") from e
@@ -206,6 +214,9 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         return file.read(count)
 
     kind = kinds.kind_of(head, read)
+    tag = kinds.id3_length(head)
+    if tag and isinstance(kind, kinds.Kind) and kind not in (kinds.MP3, kinds.AAC):  # whose decoders know the tag
+        file, size = decoding.View(file, tag, size - tag), size - tag
     if isinstance(kind, str):
         headerless = kinds.HEADERLESS.get(ending)
         if headerless is None or kinds.is_known(kind):

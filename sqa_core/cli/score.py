@@ -65,6 +65,7 @@ def score(
             print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
         fixed = {"model": network.name, "weights_hash": network.weights_hash}
         kept = resumed(csv, columns, fixed, last_may_be_broken_off=windows) if csv and resume else []
+        _check_resumed(csv, kept, files, network, options)
         for row in kept:
             table.add(row)
         done = {row["file"] for row in kept}
@@ -76,6 +77,25 @@ def score(
     if len(problems) > SHOWN_PROBLEMS:
         print(f"sqa: and {len(problems) - SHOWN_PROBLEMS} more; the column `error` has them all", file=sys.stderr)
     raise typer.Exit(int(bool(problems)))
+
+
+def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Path], network, options) -> None:
+    """A table that is gone on with was made with the same options, and its first file is still the same: it is scored again."""
+    import math
+
+    from .. import audio, scoring
+
+    first = next((file for file in files if kept and audio.shown(file) == kept[0]["file"]), None)
+    if first is None:
+        return
+    again = next(scoring.score_stream([first], network, **vars(options)))
+    for column in (*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])):
+        stored, now = kept[0][column], again[column]
+        if now is None or not stored or not math.isclose(float(stored), now, rel_tol=1e-3, abs_tol=1e-3):
+            raise SettingsError(
+                f"{csv}: {first} has another score now, so the table was made with other options or the file has changed; "
+                "choose another file, or leave out --resume."
+            )
 
 
 def _score_into(table: Written | Printed, files: list[Path], network, options) -> list[str]:

@@ -15,8 +15,8 @@ def line(values: Iterable[Any], digits: int) -> str:
     """One line of CSV; floats with so many digits, nothing for None and NaN."""
     text = io.StringIO()
     shown = [("" if v != v else f"{v:.{digits}g}") if isinstance(v, float) else v for v in values]
-    csv.writer(text, lineterminator="\n").writerow(shown)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(shown)  # so that a name with either character is quoted
+    return text.getvalue()[:-2] + "\n"
 
 
 class Printed:
@@ -45,12 +45,14 @@ class Written:
 
     def __init__(self, path: Path, columns: list[str]) -> None:
         self.where, self.columns, self.count, self.size = str(path), columns, 0, 0
-        self.path = Path(os.path.realpath(path))
+        if path.is_dir():
+            raise SettingsError(f"{path}: a folder; name a file in it.")
+        self.regular = not path.exists() or path.is_file()  # and not /dev/stdout or a pipe
+        self.path = Path(os.path.realpath(path)) if self.regular else path
         if not self.path.parent.is_dir():
             raise SettingsError(f"{path}: the folder to write to does not exist.")
-        if self.path.is_dir():
-            raise SettingsError(f"{path}: a folder; name a file in it.")
-        self.regular = not self.path.exists() or self.path.is_file()  # and not /dev/stdout or a pipe
+        if self.regular and self.path.exists() and not _is_table(self.path, columns[0]):
+            raise SettingsError(f"{path}: exists and is no table of scores; choose another name, or delete it.")
         self.partial = self.path.with_name(f"part-{os.getpid()}-{self.path.name}") if self.regular else self.path
         try:
             self.file = self.partial.open("wb", buffering=0)
@@ -91,6 +93,12 @@ class Written:
         self.close()
 
 
+def _is_table(path: Path, first: str) -> bool:
+    """Whether a file is empty or begins like a table of ours: anything else, a recording say, is not overwritten."""
+    with path.open("rb") as file:
+        return file.read(len(first) + 1) in (b"", first.encode() + b",")
+
+
 def resumed(path: Path, columns: list[str], fixed: dict[str, str], *, last_may_be_broken_off: bool) -> list[dict[str, str]]:
     """Rows of a broken-off run that need not be computed again: those without an error.
 
@@ -108,7 +116,10 @@ def resumed(path: Path, columns: list[str], fixed: dict[str, str], *, last_may_b
     except OSError as e:
         raise SettingsError(f"{path}: cannot be read ({e.strerror}).") from e
     whole = text[: text.rfind("\n") + 1]  # a last line that was not finished is computed again
-    rows = list(csv.DictReader(io.StringIO(whole)))
+    try:
+        rows = list(csv.DictReader(io.StringIO(whole, newline="")))
+    except csv.Error as e:
+        raise SettingsError(f"{path}: is no table that can be gone on with ({e}).") from e
     if not rows:
         return []
     if list(rows[0]) != columns:

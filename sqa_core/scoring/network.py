@@ -63,7 +63,7 @@ def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) ->
     waveform, rate = audio.mixed(sound, "mean")
     wanted = network.settings.mel.sample_rate or resample
     if wanted:
-        waveform, rate = audio.resample(waveform, rate, wanted), wanted
+        waveform, rate = audio.resample(waveform, rate, int(wanted)), int(wanted)
     mel = network.settings.mel
     least = (network.settings.segment_length - 1) * mel.hop(rate)
     if waveform.shape[1] < least:

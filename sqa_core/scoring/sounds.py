@@ -1,6 +1,7 @@
 """From one source to what is scored: the spectrogram of a sound or of each of its windows, with notes, or the reason why there is none."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import audio, levels
-from ..audio import arrays
+from ..audio.arrays import is_number
 from ..errors import AudioError, SettingsError
 from ..models.weights import Network
 from .advice import advice
@@ -46,12 +47,25 @@ class Failure:
 
 
 def check(network: Network, options: Options) -> None:
-    resample, windows = options.resample, options.windows
-    if resample is not None and not 8000 <= resample <= 192_000:
-        raise SettingsError(f"Sounds can be resampled to rates from 8000 to 192000 Hz, not to {resample}.")
+    """Whether the options mean something, and to this network.
+
+    Raises
+    ------
+    SettingsError
+        One does not, with its name.
+    """
+    resample, windows, channel = options.resample, options.windows, options.channel
+    if resample is not None and not (is_number(resample) and 8000 <= resample <= 192_000 and resample == int(resample)):
+        raise SettingsError(f"Sounds can be resampled to whole rates from 8000 to 192000 Hz, not to {resample}.")
     if resample and network.settings.mel.sample_rate:
         raise SettingsError(f"{network.name} works at {network.settings.mel.sample_rate} Hz only; leave out the resampling rate.")
-    if windows is not None and not (MIN_WINDOW_S <= min(windows) <= max(windows) <= MAX_WINDOW_S):
+    if not (channel == "mean" or (is_number(channel) and not isinstance(channel, float))):
+        raise SettingsError(f'The channel is "mean" or a number from 0, not {channel!r}.')
+    if windows is None:
+        return
+    if not (isinstance(windows, tuple | list) and len(windows) == 2 and all(map(is_number, windows))):
+        raise SettingsError(f"Windows are two numbers, their length and their hop in seconds, not {windows!r}.")
+    if not all(MIN_WINDOW_S <= seconds <= MAX_WINDOW_S for seconds in windows):  # not a number is neither
         raise SettingsError(f"A window and its hop must be at least {MIN_WINDOW_S} s and finite, not {windows[0]} and {windows[1]}.")
 
 
@@ -75,8 +89,8 @@ def unexpected(name: str, e: Exception) -> str:
 def pieces(network: Network, source: Any, options: Options) -> Iterator[Piece]:
     """The mel spectrogram of a sound or of each of its windows, the scores of a long sound, or why there are none; with what the row
     says besides."""
-    array = arrays.is_array(source) or (hasattr(source, "ndim") and not hasattr(source, "read"))
-    with audio.opened(source, options.sample_rate if array else None) as sound:
+    file = isinstance(source, str | os.PathLike) or hasattr(source, "read") or (isinstance(source, Mapping) and "array" not in source)
+    with audio.opened(source, None if file else options.sample_rate) as sound:
         if options.windows:
             yield from _windows(network, sound, options)
             return
@@ -126,7 +140,7 @@ def _long(network: Network, opened: audio.Opened, blocks: Iterable[np.ndarray], 
                 measured.add(block)
             yield mixer(block)
 
-    wanted = network.settings.mel.sample_rate or options.resample or rate
+    wanted = int(network.settings.mel.sample_rate or options.resample or rate)
     resampled = (block[0] for block in audio.resample_blocks(mono(), rate, wanted))
     score = dict(zip(network.settings.outputs, score_blocks(network, resampled, wanted), strict=True))
     notes = [*opened.repairs, *opened.remarks, *mixer.finish()]
