@@ -1,6 +1,7 @@
 """Metrics: arrays in, numbers out. Agreement with listeners, classification, intervals, and properties of maps and features."""
 
 from .agreement import ceiling, pcc, rmse, srcc
+from .calibration import Calibrated, Mapping, calibrated, fit_mapping
 from .classification import auc, macro_f1, majority_f1, scores, weighted_macro_f1
 from .intervals import (
     Draws,
@@ -14,12 +15,16 @@ from .intervals import (
 from .maps import intraclass, morans_i, participation_ratio, rank_correlation
 
 __all__ = [
+    "Calibrated",
     "Draws",
     "Interval",
+    "Mapping",
     "auc",
     "bias_corrected",
+    "calibrated",
     "ceiling",
     "confidence_t",
+    "fit_mapping",
     "intraclass",
     "macro_f1",
     "majority_f1",
