@@ -58,14 +58,16 @@ def fit_mapping(predicted: Vector, target: Vector, order: Order = 3) -> Mapping:
     return Mapping(3, _monotone_cubic(x, y))
 
 
+RIDGE = 1e-9  # keeps the fit of fewer than four different scores defined
 SLOPES = 201  # places between the least and the greatest score at which the slope must not be negative
 
 
 def _monotone_cubic(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
-    """Least squares under a slope of at least 0 between the least and the greatest score, by sequential quadratic programming.
+    """Least squares under a slope of at least 0 at `SLOPES` places between the least and the greatest score.
 
-    Scores are first brought to [-1, 1], where the powers are of one size. NISQA's code starts from the identity and constrains the slope
-    at the scores alone, between which a cubic of few scores may still fall.
+    Scores are first brought to [-1, 1], where the powers are of one size. The problem is convex and is solved in its dual, which is a
+    least squares fit with non-negative coefficients. NISQA's code searches from the identity and constrains the slope at the scores
+    alone, between which a cubic of few scores may still fall.
     """
     middle, half = (x.max() + x.min()) / 2, max(np.ptp(x) / 2, 1e-12)
     powers = np.vander((x - middle) / half, 4, increasing=True)
@@ -74,16 +76,10 @@ def _monotone_cubic(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
     free, *_ = np.linalg.lstsq(powers, y, rcond=None)
     if (slopes @ free).min() >= 0:
         return _unscaled(free, middle, half)
-    line = fit_mapping((x - middle) / half, y, 1).coefficients
-    found = optimize.minimize(
-        lambda b: float(np.mean((powers @ b - y) ** 2)),
-        np.array([*line, 0.0, 0.0]),
-        jac=lambda b: 2 * powers.T @ (powers @ b - y) / len(y),
-        method="SLSQP",
-        constraints=[{"type": "ineq", "fun": lambda b: slopes @ b, "jac": lambda _: slopes}],
-        options={"maxiter": 500, "ftol": 1e-12},
-    )
-    return _unscaled(found.x, middle, half)
+    triangle = np.asarray(np.linalg.qr(np.concatenate([powers, RIDGE * np.eye(4)]), mode="r"))
+    inverse = np.linalg.inv(triangle)
+    weights, _ = optimize.nnls(inverse.T @ slopes.T, -triangle @ free)
+    return _unscaled(free + inverse @ inverse.T @ slopes.T @ weights, middle, half)
 
 
 def _unscaled(b: np.ndarray, middle: float, half: float) -> tuple[float, ...]:
