@@ -298,3 +298,43 @@ def test_asterisk_without_apt_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(CorpusError, match="apt"):
         asterisk.fetch(tmp_path / "a")
+
+
+AS_OTHER_TOOLS_WRITE_THEM = {
+    "quoted": lambda rows: "\n".join(",".join(f'"{c}"' for c in row) for row in rows),
+    "semicolons": lambda rows: "\n".join(";".join(row) for row in rows),
+    "semicolons and decimal commas": lambda rows: "\n".join(";".join(c.replace("1.5", "1,5") for c in row) for row in rows),
+    "tabs": lambda rows: "\n".join("\t".join(row) for row in rows),
+    "a byte-order mark and Windows's line ends": lambda rows: "\ufeff" + "\r\n".join(",".join(row) for row in rows),
+}
+
+
+def manifest_rows(emotion="anger", speaker="00", language="el", licence="CC0"):
+    header = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence", "emotion"]
+    return [header, *([f"x/{i}.wav", str(i) * 64, "16000", "1.5", speaker, language, licence, emotion] for i in range(3))]
+
+
+@pytest.mark.parametrize("name", AS_OTHER_TOOLS_WRITE_THEM)
+def test_manifests_as_other_tools_write_them(tmp_path, name):
+    path = tmp_path / "manifest.csv"
+    path.write_text(AS_OTHER_TOOLS_WRITE_THEM[name](manifest_rows()) + "\n", encoding="utf-8", newline="")
+    table = manifest.read(path, "mine", "real", ("emotion",)).table
+    assert table["seconds"].tolist() == [1.5] * 3
+    assert table["speaker"].tolist() == ["00"] * 3
+    assert table["emotion"].tolist() == ["anger"] * 3
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "null", "N/A"])
+def test_words_for_nothing_are_names_where_a_name_is_expected(tmp_path, word):
+    path = tmp_path / "manifest.csv"
+    path.write_text("\n".join(",".join(row) for row in manifest_rows(emotion=word, speaker=word, language=word, licence=word)))
+    table = manifest.read(path, "mine", "real", ("emotion",)).table
+    assert set(table[["emotion", "speaker", "language", "licence"]].to_numpy().ravel()) == {word}
+
+
+def test_a_missing_emotion_is_named_with_its_row(tmp_path):
+    rows = manifest_rows()
+    rows[2][-1] = ""
+    (tmp_path / "manifest.csv").write_text("\n".join(",".join(row) for row in rows))
+    with pytest.raises(CorpusError, match="row 3: `emotion` is empty"):
+        manifest.read(tmp_path / "manifest.csv", "mine", "real", ("emotion",))

@@ -1,5 +1,6 @@
 """The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -65,14 +66,37 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
         No such file, not a CSV table, or a table that `check` refuses.
     """
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys([*TEXT, *text], str), encoding="utf-8-sig")  # spreadsheets add a mark in front
+        table = _read_csv(path, {*TEXT, *text})
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as e:
         raise CorpusError(f"{path}: not a CSV table ({type(e).__name__}).") from e
     table["file"] = [PureWindowsPath(f).as_posix() if isinstance(f, str) else f for f in table.get("file", [])]
     check(table, str(path))
     return Manifest(name, table, path.parent, status)
+
+
+SEPARATORS = (",", ";", "\t")
+ABSENT = ("", "NA", "N/A", "nan", "NaN", "None", "null")  # in columns of numbers; in columns of text they are names
+
+
+def header(path: Path) -> tuple[list[str], str]:
+    """The columns of a CSV file, and what separates them: R quotes its headers, other languages write semicolons."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as f:  # lines that are not text are reported by the parser
+        line = f.readline()
+    found = [([c.strip() for c in next(csv.reader([line], delimiter=separator), [])], separator) for separator in SEPARATORS]
+    return max(found, key=lambda pair: len(set(REQUIRED) & set(pair[0])))
+
+
+def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
+    """Columns of text as they are, also where they say `NA`; numbers with a point, or with a comma where semicolons separate."""
+    columns, separator = header(path)
+    options = {"sep": separator, "dtype": dict.fromkeys(text, str), "encoding": "utf-8-sig", "keep_default_na": False, "header": 0}
+    options |= {"names": columns, "na_values": {c: ABSENT for c in columns if c not in text}}
+    table = pd.read_csv(path, **options)
+    if separator == ";" and "seconds" in table and not pd.api.types.is_numeric_dtype(table["seconds"]):
+        table = pd.read_csv(path, **options, decimal=",")
+    return table
 
 
 def write(manifest: Manifest, path: Path) -> None:
@@ -97,6 +121,8 @@ def check(table: pd.DataFrame, name: str) -> None:
     for column in TEXT:
         if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
             raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
+    if "emotion" in table and (bad := [i for i, v in enumerate(table["emotion"]) if not isinstance(v, str) or not v]):
+        raise CorpusError(f"{name}, row {bad[0] + 2}: `emotion` is empty.")
     for i, file in enumerate(table["file"]):
         if PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute() or ".." in PureWindowsPath(file).parts:
             raise CorpusError(f"{name}, row {i + 2}: `file` {file!r} must stay below the manifest's folder.")

@@ -45,8 +45,7 @@ def _own_manifest(folder: Path) -> bool:
     path = folder / "manifest.csv"
     if not path.is_file():
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as f:  # lines that are not text are reported by the parser
-        return set(manifests.REQUIRED) <= set(f.readline().strip().split(","))
+    return set(manifests.REQUIRED) <= set(manifests.header(path)[0])
 
 
 def _tried(folder: Path, name: str) -> Iterator[tuple[Path, re.Match[str] | None]]:
