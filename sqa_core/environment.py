@@ -19,11 +19,23 @@ def search_path(variable: str) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """The folder for everything that can be computed or fetched again: SQA_CACHE, else the user's cache folder of this system."""
+    """The folder for everything that can be computed or fetched again: SQA_CACHE, else the user's cache folder of this system.
+
+    Raises
+    ------
+    SettingsError
+        This user has no home folder, and SQA_CACHE is not set.
+    """
     import platformdirs
 
     named = os.environ.get("SQA_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("sqa", appauthor=False)
+    try:
+        found = Path(named).expanduser() if named else platformdirs.user_cache_path("sqa", appauthor=False)
+    except (RuntimeError, KeyError) as e:
+        raise SettingsError("This user has no home folder (HOME is not set); set SQA_CACHE to a folder for computed files.") from e
+    if not named and not found.is_absolute():  # "~" stays as it is where nobody knows whose it is
+        raise SettingsError("This user has no home folder (HOME is not set); set SQA_CACHE to a folder for computed files.")
+    return found
 
 
 def find(kind: str, name: str) -> Path | None:
@@ -73,10 +85,22 @@ def device() -> str:
     import torch
 
     if named := os.environ.get("SQA_DEVICE"):
+        _check_device(named)
         return named
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = name.split(":")[0]
+    if kind not in available:
+        raise SettingsError(f"SQA_DEVICE is {name!r}; it can be {', '.join(available)}.")
+    if not available[kind]:
+        raise SettingsError(f"SQA_DEVICE is {name!r}, and this machine has no such device that torch can use; unset it.")
 
 
 def device_name(name: str) -> str:
@@ -128,6 +152,9 @@ def commit() -> str:
         return f"v{__version__}"
     try:
         git = ["git", "-C", str(root)]
+        top = subprocess.run([*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
+        if Path(top).resolve() != root.resolve():  # an unpacked archive inside somebody's repository
+            return "unknown"
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run([*git, "status", "--porcelain", "--", "sqa_core"], capture_output=True, text=True, check=True).stdout
         return head + ("+" if changed.strip() else "")

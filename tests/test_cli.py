@@ -161,6 +161,49 @@ def test_explain_by_other_methods(recordings, tmp_path, method, array):
     assert (tmp_path / f"b-{method}.png").stat().st_size > 10_000
 
 
+def test_one_explanation_never_overwrites_another(recordings, tmp_path):
+    """Two recordings of one name, another output, another network; the same again is the same file."""
+    other = tmp_path / "other"
+    other.mkdir()
+    audio.write_wav(other / "b.wav", np.random.default_rng(0).normal(0, 0.05, 16_000), 16_000)
+    out = tmp_path / "why"
+    commands = [
+        [recordings / "b.wav", "--model", "polyglot-pesq"],
+        [other / "b.wav", "--model", "polyglot-pesq"],
+        [other / "b.wav", "--model", "prompts-pesq"],
+        [recordings / "b.wav", "--model", "polyglot-pesq"],
+    ]
+    for command in commands:
+        done = sqa("explain", *command, "--out", out)
+        assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in out.glob("*.npz")) == ["b-occlusion-2.npz", "b-occlusion-3.npz", "b-occlusion.npz"]
+
+
+def test_surroundings_that_are_not_there_are_one_sentence(recordings, tmp_path):
+    import os
+
+    clean = {k: v for k, v in os.environ.items() if k not in ("HOME", "SQA_CACHE", "XDG_CACHE_HOME")}
+    done = sqa("score", recordings / "b.wav", *MODEL, env={**os.environ, "SQA_DEVICE": "tpu"})
+    assert (done.returncode, done.stderr) == (2, "sqa: SQA_DEVICE is 'tpu'; it can be cpu, cuda, mps.\n")
+    nobody = "import os; os.path.expanduser = lambda p: p; " + SQA[2]
+    done = subprocess.run([sys.executable, "-c", nobody, "status"], capture_output=True, text=True, cwd=ROOT, env=clean)
+    assert done.returncode == 2
+    assert "set SQA_CACHE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_checkout_inside_another_repository_has_no_commit_of_its_own(tmp_path):
+    import shutil
+
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for part in ("sqa_core", "notebooks"):
+        shutil.copytree(ROOT / part, tmp_path / "book" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_toc.yml", tmp_path / "book")
+    code = "from sqa_core import environment; print(environment.commit())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "book", capture_output=True, text=True)
+    assert done.stdout.strip() == "unknown", done.stderr
+
+
 def test_records_as_csv():
     done = sqa("records", "--csv")
     assert done.returncode == 0, done.stderr

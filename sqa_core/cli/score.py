@@ -1,7 +1,9 @@
 """`sqa score` and `sqa explain`: predicted quality of recordings, and what moves it."""
 
+import json
 import sys
 from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -144,11 +146,30 @@ def explain(
     found = files.explain(file, network, method, output, fill, baseline, start, seconds)
     style()
     out.mkdir(parents=True, exist_ok=True)
-    name = f"{file.stem}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}"
+    made_from = json.dumps([str(file.resolve()), method, network.weights_hash, output, fill, baseline, start, seconds])
+    name = _free_name(out, f"{file.stem}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}", made_from)
     maps.explanation(found).savefig(out / f"{name}.png")
-    np.savez_compressed(out / f"{name}.npz", **found.arrays())  # type: ignore[arg-type]
+    np.savez_compressed(out / f"{name}.npz", made_from=made_from, **found.arrays())  # type: ignore[arg-type]
     written = [out / f"{name}.png", out / f"{name}.npz"]
     if found.scores is not None:
         found.scores.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
         written.append(out / f"{name}.csv")
     print("\n".join(map(str, written)))
+
+
+def _free_name(out: Path, name: str, made_from: str) -> str:
+    """A name whose files are not there, or were made from the same sound in the same way: one explanation never overwrites another."""
+    import numpy as np
+
+    for number in count(1):
+        chosen = name if number == 1 else f"{name}-{number}"
+        path = out / f"{chosen}.npz"
+        if not path.exists():
+            return chosen
+        try:
+            with np.load(path) as stored:
+                if "made_from" in stored.files and str(stored["made_from"]) == made_from:
+                    return chosen
+        except (OSError, ValueError):  # not ours, or broken off
+            pass
+    raise AssertionError("there is always a free number")
