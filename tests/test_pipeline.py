@@ -83,7 +83,7 @@ def test_trap_1_a_record_of_older_code_is_not_read_again(small):
 
     before = place()
     for file, change, moved in (
-        ("degrade.py", "\n# a comment\n", False),
+        ("degrade/basic.py", "\n# a comment\n", False),
         ("studies/score/tables.py", "\nX = 1\n", False),  # which these trials do not reach
         ("learning/loop.py", "\nX = 1\n", True),
     ):
@@ -140,7 +140,7 @@ def test_a_module_that_the_page_does_not_reach_changes_nothing(small):
 def test_the_modules_that_a_page_reaches():
     text = "from sqa_core.studies.nisqa_explained import plan\n"
     reached = {str(p.relative_to(ROOT)) for p in code.reached_files(staleness.imported_modules(text), ROOT)}
-    wanted = ("explain/occlusion.py", "degrade.py", "corpora/espeak.py", "models/nisqa.py", "metrics/__init__.py")
+    wanted = ("explain/occlusion.py", "degrade/basic.py", "corpora/espeak.py", "models/nisqa.py", "metrics/__init__.py")
     assert {f"sqa_core/{name}" for name in wanted} <= reached
     assert not any(name.startswith("sqa_core/cli") for name in reached)
     assert "sqa_core/corpora/polyglot_sentences.csv" in reached
