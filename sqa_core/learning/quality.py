@@ -15,14 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .. import audio, environment, scoring, spectrogram
+from .. import audio, environment, spectrogram
 from ..corpora import calls, polyglot, registry
 from ..errors import SettingsError
 from ..files import atomic, short_hash
 from ..losses import summed_mse
 from ..models.nisqa import Nisqa, NisqaSettings
 from ..models.quality_transformer import SIZES, QualityTransformer
-from ..models.weights import Network
 from . import nisqa
 from .loop import Checkpoint, Epoch, Validation, fit
 
@@ -226,15 +225,19 @@ def _padded(mels: list[Tensor], device: str) -> tuple[Tensor, Tensor]:
 def predict(network: torch.nn.Module, mels: list[Tensor]) -> np.ndarray:
     """Scores (sounds, outputs) of spectrograms (frames, bands) by the network's front end."""
     network.eval()
-    if isinstance(network, Nisqa):
-        plain = Network("trained here", network, "", "", "", (0.0, 1e9))
-        return scoring.score_mels(scoring.folded(plain), mels)
+    settings = network.settings
     device = str(next(network.parameters()).device)
-    out = np.empty((len(mels), len(network.settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
+    out = np.empty((len(mels), len(settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
     order = np.argsort([len(m) for m in mels])
     for start in range(0, len(order), TEST_BATCH):
         chosen = order[start : start + TEST_BATCH]
-        out[chosen] = network(*_padded([mels[i] for i in chosen], device)).cpu().numpy()
+        if isinstance(network, Nisqa):
+            nothing = torch.empty(0)
+            batch = nisqa.collate([(mels[i], nothing) for i in chosen], network.settings.segment_length, network.settings.segment_hop)
+            scores = network(batch[0].to(device), batch[1].to(device))
+        else:
+            scores = network(*_padded([mels[i] for i in chosen], device))
+        out[chosen] = scores.cpu().numpy()
     return out
 
 
