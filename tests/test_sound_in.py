@@ -643,3 +643,25 @@ def test_wavpack_has_its_signature():
     from sqa_core.audio import kinds
 
     assert kinds.kind_of(b"wvpk" + bytes(100)).name == "WavPack"
+
+
+def test_a_right_flac_may_be_read_by_libsndfile_and_a_wrong_one_may_not():
+    """The last frame's number against the header's count; block sizes fixed, from both encoders."""
+    from sqa_core.audio import flac
+
+    def trusted(content):
+        return flac.inspect(io.BytesIO(content), len(content)).trusted
+
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 50_001)
+    for content in (
+        soundfile_bytes("FLAC", "PCM_16"),
+        soundfile_bytes("FLAC", "PCM_24", noise),
+        soundfile_bytes("FLAC", "PCM_16", noise[:1]),
+    ):
+        assert trusted(content)
+        for count in (0, 1000, 60_000):
+            wrong = bytearray(content)
+            wrong[22:26] = struct.pack(">I", count)
+            assert not trusted(bytes(wrong))
+        assert not trusted(content[: len(content) * 2 // 3]) or len(content) < 200
+        assert not trusted(content + content)

@@ -7,7 +7,7 @@ samples which are there (a recorder that was killed, sizes beyond 32 bits, a str
 import struct
 
 from ..errors import AudioError
-from . import headers, kinds, packets
+from . import flac, headers, kinds, packets
 from .layout import Cut, File, Layout, Unusable
 
 
@@ -28,7 +28,7 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         kinds.NIST: headers.nist,
         kinds.AVI: headers.avi,
         kinds.VOC: headers.voc,
-        kinds.FLAC: headers.flac,
+        kinds.FLAC: flac.inspect,
         kinds.TTA: headers.tta,
         kinds.OGG: packets.ogg,
         kinds.MP3: packets.mp3,

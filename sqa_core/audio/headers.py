@@ -95,11 +95,6 @@ def voc(file: File, size: int) -> Layout:
     return Layout()
 
 
-def flac(file: File, size: int) -> Layout:
-    """STREAMINFO, always the first block: 36 bits with the number of samples, 0 for unknown."""
-    return Layout(frames=int.from_bytes(read_at(file, 21, 5), "big") & ((1 << 36) - 1) or None)
-
-
 def tta(file: File, size: int) -> Layout:
     return Layout(frames=int.from_bytes(read_at(file, 14, 4), "little") or None)
 

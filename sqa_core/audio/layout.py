@@ -31,7 +31,7 @@ class Layout:
     """What `inspect` found: notes for the reader, samples to be read raw, the streams of a file that holds several in a row.
 
     fallback : the samples as a right header gives them, for a header that libsndfile cannot make out. frames : samples of a channel, or
-    packets of MP3, that the header promises and only decoding can count.
+    packets of MP3, that the header promises and only decoding can count. trusted : of FLAC, that count was found to be right.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -39,6 +39,7 @@ class Layout:
     fallback: Raw | None = None
     parts: list["Part"] = field(default_factory=list)
     frames: int | None = None
+    trusted: bool = False
 
 
 class Part(NamedTuple):
