@@ -110,7 +110,7 @@ class ActiveLevel:
 def clipped_percent(waveform: Float[np.ndarray, "channels samples"]) -> float:
     """Percentage of samples in runs of at least three at a channel's own highest or lowest value, at whatever level that lies.
 
-    A run counts if the sound leaves it by more than four quantisation steps: a smooth peak that was rounded does not.
+    A run counts if the sound leaves it by more than eight quantisation steps: a smooth peak that was rounded does not.
 
     Examples
     --------
@@ -141,7 +141,9 @@ class _Clipping:
         for sign in self.extremes:
             highest = float((sign * x).max(initial=0.0))
             if highest > self.extremes[sign]:
-                self.extremes[sign], self.counts[sign] = highest, 0
+                if highest > self.extremes[sign] + 1.01 * self.step:  # what was counted is no longer near the extreme
+                    self.counts[sign] = 0
+                self.extremes[sign] = highest
         between = np.flatnonzero(~(self._near(x, 1) | self._near(x, -1)))
         keep = int(between[-1]) if len(between) else 0
         if not any(self.extremes.values()) or len(x) - keep > MAX_RUN:

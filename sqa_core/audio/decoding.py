@@ -48,6 +48,13 @@ def decoder(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list
     AudioError
         No decoder reads it; or, while the blocks are read, it is damaged or shorter than it promises.
     """
+    try:
+        return _decoder(file, kind, layout, name, notes)
+    except NotForThisReader as e:
+        raise AudioError(f"{name}: its {kind.name} header gives a rate, channels or a coding that cannot be read.") from e
+
+
+def _decoder(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
     if layout.raw:
         return _soundfile(file, layout.raw, name)
     if kind.soundfile or layout.trusted:

@@ -16,6 +16,7 @@ MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 def ogg(file: File, size: int) -> Layout:
     """Pages from beginning to end. A new stream after the end of another is a new part (a chained file); RFC 3533."""
     position, begin, begun, last_position, end = 0, 0, False, 0, 0
+    vorbis: int | None = None  # the first Vorbis stream of a part, which is the one that is decoded
     parts: list[Part] = []
     unended: set[int] = set()
     notes: list[str] = []
@@ -46,14 +47,17 @@ def ogg(file: File, size: int) -> Layout:
         if flags & 2:  # a stream begins
             if begun:
                 parts.append(Part(begin, position, last_position))
-                begin, begun = position, False
+                begin, begun, vorbis, last_position = position, False, None, 0
             unended.add(serial)
         else:
             begun = True
         if flags & 4:
             unended.discard(serial)
+        if flags & 2 and vorbis is None and page_content(file, position, head)[:7] == b"\x01vorbis":
+            vorbis = serial
         granule = int.from_bytes(head[6:14], "little", signed=True)
-        last_position = granule if granule >= 0 else last_position  # -1: no packet ends on this page
+        if serial == vorbis and granule >= 0:  # -1: no packet ends on this page
+            last_position = granule
         position += length
         end = position
     if unended:
@@ -68,6 +72,11 @@ def ogg(file: File, size: int) -> Layout:
     if len(parts) > 1:
         notes.insert(0, f"{len(parts)} streams one after another, read as one")
     return Layout(notes, parts=parts)
+
+
+def page_content(file: File, position: int, head: bytes) -> bytes:
+    """The first bytes of a page's packets."""
+    return read_at(file, position + 27 + head[26], 16)
 
 
 def _next_page(file: File, position: int, size: int) -> int | None:

@@ -128,7 +128,8 @@ def resumed(path: Path, columns: list[str], fixed: dict[str, str], *, last_may_b
         if other := next((row[column] for row in rows if row[column] != value), None):
             raise SettingsError(f"{path}: was made with {column} {other}, not {value}; choose another file, or leave out --resume.")
     last = rows[-1]["file"] if last_may_be_broken_off else None
-    return [row for row in rows if not row["error"] and row["file"] != last]
+    failed = {row["file"] for row in rows if row["error"]}  # of whose windows some may be good: they are all scored again
+    return [row for row in rows if row["file"] not in failed and row["file"] != last]
 
 
 def write_anywhere() -> None:
