@@ -31,10 +31,10 @@ def cache_folder() -> Path:
     named = os.environ.get("SQA_CACHE")
     try:
         found = Path(named).expanduser() if named else platformdirs.user_cache_path("sqa", appauthor=False)
+        if not named and not found.is_absolute():  # "~" stays as it is where nobody knows whose it is
+            raise RuntimeError(f"{found} is below no home folder")
     except (RuntimeError, KeyError) as e:
         raise SettingsError("This user has no home folder (HOME is not set); set SQA_CACHE to a folder for computed files.") from e
-    if not named and not found.is_absolute():  # "~" stays as it is where nobody knows whose it is
-        raise SettingsError("This user has no home folder (HOME is not set); set SQA_CACHE to a folder for computed files.")
     return found
 
 

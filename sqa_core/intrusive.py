@@ -53,6 +53,15 @@ def _visqol():
     return api
 
 
+def correlation_by_lag(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lags from -most to most in samples, and the cross-correlation of two series of one length at each; y is late at positive lags."""
+    from scipy.signal import correlate
+
+    lags = np.arange(-len(x) + 1, len(x))
+    near = np.abs(lags) <= most
+    return lags[near], correlate(y, x, method="fft")[near]
+
+
 def aligned(reference: audio.Sound, degraded: audio.Sound, rate: int, max_lag_s: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Reference and degraded sound at one rate, the degraded one shifted by the lag of the largest cross-correlation.
 
@@ -63,14 +72,10 @@ def aligned(reference: audio.Sound, degraded: audio.Sound, rate: int, max_lag_s:
     -------
     Two arrays (samples,) of one length, at `rate` Hz.
     """
-    from scipy.signal import correlate
-
     x, y = (audio.resample(s.waveform, s.sample_rate, rate)[0] for s in (reference, degraded))
     n = min(len(x), len(y))
-    correlation = correlate(y[:n], x[:n], method="fft")
-    lags = np.arange(-n + 1, n)
-    near = np.abs(lags) <= max_lag_s * rate
-    lag = int(lags[near][np.abs(correlation[near]).argmax()])
+    lags, correlation = correlation_by_lag(x[:n], y[:n], int(max_lag_s * rate))
+    lag = int(lags[np.abs(correlation).argmax()])
     x, y = (x, y[lag:]) if lag >= 0 else (x[-lag:], y)
     n = min(len(x), len(y))
     return x[:n], y[:n]

@@ -108,7 +108,7 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
                     read += len(block)
                     yield np.ascontiguousarray(block.T)
             except (soundfile.LibsndfileError, RuntimeError) as e:
-                where = f"at {read / facts.sample_rate:.2f} s" + f" of {frames / facts.sample_rate:.2f} s"
+                where = f"at {read / facts.sample_rate:.2f} s of {frames / facts.sample_rate:.2f} s"
                 raise AudioError(f"{name}: cut short or damaged, reading stopped {where}; fetch it again.") from e
         if read < frames:
             missing = (frames - read) / facts.sample_rate

@@ -4,10 +4,9 @@ FFmpeg reads a FLAC file to its end, whatever its header counts, and libsndfile 
 says. So the last frame is looked at: where it ends as the header says, libsndfile may read.
 """
 
-from .layout import File, Layout, read_at
+from .layout import PIECE, File, Layout, read_at
 
 TAIL = 1 << 17  # bytes at the end in which the last frame begins: the largest frames of stereo at 24 bits are shorter
-PIECE = 1 << 20
 MARK = b"fLaC"
 
 

@@ -3,10 +3,12 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ..errors import SettingsError
 from . import kinds
+from .layout import read_at
 from .reading import shown
 
 
@@ -33,14 +35,11 @@ def sound_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
             continue
         sounds, others = _below(path)
         if not sounds:
-            raise SettingsError(f"{shown(path)}: no sound files in this folder{_in_words(others)}.")
+            counted = f" ({describe(others)})" if others else ""
+            raise SettingsError(f"{shown(path)}: no sound files in this folder{counted}.")
         found += sounds
         left_out += others
     return found, left_out
-
-
-def _in_words(others: Counter[str]) -> str:
-    return f" ({describe(others)})" if others else ""
 
 
 def describe(left_out: Counter[str]) -> str:
@@ -88,13 +87,8 @@ def _not_sound(path: Path) -> str | None:
         if not path.is_file():
             return "a pipe or device"
         with path.open("rb") as file:
-            head = kinds.head_of(file)
-
-            def read(offset: int, count: int) -> bytes:
-                file.seek(offset)
-                return file.read(count)
-
-            kind = kinds.kind_of(head, read) if head else "an empty file"
+            head = read_at(file, 0, kinds.HEAD)
+            kind = kinds.kind_of(head, partial(read_at, file)) if head else "an empty file"
     except OSError:
         return None if meant else "a file that cannot be read"
     if isinstance(kind, kinds.Kind):

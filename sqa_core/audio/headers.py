@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from . import kinds
-from .layout import Cut, File, Layout, Raw, Unusable, read_at
+from .layout import PIECE, Cut, File, Layout, Raw, Unusable, read_at
 
 # 32-bit sizes that mean "unknown": writers to a pipe put 2**31, 2**32 or a little less, with or without the header's 36 to 68 bytes.
 STREAMED = ((0x7FFFF000 - 68, 0x80000000 + 68), (0xFFFFF000 - 68, 0xFFFFFFFF))
 MOST_32_BITS = 0x7FFFFFFF  # larger files are read raw: libsndfile takes some of their sizes for negative
-PIECE = 1 << 20  # bytes looked at at once of what follows the samples
 LAST_CHUNK = 1 << 16  # bytes at the end in which a last chunk is looked for, where the samples' size is unknown
 SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size passed 2**32
 
@@ -49,8 +48,9 @@ def _is_name(name: bytes) -> bool:
 
 
 def wav(file: File, size: int) -> Layout:
-    head = read_at(file, 0, 12)
+    head = read_at(file, 0, 8)
     endian = ">" if head[:4] == b"RIFX" else "<"
+    riff = int.from_bytes(head[4:], "little" if endian == "<" else "big")
     form: Format | None = None
     real = None
     for name, offset, length in _chunks(file, 12, size, endian):
@@ -59,27 +59,27 @@ def wav(file: File, size: int) -> Layout:
         elif name == b"fmt ":
             form = _wav_format(read_at(file, offset, min(length, 40)), endian)
         elif name == b"data" and form is not None:
-            promised = real if real is not None and length == 0xFFFFFFFF else length
             wide = real is not None and length == 0xFFFFFFFF
+            promised = real if real is not None and wide else length
             layout = _against_size(file, size, offset, promised, form, wide=wide, endian=endian)
             _refuse_second(file, size, offset + promised + (promised & 1), endian)
             if offset % 2:  # a chunk before it had no padding byte, at which libsndfile loses its place
                 layout.raw = layout.raw or layout.fallback
-            riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
             if not layout.notes and riff + 8 > size + 1 and not _is_streamed(riff):
                 missing = riff + 8 - size
                 layout.notes.append(f"its RIFF header counts {missing} bytes more than there are, though no sample is missing")
             return layout
-    riff = int.from_bytes(head[4:8], "little" if endian == "<" else "big")
-    if size < riff + 8 and not _is_streamed(riff):
-        raise Cut(f"its header promises {riff + 8} bytes and {size} are there")
-    return Layout()
+    return _whole(size, riff)
 
 
 def avi(file: File, size: int) -> Layout:
-    riff = int.from_bytes(read_at(file, 4, 4), "little")
-    if size < riff + 8 and not _is_streamed(riff):
-        raise Cut(f"its header promises {riff + 8} bytes and {size} are there")
+    return _whole(size, int.from_bytes(read_at(file, 4, 4), "little"))
+
+
+def _whole(size: int, promised: int) -> Layout:
+    """Nothing to be said of a file that has the bytes after its first eight that these promise."""
+    if size < promised + 8 and not _is_streamed(promised):
+        raise Cut(f"its header promises {promised + 8} bytes and {size} are there")
     return Layout()
 
 
@@ -256,10 +256,7 @@ def aiff(file: File, size: int) -> Layout:
             if offset + length > size:
                 break
     if form is None or data is None:
-        promised = int.from_bytes(read_at(file, 4, 4), "big") + 8
-        if size < promised and not _is_streamed(promised - 8):
-            raise Cut(f"its header promises {promised} bytes and {size} are there")
-        return Layout()
+        return _whole(size, int.from_bytes(read_at(file, 4, 4), "big"))
     by_frames = bool(form.subtype) and frames * form.frame > max(0, data[1]) and not _is_streamed(frames)
     layout = _against_size(file, size, data[0], frames * form.frame if by_frames else max(0, data[1]), form, endian=">")
     if by_frames:  # the chunk's own size is too small, and libsndfile goes by it

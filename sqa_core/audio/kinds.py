@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .layout import File
-
 HEAD = 4096  # bytes that are looked at
 MPEG_SEARCHED = 65_536  # a stream that was cut out of another begins inside a frame
 MIN_PRINTABLE = 0.8  # of text in one of the encodings with a byte a character
@@ -154,13 +152,14 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
         return AAC
     if _gsm(head):
         return GSM
-    if not text_kind(head):
+    text = text_kind(head)
+    if not text:
         window = read(start, MPEG_SEARCHED)
         if mpeg_start(window) is not None:
             return MP3
         if adts_start(window) is not None:
             return AAC
-    return text_kind(head) or UNKNOWN
+    return text or UNKNOWN
 
 
 def is_known(words: str) -> bool:
@@ -267,11 +266,3 @@ def _gsm(head: bytes) -> bool:
     """GSM 06.10 frames have 33 bytes, of which the first begins with the digit 0xD."""
     frames = head[::33]
     return len(frames) >= 10 and all(byte >> 4 == 0xD for byte in frames)
-
-
-def head_of(file: File) -> bytes:
-    """The first bytes of an open file, which is left at its beginning."""
-    file.seek(0)
-    head = file.read(HEAD)
-    file.seek(0)
-    return head

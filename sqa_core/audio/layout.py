@@ -58,6 +58,9 @@ class Unusable(Exception):
     """A header that is wrong in a way that cannot be repaired; the text says how."""
 
 
+PIECE = 1 << 20  # bytes read at once when a file is searched
+
+
 def read_at(file: File, offset: int, count: int) -> bytes:
     """Bytes of an open file."""
     file.seek(offset)

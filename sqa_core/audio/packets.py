@@ -7,9 +7,8 @@ raises `Cut`.
 import zlib
 
 from . import kinds
-from .layout import Cut, File, Layout, Part, Unusable, read_at
+from .layout import PIECE, Cut, File, Layout, Part, Unusable, read_at
 
-PIECE = 1 << 20  # bytes searched at once
 MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 
 
@@ -41,7 +40,8 @@ def ogg(file: File, size: int) -> Layout:
             raise Cut("it ends inside a page")
         pages += 1
         number = int.from_bytes(head[18:22], "little")
-        whole = _checksum(read_at(file, position, length)) == int.from_bytes(head[22:26], "little")
+        page = read_at(file, position, length)
+        whole = _checksum(page) == int.from_bytes(head[22:26], "little")
         bad += (not whole) + max(0, number - expected.get(serial, number) if not flags & 2 else 0)
         expected[serial] = number + 1
         if flags & 2:  # a stream begins
@@ -53,7 +53,7 @@ def ogg(file: File, size: int) -> Layout:
             begun = True
         if flags & 4:
             unended.discard(serial)
-        if flags & 2 and vorbis is None and page_content(file, position, head)[:7] == b"\x01vorbis":
+        if flags & 2 and vorbis is None and page[27 + head[26] :].startswith(b"\x01vorbis"):
             vorbis = serial
         granule = int.from_bytes(head[6:14], "little", signed=True)
         if serial == vorbis and granule >= 0:  # -1: no packet ends on this page
@@ -72,11 +72,6 @@ def ogg(file: File, size: int) -> Layout:
     if len(parts) > 1:
         notes.insert(0, f"{len(parts)} streams one after another, read as one")
     return Layout(notes, parts=parts)
-
-
-def page_content(file: File, position: int, head: bytes) -> bytes:
-    """The first bytes of a page's packets."""
-    return read_at(file, position + 27 + head[26], 16)
 
 
 def _next_page(file: File, position: int, size: int) -> int | None:

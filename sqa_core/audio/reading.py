@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..errors import AudioError
 from . import arrays, containers, decoding, kinds
-from .layout import File
+from .layout import File, read_at
 from .resampling import resample
 from .sound import Channel, ChannelName, Mixer, Sound, mixed
 
@@ -28,7 +29,8 @@ class Opened:
     """A sound that is open for reading, once, from beginning to end.
 
     name : of the file, as messages and tables show it. sample_rate : Hz. frames : samples of a channel, None where only the end will
-    tell. codec : "pcm", "mp3" and so on. notes : what was repaired, guessed or mixed; complete when the sound is read.
+    tell. codec : "pcm", "mp3" and so on. repairs : what was wrong with the file, or guessed about it. remarks : what else a reader should
+    know, such as what became of the channels. Both are complete when the sound is read.
     """
 
     name: str
@@ -203,17 +205,11 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
     if size == 0:
         raise AudioError(f"{name}: the file is empty.")
     try:
-        head = kinds.head_of(file)
+        head = read_at(file, 0, kinds.HEAD)
     except OSError as e:
         raise AudioError(f"{name}: cannot be read ({e.strerror}).") from e
-    notes: list[str] = []
     remarks: list[str] = []
-
-    def read(offset: int, count: int) -> bytes:
-        file.seek(offset)
-        return file.read(count)
-
-    kind = kinds.kind_of(head, read)
+    kind = kinds.kind_of(head, partial(read_at, file))
     tag = kinds.id3_length(head)
     if tag and isinstance(kind, kinds.Kind) and kind not in (kinds.MP3, kinds.AAC):  # whose decoders know the tag
         file, size = decoding.View(file, tag, size - tag), size - tag
@@ -225,9 +221,8 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         kind = headerless
         remarks.append(f"no signature, read as {kind.name} by the ending of its name")
     layout = containers.inspect(file, size, kind, name)
-    notes += layout.notes
-    facts, blocks = decoding.decoder(file, kind, layout, name, notes)
-    return Opened(name, facts.sample_rate, facts.channels, facts.frames, facts.codec, facts.lossy, blocks, notes, remarks)
+    facts, blocks = decoding.decoder(file, kind, layout, name, layout.notes)
+    return Opened(name, facts.sample_rate, facts.channels, facts.frames, facts.codec, facts.lossy, blocks, layout.notes, remarks)
 
 
 def load_mono(path: Path, sample_rate: int, channel: ChannelName = "mean") -> np.ndarray:

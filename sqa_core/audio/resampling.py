@@ -99,6 +99,6 @@ def resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, new_rate: in
             continue
         part = resample(held[:, : before + ready + around], sample_rate, new_rate)
         yield part[:, before // down * up : (before + ready) // down * up]
-        held, first = held[:, before + ready - around :] if before + ready >= around else held, before + ready < around
+        held, first = held[:, before + ready - around :], False
     if held is not None:
         yield resample(held, sample_rate, new_rate)[:, 0 if first else around // down * up :]

@@ -1,6 +1,6 @@
 """A sound in memory, and the mixing of its channels, whole or block by block."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -41,7 +41,6 @@ class Mixer:
     channels: int = 0
     power_before: float = 0.0
     power_after: float = 0.0
-    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not MIN_RATE <= self.sample_rate <= MAX_RATE:

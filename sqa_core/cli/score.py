@@ -3,7 +3,7 @@
 import json
 import sys
 from contextlib import nullcontext
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -159,17 +159,17 @@ def explain(
 
 def _free_name(out: Path, name: str, made_from: str) -> str:
     """A name whose files are not there, or were made from the same sound in the same way: one explanation never overwrites another."""
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(chosen for chosen in names if _is_free(out / f"{chosen}.npz", made_from))
+
+
+def _is_free(path: Path, made_from: str) -> bool:
     import numpy as np
 
-    for number in count(1):
-        chosen = name if number == 1 else f"{name}-{number}"
-        path = out / f"{chosen}.npz"
-        if not path.exists():
-            return chosen
-        try:
-            with np.load(path) as stored:
-                if "made_from" in stored.files and str(stored["made_from"]) == made_from:
-                    return chosen
-        except (OSError, ValueError):  # not ours, or broken off
-            pass
-    raise AssertionError("there is always a free number")
+    if not path.exists():
+        return True
+    try:
+        with np.load(path) as stored:
+            return "made_from" in stored.files and str(stored["made_from"]) == made_from
+    except (OSError, ValueError):  # not ours, or broken off
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
+from ..files import PARTIAL
 
 
 def line(values: Iterable[Any], digits: int) -> str:
@@ -53,7 +54,7 @@ class Written:
             raise SettingsError(f"{path}: the folder to write to does not exist.")
         if self.regular and self.path.exists() and not _is_table(self.path, columns[0]):
             raise SettingsError(f"{path}: exists and is no table of scores; choose another name, or delete it.")
-        self.partial = self.path.with_name(f"part-{os.getpid()}-{self.path.name}") if self.regular else self.path
+        self.partial = self.path.with_name(f"{PARTIAL}{os.getpid()}-{self.path.name}") if self.regular else self.path
         try:
             self.file = self.partial.open("wb", buffering=0)
         except OSError as e:

@@ -7,18 +7,18 @@ impairments of that kind alone, and `loud` follows from the level. Real voices p
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from .. import audio, degrade, environment, intrusive
+from .. import audio, degrade, intrusive
 from ..errors import CorpusError
 from . import polyglot
 from .manifest import Manifest
+from .pesq_material import NOISES, babble_of, noise_like, utterance
+from .workers import in_processes
 
 RATE = 48_000
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
@@ -38,7 +38,6 @@ KINDS = {
     "clip": "col",
     "mnru": "col",
 }
-NOISES = ("white", "pink", "brown", "speech-shaped", "babble")
 USUAL_DBOV = -26.0
 STRETCH_S = 4.6  # of a real talker: as long as two sentences of a synthetic one
 LOUDNESS_RANGE_DB = 24.0  # from the usual level to the least or greatest loudness score
@@ -63,7 +62,7 @@ def draw_recipe(rng: np.random.Generator) -> list[dict]:
     spread over the scale (PESQ is harsh where impairments add up), before any network was trained.
     """
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.6, 0.25, 0.07]))
-    chosen = list(rng.choice(["noi", "room", "col", "dis"], size=min(count, 3), replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
+    chosen = list(rng.choice(["noi", "room", "col", "dis"], size=count, replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
     chain: list[dict] = []
     if "room" in chosen:
         rt60_s, distance_m = float(rng.uniform(0.1, 0.6)), float(rng.uniform(0.3, 1.5))
@@ -125,7 +124,7 @@ def apply(waveform: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], oth
                 response = degrade.image_sources(tuple(size), tuple(talker), tuple(microphone), step["rt60_s"], RATE)
                 waveform, reached["drr_db"] = degrade.reverberate(waveform, RATE, response)
             case "noise":
-                waveform = degrade.add_noise(waveform, RATE, _noise(step["colour"], waveform, other, rng), step["snr_db"])
+                waveform = degrade.add_noise(waveform, RATE, noise_like(step["colour"], waveform, RATE, other, rng), step["snr_db"])
             case "competing":
                 waveform, reached["ratio_db"] = degrade.competing(
                     waveform, RATE, np.roll(other, int(rng.integers(len(other)))), step["ratio_db"]
@@ -152,14 +151,6 @@ def apply(waveform: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], oth
                 raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
         steps.append(step | {f"reached_{name}": round(float(value), 4) for name, value in reached.items()})
     return np.clip(waveform, -1, 1), steps
-
-
-def _noise(colour: str, speech: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if colour == "babble":
-        return np.roll(other, int(rng.integers(len(other))))
-    if colour == "speech-shaped":
-        return degrade.speech_shaped_noise(other, len(speech), rng)
-    return degrade.coloured_noise(speech.shape, RATE, colour, rng)
 
 
 def labels_of(clean: np.ndarray, degraded: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], other: np.ndarray) -> dict[str, float]:
@@ -198,8 +189,7 @@ def _call(seed: int, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) ->
     rng = np.random.default_rng([seed, item, 1])
     recipe = draw_recipe(rng)
     pauses = [np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.1], [0.4, 0.7, 0.5])]
-    speech = [x for pair in zip(pauses, [*parts, np.zeros(0, np.float32)], strict=False) for x in pair]
-    clean = np.concatenate([*speech, pauses[-1]])
+    clean = np.concatenate([pauses[0], parts[0], pauses[1], parts[1], pauses[2], pauses[2]])
     floor = degrade.coloured_noise(clean.shape, RATE, "pink", rng)  # a room is never digitally silent
     clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, float(rng.uniform(45, 70))), RATE)
     degraded, steps = apply(clean, recipe, (seed, item), other)
@@ -209,15 +199,11 @@ def _call(seed: int, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) ->
 def synthetic(count: int, seed: int, language: str, voices: Sequence[str] = tuple(polyglot.VOICES), on_item=lambda: None) -> list[Call]:
     """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
     rng = np.random.default_rng([seed, 0])
-    said = polyglot.sentences(language)
-    plan, jobs = [], []
+    plan: list[str] = []
+    jobs: list[dict] = []
     for _ in range(count):
-        voice, texts = str(rng.choice(list(voices))), rng.choice(len(said), size=2, replace=False)
-        shift = {"rate": int(rng.integers(-25, 30)), "pitch": int(rng.integers(-15, 16)), "range": int(rng.integers(-20, 21))}
-        plan.append(voice)
-        for text in texts:
-            job = polyglot.job(language, voice, said[text])
-            jobs.append(job | {name: int(job[name] + by) for name, by in shift.items()})
+        plan.append(str(rng.choice(list(voices))))
+        jobs += utterance(rng, language, plan[-1])
     sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
     parts = [sounds[2 * i : 2 * i + 2] for i in range(count)]
     return _all(seed, language, plan, parts, on_item)
@@ -258,26 +244,10 @@ def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarr
 
 
 def _all(seed: int, language: str, plan: list[str], parts: list[list[np.ndarray]], on_item: Callable[[], None]) -> list[Call]:
-    other = _babble([p for pair in parts for p in pair], np.random.default_rng([seed, 2]))
+    other = babble_of([p for pair in parts for p in pair], np.random.default_rng([seed, 2]), RATE, seconds=10, stretches=12)
     jobs = [(i, language, voice, said, other) for i, (voice, said) in enumerate(zip(plan, parts, strict=True))]
-    made = []
-    with ExitStack() as stack:
-        run: Callable = map
-        if len(jobs) > 32:  # fewer are done before worker processes have started
-            run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=8)
-        for call in run(partial(_call, seed), jobs):
-            made.append(call)
-            on_item()
+    made = in_processes(partial(_call, seed), jobs, 8, on_item)
     return [call for call in made if np.isfinite(list(call.labels.values())).all()]
-
-
-def _babble(sounds: list[np.ndarray], rng: np.random.Generator, talkers: int = 6, seconds: int = 10) -> np.ndarray:
-    """Several stretches of speech at once, (samples,) at `RATE`."""
-    total = np.zeros(seconds * RATE, np.float32)
-    for _ in range(talkers):
-        order = rng.permutation(len(sounds))[:12]
-        total += np.resize(np.concatenate([sounds[i] for i in order]), len(total))
-    return total / np.abs(total).max()
 
 
 def to_table(calls: Sequence[Call]) -> list[dict]:

@@ -5,18 +5,17 @@ labels are validated on listeners' scores before anything is built on them.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from .. import audio, degrade, environment, intrusive
+from .. import audio, degrade, intrusive
 from ..errors import CorpusError
 from . import polyglot
 from .manifest import Manifest
+from .workers import in_processes
 
 RATE = 16_000  # PESQ's wide band
 PROMPT_S = 2.2  # of prompts on each side of the pause: as long as two sentences in all
@@ -96,7 +95,7 @@ def noise_like(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, r
     return degrade.coloured_noise(speech.shape, rate, colour, rng)
 
 
-def _utterance(rng: np.random.Generator, language: str, voice: str) -> list[dict]:
+def utterance(rng: np.random.Generator, language: str, voice: str) -> list[dict]:
     """Jobs for two sentences in one jittered manner of speaking."""
     texts = rng.choice(polyglot.sentences(language), size=2, replace=False)
     shift = {"rate": rng.integers(-25, 30), "pitch": rng.integers(-15, 16), "range": rng.integers(-20, 21)}
@@ -129,7 +128,7 @@ def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, .
     """`count` impaired polyglot utterances (two sentences and pauses, some 6 s) with labels; the same for the same arguments."""
     rng = np.random.default_rng([seed, 0])
     plan = [(str(rng.choice(languages)), str(rng.choice(voices))) for _ in range(count)]
-    jobs = [j for language, voice in plan for j in _utterance(rng, language, voice)]
+    jobs = [j for language, voice in plan for j in utterance(rng, language, voice)]
     sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
     return _make_all(seed, plan, [sounds[2 * i : 2 * i + 2] for i in range(count)], babble_of(sounds, rng), on_item)
 
@@ -163,22 +162,17 @@ def _stretch(prompts: Manifest, rows: Iterator) -> np.ndarray:
 
 def _make_all(seed: int, plan: list[tuple[str, str]], parts: list[list[np.ndarray]], babble: np.ndarray, on_item) -> list[Impaired]:
     items = [(i, *who, said, babble) for i, (who, said) in enumerate(zip(plan, parts, strict=True))]
-    made = []
-    with ExitStack() as stack:
-        run: Callable = map
-        if len(items) > 32:  # fewer are done before worker processes have started
-            run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=16)
-        for one in run(partial(_make, seed), items):
-            made.append(one)
-            on_item()
+    made = in_processes(partial(_make, seed), items, 16, on_item)
     return [one for one in made if np.isfinite(one.pesq)]
 
 
-def babble_of(sounds: list[np.ndarray], rng: np.random.Generator, talkers: int = 6, seconds: int = 20) -> np.ndarray:
-    """Several stretches of speech at once, samples at 16 kHz."""
-    total = np.zeros(seconds * RATE, np.float32)
+def babble_of(
+    sounds: list[np.ndarray], rng: np.random.Generator, rate: int = RATE, seconds: int = 20, stretches: int = 20, talkers: int = 6
+) -> np.ndarray:
+    """Several talkers at once, (samples,) at `rate` Hz: each of them says up to so many of the stretches of speech, in random order."""
+    total = np.zeros(seconds * rate, np.float32)
     for _ in range(talkers):
-        order = rng.permutation(len(sounds))[:20]
+        order = rng.permutation(len(sounds))[:stretches]
         total += np.resize(np.concatenate([sounds[i] for i in order]), len(total))
     return total / np.abs(total).max()
 

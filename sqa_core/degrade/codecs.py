@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from .. import audio
 from ..errors import SettingsError
+from ..intrusive import correlation_by_lag
 
 MAX_DELAY_S = 0.25  # of a codec: what is searched for
 SHARP = 0.3  # least normalised correlation at the delay that is found; below it, none is removed
@@ -197,18 +198,14 @@ def _decoded(packets: list[bytes], lost: np.ndarray, decoder: Any, frame: int, c
 
 def _delay(original: np.ndarray, decoded: np.ndarray, rate: int) -> int:
     """Samples by which the decoded sound is late: the lag of the largest correlation, 0 if there is no clear one."""
-    from scipy.signal import correlate
-
     n = min(len(original), len(decoded))
     x, y = original[:n].astype(np.float64), decoded[:n].astype(np.float64)
     size = np.sqrt((x @ x) * (y @ y))
     if not size:
         return 0
-    correlation = correlate(y, x, method="fft") / size
-    lags = np.arange(-n + 1, n)
-    near = np.abs(lags) <= MAX_DELAY_S * rate
-    best = int(correlation[near].argmax())
-    return int(lags[near][best]) if correlation[near][best] > SHARP else 0
+    lags, correlation = correlation_by_lag(x, y, int(MAX_DELAY_S * rate))
+    best = int(correlation.argmax())
+    return int(lags[best]) if correlation[best] > SHARP * size else 0
 
 
 def _shifted(x: np.ndarray, delay: int, length: int) -> np.ndarray:

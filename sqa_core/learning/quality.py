@@ -5,14 +5,15 @@ Spectrograms and labels of a part of the corpus are kept in the cache: the label
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import audio, environment, spectrogram
@@ -81,21 +82,15 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
             for kind, mel in FRONT_ENDS.items()
         }
         labels = torch.tensor([[call.labels[d] for d in calls.DIMENSIONS] for call in made])
-        table = json.dumps(calls.to_table(made))
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as partial:
-            save_file(tensors | {"labels": labels}, partial, {"table": table})
-    tensors = load_file(path)
+            save_file(tensors | {"labels": labels}, partial, {"table": json.dumps(calls.to_table(made))})
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        table = json.loads(file.metadata()["table"])
     labels = tensors.pop("labels")
     mels = {kind: [tensors[f"{kind}-{i:05d}"].float() for i in range(len(labels))] for kind in FRONT_ENDS}
-    return Material(mels, labels, pd.DataFrame(json.loads(_metadata(path)["table"])))
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        return dict(file.metadata())
+    return Material(mels, labels, pd.DataFrame(table))
 
 
 def _make(part: Part, on_call: Callable[[], None]) -> list[calls.Call]:
@@ -150,8 +145,6 @@ def _learn_transformer(
     items: list[nisqa.Item], checks: list[nisqa.Item], settings: QualitySettings, seed: int, folder: Path, on_epoch: Callable[[Epoch], None]
 ) -> tuple[QualityTransformer, list[Epoch]]:
     """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it."""
-    from dataclasses import replace
-
     device = environment.device()
     network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
     network.mean, network.std = _moments([mel for mel, _ in items])

@@ -123,10 +123,12 @@ def _score_group(network: Network, sources: list[Any], options: Options) -> list
     done: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     mels: list[Tensor] = []
+    empty = dict.fromkeys(columns(options))
     for source in sources:
-        for piece, facts in sounds.safely(sounds.pieces(network, source, options), audio.name_of(source)):
-            row = dict.fromkeys(columns(options)) | facts
-            row |= {"file": audio.name_of(source), "model": network.name, "weights_hash": network.weights_hash}
+        name = audio.name_of(source)
+        for piece, facts in sounds.safely(sounds.pieces(network, source, options), name):
+            row = empty | facts
+            row |= {"file": name, "model": network.name, "weights_hash": network.weights_hash}
             if isinstance(piece, Failure):
                 row["error"] = piece.text
             elif isinstance(piece, Tensor):

@@ -1,0 +1,24 @@
+"""Many items made by all cores, in order."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from .. import environment
+
+FEW = 32  # so many are done before worker processes have started
+
+
+def in_processes(function: Callable[[Any], Any], jobs: Sequence[Any], chunk: int, on_item: Callable[[], None]) -> list[Any]:
+    """`function` of each job, in order. chunk : jobs handed to a process at once. on_item : called as each result arrives."""
+    made = []
+    with ExitStack() as stack:
+        run: Callable = map
+        if len(jobs) > FEW:
+            run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=chunk)
+        for one in run(function, jobs):
+            made.append(one)
+            on_item()
+    return made
