@@ -1,6 +1,7 @@
 """Full-reference quality measures: PESQ and ViSQOL on a pair of clean and degraded waveforms, and the alignment that they need."""
 
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -39,17 +40,23 @@ def pesq_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = RATE) -> f
         return float("nan")
 
 
-def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = RATE) -> float:
-    """ViSQOL's speech mode with its lattice model, MOS-LQO from 1 to 5. reference, degraded : (samples,) at 16 kHz."""
-    return float(_visqol().measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
+VisqolMode = Literal["speech", "audio"]
+
+
+def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = RATE, mode: VisqolMode = "speech") -> float:
+    """ViSQOL, MOS-LQO from 1 to 5: speech mode with its lattice model at 16 kHz, or audio mode at 48 kHz.
+
+    reference, degraded : (samples,) at `rate` Hz, which must be the mode's own.
+    """
+    return float(_visqol(mode).measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
 
 
 @cache
-def _visqol():
+def _visqol(mode: VisqolMode):
     from visqol import VisqolApi
 
     api = VisqolApi()
-    api.create(mode="speech")
+    api.create(mode=mode)
     return api
 
 

@@ -64,7 +64,7 @@ def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
     part = quality.Part("polyglot", "en", 3, 11, ("m2",))
     first = quality.material(part)
     files = list(Path(tmp_path, "material").iterdir())
-    monkeypatch.setattr(quality, "_make", lambda *_: pytest.fail("made twice"))
+    monkeypatch.setattr(quality, "make", lambda *_: pytest.fail("made twice"))
     again = quality.material(part)
     assert len(files) == 1
     assert torch.equal(first.labels, again.labels)
@@ -73,6 +73,26 @@ def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
     assert list(first.table.columns[:4]) == ["item", "language", "voice", "seconds"]
 
 
+def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
+    part = quality.Part("polyglot", "en", 3, 11)
+    found = {
+        quality.part_hash(part),
+        quality.part_hash(quality.replace(part, use="valid")),
+        quality.part_hash(quality.replace(part, seed=1)),
+    }
+    with monkeypatch.context() as m:
+        m.setattr(quality.calls, "VERSION", -1)
+        found.add(quality.part_hash(part))
+    with monkeypatch.context() as m:
+        m.setitem(quality.FRONT_ENDS, "nisqa", quality.replace(quality.FRONT_ENDS["nisqa"], n_mels=40))
+        found.add(quality.part_hash(part))
+    with monkeypatch.context() as m:
+        m.setattr(quality.recordings, "noises", lambda use: ("noise/another.wav",))
+        found.add(quality.part_hash(part))
+    assert len(found) == 6
+    assert quality.part_hash(part) in found
+
+
 def test_a_sound_has_the_spectrogram_that_training_had(tone):
-    for name, shape in (("nisqa", 48), ("ast-small", 128)):
+    for name, shape in (("nisqa", 48), ("ast", 128)):
         assert quality.mel_of(name, audio.Sound(tone.waveform, tone.sample_rate)).shape[1] == shape

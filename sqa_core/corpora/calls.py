@@ -1,10 +1,13 @@
 """The controlled corpus of the chapter on language barriers: the same voices, sentences and impairments in every language, labelled by PESQ.
 
 Everything about item k (voice, sentences, pauses, impairments and their random draws) follows from k alone, so two languages differ in
-nothing but the language. Nobody listened: `mos` is PESQ of the whole chain, `noi`, `dis` and `col` are PESQ of the same speech with the
-impairments of that kind alone, and `loud` follows from the level. Real voices pass through the same chains.
+nothing but the language. Nobody listened: `mos` is PESQ of the whole chain; `noi`, `dis` and `col` are PESQ of what the impairments of
+that kind do alone; `loud` follows from the level. Real voices pass through the same chains.
+
+Training, validation and test share no sentence of the synthetic voices, no file of the real ones and no recorded noise.
 """
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,17 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import audio, degrade, intrusive
+from .. import audio, degrade, intrusive, levels
 from ..errors import CorpusError
-from . import polyglot
+from ..files import short_hash
+from . import polyglot, recordings
 from .manifest import Manifest
-from .pesq_material import NOISES, babble_of, noise_like, utterance
+from .pesq_material import NOISES, babble_of, equalised, noise_like, utterance
+from .recordings import Use
 from .workers import in_processes
 
+VERSION = 2  # a change of how calls are made makes those made before void
 RATE = 48_000
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 DIMENSIONS = ("mos", "noi", "dis", "col", "loud")  # in the order of NISQA's heads
 HIGHEST = 4.64  # PESQ wide band of a sound and itself, MOS-LQO
+TRAINING_SENTENCES = Path(__file__).with_name("training_sentences.csv")  # English; polyglot's own twelve are kept for tests
+VALID_SHARE = 0.15  # of the files of a real corpus
+RIVALS = {"train": ("m5", "f1"), "valid": ("m7", "steph"), "test": ("m6", "f4")}  # compete with a voice that is alone in its corpus
 
 # Which dimension an impairment belongs to. Speech-correlated noise (MNRU) counts as coloration: it sounds like a bad codec.
 KINDS = {
@@ -45,39 +54,57 @@ LOUDNESS_RANGE_DB = 24.0  # from the usual level to the least or greatest loudne
 
 @dataclass(frozen=True)
 class Call:
-    """One item: the degraded waveform (samples,) at 48 kHz, what was done to it, the strengths that were reached, and its five labels."""
+    """One item: the degraded waveform and the clean one, (samples,) at 48 kHz; what was done to it, with the strengths that were reached;
+    its five labels."""
 
     waveform: np.ndarray
+    clean: np.ndarray
     recipe: list[dict]
     labels: dict[str, float]
     item: int
     language: str
     voice: str
+    floor_snr_db: float
 
 
-def draw_recipe(rng: np.random.Generator) -> list[dict]:
+def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
     """None to three impairments with their strengths, in the order in which a call meets them, then a level.
 
     Ranges are those of ordinary test plans, from inaudible to disastrous. They were set by the labels of 64 English calls, so that these
-    spread over the scale (PESQ is harsh where impairments add up), before any network was trained.
+    spread over the scale (PESQ is harsh where impairments add up), before any network was trained. use : which recorded noises and rooms
+    are drawn from, where there are any.
     """
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.6, 0.25, 0.07]))
     chosen = list(rng.choice(["noi", "room", "col", "dis"], size=count, replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
     chain: list[dict] = []
     if "room" in chosen:
-        rt60_s, distance_m = float(rng.uniform(0.1, 0.6)), float(rng.uniform(0.3, 1.5))
-        chain.append({"kind": "room", "rt60_s": round(rt60_s, 2), "distance_m": round(distance_m, 2)})
+        chain.append(_room(rng, recordings.rooms(use)))
     if "noi" in chosen:
-        if rng.random() < 0.2:
-            chain.append({"kind": "competing", "ratio_db": round(float(rng.uniform(5, 40)), 1)})
-        else:
-            chain.append({"kind": "noise", "colour": str(rng.choice(NOISES)), "snr_db": round(float(rng.uniform(5, 60)), 1)})
+        chain.append(_noise(rng, recordings.noises(use)))
     if "col" in chosen:
         chain.append(_coloration(rng))
     if "dis" in chosen:
         chain.append(_discontinuity(rng))
     chain.append({"kind": "level", "active_dbov": round(float(rng.uniform(-38, -18)), 1)})
     return chain
+
+
+def _room(rng: np.random.Generator, measured: Sequence[str]) -> dict:
+    size = [round(float(v), 2) for v in rng.uniform([3, 3, 2.4], [8, 6, 3.2])]
+    drawn = {"size_m": size, "rt60_s": round(float(rng.uniform(0.1, 0.6)), 2), "distance_m": round(float(rng.uniform(0.3, 1.5)), 2)}
+    if rng.random() < 0.3 and measured:
+        drawn = {"recording": measured[int(rng.integers(len(measured)))]}
+    return {"kind": "room"} | drawn
+
+
+def _noise(rng: np.random.Generator, recorded: Sequence[str]) -> dict:
+    strength = float(rng.random())
+    if rng.random() < 0.25:
+        return {"kind": "competing", "ratio_db": round(5 + 35 * strength, 1)}
+    step = {"kind": "noise", "colour": str(rng.choice(NOISES)), "snr_db": round(5 + 55 * strength, 1)}
+    if rng.random() < 0.5 and recorded:
+        step |= {"colour": "recorded", "recording": recorded[int(rng.integers(len(recorded)))]}
+    return step
 
 
 def _coloration(rng: np.random.Generator) -> dict:
@@ -102,75 +129,111 @@ def _discontinuity(rng: np.random.Generator) -> dict:
     return {"kind": "gaps", "loss": share, "gap_s": float(rng.choice([0.01, 0.02, 0.04, 0.08, 0.16])), "conceal": bool(rng.random() < 0.5)}
 
 
-def apply(waveform: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], other: np.ndarray) -> tuple[np.ndarray, list[dict]]:
+def apply(
+    waveform: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], babble: np.ndarray, rival: np.ndarray
+) -> tuple[np.ndarray, list[dict]]:
     """A waveform (samples,) at `RATE` through a chain; and the steps with the strength that each one reached.
 
-    seed : each step draws from its own generator, so that a step alone is the step in the chain. other : speech of other talkers.
+    seed : each step draws from its own generator, so that a step alone is the step in the chain. babble : speech of several talkers, for
+    noise of that name and spectrum. rival : speech of the competing talker.
 
     Raises
     ------
     CorpusError
-        The recipe names an unknown impairment.
+        The recipe names an unknown impairment, or a recording that is not on this machine.
     """
     steps = []
     for step in recipe:
-        rng = np.random.default_rng([*seed, *step["kind"].encode()])
-        reached: dict = {}
-        match step["kind"]:
-            case "room":
-                size = np.array([5.0, 4.0, 2.7])
-                talker = np.array([1.5, 1.7, 1.5])
-                microphone = talker + np.array([np.cos(0.6), np.sin(0.6), 0.0]) * step["distance_m"]
-                response = degrade.image_sources(tuple(size), tuple(talker), tuple(microphone), step["rt60_s"], RATE)
-                waveform, reached["drr_db"] = degrade.reverberate(waveform, RATE, response)
-            case "noise":
-                waveform = degrade.add_noise(waveform, RATE, noise_like(step["colour"], waveform, RATE, other, rng), step["snr_db"])
-            case "competing":
-                waveform, reached["ratio_db"] = degrade.competing(
-                    waveform, RATE, np.roll(other, int(rng.integers(len(other)))), step["ratio_db"]
-                )
-            case "codec" | "loss":
-                loss = {"loss": step["loss"], "burst": step["burst"], "conceal": step["conceal"]} if step["kind"] == "loss" else {}
-                coded = degrade.coded(waveform, RATE, step["codec"], step.get("bit_rate"), rng=rng, **loss)
-                waveform = coded.waveform
-                reached = {"bit_rate": round(coded.bit_rate), "lost_share": round(coded.lost_share, 4)}
-            case "band":
-                waveform = degrade.band_limit(waveform, RATE, step["low_hz"], step["high_hz"])
-            case "clip":
-                waveform = degrade.clip(waveform, step["share"])
-            case "mnru":
-                waveform = degrade.mnru(waveform, step["q_db"], rng)
-            case "echo":
-                waveform, _ = degrade.echo(waveform, RATE, step["delay_s"], step["loss_db"])
-            case "gaps":
-                waveform, lost = degrade.gaps(waveform, RATE, step["loss"], step["gap_s"], rng, step["conceal"])
-                reached["lost_share"] = round(float(lost.mean()), 4)
-            case "level":
-                waveform = degrade.set_level(waveform, RATE, step["active_dbov"])
-            case kind:
-                raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
+        waveform, reached = _impaired(waveform, step, np.random.default_rng([*seed, *step["kind"].encode()]), babble, rival)
         steps.append(step | {f"reached_{name}": round(float(value), 4) for name, value in reached.items()})
     return np.clip(waveform, -1, 1), steps
 
 
-def labels_of(clean: np.ndarray, degraded: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], other: np.ndarray) -> dict[str, float]:
-    """The five labels of a chain, MOS-LQO from 1 to 4.64; NaN where PESQ finds no speech."""
-    reference = audio.resample(clean[None], RATE, intrusive.RATE)[0]
+def _impaired(
+    waveform: np.ndarray, step: dict, rng: np.random.Generator, babble: np.ndarray, rival: np.ndarray
+) -> tuple[np.ndarray, dict[str, float]]:
+    match step["kind"]:
+        case "room":
+            out, drr_db = degrade.reverberate(waveform, RATE, _response(step))
+            return out, {"drr_db": drr_db}
+        case "noise":
+            out = degrade.add_noise(waveform, RATE, _noise_of(step, waveform, babble, rng), step["snr_db"])
+            return out, {"snr_db": levels.active_level(waveform, RATE)[0] - levels.level((out - waveform)[None])}
+        case "competing":
+            out, ratio_db = degrade.competing(waveform, RATE, np.roll(rival, int(rng.integers(len(rival)))), step["ratio_db"])
+            return out, {"ratio_db": ratio_db}
+        case "codec" | "loss":
+            loss = {"loss": step["loss"], "burst": step["burst"], "conceal": step["conceal"]} if step["kind"] == "loss" else {}
+            coded = degrade.coded(waveform, RATE, step["codec"], step.get("bit_rate"), rng=rng, **loss)
+            return coded.waveform, {"bit_rate": coded.bit_rate, "lost_share": coded.lost_share}
+        case "band":
+            return degrade.band_limit(waveform, RATE, step["low_hz"], step["high_hz"]), {}
+        case "clip":
+            return degrade.clip(waveform, step["share"]), {}
+        case "mnru":
+            return degrade.mnru(waveform, step["q_db"], rng), {}
+        case "echo":
+            out, loss_db = degrade.echo(waveform, RATE, step["delay_s"], step["loss_db"])
+            return out, {"loss_db": loss_db}
+        case "gaps":
+            out, lost = degrade.gaps(waveform, RATE, step["loss"], step["gap_s"], rng, step["conceal"])
+            return out, {"lost_share": lost.mean()}
+        case "level":
+            return degrade.set_level(waveform, RATE, step["active_dbov"]), {}
+        case kind:
+            raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
 
-    def quality(waveform: np.ndarray) -> float:
-        return intrusive.pesq_mos(reference, audio.resample(waveform[None], RATE, intrusive.RATE)[0])
 
-    labels = {}
-    kinds = {KINDS[step["kind"]] for step in recipe if step["kind"] in KINDS}
-    for dimension in ("noi", "dis", "col"):
-        alone = [step for step in recipe if KINDS.get(step["kind"]) == dimension]
-        labels[dimension] = quality(apply(clean, alone, seed, other)[0]) if alone and len(kinds) > 1 else HIGHEST
-    labels["mos"] = quality(degraded) if kinds else HIGHEST
-    if len(kinds) == 1:  # the chain is that kind alone, but for the level, which PESQ takes no notice of
-        labels[next(iter(kinds))] = labels["mos"]
-    level = next(step["active_dbov"] for step in recipe if step["kind"] == "level")
-    labels["loud"] = loudness(level)
-    return {dimension: labels[dimension] for dimension in DIMENSIONS}
+def _response(step: dict) -> np.ndarray:
+    """The impulse response of a room: measured, or that of a talker in the room's middle and a microphone at some distance."""
+    if "recording" in step:
+        return recordings.load(step["recording"], RATE)
+    size = np.array(step["size_m"])
+    talker = size * (0.45, 0.4, 0.5)
+    microphone = talker + np.array([np.cos(0.6), np.sin(0.6), 0.0]) * step["distance_m"]
+    return degrade.image_sources(tuple(size), tuple(talker), tuple(microphone), step["rt60_s"], RATE)
+
+
+def _noise_of(step: dict, speech: np.ndarray, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if step["colour"] != "recorded":
+        return noise_like(step["colour"], speech, RATE, babble, rng)
+    noise = np.resize(recordings.load(step["recording"], RATE), len(speech))
+    return np.roll(noise, int(rng.integers(len(noise))))
+
+
+def labels_of(
+    clean: np.ndarray, degraded: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], babble: np.ndarray, rival: np.ndarray
+) -> dict[str, float]:
+    """The five labels of a chain, MOS-LQO from 1 to 4.64; NaN where PESQ finds no speech.
+
+    A codec whose packets are lost is two things: `col` hears the codec without a loss, and `dis` compares the codec with losses to the
+    codec without.
+    """
+
+    def through(steps: Sequence[dict]) -> np.ndarray:
+        return apply(clean, steps, seed, babble, rival)[0] if steps else clean
+
+    of_kind = {kind: [step for step in recipe if KINDS.get(step["kind"]) == kind] for kind in ("noi", "dis", "col")}
+    lossless = [{"kind": "codec", "codec": step["codec"]} for step in recipe if step["kind"] == "loss"]
+    only = [kind for kind, steps in of_kind.items() if steps]
+    labels = dict.fromkeys(DIMENSIONS, HIGHEST)
+    if only:
+        labels["mos"] = _pesq(clean, degraded)
+    if len(only) == 1 and not lossless:  # the chain is that kind alone, but for the level, which PESQ takes no notice of
+        labels[only[0]] = labels["mos"]
+    else:
+        if of_kind["noi"]:
+            labels["noi"] = _pesq(clean, through(of_kind["noi"]))
+        if of_kind["dis"]:
+            labels["dis"] = _pesq(through(lossless), through(of_kind["dis"]))
+        if of_kind["col"] or lossless:
+            labels["col"] = _pesq(clean, through([*of_kind["col"], *lossless]))
+    labels["loud"] = loudness(next(step["active_dbov"] for step in recipe if step["kind"] == "level"))
+    return labels
+
+
+def _pesq(reference: np.ndarray, degraded: np.ndarray) -> float:
+    return intrusive.pesq_mos(*(audio.resample(x[None], RATE, intrusive.RATE)[0] for x in (reference, degraded)))
 
 
 def loudness(active_dbov: float) -> float:
@@ -184,33 +247,64 @@ def loudness(active_dbov: float) -> float:
     return HIGHEST - (HIGHEST - 1) * min(1.0, abs(active_dbov - USUAL_DBOV) / LOUDNESS_RANGE_DB)
 
 
-def _call(seed: int, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
-    item, language, voice, parts, other = job
+def _call(seed: int, use: Use, babble: np.ndarray, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
+    item, language, voice, parts, rival = job
     rng = np.random.default_rng([seed, item, 1])
-    recipe = draw_recipe(rng)
-    pauses = [np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.1], [0.4, 0.7, 0.5])]
-    clean = np.concatenate([pauses[0], parts[0], pauses[1], parts[1], pauses[2], pauses[2]])
-    floor = degrade.coloured_noise(clean.shape, RATE, "pink", rng)  # a room is never digitally silent
-    clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, float(rng.uniform(45, 70))), RATE)
-    degraded, steps = apply(clean, recipe, (seed, item), other)
-    return Call(degraded, steps, labels_of(clean, degraded, recipe, (seed, item), other), item, language, voice)
+    recipe = draw_recipe(rng, use)
+    before, between, after = (np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.2], [0.4, 0.7, 1.0]))
+    floor_snr_db = round(float(rng.uniform(45, 70)), 1)
+    clean = np.concatenate([before, parts[0], between, parts[1], after])
+    if use != "test":  # few voices are trained on, and recordings of one voice differ
+        clean = equalised(clean, RATE, np.random.default_rng([seed, item, 2]))
+    floor = degrade.coloured_noise(clean.shape, RATE, "pink", np.random.default_rng([seed, item, 3]))
+    clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, floor_snr_db), RATE)  # a room is never digitally silent
+    degraded, steps = apply(clean, recipe, (seed, item), babble, rival)
+    labels = labels_of(clean, degraded, recipe, (seed, item), babble, rival)
+    return Call(degraded, clean, steps, labels, item, language, voice, floor_snr_db)
 
 
-def synthetic(count: int, seed: int, language: str, voices: Sequence[str] = tuple(polyglot.VOICES), on_item=lambda: None) -> list[Call]:
+def sentences(use: Use, language: str) -> list[str]:
+    """What the synthetic voices say: polyglot's own sentences in tests, others, in English, before.
+
+    Raises
+    ------
+    CorpusError
+        There are no training sentences in that language.
+    """
+    if use == "test":
+        return polyglot.sentences(language)
+    if language != "en":
+        raise CorpusError(f"Sentences for training are in English, not in {language!r}.")
+    with TRAINING_SENTENCES.open(encoding="utf-8", newline="") as f:
+        return [row["text"] for row in csv.DictReader(f) if row["use"] == use]
+
+
+def synthetic(
+    count: int, seed: int, language: str, voices: Sequence[str] = tuple(polyglot.VOICES), use: Use = "test", on_item=lambda: None
+) -> list[Call]:
     """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
-    rng = np.random.default_rng([seed, 0])
+    plan, parts = _spoken(count, np.random.default_rng([seed, 0]), language, voices, use)
+    return _all(seed, use, language, plan, parts, on_item)
+
+
+def _spoken(
+    count: int, rng: np.random.Generator, language: str, voices: Sequence[str], use: Use
+) -> tuple[list[str], list[list[np.ndarray]]]:
+    """The voice of each item, and its two sentences at 48 kHz."""
     plan: list[str] = []
     jobs: list[dict] = []
     for _ in range(count):
         plan.append(str(rng.choice(list(voices))))
-        jobs += utterance(rng, language, plan[-1])
+        jobs += utterance(rng, language, plan[-1], sentences(use, language))
     sounds = [audio.resample(s.waveform, s.sample_rate, RATE)[0] for s in polyglot.synthesise(jobs)]
-    parts = [sounds[2 * i : 2 * i + 2] for i in range(count)]
-    return _all(seed, language, plan, parts, on_item)
+    return plan, [sounds[2 * i : 2 * i + 2] for i in range(count)]
 
 
-def real(count: int, seed: int, corpus: Manifest, language: str, on_item=lambda: None) -> list[Call]:
+def real(count: int, seed: int, corpus: Manifest, language: str, use: Use = "test", on_item=lambda: None) -> list[Call]:
     """`count` calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
+
+    use : "train" and "valid" take different files of the corpus, "test" takes all. Where a corpus has one talker in the language, those
+    who compete with him are synthetic, in the same language if they speak it.
 
     Raises
     ------
@@ -219,6 +313,8 @@ def real(count: int, seed: int, corpus: Manifest, language: str, on_item=lambda:
     """
     rng = np.random.default_rng([seed, 0])
     table = corpus.table[(corpus.table["language"] == language) & corpus.table["seconds"].between(0.4, 20)]
+    if use != "test":
+        table = table[table["sha256"].map(for_validation) == (use == "valid")]
     if table.empty:
         raise CorpusError(f"{corpus.name}: no recordings in {language!r} between 0.4 and 20 s.")
     talkers = {str(name): rows for name, rows in table.groupby("speaker")}
@@ -228,7 +324,12 @@ def real(count: int, seed: int, corpus: Manifest, language: str, on_item=lambda:
         files = [corpus.root / str(f) for f in talkers[voice]["file"]]
         parts.append(_two_stretches(files, rng))
         plan.append(voice)
-    return _all(seed, language, plan, parts, on_item)
+    return _all(seed, use, language, plan, parts, on_item)
+
+
+def for_validation(digest: str) -> bool:
+    """Whether a file with this SHA-256 is one of the `VALID_SHARE` that are validated on."""
+    return int(digest[:8], 16) / 16**8 < VALID_SHARE
 
 
 def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarray]:
@@ -243,17 +344,41 @@ def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarr
     return [speech[: len(speech) // 2], speech[len(speech) // 2 :]]
 
 
-def _all(seed: int, language: str, plan: list[str], parts: list[list[np.ndarray]], on_item: Callable[[], None]) -> list[Call]:
-    other = babble_of([p for pair in parts for p in pair], np.random.default_rng([seed, 2]), RATE, seconds=10, stretches=12)
-    jobs = [(i, language, voice, said, other) for i, (voice, said) in enumerate(zip(plan, parts, strict=True))]
-    made = in_processes(partial(_call, seed), jobs, 8, on_item)
-    return [call for call in made if np.isfinite(list(call.labels.values())).all()]
+def _all(seed: int, use: Use, language: str, plan: list[str], parts: list[list[np.ndarray]], on_item: Callable[[], None]) -> list[Call]:
+    voices, others = plan, parts
+    if len(set(plan)) == 1:  # a voice does not compete with itself
+        spoken = language if language in polyglot.LANGUAGES and use == "test" else "en"
+        voices, others = _spoken(12, np.random.default_rng([seed, 4]), spoken, [v for v in RIVALS[use] if v != plan[0]], use)
+    babble = babble_of([sound for pair in others for sound in pair], np.random.default_rng([seed, 5]), RATE, seconds=10, stretches=12)
+    jobs = [
+        (i, language, voice, said, _rival(voice, voices, others, np.random.default_rng([seed, i, 6])))
+        for i, (voice, said) in enumerate(zip(plan, parts, strict=True))
+    ]
+    return in_processes(partial(_call, seed, use, babble), jobs, 8, on_item)
+
+
+def _rival(voice: str, voices: Sequence[str], parts: Sequence[list[np.ndarray]], rng: np.random.Generator) -> np.ndarray:
+    """What another talker says."""
+    chosen = int(rng.choice([i for i, other in enumerate(voices) if other != voice]))
+    return np.concatenate(parts[chosen])
+
+
+def recipe_hash() -> str:
+    """Hash of how calls are made, but for the recordings they are made of."""
+    return short_hash(repr((VERSION, polyglot.recipe_hash(), TRAINING_SENTENCES.read_bytes())))
 
 
 def to_table(calls: Sequence[Call]) -> list[dict]:
     """One plain row a call, for a record."""
     return [
-        {"item": c.item, "language": c.language, "voice": c.voice, "seconds": len(c.waveform) / RATE, "recipe": json.dumps(c.recipe)}
+        {
+            "item": c.item,
+            "language": c.language,
+            "voice": c.voice,
+            "seconds": len(c.waveform) / RATE,
+            "floor_snr_db": c.floor_snr_db,
+            "recipe": json.dumps(c.recipe),
+        }
         | c.labels
         for c in calls
     ]

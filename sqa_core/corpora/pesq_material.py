@@ -5,7 +5,7 @@ labels are validated on listeners' scores before anything is built on them.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,19 +95,19 @@ def noise_like(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, r
     return degrade.coloured_noise(speech.shape, rate, colour, rng)
 
 
-def utterance(rng: np.random.Generator, language: str, voice: str) -> list[dict]:
-    """Jobs for two sentences in one jittered manner of speaking."""
-    texts = rng.choice(polyglot.sentences(language), size=2, replace=False)
+def utterance(rng: np.random.Generator, language: str, voice: str, texts: Sequence[str] = ()) -> list[dict]:
+    """Jobs for two sentences in one jittered manner of speaking. texts : what they are drawn from; polyglot's own if not given."""
+    said = rng.choice(texts or polyglot.sentences(language), size=2, replace=False)
     shift = {"rate": rng.integers(-25, 30), "pitch": rng.integers(-15, 16), "range": rng.integers(-20, 21)}
-    jobs = [polyglot.job(language, voice, str(t)) for t in texts]
+    jobs = [polyglot.job(language, voice, str(t)) for t in said]
     return [j | {k: int(j[k] + v) for k, v in shift.items()} for j in jobs]
 
 
-def _coloured(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def equalised(waveform: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
     """A smooth random equalisation of the clean voice, within ±9 dB: recordings differ, synthetic voices hardly."""
     gains_db = rng.uniform(-9, 9, size=7)
     spectrum = np.fft.rfft(waveform)
-    octave = np.log2(np.maximum(np.fft.rfftfreq(len(waveform), 1 / RATE), 60) / 60)
+    octave = np.log2(np.maximum(np.fft.rfftfreq(len(waveform), 1 / rate), 60) / 60)
     return np.fft.irfft(spectrum * 10 ** (np.interp(octave, np.linspace(0, 7, 7), gains_db) / 20), len(waveform)).astype(np.float32)
 
 
@@ -115,7 +115,7 @@ def _make(seed: int, item: tuple[int, str, str, list[np.ndarray], np.ndarray]) -
     index, language, voice, parts, babble = item
     rng = np.random.default_rng([seed, index, 1])
     pause = [np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.1], [0.4, 0.7, 0.5])]
-    clean = _coloured(np.concatenate([pause[0], parts[0], pause[1], parts[1], pause[2]]), rng)
+    clean = equalised(np.concatenate([pause[0], parts[0], pause[1], parts[1], pause[2]]), RATE, rng)
     if rng.random() < 0.7:  # a room is never digitally silent
         clean = degrade.add_noise(clean, RATE, degrade.coloured_noise(clean.shape, RATE, "pink", rng), float(rng.uniform(45, 70)))
     clean = degrade.set_level(clean, RATE)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..errors import SettingsError
 from ..intrusive import correlation_by_lag
 
 MAX_DELAY_S = 0.25  # of a codec: what is searched for
-SHARP = 0.3  # least normalised correlation at the delay that is found; below it, none is removed
+PROBE_S = 2.0  # of the sound that delays are measured with
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def gilbert_elliott(packets: int, loss: float, burst: float, rng: np.random.Gene
     if loss == 0:
         return out
     good_to_bad, bad_to_good = loss / (burst * (1 - loss)), 1 / burst
+    bad = bool(rng.random() < loss)  # drawn first, so that a longer call begins with the same losses
     draws = rng.random(packets)
-    bad = bool(rng.random() < loss)
     for i in range(packets):
         out[i] = bad
         bad = draws[i] >= bad_to_good if bad else draws[i] < good_to_bad
@@ -124,19 +125,45 @@ def coded(
     if codec not in CODECS:
         raise SettingsError(f"There is no codec {codec!r} here; there are {', '.join(CODECS)}.")
     of = CODECS[codec]
+    bit_rate = bit_rate or of.bit_rates[-1]
     original = audio.resample(np.asarray(waveform, np.float32)[None], sample_rate, of.rate)[0]
-    packets, context, frame = _encoded(original, codec, bit_rate or of.bit_rates[-1])
-    lost = gilbert_elliott(len(packets), loss, burst, rng or np.random.default_rng(0)) if loss else np.zeros(len(packets), bool)
-    if len(lost):
-        lost[0] = False  # a call whose first packet is lost begins with the next
+    delay = codec_delay(codec, bit_rate)
+    flushed = np.concatenate([original, np.zeros(max(delay, 0) + of.rate // 10, np.float32)])  # or the end would stay in the codec
+    packets, context, frame = _encoded(flushed, codec, bit_rate)
+    heard = min(len(packets), -(-(len(original) + max(delay, 0)) // frame))  # of the packets, those that hold the sound
+    lost = np.zeros(len(packets), bool)
+    if loss:
+        lost[:heard] = gilbert_elliott(heard, loss, burst, rng or np.random.default_rng(0))
+        lost[:1] = False  # a call whose first packet is lost begins with the next
     decoded, gaps = _decoded(packets, lost, context, frame, conceal)
-    delay = _delay(original, decoded, of.rate)
     decoded, gaps = (_shifted(x, delay, len(original)) for x in (decoded, gaps))
     out = audio.resample(decoded[None], of.rate, sample_rate)[0][: len(waveform)]
     out = np.pad(out, (0, len(waveform) - len(out)))
     at = np.minimum(np.arange(len(waveform)) * of.rate // sample_rate, len(gaps) - 1)
-    bits = 8 * sum(len(p) for p in packets) / max(len(original) / of.rate, 1e-9)
-    return Coded(out.astype(np.float32), bits, delay / of.rate, float(lost.mean()) if len(lost) else 0.0, gaps[at].astype(bool))
+    bits = 8 * sum(len(p) for p in packets) / (len(flushed) / of.rate)
+    lost_share = float(lost[:heard].mean()) if heard else 0.0
+    return Coded(out.astype(np.float32), bits, delay / of.rate, lost_share, gaps[at].astype(bool))
+
+
+@lru_cache(maxsize=64)
+def codec_delay(codec: str, bit_rate: int) -> int:
+    """Samples at the codec's rate by which its output is late: the lag of the largest correlation of a voice-like sound and its output.
+
+    It belongs to the codec and not to the sound, so it is measured once: harmonics of a gliding pitch under a moving envelope, which codecs
+    that model a voice reproduce too.
+    """
+    of = CODECS[codec]
+    t = np.arange(int(PROBE_S * of.rate)) / of.rate
+    phase = 2 * np.pi * np.cumsum(90 * 3 ** (0.5 - 0.5 * np.cos(2 * np.pi * 1.3 * t))) / of.rate
+    harmonics = sum(np.sin(k * phase + k * k) / k for k in range(3, 13))  # codecs shift the phase of the lowest
+    breath = np.random.default_rng(0).standard_normal(len(t))
+    envelope = 0.1 + np.sin(2 * np.pi * 1.7 * t + 5 * t**2) ** 2  # syllables of many lengths
+    probe = (0.1 * envelope * (harmonics + 0.1 * breath)).astype(np.float32)
+    packets, context, frame = _encoded(probe, codec, bit_rate)
+    decoded, _ = _decoded(packets, np.zeros(len(packets), bool), context, frame, conceal=False)
+    n = min(len(probe), len(decoded))
+    lags, correlation = correlation_by_lag(probe[:n].astype(np.float64), decoded[:n].astype(np.float64), int(MAX_DELAY_S * of.rate))
+    return int(lags[correlation.argmax()])
 
 
 def _encoded(x: np.ndarray, codec: str, bit_rate: int) -> tuple[list[bytes], Any, int]:
@@ -194,18 +221,6 @@ def _decoded(packets: list[bytes], lost: np.ndarray, decoder: Any, frame: int, c
         parts.append(fill.astype(np.float32))
         gaps.append(np.full(len(fill), gone))
     return np.concatenate([*parts, np.zeros(0, np.float32)]), np.concatenate([*gaps, np.zeros(0, bool)])
-
-
-def _delay(original: np.ndarray, decoded: np.ndarray, rate: int) -> int:
-    """Samples by which the decoded sound is late: the lag of the largest correlation, 0 if there is no clear one."""
-    n = min(len(original), len(decoded))
-    x, y = original[:n].astype(np.float64), decoded[:n].astype(np.float64)
-    size = np.sqrt((x @ x) * (y @ y))
-    if not size:
-        return 0
-    lags, correlation = correlation_by_lag(x, y, int(MAX_DELAY_S * rate))
-    best = int(correlation.argmax())
-    return int(lags[best]) if correlation[best] > SHARP * size else 0
 
 
 def _shifted(x: np.ndarray, delay: int, length: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from ..levels import active_level
 
 DIRECT_S = 0.0025  # after a response's peak: what counts as direct sound, as usual for the direct-to-reverberant ratio
 SOUND_M_S = 343.0
+HIGH_PASS_HZ = 100.0  # Allen and Berkley's filter: image sources alone add up to a rise towards 0 Hz that no room has
 
 
 class Reached(NamedTuple):
@@ -29,16 +30,19 @@ def image_sources(
 ) -> Float[np.ndarray, " response"]:
     """Impulse response of a shoebox room by image sources (Allen and Berkley, JASA 65, 1979), as long as the reverberation time.
 
-    The walls' reflection follows from `rt60_s` by Eyring's formula, the same on all six. Delays are rounded to samples.
+    The walls' reflection follows from `rt60_s` by Eyring's formula, the same on all six. Delays are rounded to samples; the paper's
+    high pass at 100 Hz is applied.
 
     Raises
     ------
     SettingsError
-        Source or microphone is outside the room, or the reverberation time is shorter than the room allows.
+        Source or microphone is outside the room, or the reverberation time ends before the direct sound arrives.
     """
     room, source, microphone = (np.asarray(v, float) for v in (room_m, source_m, microphone_m))
     if not (np.all((source > 0) & (source < room)) and np.all((microphone > 0) & (microphone < room))):
         raise SettingsError("Source and microphone must be inside the room.")
+    if np.linalg.norm(source - microphone) / SOUND_M_S >= rt60_s:
+        raise SettingsError(f"A reverberation time of {rt60_s} s ends before the direct sound arrives.")
     volume, surface = room.prod(), 2 * (room[0] * room[1] + room[1] * room[2] + room[0] * room[2])
     reflection = np.sqrt(np.exp(-0.161 * volume / (surface * rt60_s)))
     n = round(rt60_s * sample_rate)
@@ -53,7 +57,15 @@ def image_sources(
         at = np.round(distance / SOUND_M_S * sample_rate).astype(int)
         inside = at <= n
         np.add.at(response, at[inside], reflection ** bounces[inside] / (4 * np.pi * distance[inside]))
+    response = _high_passed(response, sample_rate)
     return (response / np.abs(response).max()).astype(np.float32)
+
+
+def _high_passed(response: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Allen and Berkley's filter: two poles at `HIGH_PASS_HZ`, a zero at 0 Hz (their appendix B)."""
+    angle = 2 * np.pi * HIGH_PASS_HZ / sample_rate
+    r = np.exp(-angle)
+    return signal.lfilter([1, -(1 + r), r], [1, -2 * r * np.cos(angle), r * r], response)
 
 
 def reverberate(waveform: Float[np.ndarray, " samples"], sample_rate: int, response: Float[np.ndarray, " response"]) -> Reached:
@@ -84,6 +96,10 @@ def reverberate(waveform: Float[np.ndarray, " samples"], sample_rate: int, respo
 def echo(waveform: Float[np.ndarray, " samples"], sample_rate: int, delay_s: float, loss_db: float) -> Reached:
     """The sound's own echo, `delay_s` later and `loss_db` weaker: as a listener hears a talker whose line reflects (listener echo).
 
+    Returns
+    -------
+    The sum, and the difference of the active levels (P.56) that was measured on the two parts.
+
     Raises
     ------
     SettingsError
@@ -92,8 +108,9 @@ def echo(waveform: Float[np.ndarray, " samples"], sample_rate: int, delay_s: flo
     shift = round(delay_s * sample_rate)
     if not 0 < shift < len(waveform):
         raise SettingsError(f"An echo after {delay_s} s does not lie within the sound.")
-    late = np.concatenate([np.zeros(shift, waveform.dtype), waveform[:-shift]]) * 10 ** (-loss_db / 20)
-    return Reached((waveform + late).astype(np.float32), float(loss_db))
+    late = np.concatenate([np.zeros(shift, waveform.dtype), waveform[:-shift]]) * np.float32(10 ** (-loss_db / 20))
+    weaker = active_level(waveform, sample_rate)[0] - active_level(late, sample_rate)[0]
+    return Reached((waveform + late).astype(np.float32), float(weaker))
 
 
 def competing(

@@ -428,18 +428,35 @@ def through_time(
         features = torch.cat([model.cnn(part.unsqueeze(1)) for part in cut.split(ROWS)])
         return model.head(features[None], torch.tensor([len(features)], device=x.device))[0, columns]
 
+    return along_line(scores, mel, baseline, steps, tolerance, max_steps)
+
+
+def along_line(
+    scores: Callable[[Tensor], Tensor],
+    x: Float[Tensor, "frames mels"],
+    baseline: Float[Tensor, "frames mels"],
+    steps: int = STEPS,
+    tolerance: float | None = None,
+    max_steps: int = MAX_STEPS,
+) -> Attribution:
+    """Integrated gradients of any function of one array to (outputs,), by Gauss-Legendre quadrature.
+
+    Returns
+    -------
+    Attribution with maps (outputs, ...) of the array's shape.
+    """
     with torch.no_grad():
-        ends, starts = scores(mel), scores(baseline)
+        ends, starts = scores(x), scores(baseline)
 
     def attempt(n: int) -> Attribution:
-        maps = mel.new_zeros(len(columns), *mel.shape)
+        maps = x.new_zeros(len(ends), *x.shape)
         for node, weight in zip(*_quadrature(n), strict=True):
-            x = (baseline + float(node) * (mel - baseline)).requires_grad_()
+            point = (baseline + float(node) * (x - baseline)).requires_grad_()
             with torch.enable_grad():
-                found = scores(x)
-            for i in range(len(columns)):
-                (gradient,) = torch.autograd.grad(found[i], x, retain_graph=i + 1 < len(columns))
+                found = scores(point)
+            for i in range(len(ends)):
+                (gradient,) = torch.autograd.grad(found[i], point, retain_graph=i + 1 < len(ends))
                 maps[i] += float(weight) * gradient
-        return _checked(maps * (mel - baseline), ends, starts, torch.tensor([n]))
+        return _checked(maps * (x - baseline), ends, starts, torch.tensor([n]))
 
     return _refined(attempt, steps, tolerance, max_steps)

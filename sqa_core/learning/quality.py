@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import audio, environment, spectrogram
-from ..corpora import calls, polyglot, registry
+from ..corpora import calls, polyglot, recordings, registry
 from ..errors import SettingsError
 from ..files import atomic, short_hash
 from ..losses import summed_mse
@@ -27,19 +27,21 @@ from . import nisqa
 from .loop import Checkpoint, Epoch, Validation, fit
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
-CALLS_VERSION = 1  # of how calls are made; a change makes the cached material void
+QualityNetwork = Nisqa | QualityTransformer
 TEST_BATCH = 16
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all."""
+    """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all. use : no two of them share
+    a sentence, a file or a recorded noise."""
 
     source: str
     language: str
     count: int
     seed: int
     voices: tuple[str, ...] | None = None
+    use: recordings.Use = "test"
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,16 @@ def front_end(network: NetworkName) -> str:
     return "nisqa" if network == "nisqa" else "ast"
 
 
+def front_end_of(network: QualityNetwork) -> str:
+    """Which of `FRONT_ENDS` a network takes."""
+    return "nisqa" if isinstance(network, Nisqa) else "ast"
+
+
 def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material:
     """The calls of a part, made if they are not in the cache."""
-    name = f"calls-{short_hash(json.dumps([asdict(part), CALLS_VERSION, polyglot.recipe_hash()], sort_keys=True), 16)}"
-    path = environment.cache_folder() / "material" / f"{name}.safetensors"
+    path = environment.cache_folder() / "material" / f"calls-{part_hash(part)}.safetensors"
     if not path.is_file():
-        made = _make(part, on_call)
+        made = make(part, on_call)
         tensors = {
             f"{kind}-{i:05d}": spectrogram.mel_db(call.waveform, calls.RATE, mel).half()
             for i, call in enumerate(made)
@@ -93,14 +99,32 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
     return Material(mels, labels, pd.DataFrame(table))
 
 
-def _make(part: Part, on_call: Callable[[], None]) -> list[calls.Call]:
+def part_hash(part: Part) -> str:
+    """Hash of all that decides a part's spectrograms and labels: the calls, what they are made of, and the front ends."""
+    source = "" if part.source == "polyglot" else registry.load(part.source).hash
+    made_of = (sorted(asdict(part).items()), calls.recipe_hash(), source, recordings.hash_of(part.use), sorted(FRONT_ENDS.items()))
+    return short_hash(repr(made_of), 16)
+
+
+def parts_hash(parts: Sequence[Part]) -> str:
+    """Hash of several parts."""
+    return short_hash(" ".join(part_hash(part) for part in parts), 16)
+
+
+def settings_hash(settings: QualitySettings, seed: int) -> str:
+    """Names a training's state in the cache."""
+    return short_hash(repr((settings, seed)))
+
+
+def make(part: Part, on_call: Callable[[], None] = lambda: None) -> list[calls.Call]:
+    """The calls of a part, waveforms and all."""
     if part.source == "polyglot":
-        return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), on_call)
+        return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call)
     corpus = registry.load(part.source)
     corpus = corpus.where(speaker=part.voices) if part.voices else corpus
     if "emotion" in corpus.table:  # acted emotions are no material for quality
         corpus = corpus.where(emotion="neutral")
-    return calls.real(part.count, part.seed, corpus, part.language, on_call)
+    return calls.real(part.count, part.seed, corpus, part.language, part.use, on_call)
 
 
 def joined(parts: Sequence[Part], on_call: Callable[[], None] = lambda: None) -> Material:
@@ -118,7 +142,7 @@ def learn(
     seed: int,
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
-) -> tuple[torch.nn.Module, list[Epoch]]:
+) -> tuple[QualityNetwork, list[Epoch]]:
     """A trained network, with the weights of the epoch of the lowest validation RMSE of its first output, and all epochs.
 
     folder : keeps the state after each epoch; a run that was killed goes on from there to the same weights.
@@ -154,12 +178,8 @@ def _learn_transformer(
             head.bias.fill_(float(mean))
     network.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    steps = -(-len(items) // settings.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * steps + 1, pct_start=1.0 / settings.epochs
-    )
 
-    def batches(epoch: int):
+    def batches(epoch: int) -> list[list[nisqa.Item]]:
         order = np.random.default_rng([seed, epoch]).permutation(len(items))
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         # Neighbours in length share a batch, so that little of it is padding; which batch comes when is random.
@@ -169,14 +189,17 @@ def _learn_transformer(
         groups = [pool[i : i + settings.batch_size] for pool in pools for i in range(0, len(pool), settings.batch_size)]
         return [[items[i] for i in groups[g]] for g in np.random.default_rng([seed, epoch, 1]).permutation(len(groups))]
 
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.epochs * len(batches(0)) + 1, pct_start=1.0 / settings.epochs
+    )
+
     def loss_of(batch: list[nisqa.Item]) -> Tensor:
         mels, lengths = _padded([mel for mel, _ in batch], device)
         return summed_mse(network(mels, lengths), torch.stack([y for _, y in batch]).to(device))
 
     def step() -> None:
         optimizer.step()
-        if schedule.last_epoch < schedule.total_steps - 1:
-            schedule.step()
+        schedule.step()
 
     def validate() -> Validation:
         predicted = predict(network, [mel for mel, _ in checks])[:, 0]
@@ -215,7 +238,7 @@ def _padded(mels: list[Tensor], device: str) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def predict(network: torch.nn.Module, mels: list[Tensor]) -> np.ndarray:
+def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     """Scores (sounds, outputs) of spectrograms (frames, bands) by the network's front end."""
     network.eval()
     settings = network.settings
@@ -234,9 +257,23 @@ def predict(network: torch.nn.Module, mels: list[Tensor]) -> np.ndarray:
     return out
 
 
-def mel_of(network: NetworkName, sound: audio.Sound) -> Tensor:
-    """The spectrogram (frames, bands) of a sound by a network's front end; AST's is for 48 kHz."""
-    mel = FRONT_ENDS[front_end(network)]
+def score_of(network: QualityNetwork, output: str) -> Callable[[Tensor], Tensor]:
+    """One output as a function of spectrograms of one length, (batch, frames, bands) to (batch,), which gradients pass."""
+    network.eval()
+    column = network.settings.outputs.index(output)
+
+    def score(mels: Tensor) -> Tensor:
+        if isinstance(network, Nisqa):
+            cut = torch.stack([spectrogram.segments(mel, network.settings.segment_length, network.settings.segment_hop) for mel in mels])
+            return network(cut, torch.full((len(cut),), cut.shape[1], device=mels.device))[:, column]
+        return network(mels, torch.full((len(mels),), mels.shape[1], device=mels.device))[:, column]
+
+    return score
+
+
+def mel_of(front: str, sound: audio.Sound) -> Tensor:
+    """The spectrogram (frames, bands) of a sound by one of `FRONT_ENDS`; AST's is for 48 kHz."""
+    mel = FRONT_ENDS[front]
     rate = mel.sample_rate or sound.sample_rate
     mono = audio.mixed(sound, "mean").waveform
     return spectrogram.mel_db(audio.resample(mono, sound.sample_rate, rate)[0], rate, mel)

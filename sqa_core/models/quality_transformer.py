@@ -48,11 +48,23 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens width"], valid: Bool[Tensor, "batch tokens"] | None
     ) -> Float[Tensor, "batch tokens width"]:
-        q, k, v = self.in_proj(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self._projected(x)
         mask = None if valid is None else valid[:, None, None]
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
         x = x + self.out_proj(attended)
         return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
+
+    def attention(
+        self, x: Float[Tensor, "batch tokens width"], valid: Bool[Tensor, "batch tokens"] | None
+    ) -> Float[Tensor, "batch heads tokens tokens"]:
+        """The weights with which each token takes from each other one, in explanations; `forward` never holds them."""
+        q, k, _ = self._projected(x)
+        weights = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        return (weights if valid is None else weights.masked_fill(~valid[:, None, None], -torch.inf)).softmax(dim=-1)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        """Queries, keys and values: (3, batch, heads, tokens, width of a head)."""
+        return self.in_proj(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
 
 
 class QualityTransformer(nn.Module):
@@ -76,8 +88,21 @@ class QualityTransformer(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.02)
 
     def forward(self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch outputs"]:
-        """`lengths` counts the true frames of each sound; frames after them are ignored."""
+        """`lengths` counts the true frames of each sound; frames after them are ignored. A sound shorter than a patch is one patch, filled
+        with the quietest level."""
+        x, valid = self.embedded(mels, lengths)
+        for block in self.blocks:
+            x = block(x, valid)
+        pooled = self.norm(x[:, :2]).mean(dim=1)
+        return torch.cat([head(pooled) for head in self.heads], dim=1)
+
+    def embedded(
+        self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"] | None]:
+        """What the first block gets: two tokens, then the patches row by row (low bands first), and which of them are valid."""
         s = self.settings
+        if mels.shape[1] < PATCH:
+            mels = F.pad(mels, (0, 0, 0, PATCH - mels.shape[1]), value=float(mels.min()))
         normalised = (mels[:, : s.max_frames] - self.mean) / (2 * self.std)  # AST's convention: a standard deviation of one half
         x = self.patches(normalised.transpose(1, 2)[:, None])
         rows, columns = x.shape[2:]
@@ -85,11 +110,7 @@ class QualityTransformer(nn.Module):
         grid = self.positions[:, 2:].unflatten(1, (self.rows, self.columns))[:, :, :columns].flatten(1, 2)
         tokens = self.tokens + self.positions[:, :2]
         x = torch.cat([tokens.expand(len(x), -1, -1), x + grid], dim=1)
-        valid = self.valid(lengths, rows, columns)
-        for block in self.blocks:
-            x = block(x, valid)
-        pooled = self.norm(x[:, :2]).mean(dim=1)
-        return torch.cat([head(pooled) for head in self.heads], dim=1)
+        return x, self.valid(lengths, rows, columns)
 
     def valid(self, lengths: Int[Tensor, " batch"], rows: int, columns: int) -> Bool[Tensor, "batch tokens"] | None:
         """True for the tokens and for the patches that hold frames of the sound; None where that is all of them."""

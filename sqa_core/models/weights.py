@@ -48,6 +48,15 @@ OFFICIAL = {
         (1.0, 12.0),
     ),
 }
+# Further published networks of the same layout, used where they are found.
+KNOWN = OFFICIAL | {
+    "nisqa-confspeech2022": KnownNetwork(
+        "nisqa_confspeech2022/nisqa_confspeech2022.tar",
+        "87c7cc832bafe6bde74ef8cf30508a78ec0d834d839957759cf1ce1c85b5a418",
+        "Apache-2.0",
+        "speech in online conferences, rated by listeners in English and Mandarin (baseline of ConferencingSpeech 2022)",
+    )
+}
 OWN = "prompts-pesq"  # our default: trained on human speech too
 SYNTHETIC_ONLY = "polyglot-pesq"
 SYNTHETIC_CAVEAT = "trained on synthetic voices only: use for comparisons, absolute scores are not calibrated on human speech"
@@ -76,8 +85,8 @@ class Network:
 
 
 def found_networks() -> dict[str, Path]:
-    """Names that `load` takes without a path, each with its file: the official ones found here, and ours."""
-    found = {name: path for name, known in OFFICIAL.items() if (path := environment.find("weights", known.file))}
+    """Names that `load` takes without a path, each with its file: the published ones found here, and ours."""
+    found = {name: path for name, known in KNOWN.items() if (path := environment.find("weights", known.file))}
     folder = environment.resource("networks")
     ours = {p.parent.name: p for p in sorted(folder.glob("*/model.safetensors"))}
     return found | ours
@@ -105,8 +114,9 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     name = str(name or default_network())
     device = device or environment.device()
     found = found_networks()
-    if name in OFFICIAL and name not in found:
-        raise WeightsError(f"The weights of {name} are not on this machine; run `sqa data fetch nisqa-weights`, or set SQA_WEIGHTS.")
+    if name in KNOWN and name not in found:
+        how = "run `sqa data fetch nisqa-weights`, or set SQA_WEIGHTS" if name in OFFICIAL else f"put {KNOWN[name].file} below SQA_WEIGHTS"
+        raise WeightsError(f"The weights of {name} are not on this machine; {how}.")
     path = found.get(name, Path(name))
     if not path.is_file():
         raise WeightsError(f"{name}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
@@ -118,7 +128,7 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
         _check_state(Nisqa(settings), state, path)
     model = Nisqa(settings)
     model.load_state_dict(state, strict=True)
-    known = OFFICIAL.get(name)
+    known = KNOWN.get(name)
     digest = sha256(path)
     if known and digest != known.sha256:
         raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {known.sha256[:12]}…); fetch it again.")

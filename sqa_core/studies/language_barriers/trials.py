@@ -1,113 +1,244 @@
-"""The trials of the chapter on language barriers: a network trained on English calls, or a fixed one, tested on calls in other languages."""
+"""The trials of the chapter on language barriers: networks trained on English calls, or elsewhere, tested on calls in other languages,
+on listeners, on single gaps, and on level, bandwidth and sample rate."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ... import audio, environment, metrics, scoring
+from ... import audio, degrade, environment, intrusive, metrics
 from ...corpora import calls, registry
+from ...explain import over_time
 from ...learning import quality
-from ...learning.quality import Part, QualitySettings
+from ...learning.quality import Part, QualityNetwork, QualitySettings
 from ...models import weights
+from ...models.quality_transformer import QualityTransformer
 from ...results.trials import Result, Trial
 from ..emotion import require_hash
 
 
-class TestedTrial(Trial):
-    """What both kinds are tested on. listeners : also on P.835's files. One row a file: what it is, its labels, and the scores."""
+@dataclass(frozen=True)
+class Training:
+    """A network of the chapter's own: how it is trained, on what, and the hash of that material (`quality.parts_hash`)."""
 
-    tests: tuple[Part, ...]
-    listeners: bool = False
-    corpus_hashes: tuple[tuple[str, str], ...] = ()
-
-    def check(self) -> None:
-        """The corpora are those of the plan."""
-        for name, planned in self.corpus_hashes:
-            require_hash(name, registry.load(name).hash, planned)
-
-    def rows(self, material: quality.Material, predicted: np.ndarray, outputs: tuple[str, ...]) -> pd.DataFrame:
-        """Labels as `mos`, `noi`…, scores as `predicted mos`…"""
-        table = material.table.drop(columns=["recipe"])
-        kinds = material.table["recipe"].map(calls.kinds_of)
-        status = np.where(table["source"] == "polyglot", "synthetic", "real")
-        scores = {f"predicted {output}": predicted[:, i] for i, output in enumerate(outputs)}
-        return table.assign(kinds=kinds, status=status, **scores)
-
-
-class QualityTrial(TestedTrial):
-    """One network, trained with one seed. `settings` has how; the training state is kept in the cache, so a killed trial goes on."""
-
-    kind: ClassVar[str] = "quality"
     train: tuple[Part, ...]
     valid: tuple[Part, ...]
     settings: QualitySettings
+    material: str
 
-    def run(self) -> Result:
-        self.check()
-        total = sum(part.count for part in (*self.train, *self.valid, *self.tests))
-        with tqdm(total=total, desc="calls", unit="call", leave=False) as bar:
-            train, valid, tests = (quality.joined(parts, lambda: bar.update()) for parts in (self.train, self.valid, self.tests))
-        folder = environment.cache_folder() / "training" / f"{self.study}-{self.key}"
-        with tqdm(total=self.settings.epochs, desc=self.settings.network, unit="epoch", leave=False) as bar:
-            network, epochs = quality.learn(train, valid, self.settings, self.seed, folder, lambda _: bar.update())
-        outputs = self.settings.outputs
-        kind = quality.front_end(self.settings.network)
-        items = self.rows(tests, quality.predict(network, tests.mels[kind]), outputs)
-        if self.listeners:
-            items = pd.concat([items, self._listeners(network)], ignore_index=True)
+
+class NetworkTrial(Trial):
+    """Has a network: one that it trains with its seed, or one of another's (`network`, with its hash).
+
+    The state of a training is kept in the cache, so a killed one goes on, and trials of one network train it once.
+    """
+
+    training: Training | None = None
+    network: str = ""
+    weights_hash: str = ""
+
+    def model(self) -> tuple[QualityNetwork, dict[str, Any]]:
+        """The network, and the facts of its training."""
+        if self.training is None:
+            require_hash(self.network, weights.hash_of(self.network), self.weights_hash)
+            return weights.load(self.network).model, {}
+        t = self.training
+        require_hash("the calls", quality.parts_hash((*t.train, *t.valid)), t.material)
+        train, valid = quality.joined(t.train), quality.joined(t.valid)
+        folder = environment.cache_folder() / "training" / f"quality-{t.material}-{quality.settings_hash(t.settings, self.seed)}"
+        with tqdm(total=t.settings.epochs, desc=t.settings.network, unit="epoch", leave=False) as bar:
+            model, epochs = quality.learn(train, valid, t.settings, self.seed, folder, lambda _: bar.update())
         best = max(epochs, key=lambda e: e.score)
-        facts: dict[str, Any] = {
-            "parameters": sum(p.numel() for p in network.parameters()),
+        return model, {
+            "parameters": sum(p.numel() for p in model.parameters()),
             "epochs": len(epochs),
             "best_epoch": best.number,
             "valid_rmse": best.validation_loss,
             "train_calls": len(train.labels),
+            "train_labels_missing": int(train.labels.isnan().sum()),
             "training_loss": [e.loss for e in epochs],
             "validation_rmse": [e.validation_loss for e in epochs],
         }
-        return Result(facts | pcc_by_language(items), items)
-
-    def _listeners(self, network) -> pd.DataFrame:
-        corpus = registry.load("p835")
-        mels = [quality.mel_of(self.settings.network, audio.load(path)) for path in corpus.paths()]
-        predicted = quality.predict(network, mels)
-        return _p835_rows(corpus.table, {output: predicted[:, i] for i, output in enumerate(self.settings.outputs)})
 
 
-class FixedNetworkTrial(TestedTrial):
-    """A network that was trained elsewhere, on the same files."""
+class QualityTrial(NetworkTrial):
+    """One network tested on calls, and on P.835's listeners: one row a file with what it is, its labels and the scores.
 
-    kind: ClassVar[str] = "fixed"
-    network: str
-    weights_hash: str
+    material : hash of the tests (`quality.parts_hash`). listeners : hash of P.835, where that is a test too.
+    """
+
+    kind: ClassVar[str] = "quality"
+    tests: tuple[Part, ...]
+    material: str
+    listeners: str = ""
 
     def run(self) -> Result:
-        self.check()
+        require_hash("the calls", quality.parts_hash(self.tests), self.material)
+        model, facts = self.model()
         tests = quality.joined(self.tests)
-        network = weights.load(self.network)
-        predicted = scoring.score_mels(scoring.folded(network), tests.mels["nisqa"])
-        items = self.rows(tests, predicted, network.settings.outputs)
+        items = _rows(tests, quality.predict(model, tests.mels[quality.front_end_of(model)]), model.settings.outputs)
         if self.listeners:
-            corpus = registry.load("p835")
-            scores = scoring.score(corpus.paths(), network)
-            rows = _p835_rows(corpus.table, {output: scores[output].to_numpy(float) for output in network.settings.outputs})
-            items = pd.concat([items, rows], ignore_index=True)
-        return Result(pcc_by_language(items), items)
+            items = pd.concat([items, self._listeners(model)], ignore_index=True)
+        return Result(facts | pcc_by_language(items), items)
+
+    def _listeners(self, model: QualityNetwork) -> pd.DataFrame:
+        """P.835's files: `mos` is the listeners' overall score, `noi` their background; the other dimensions were not asked."""
+        corpus = registry.load("p835")
+        require_hash("p835", corpus.hash, self.listeners)
+        predicted = scores_of(model, [audio.load(path) for path in corpus.paths()])
+        rows = corpus.table[["set", "condition", "talker", "mos_ovrl", "mos_bak"]]
+        rows = rows.rename(columns={"talker": "voice", "mos_ovrl": "mos", "mos_bak": "noi"})
+        return rows.assign(source="p835", language="en", status="listeners", **_columns(predicted, model.settings.outputs))
 
 
-def _p835_rows(table: pd.DataFrame, scores: dict[str, np.ndarray]) -> pd.DataFrame:
-    """P.835's files as rows: `mos` is the listeners' overall score, `noi` their background; the other dimensions were not asked."""
-    rows = table[["set", "condition", "talker"]].rename(columns={"talker": "voice"})
-    rows = rows.assign(source="p835", language="en", status="listeners", mos=table["mos_ovrl"], noi=table["mos_bak"])
-    return rows.assign(**{f"predicted {output}": values for output, values in scores.items()})
+class TeachersTrial(Trial):
+    """The two teachers on the same calls: PESQ, which the labels are, and ViSQOL's audio mode at 48 kHz."""
+
+    kind: ClassVar[str] = "teachers"
+    part: Part
+    material: str
+
+    def run(self) -> Result:
+        require_hash("the calls", quality.part_hash(self.part), self.material)
+        made = quality.make(self.part)
+        rows = pd.DataFrame(calls.to_table(made))
+        rows["visqol"] = [intrusive.visqol_mos(call.clean, call.waveform, calls.RATE, "audio") for call in made]
+        rows = rows.assign(kinds=rows["recipe"].map(calls.kinds_of)).drop(columns=["recipe"])
+        known = rows.dropna(subset=["mos", "visqol"])
+        found = {"pcc": metrics.pcc(known["mos"].to_numpy(float), known["visqol"].to_numpy(float)), "files": len(known)}
+        return Result(found, rows)
+
+
+class GapTrial(NetworkTrial):
+    """One gap of digital silence in clean calls: how much the scores fall with its length, and where the network looks.
+
+    parts : calls, taken without their impairments. Positions are the loudest stretch of each third of a call, so that a cut takes
+    speech. For `mapped_s`, maps over time say how much of each method's weight lies on the gap.
+    """
+
+    kind: ClassVar[str] = "gaps"
+    parts: tuple[Part, ...]
+    material: str
+    lengths_s: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08, 0.16, 0.28, 0.4)
+    mapped_s: float = 0.16
+
+    def run(self) -> Result:
+        require_hash("the calls", quality.parts_hash(self.parts), self.material)
+        model, _ = self.model()
+        outputs = model.settings.outputs
+        rows, maps = [], []
+        for part in self.parts:
+            for call in quality.make(part):
+                whole = scores_of(model, [_sound(call.clean)])[0]
+                for third in range(3):
+                    middle = loudest(call.clean, third)
+                    cuts = [cut(call.clean, middle, s) for s in self.lengths_s]
+                    found = scores_of(model, [_sound(x) for x in cuts])
+                    about = {"language": call.language, "voice": call.voice, "item": call.item, "third": third}
+                    rows += [
+                        about | {"gap_s": s} | {f"change {o}": float(v) for o, v in zip(outputs, scores - whole, strict=True)}
+                        for s, scores in zip(self.lengths_s, found, strict=True)
+                    ]
+                    if third == 1:
+                        maps.append(about | _looks(model, cut(call.clean, middle, self.mapped_s), middle, self.mapped_s))
+        looks = pd.DataFrame(maps)
+        metrics_ = {f"auc {name}": float(looks[name].mean()) for name in looks if name in METHODS}
+        items = pd.concat([pd.DataFrame(rows).assign(table="scores"), looks.assign(table="looks")], ignore_index=True)
+        return Result(metrics_, items)
+
+
+METHODS = ("occlusion", "integrated gradients", "attention rollout")
+OCCLUDED_FRAMES = 10  # of 10 ms: a mask in time
+LINE_STEPS = 16  # of integrated gradients, from silence at full scale to the call
+
+
+def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: float) -> dict[str, float]:
+    """Area under the ROC curve of each method's map over time: how well the size of its values tells frames in the gap from those outside.
+
+    0.5 is chance. The output explained is discontinuity where there is one, else MOS.
+    """
+    mel = quality.mel_of(quality.front_end_of(model), _sound(waveform))
+    output = "dis" if "dis" in model.settings.outputs else "mos"
+    frames = np.arange(len(mel)) * 0.01 * calls.RATE
+    inside = np.abs(frames - middle) <= gap_s / 2 * calls.RATE
+    score = quality.score_of(model, output)
+    found = {
+        "occlusion": over_time.occlusion(score, mel, OCCLUDED_FRAMES),
+        "integrated gradients": over_time.gradients(score, mel, LINE_STEPS),
+    }
+    if isinstance(model, QualityTransformer):
+        found["attention rollout"] = over_time.attention_rollout(model, mel)
+    return {name: metrics.auc(np.abs(values), inside) for name, values in found.items()}
+
+
+class SensitivityTrial(NetworkTrial):
+    """Clean calls at other levels, bandwidths and sample rates: what the scores do where nothing but that changes."""
+
+    kind: ClassVar[str] = "sensitivity"
+    parts: tuple[Part, ...]
+    material: str
+    levels_dbov: tuple[float, ...] = (-60.0, -50.0, -44.0, -38.0, -32.0, -26.0, -20.0, -14.0, -8.0)
+    bands_hz: tuple[float, ...] = (1000.0, 2000.0, 3400.0, 5000.0, 7000.0, 10_000.0, 14_000.0, 20_000.0)
+    rates: tuple[int, ...] = (8000, 16_000, 22_050, 32_000, 44_100, 48_000)
+
+    def run(self) -> Result:
+        require_hash("the calls", quality.parts_hash(self.parts), self.material)
+        model, _ = self.model()
+        rows = []
+        for part in self.parts:
+            for call in quality.make(part):
+                changed = {
+                    ("level", v): audio.Sound(degrade.set_level(call.clean, calls.RATE, v)[None], calls.RATE) for v in self.levels_dbov
+                }
+                changed |= {("band", v): _sound(degrade.band_limit(call.clean, calls.RATE, 0, v)) for v in self.bands_hz}
+                changed |= {("rate", v): audio.Sound(audio.resample(call.clean[None], calls.RATE, v), v) for v in self.rates}
+                found = scores_of(model, list(changed.values()))
+                about = {"source": part.source, "language": part.language, "item": call.item, "voice": call.voice}
+                for (axis, value), scores in zip(changed, found, strict=True):
+                    rows.append(about | {"axis": axis, "value": value} | _columns(scores[None], model.settings.outputs, one=True))
+        return Result({"calls": len({(r["source"], r["language"], r["item"]) for r in rows})}, pd.DataFrame(rows))
+
+
+def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:
+    """Scores (sounds, outputs) of sounds at any rate, channels mixed."""
+    return quality.predict(model, [quality.mel_of(quality.front_end_of(model), sound) for sound in sounds])
+
+
+def _sound(waveform: np.ndarray) -> audio.Sound:
+    return audio.Sound(waveform[None].astype(np.float32), calls.RATE)
+
+
+def loudest(waveform: np.ndarray, third: int, window_s: float = 0.4) -> int:
+    """The middle sample of the loudest `window_s` in the first, second or last third (0, 1, 2) of a waveform."""
+    n, window = len(waveform) // 3, int(window_s * calls.RATE)
+    energy = np.convolve(np.square(waveform[third * n : (third + 1) * n], dtype=np.float64), np.ones(window), "valid")
+    return third * n + int(energy.argmax()) + window // 2
+
+
+def cut(waveform: np.ndarray, middle: int, gap_s: float) -> np.ndarray:
+    """A waveform with digital silence of `gap_s` around a sample."""
+    half = int(gap_s * calls.RATE / 2)
+    return np.concatenate([waveform[: middle - half], np.zeros(2 * half, waveform.dtype), waveform[middle + half :]])
+
+
+def _columns(predicted: np.ndarray, outputs: tuple[str, ...], one: bool = False) -> dict[str, Any]:
+    return {f"predicted {o}": float(predicted[0, i]) if one else predicted[:, i] for i, o in enumerate(outputs)}
+
+
+def _rows(material: quality.Material, predicted: np.ndarray, outputs: tuple[str, ...]) -> pd.DataFrame:
+    """Labels as `mos`, `noi`…, scores as `predicted mos`…, and the kinds of impairment."""
+    table = material.table.drop(columns=["recipe"])
+    status = np.where(table["source"] == "polyglot", "synthetic", "real")
+    return table.assign(kinds=material.table["recipe"].map(calls.kinds_of), status=status, **_columns(predicted, outputs))
 
 
 def pcc_by_language(items: pd.DataFrame) -> dict[str, float]:
-    """PCC of MOS by status and language, before any mapping: what is seen at once in a record."""
+    """PCC of MOS by status and language, before any mapping, of files that have a label: what is seen at once in a record."""
     found = {}
     for (status, language), rows in items.groupby(["status", "language"]):
+        rows = rows.dropna(subset=["mos"])
         if "predicted mos" in rows and len(rows) > 2:
             found[f"pcc_mos_{status}_{language}"] = metrics.pcc(rows["predicted mos"].to_numpy(float), rows["mos"].to_numpy(float))
     return found

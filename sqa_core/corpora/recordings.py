@@ -1,0 +1,60 @@
+"""Recorded noises and measured room responses, for the impairment of speech: folders `noise` and `rooms` below SQA_DATA.
+
+They are optional. Training and tests use different collections of noises, and measured rooms are kept for tests.
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from .. import audio, environment
+from ..errors import CorpusError
+from ..files import short_hash
+
+Use = Literal["train", "valid", "test"]
+NOISE_COLLECTIONS: dict[Use, tuple[str, ...]] = {
+    "train": ("hu100", "freesound_ibm"),
+    "valid": ("hu100", "freesound_ibm"),
+    "test": ("esc10", "speech_commands", "noisereduce"),
+}
+LEAST_S = 2.0  # of a noise: shorter ones would be repeated so often that they sound like a rhythm
+
+
+def noises(use: Use) -> tuple[str, ...]:
+    """Paths of recorded noises for a use, from the folder of data, in a fixed order; none where there is no such folder."""
+    folder = environment.find("data", "noise")
+    if folder is None:
+        return ()
+    table = pd.read_csv(folder / "manifest.csv")
+    collection = table["file"].str.split("/").str[0]
+    chosen = table[collection.isin(NOISE_COLLECTIONS[use]) & (table["seconds"] >= LEAST_S)]
+    return tuple(f"noise/{file}" for file in sorted(chosen["file"]))
+
+
+def rooms(use: Use) -> tuple[str, ...]:
+    """Paths of measured room responses; none for training."""
+    folder = environment.find("data", "rooms")
+    return tuple(f"rooms/{p.name}" for p in sorted(folder.glob("*.flac"))) if folder and use == "test" else ()
+
+
+@lru_cache(maxsize=256)
+def load(name: str, rate: int) -> np.ndarray:
+    """(samples,) of one of these recordings at `rate` Hz, channels mixed.
+
+    Raises
+    ------
+    CorpusError
+        It is not on this machine.
+    """
+    path = environment.find("data", name)
+    if path is None:
+        raise CorpusError(f"The recording {name} is not on this machine; set SQA_DATA to the folder that has it.")
+    sound = audio.mixed(audio.load(path), "mean")
+    return audio.resample(sound.waveform, sound.sample_rate, rate)[0]
+
+
+def hash_of(use: Use) -> str:
+    """Hash of the names of all recordings for a use; that of nothing where there are none."""
+    return short_hash(repr((noises(use), rooms(use))))
