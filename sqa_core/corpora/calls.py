@@ -247,6 +247,14 @@ def loudness(active_dbov: float) -> float:
     return HIGHEST - (HIGHEST - 1) * min(1.0, abs(active_dbov - USUAL_DBOV) / LOUDNESS_RANGE_DB)
 
 
+def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict[str, float]]:
+    """A clean waveform (samples,) at `RATE` through one step at the usual level: the degraded one, the step with the strength that it
+    reached, and the labels. Babble and a competing talker are the sound itself, backwards."""
+    recipe, other = [step, {"kind": "level", "active_dbov": USUAL_DBOV}], clean[::-1].copy()
+    degraded, steps = apply(clean, recipe, (0,), other, other)
+    return degraded, steps[0], labels_of(clean, degraded, recipe, (0,), other, other)
+
+
 def _call(seed: int, use: Use, babble: np.ndarray, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
     item, language, voice, parts, rival = job
     rng = np.random.default_rng([seed, item, 1])

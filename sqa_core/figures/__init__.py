@@ -1,7 +1,7 @@
 """What pages are drawn with: the book's style, tables, provenance, players, maps, charts and interactive figures."""
 
 from .page import absent, figure, glue, provenance, run_card, shown, table, with_data
-from .players import guess, player, players
+from .players import grid, guess, player, players
 from .style import closed, style
 from .verdicts import answer, badge, forest
 from .widgets import bars, cards, gallery, live_occlusion
@@ -17,6 +17,7 @@ __all__ = [
     "forest",
     "gallery",
     "glue",
+    "grid",
     "guess",
     "live_occlusion",
     "player",

@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,16 @@ def mp3_bytes(sound: audio.Sound) -> bytes:
 def players(sounds: Sequence[tuple[audio.Sound, str]], status: str) -> Any:
     """Several players, one below the other."""
     return html_output("".join(player(sound, label, status).data for sound, label in sounds))
+
+
+def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -> Any:
+    """Players by group, each group to be opened, the first one open. Each is (sound, label)."""
+    parts = [
+        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(name)}</summary>'
+        f'<div class="sqa-guesses">{"".join(player(sound, label, status).data for sound, label in sounds)}</div></details>'
+        for i, (name, sounds) in enumerate(groups.items())
+    ]
+    return html_output("".join(parts))
 
 
 def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:

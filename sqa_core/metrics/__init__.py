@@ -11,6 +11,7 @@ from .intervals import (
     two_way_bootstrap_mean,
     two_way_bootstrap_pcc,
     two_way_bootstrap_ratio,
+    weighted_pcc,
 )
 from .maps import intraclass, morans_i, participation_ratio, rank_correlation
 
@@ -39,4 +40,5 @@ __all__ = [
     "two_way_bootstrap_pcc",
     "two_way_bootstrap_ratio",
     "weighted_macro_f1",
+    "weighted_pcc",
 ]

@@ -128,13 +128,13 @@ def two_way_bootstrap_pcc(
     r_index, c_index = (np.unique(g, return_inverse=True)[1] for g in (rows, columns))
     if by == "item":
         weights = draw_rows[:, r_index] * draw_columns[:, c_index]
-        values = _weighted_pcc(x, y, weights)
+        values = weighted_pcc(x, y, weights)
     else:
         in_row = (r_index == np.arange(r_index.max() + 1)[:, None]).astype(float)
         within = draw_columns[:, c_index] @ in_row.T
         with np.errstate(invalid="ignore", divide="ignore"):
             means = [np.where(within > 0, (draw_columns[:, c_index] * v) @ in_row.T / within, 0.0) for v in (x, y)]
-        values = _weighted_pcc(means[0], means[1], draw_rows * (within > 0))
+        values = weighted_pcc(means[0], means[1], draw_rows * (within > 0))
     return _percentiles(values)
 
 
@@ -168,7 +168,7 @@ def two_way_bootstrap_ratio(
     return _percentiles(np.where(np.isfinite(values), values, np.nan))
 
 
-def _weighted_pcc(x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
+def weighted_pcc(x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " draws"]:
     """Pearson's correlation for each row of weights; x and y (n,) or (draws, n)."""
     total = weights.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -3,6 +3,7 @@
 Training is in English alone. Item k of a test part has the same impairments in every part, synthetic or real.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from ...learning.quality import NetworkName, Part, QualitySettings
 from ...models import weights
 from ...results.trials import Trial
 from ..shared import ChapterSettings
-from .trials import GapTrial, QualityTrial, SensitivityTrial, TeachersTrial, Training
+from .trials import GapTrial, ListeningTrial, QualityTrial, SensitivityTrial, TeachersTrial, Training
 
 SLUG = "language_barriers"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": (), "paper": ("asterisk", "clean_voices", "emodb", "emovo", "p835")}
@@ -52,6 +53,19 @@ CLEAN = (
 )
 TEACHERS = SYNTHETIC[:1] + tuple(part for part in REAL if part.source == "clean_voices" and part.language in ("en", "zh"))
 
+# The page's grid to listen to: one sentence by one voice, single impairments at two strengths each.
+LISTEN_VOICE, LISTEN_SENTENCE = "f4", 9
+LISTEN: dict[str, dict[str, Any]] = {
+    "pink noise, mild": {"kind": "noise", "colour": "pink", "snr_db": 30.0},
+    "pink noise, strong": {"kind": "noise", "colour": "pink", "snr_db": 10.0},
+    "gaps of 40 ms, few": {"kind": "gaps", "loss": 0.03, "gap_s": 0.04, "conceal": False},
+    "gaps of 40 ms, many": {"kind": "gaps", "loss": 0.15, "gap_s": 0.04, "conceal": False},
+    "Opus at 12 kbit/s": {"kind": "codec", "codec": "opus", "bit_rate": 12_000},
+    "AMR at 4.75 kbit/s": {"kind": "codec", "codec": "amr-nb", "bit_rate": 4750},
+    "room, near": {"kind": "room", "size_m": [5.0, 4.0, 2.7], "rt60_s": 0.4, "distance_m": 0.4},
+    "room, far": {"kind": "room", "size_m": [5.0, 4.0, 2.7], "rt60_s": 0.6, "distance_m": 1.5},
+}
+
 DEMO_TRAIN = (Part("polyglot", "en", 24, 1, TRAIN_VOICES, "train"),)
 DEMO_VALID = (Part("polyglot", "en", 12, 3, VALID_VOICES, "valid"),)
 DEMO_TEST = tuple(Part("polyglot", language, 12, TEST_SEED, TEST_VOICES) for language in ("en", "de"))
@@ -82,12 +96,20 @@ def trials(settings: Settings) -> list[Trial]:
     once = [network for network in networks if not network.get("seed")]
     planned += [GapTrial(**_on(GAPS), **network) for network in once]
     planned += [SensitivityTrial(**_on(found(CLEAN)), **network) for network in once]
+    planned += [ListeningTrial(**listening(), **network) for network in once]
     return planned + [TeachersTrial(**_about(part), part=part, material=quality.part_hash(part)) for part in found(TEACHERS)]
 
 
 def training(chosen: QualitySettings, train: tuple[Part, ...], valid: tuple[Part, ...]) -> Training:
     """A training with the hash of its material."""
     return Training(train, valid, chosen, quality.parts_hash((*train, *valid)))
+
+
+def listening() -> dict[str, Any]:
+    """The fields of a listening trial but for its network."""
+    steps = tuple((name, json.dumps(step)) for name, step in LISTEN.items())
+    about = {"study": SLUG, "data_status": "synthetic", "model_status": "other", "recipe": calls.recipe_hash()}
+    return about | {"voice": LISTEN_VOICE, "sentence": LISTEN_SENTENCE, "steps": steps}
 
 
 def _about(*parts: Part) -> dict[str, Any]:

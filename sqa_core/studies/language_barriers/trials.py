@@ -1,6 +1,7 @@
 """The trials of the chapter on language barriers: networks trained on English calls, or elsewhere, tested on calls in other languages,
 on listeners, on single gaps, and on level, bandwidth and sample rate."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ... import audio, degrade, environment, intrusive, metrics
-from ...corpora import calls, registry
+from ...corpora import calls, polyglot, registry
 from ...explain import over_time
 from ...learning import quality
 from ...learning.quality import Part, QualityNetwork, QualitySettings
@@ -199,6 +200,38 @@ class SensitivityTrial(NetworkTrial):
                 for (axis, value), scores in zip(changed, found, strict=True):
                     rows.append(about | {"axis": axis, "value": value} | _columns(scores[None], model.settings.outputs, one=True))
         return Result({"calls": len({(r["source"], r["language"], r["item"]) for r in rows})}, pd.DataFrame(rows))
+
+
+class ListeningTrial(NetworkTrial):
+    """One sentence in every language through single impairments of known strength, for the page's grid to listen to: labels and scores.
+
+    steps : names and recipes, one step each.
+    """
+
+    kind: ClassVar[str] = "listening"
+    voice: str
+    sentence: int
+    steps: tuple[tuple[str, str], ...]
+    recipe: str
+
+    def run(self) -> Result:
+        require_hash("the calls", calls.recipe_hash(), self.recipe)
+        model, _ = self.model()
+        rows = []
+        for language in calls.LANGUAGES:
+            said = clean_sentence(language, self.voice, self.sentence)
+            for name, step in self.steps:
+                degraded, reached, labels = calls.impaired_once(said, json.loads(step))
+                scores = scores_of(model, [_sound(degraded)])
+                about = {"language": language, "name": name, "reached": json.dumps(reached)}
+                rows.append(about | labels | _columns(scores, model.settings.outputs, one=True))
+        return Result({"sounds": len(rows)}, pd.DataFrame(rows))
+
+
+def clean_sentence(language: str, voice: str, sentence: int) -> np.ndarray:
+    """One of polyglot's sentences (from 0) by one voice, (samples,) at 48 kHz and the usual level."""
+    (sound,) = polyglot.synthesise([polyglot.job(language, voice, polyglot.sentences(language)[sentence])])
+    return degrade.set_level(audio.resample(sound.waveform, sound.sample_rate, calls.RATE)[0], calls.RATE)
 
 
 def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:

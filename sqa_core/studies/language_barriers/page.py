@@ -1,0 +1,210 @@
+"""What the page on language barriers takes from its records: its first screen, values for its prose, and sounds."""
+
+from typing import Any
+
+import pandas as pd
+
+from ... import audio
+from ...corpora import calls
+from ...figures import verdicts
+from ...figures.verdicts import Bar
+from ...metrics import bias_corrected
+from ...results import frame
+from ...results.claims import Finding, tally
+from ..shared import published_run
+from . import claims, selection, tables
+from .plan import LISTEN, LISTEN_SENTENCE, LISTEN_VOICE, SLUG
+from .selection import AST, LANGUAGES, NISQA, OURS, TITLES, Grid
+from .trials import clean_sentence
+
+MISSING = "not available"
+QUESTION = (
+    "Do networks that learnt speech quality from English alone hold in other languages, and does a transformer hold better than a CNN?"
+)
+OFFICIAL = TITLES["nisqa"]
+
+
+class Run:
+    """The published run: all scores, PCC with draws on synthetic and on real voices, and the verdicts on both."""
+
+    def __init__(self, found: pd.DataFrame):
+        self.found = found
+        self.scores = selection.scores(found)
+        self.synthetic: Grid = selection.grid(self.scores, "synthetic")
+        self.real: Grid = selection.grid(self.scores, "real")
+        self.verdicts_synthetic: list[Finding] = claims.findings(self.scores, self.synthetic, "synthetic")
+        self.verdicts_real: list[Finding] = claims.findings(self.scores, self.real, "real")
+        self.records = frame.records(found, "quality")
+
+
+def card() -> dict[str, Any]:
+    """What the start page says of the chapter."""
+    screen = first_screen(Run(published_run(SLUG)))
+    return {
+        "title": "Do speech quality networks cross language barriers?",
+        "paper": "Language Barriers: Evaluating Cross-Lingual Performance of CNN and Transformer Architectures for Speech Quality Estimation, 2025",
+        "reply": screen["reply"],
+        "verdicts": screen["verdicts"],
+    }
+
+
+def first_screen(run: Run) -> dict[str, Any]:
+    """What `figures.answer` shows."""
+    bars = [
+        Bar("Claims on synthetic voices, equal but for the language", tally(run.verdicts_synthetic)),
+        Bar("Claims on real voices", tally(run.verdicts_real)),
+    ]
+    return {
+        "question": QUESTION,
+        "reply": _reply(run),
+        "faithful": {
+            "the paper's files": "0 of 120,000",
+            "its cells that are known": "4 of 120",
+            "labels": "PESQ, nobody was asked",
+            "AST": "1.0 of 86.4 million parameters",
+        },
+        "verdicts": [bar for bar in bars if sum(bar.counts.values())],
+        "found": _three_numbers(run),
+        "links": verdicts.links(SLUG, "All tables", "https://arxiv.org/abs/2502.13004"),
+    }
+
+
+def _reply(run: Run) -> str:
+    if not run.verdicts_synthetic:
+        return "The published run is not complete."
+    tested = tables.tested_languages(run.synthetic)
+    steadier = next(f for f in run.verdicts_synthetic if f.id == "C1")
+    ranges = {n: bias_corrected(selection.over_languages(run.synthetic, n, "mos", tested, "range")) for n in OURS}
+    means = {n: selection.over_languages(run.synthetic, n, "mos", tested, "mean").value for n in OURS}
+    said = {
+        "holds": "the small transformer is the steadier of the two",
+        "fails": "the small transformer is not the steadier of the two",
+    }.get(steadier.verdict, "neither network is clearly the steadier")
+    return (
+        f"With the same voices, sentences and impairments in five other languages, {said}: over them the PCC of MOS ranges by "
+        f"{ranges[NISQA].value:.2f} for NISQA and by {ranges[AST].value:.2f} for AST, around means of {means[NISQA]:.2f} and {means[AST]:.2f}."
+    )
+
+
+def _three_numbers(run: Run) -> list[tuple[str, str]]:
+    out = []
+    if run.synthetic:
+        english = [run.synthetic[n, "en", "mos"].value for n in OURS if (n, "en", "mos") in run.synthetic]
+        tested = tables.tested_languages(run.synthetic)
+        others = [selection.over_languages(run.synthetic, n, "mos", tested, "mean").value for n in OURS] if tested else []
+        if english and others:
+            text = " and ".join(f"{e:.2f} → {o:.2f}" for e, o in zip(english, others, strict=True))
+            out.append((text, "PCC of MOS in English and on average in the other languages, NISQA and AST, synthetic voices"))
+    listeners = tables.listeners_table(run.scores)
+    if len(listeners):
+        row = listeners[(listeners["set"] == "fullband") & (listeners["output"] == "MOS")].set_index("network")[
+            "PCC by file, mean over seeds"
+        ]
+        text = ", ".join(f"{row[n]:.2f}" for n in (*OURS, OFFICIAL) if n in row)
+        out.append(
+            (text, "PCC with P.835's listeners by file: NISQA and AST trained here on PESQ, and the official NISQA trained on listeners")
+        )
+    if run.real and all((n, "zh", "mos") in run.real for n in OURS):
+        text = " and ".join(f"{run.real[n, 'zh', 'mos'].value:.2f}" for n in OURS)
+        out.append((text, "PCC of MOS on a real Mandarin voice, NISQA and AST"))
+    return out
+
+
+def glue_values(run: Run) -> dict[str, str]:
+    """Values for the page's `{glue}` roles, by key."""
+    out: dict[str, str] = {f"verdict_{f.id}": f.verdict for f in run.verdicts_synthetic}
+    tested = tables.tested_languages(run.synthetic)
+    for name, network in (("nisqa", NISQA), ("ast", AST), ("official", OFFICIAL)):
+        for statistic in ("mean", "range"):
+            has = tested and all((network, x, "mos") in run.synthetic for x in tested)
+            drawn = selection.over_languages(run.synthetic, network, "mos", tested, statistic) if has else None  # type: ignore[arg-type]
+            out[f"{statistic}_{name}"] = bias_corrected(drawn).text(".2f") if drawn else MISSING
+    shares = tables.variance_table(run.scores)
+    for name, network in (("nisqa", NISQA), ("ast", AST)):
+        row = shares[shares["network"] == network] if len(shares) else shares
+        for part in tables.PARTS:
+            out[f"share_{part}_{name}"] = f"{row[part].iloc[0]:.0f} %" if len(row) else MISSING
+    looks = tables.looks_table(run.found)
+    for name, network in (("nisqa", NISQA), ("ast", AST)):
+        for method in ("occlusion", "integrated gradients", "attention rollout"):
+            row = looks[(looks["network"] == network) & (looks["method"] == method)] if len(looks) else looks
+            out[f"auc_{method.split()[0]}_{name}"] = f"{row['AUC'].iloc[0]:.2f}" if len(row) else MISSING
+    mapping = tables.mapping_table(run.scores, "synthetic")
+    out |= _mapping_values(mapping)
+    teachers = tables.teachers_table(run.found)
+    out["teachers"] = ", ".join(f"{r.PCC:.2f} ({r.voices}, {r.language})" for r in teachers.itertuples()) or MISSING
+    out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
+    worst = spread_of_official(run)
+    return out | {"official_real": worst}
+
+
+def _mapping_values(mapping: pd.DataFrame) -> dict[str, str]:
+    out = {}
+    for name, network in (("nisqa", NISQA), ("ast", AST)):
+        part = mapping[mapping["network"] == network] if len(mapping) else mapping
+        for key, column in (("none", "RMSE, no mapping"), ("third", "RMSE, third order"), ("crossed", "RMSE, third order, cross-fitted")):
+            out[f"rmse_{key}_{name}"] = f"{part[column].mean():.2f}" if len(part) else MISSING
+    return out
+
+
+def spread_of_official(run: Run) -> str:
+    """PCC of the official network's MOS with PESQ on real voices: the least and the greatest language."""
+    found = {x: run.real[OFFICIAL, x, "mos"].value for x in LANGUAGES if (OFFICIAL, x, "mos") in run.real}
+    if not found:
+        return MISSING
+    low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    return f"{found[low]:.2f} ({LANGUAGES[low]}) to {found[high]:.2f} ({LANGUAGES[high]})"
+
+
+def listening_grid(found: pd.DataFrame) -> dict[str, list[tuple[audio.Sound, str]]]:
+    """The grid to listen to: by language, sounds with the true strength, the label and both networks' scores."""
+    scores = {selection.title_of(r): r.items().set_index(["language", "name"])["predicted mos"] for r in frame.records(found, "listening")}
+    out: dict[str, list[tuple[audio.Sound, str]]] = {}
+    for language in calls.LANGUAGES:
+        said = clean_sentence(language, LISTEN_VOICE, LISTEN_SENTENCE)
+        for name, step in LISTEN.items():
+            degraded, reached, labels = calls.impaired_once(said, step)
+            parts = [name, strength(reached), f"PESQ {labels['mos']:.2f}"]
+            parts += [f"{n.split(',')[0]} {scores[n][language, name]:.2f}" for n in OURS if n in scores]
+            sound = audio.Sound(degraded[None], calls.RATE)
+            out.setdefault(LANGUAGES[language], []).append((sound, "; ".join(p for p in parts if p)))
+    return out
+
+
+def strength(step: dict) -> str:
+    """The strength that a step reached, in words."""
+    words = {
+        "reached_snr_db": "SNR {:.1f} dB",
+        "reached_lost_share": "{:.1%} lost",
+        "reached_bit_rate": "{:,.0f} bit/s",
+        "reached_drr_db": "direct-to-reverberant ratio {:.1f} dB",
+    }
+    return ", ".join(form.format(step[key]) for key, form in words.items() if step.get(key))
+
+
+def deviations_table() -> pd.DataFrame:
+    """How this rerun differs from the paper, with its effect where that was measured."""
+    rows = [
+        ("data", "120,000 files of the closed P.SAMD pool", "calls made here: synthetic voices equal in six languages, real voices, P.835", "cannot be measured"),
+        ("labels", "listeners, or POLQA where there are none", "PESQ of the chain and of each kind of impairment alone", "see the agreement with listeners and with ViSQOL"),
+        ("training", "49,062 English files", "900 English calls: six synthetic voices and one real one", "cannot be measured"),
+        ("AST", "86.4 million parameters, AudioSet weights, rate 1e-6", "1.0 million, random weights, rate 3e-4", "full size in code; C9 is not tested"),
+        ("NISQA's front end", "128 bands in the summary, 48 in NISQA's code", "its own 48 bands", "not measured"),
+        ("which PCC", "before or after the mapping is not said", "before it; after it beside", "in the table"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])
+
+
+def judged_names() -> dict[str, str]:
+    """How the page names the two sets of verdicts."""
+    return {"synthetic_voices": "synthetic voices", "real_voices": "real voices"}
+
+
+def demo_summary(this_run: list) -> str:
+    """What the run built with this page found, in a sentence."""
+    parts = [
+        f"{selection.title_of(r)}: " + ", ".join(f"{k.rsplit('_', 1)[-1]} {v:.2f}" for k, v in r.metrics.items() if k.startswith("pcc_mos"))
+        for r in this_run
+        if r.trial["kind"] == "quality"
+    ]
+    return "; ".join(parts) or MISSING

@@ -1,0 +1,132 @@
+"""What the chapter's records hold, as one table of scores, and correlations drawn again and again over its items."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ...corpora.calls import DIMENSIONS
+from ...metrics import Draws, weighted_pcc
+from ...results import frame
+from ...results.records import Record
+
+Status = Literal["synthetic", "real"]
+DRAWS = 1000
+ABOUT = ("network", "seed", "status", "language", "source", "item", "voice", "kinds", "set", "condition")
+NISQA, AST = "NISQA", "AST, small"
+TITLES = {
+    "training nisqa": NISQA,
+    "training ast-small": AST,
+    "nisqa": "NISQA, official weights",
+    "nisqa-confspeech2022": "NISQA, ConferencingSpeech 2022",
+}
+OURS = (NISQA, AST)  # the two that the paper compares, trained on English here
+LANGUAGES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "zh": "Mandarin",
+    "sv": "Swedish",
+    "nl": "Dutch",
+    "it": "Italian",
+    "ru": "Russian",
+    "ko": "Korean",
+    "tr": "Turkish",
+}
+PAPERS = ("en", "de", "fr", "zh", "sv", "nl")
+TESTED = PAPERS[1:]  # the paper's test languages
+DIMENSION_TITLES = {"mos": "MOS", "noi": "noise", "dis": "discontinuity", "col": "coloration", "loud": "loudness"}
+
+
+def title_of(record: Record) -> str:
+    """The network of a record, as the pages call it."""
+    training = record.trial.get("training")
+    return TITLES[f"training {training['settings']['network']}" if training else record.trial["network"]]
+
+
+def scores(found: pd.DataFrame) -> pd.DataFrame:
+    """One row a file, network and seed: `network`, `seed`, what the file is, its labels, and its scores as `predicted …`."""
+    tables = [
+        r.items().assign(network=title_of(r), seed=r.trial["seed"])
+        for r in frame.records(found, "quality")
+        if not (r.trial.get("training") and len(r.trial["training"]["settings"]["outputs"]) == 1)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network, language and dimension: labels (items,), scores (seeds, items), and the item's number, which is the same for one recipe
+    in every language. NaN where a file has no label."""
+
+    network: str
+    language: str
+    dimension: str
+    label: np.ndarray
+    predicted: np.ndarray
+    items: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(items,) of bool: which have a label."""
+        return np.isfinite(self.label)
+
+
+def cells(table: pd.DataFrame, status: Status, dimensions: Sequence[str] = DIMENSIONS) -> Iterator[Cell]:
+    """Cells of synthetic or of real voices."""
+    rows = table[table["status"] == status]
+    if rows.empty:
+        return
+    rows = rows.astype({"item": int})  # P.835's files, in the same table, have none
+    for (network, language), part in rows.groupby(["network", "language"], sort=False):
+        files = part.set_index(["source", "item"])
+        for dimension in dimensions:
+            if f"predicted {dimension}" not in part or part[f"predicted {dimension}"].isna().all():
+                continue
+            by_seed = files.pivot(columns="seed", values=f"predicted {dimension}").sort_index(level="item")
+            label = files[files["seed"] == files["seed"].iloc[0]][dimension].reindex(by_seed.index)
+            items = by_seed.index.get_level_values("item").to_numpy(int)
+            yield Cell(str(network), str(language), dimension, label.to_numpy(float), by_seed.to_numpy(float).T, items)
+
+
+@lru_cache(maxsize=8)
+def _multiplicities(count: int) -> np.ndarray:
+    """(1 + DRAWS, items): how often each item is drawn; the first row is the data as they are."""
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS)
+    return np.vstack([np.ones(count), drawn]).astype(float)
+
+
+def pcc_draws(cell: Cell, items: int) -> Draws:
+    """PCC of a cell, the mean over seeds, over items drawn with replacement; the same draws in every cell of `items` items in all."""
+    weights, known = _multiplicities(items)[:, cell.items], cell.known
+    values = np.mean([weighted_pcc(p[known], cell.label[known], weights[:, known]) for p in cell.predicted], axis=0)
+    return Draws(float(values[0]), values[1:])
+
+
+Grid = dict[tuple[str, str, str], Draws]  # by network, language, dimension
+
+
+def grid(table: pd.DataFrame, status: Status) -> Grid:
+    """PCC of every cell with draws over items, paired over networks, languages and dimensions."""
+    found = list(cells(table, status))
+    count = 1 + max((int(c.items.max()) for c in found), default=0)
+    return {(c.network, c.language, c.dimension): pcc_draws(c, count) for c in found}
+
+
+Statistic = Literal["range", "SD", "mean"]
+_STATISTICS: dict[Statistic, Callable[..., Any]] = {"range": np.ptp, "SD": partial(np.std, ddof=1), "mean": np.mean}
+
+
+def over_languages(of: Grid, network: str, dimension: str, languages: Sequence[str], statistic: Statistic) -> Draws:
+    """Range, standard deviation or mean of PCC over languages."""
+    parts = [of[network, language, dimension] for language in languages]
+    values = _STATISTICS[statistic]([np.concatenate([[p.value], p.samples]) for p in parts], axis=0)
+    return Draws(float(values[0]), values[1:])
+
+
+def languages_of(of: Grid, wanted: Sequence[str]) -> list[str]:
+    """Those of the wanted languages for which both of our networks have cells."""
+    return [language for language in wanted if all((network, language, "mos") in of for network in OURS)]

@@ -1,0 +1,292 @@
+"""Tables of the chapter on language barriers. Numbers stay numbers; the page decides how they are shown."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ... import metrics
+from ...corpora.calls import DIMENSIONS
+from ...metrics import Interval, bias_corrected
+from ...results import frame, published
+from ..listeners import SCALES
+from . import selection
+from .plan import SLUG
+from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, PAPERS, TESTED, TITLES, Grid, Status
+
+ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
+FOLDS = 5  # of the cross-fitted mapping
+
+
+def grid_table(table: pd.DataFrame, of: Grid, status: Status) -> pd.DataFrame:
+    """The paper's grid: a row a network, language and dimension, with PCC and its interval over items, PCC and RMSE after the mapping of
+    third order, and what the paper prints."""
+    printed = published.read(SLUG, "results").dropna(subset=["value"]).set_index(["model", "language", "dimension", "metric"])["value"]
+    rows = []
+    for cell in selection.cells(table, status):
+        known = cell.known
+        mapped = [metrics.calibrated(p[known], cell.label[known]) for p in cell.predicted]
+        names = cell.network.split(",")[0], LANGUAGES[cell.language], DIMENSION_TITLES[cell.dimension]
+        ours = cell.network in OURS
+        row: dict[str, Any] = {"network": cell.network, "language": names[1], "dimension": names[2]}
+        row |= bias_corrected(of[cell.network, cell.language, cell.dimension]).columns("PCC")
+        row |= {"PCC mapped": np.mean([m.pcc_mapped for m in mapped]), "RMSE mapped": np.mean([m.rmse for m in mapped])}
+        row |= {f"paper's {metric}": printed.get((*names, metric), np.nan) if ours else np.nan for metric in ("PCC", "RMSE")}
+        rows.append(row | {"files": int(known.sum()), "without a label": int((~known).sum()), "seeds": len(cell.predicted)})
+    return pd.DataFrame(rows)
+
+
+def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
+    """How much PCC varies over languages: a row a network and dimension, with intervals over items. Mean and spread stand together, since
+    a lower ceiling alone makes a profile flatter."""
+    rows = []
+    for network in dict.fromkeys(n for n, _, _ in of) if languages else ():
+        for dimension in DIMENSIONS:
+            if not all((network, language, dimension) in of for language in languages):
+                continue
+            row: dict[str, Any] = {"network": network, "dimension": DIMENSION_TITLES[dimension]}
+            for statistic in ("mean", "range", "SD"):
+                row |= bias_corrected(selection.over_languages(of, network, dimension, languages, statistic)).columns(f"{statistic} of PCC")  # type: ignore[arg-type]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Agreement with P.835's listeners: a row a network, set and output, mean over seeds; the interval, over talkers and conditions, is that
+    of the first seed."""
+    rows = []
+    for (network, which), part in table[table["status"] == "listeners"].groupby(["network", "set"], sort=False):
+        for output, scale in SCALES.items():
+            if part.get(f"predicted {output}", pd.Series(dtype=float)).isna().all():
+                continue
+            by_seed = [rows_ for _, rows_ in part.groupby("seed")]
+            interval = _listeners_interval(by_seed[0], output)
+            row = {"network": network, "set": which, "output": DIMENSION_TITLES[output], "listeners' scale": scale}
+            row |= interval.columns("PCC by file")
+            row["PCC by file, mean over seeds"] = np.mean([metrics.pcc(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
+            row["PCC by condition, mean over seeds"] = np.mean([_by_condition(p, output) for p in by_seed])
+            row["RMSE"] = np.mean([metrics.rmse(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
+            rows.append(row | {"seeds": len(by_seed), "files": len(by_seed[0])})
+    return pd.DataFrame(rows)
+
+
+def _x(part: pd.DataFrame, output: str) -> np.ndarray:
+    return part[f"predicted {output}"].to_numpy(float)
+
+
+def _by_condition(part: pd.DataFrame, output: str) -> float:
+    means = part.groupby("condition")[[f"predicted {output}", output]].mean()
+    return metrics.pcc(means[f"predicted {output}"].to_numpy(), means[output].to_numpy())
+
+
+def _listeners_interval(part: pd.DataFrame, output: str) -> Interval:
+    groups = part["condition"].to_numpy(), part["voice"].to_numpy()
+    return metrics.two_way_bootstrap_pcc(_x(part, output), part[output].to_numpy(float), *groups)
+
+
+def kinds_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
+    """PCC of MOS by kind of impairment, calls with one kind alone: a row a kind, a column a network; all languages and seeds together."""
+    rows = table[(table["status"] == status) & ~table["kinds"].str.contains(", ", na=True) & table["mos"].notna()]
+    found: dict[str, dict[str, Any]] = {}
+    for (kind, network), part in rows.groupby(["kinds", "network"]):
+        found.setdefault(str(kind), {"kind": kind, "files": part.drop_duplicates(["language", "source", "item"]).shape[0]})
+        if part["mos"].std() > 0.05 and len(part) >= 10:  # of clean calls all labels are the same
+            found[str(kind)][str(network)] = metrics.pcc(_x(part, "mos"), part["mos"].to_numpy(float))
+    return (
+        pd.DataFrame([r for r in found.values() if len(r) > 2]).sort_values("files", ascending=False, ignore_index=True)
+        if found
+        else pd.DataFrame()
+    )
+
+
+def mapping_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
+    """RMSE of MOS under each mapping, mean over seeds: a row a network and language. Cross-fitted, a file is mapped by the fit of others.
+    One mapping for all languages, of third order too, leaves the offsets between them and takes everything else."""
+    rows = []
+    by_network: dict[str, list[selection.Cell]] = {}
+    for cell in selection.cells(table, status, ("mos",)):
+        by_network.setdefault(cell.network, []).append(cell)
+    for network, cells in by_network.items():
+        pooled = [
+            metrics.fit_mapping(np.concatenate([c.predicted[i][c.known] for c in cells]), np.concatenate([c.label[c.known] for c in cells]))
+            for i in range(len(cells[0].predicted))
+        ]
+        for cell in cells:
+            y, predicted = cell.label[cell.known], cell.predicted[:, cell.known]
+            row: dict[str, Any] = {"network": network, "language": LANGUAGES[cell.language]}
+            row["mean error"] = float((predicted - y).mean())
+            for name, order in ORDERS.items():
+                row[f"RMSE, {name}"] = np.mean([metrics.calibrated(p, y, order).rmse for p in predicted])  # type: ignore[arg-type]
+            row["RMSE, third order, cross-fitted"] = np.mean([metrics.calibrated(p, y, folds=FOLDS).rmse for p in predicted])
+            row["RMSE, one mapping for all languages"] = np.mean(
+                [metrics.rmse(mapping(p), y) for mapping, p in zip(pooled, predicted, strict=True)]
+            )
+            row["SRCC"] = np.mean([metrics.srcc(p, y) for p in predicted])
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+PARTS = ("language", "voice", "condition", "file")
+
+
+def variance_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Where the errors of MOS come from: shares of their variance in percent between languages, between voices, between items (the
+    impairments and the sentences' numbers) and the rest, with intervals over items. Synthetic voices, which speak every item in every
+    language; a row a network, mean over seeds."""
+    rows = []
+    for network, part in table[table["status"] == "synthetic"].groupby("network", sort=False):
+        errors = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["item", "language"])["error"].mean().unstack().dropna()
+        voices = part.drop_duplicates("item").set_index("item")["voice"].reindex(errors.index).to_numpy()
+        if errors.shape[1] < 2 or len(errors) < 10:
+            continue
+        drawn = np.random.default_rng(0).integers(len(errors), size=(DRAWS, len(errors)))
+        value = variance_shares(errors.to_numpy(), voices)
+        samples = np.array([variance_shares(errors.to_numpy()[d], voices[d]) for d in drawn])
+        low, high = np.nanquantile(samples, [0.025, 0.975], axis=0)
+        row: dict[str, Any] = {"network": network}
+        for i, name in enumerate(PARTS):
+            row |= Interval(value[i], low[i], high[i]).columns(name)
+        rows.append(row | {"SD of the error": float(errors.to_numpy().std())})
+    return pd.DataFrame(rows)
+
+
+def variance_shares(errors: np.ndarray, voices: np.ndarray) -> np.ndarray:
+    """Shares in percent (language, voice, condition, file) of the variance of errors (items, languages), from the mean squares of a two-way
+    analysis without replication; `voices` (items,) splits that between items. A negative estimate counts as 0.
+
+    Examples
+    --------
+    >>> errors = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> variance_shares(errors, np.array(["a", "a", "b", "b"])).round()
+    array([100.,   0.,   0.,   0.])
+    """
+    items, languages = errors.shape
+    mean = errors.mean()
+    of_language, of_item = errors.mean(axis=0) - mean, errors.mean(axis=1) - mean
+    rest = errors - mean - of_language - of_item[:, None]
+    file = (rest**2).sum() / ((items - 1) * (languages - 1))
+    language = ((of_language**2).sum() / (languages - 1)) - file / items
+    names, index = np.unique(voices, return_inverse=True)
+    sizes = np.bincount(index)
+    means = np.bincount(index, of_item) / sizes
+    within = ((of_item - means[index]) ** 2).sum() / max(1, items - len(names))
+    condition = within - file / languages
+    usual = (items - (sizes**2).sum() / items) / max(1, len(names) - 1)  # files of a voice, as an analysis with unequal groups counts them
+    voice = ((sizes * means**2).sum() / max(1, len(names) - 1) - within) / usual if len(names) > 1 else 0.0
+    parts = np.maximum([language, voice, condition, file], 0.0)
+    return 100 * parts / max(parts.sum(), 1e-12)
+
+
+def voices_table(table: pd.DataFrame) -> pd.DataFrame:
+    """PCC of MOS with each synthetic voice left out: its range over voices left out, a row a network and language, beside the PCC of all."""
+    rows = []
+    for (network, language), part in table[(table["status"] == "synthetic") & table["mos"].notna()].groupby(
+        ["network", "language"], sort=False
+    ):
+        without = {
+            voice: np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part[part["voice"] != voice].groupby("seed")])
+            for voice in sorted(part["voice"].unique())
+        }
+        of_all = np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part.groupby("seed")])
+        row = {"network": network, "language": LANGUAGES[str(language)], "PCC": of_all}
+        rows.append(row | {"least, one voice left out": min(without.values()), "greatest, one voice left out": max(without.values())})
+    return pd.DataFrame(rows)
+
+
+def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How far discontinuity falls for one gap of a length: a row a network and length, a column a language; mean over calls and places."""
+    rows = []
+    for r in frame.records(found, "gaps"):
+        items = r.items()
+        items = items[items["table"] == "scores"]
+        output = "change dis" if "change dis" in items else "change mos"
+        by = items.groupby(["gap_s", "language"])[output].mean().unstack()
+        for gap_s, values in by.iterrows():
+            row: dict[str, Any] = {
+                "network": selection.title_of(r),
+                "output": output.removeprefix("change "),
+                "gap, ms": round(1000 * float(gap_s)),
+            }  # type: ignore[arg-type]
+            rows.append(row | {LANGUAGES[str(language)]: float(v) for language, v in values.items()})
+    return pd.DataFrame(rows)
+
+
+def looks_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How well each method's map over time tells the gap from the rest: mean area under the ROC curve with its interval over calls."""
+    rows = []
+    for r in frame.records(found, "gaps"):
+        looks = r.items()
+        looks = looks[looks["table"] == "looks"]
+        for method in ("occlusion", "integrated gradients", "attention rollout"):
+            if method in looks and looks[method].notna().any():
+                interval = metrics.confidence_t(looks[method].dropna())
+                rows.append(
+                    {
+                        "network": selection.title_of(r),
+                        "method": method,
+                        **interval.columns("AUC"),
+                        "calls": int(looks[method].notna().sum()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def sensitivity_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Mean MOS of clean calls by level, bandwidth and sample rate: a row an axis and value, a column a network."""
+    rows = [
+        {"axis": axis, "value": float(value), "voices": kind, "network": selection.title_of(r), "mos": float(part["predicted mos"].mean())}
+        for r in frame.records(found, "sensitivity")
+        for (axis, value, kind), part in r.items()
+        .assign(kind=lambda t: np.where(t["source"] == "polyglot", "synthetic", "real"))
+        .groupby(["axis", "value", "kind"])
+    ]
+    return pd.DataFrame(rows)
+
+
+def teachers_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How far PESQ and ViSQOL agree on the same calls: a row a part."""
+    rows = []
+    for r in frame.records(found, "teachers"):
+        part, items = r.trial["part"], r.items().dropna(subset=["mos", "visqol"])
+        row = {"voices": part["source"], "language": LANGUAGES[part["language"]], "PCC": r.metrics["pcc"]}
+        row["SRCC"] = metrics.srcc(items["mos"].to_numpy(float), items["visqol"].to_numpy(float))
+        rows.append(row | {"files": r.metrics["files"], "data": r.data_status})
+    return pd.DataFrame(rows)
+
+
+def data_table(table: pd.DataFrame) -> pd.DataFrame:
+    """What was tested: voices, languages, files, and how many files have no label."""
+    first = table.drop_duplicates([c for c in ("status", "source", "language", "item", "set", "condition", "voice") if c in table])
+    rows = []
+    for (status, source, language), part in first.groupby(["status", "source", "language"], sort=False):
+        row = {"data": status, "corpus": source, "language": LANGUAGES[str(language)], "voices": part["voice"].nunique()}
+        rows.append(row | {"files": len(part), "without a label": int(part["mos"].isna().sum())})
+    return pd.DataFrame(rows)
+
+
+def training_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How our networks were trained: a row a network and seed."""
+    rows = []
+    for r in frame.records(found, "quality"):
+        if not r.trial.get("training"):
+            continue
+        settings, m = r.trial["training"]["settings"], r.metrics
+        row = {"network": selection.title_of(r), "seed": r.trial["seed"], "parameters": m["parameters"], "calls": m["train_calls"]}
+        row |= {"learning rate": settings["learning_rate"], "epochs": m["epochs"], "best epoch": m["best_epoch"] + 1}
+        rows.append(row | {"validation RMSE": m["valid_rmse"], "minutes": r.wall_s / 60})
+    return pd.DataFrame(rows).sort_values(["network", "seed"], ignore_index=True) if rows else pd.DataFrame()
+
+
+def networks_here(table: pd.DataFrame) -> list[str]:
+    """The networks with scores, in the order of `TITLES`."""
+    return [title for title in TITLES.values() if title in set(table["network"])]
+
+
+def tested_languages(of: Grid) -> list[str]:
+    """The paper's test languages that both networks were tested on."""
+    return selection.languages_of(of, TESTED)
+
+
+def all_languages(of: Grid) -> list[str]:
+    """The paper's six languages that both networks were tested on."""
+    return selection.languages_of(of, PAPERS)
