@@ -272,6 +272,21 @@ def test_clipping_of_one_side_or_one_channel_and_smooth_peaks():
     assert levels.clipped_percent(np.zeros((1, 1000), np.float32)) == 0
 
 
+def test_clipping_in_blocks_is_seen_beside_a_single_higher_extreme():
+    """One sample a step above the limit, in a later block, is no reason to see no clipping."""
+    step = 2.0**-15
+    x = np.clip(speech_like(48_000), -0.3, 0.3)
+    x = (np.round(x / step) * step).astype(np.float32)
+    limit = x.max()
+    x[40_000] = limit + step
+    whole = levels.clipped_percent(x[None])
+    assert whole > 1
+    report = levels.Report(16_000)
+    for start in range(0, len(x), 7000):
+        report.add(x[None, start : start + 7000])
+    assert report.result()["clipped_percent"] == pytest.approx(whole, rel=0.02)
+
+
 def test_a_report_in_blocks_is_that_of_the_whole():
     x = np.stack([np.clip(speech_like(16_000), -0.4, 0.4), 0.1 * speech_like(16_000, seed=1) + 0.02])
     x[:, 20_000:24_000] = 0

@@ -369,6 +369,26 @@ def test_rows_with_an_error_are_tried_again(many, tmp_path):
     assert len(pd.read_csv(out)) == 40
 
 
+def test_a_table_of_windows_is_gone_on_with_as_it_was_made(many, tmp_path):
+    """Another hop changes the second window and not the first; a number that was changed by hand is no crash."""
+    long = np.random.default_rng(5).normal(0, 0.1, 6 * 16_000).astype(np.float32)
+    for name in ("00.wav", "01.wav"):
+        audio.write_wav(many / name, long, 16_000)
+    out, windows = tmp_path / "w.csv", ("--windows", "--window-s", "2")
+    assert sqa("score", many, *MODEL, "--csv", out, *windows, "--hop-s", "1").returncode == 0
+    first = out.read_text()
+    again = sqa("score", many, *MODEL, "--csv", out, "--resume", *windows, "--hop-s", "2")
+    assert again.returncode == 2
+    assert "other options or the file has changed" in again.stderr
+    assert out.read_text() == first
+    lines = first.splitlines(keepends=True)
+    lines[1] = lines[1].replace(lines[1].split(",")[1], "four", 1)
+    out.write_text("".join(lines))
+    again = sqa("score", many, *MODEL, "--csv", out, "--resume", *windows, "--hop-s", "1")
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+
+
 def test_a_recording_is_never_overwritten_by_a_table(many):
     """`sqa score --csv *.wav` makes the first recording the table."""
     before = (many / "00.wav").read_bytes()

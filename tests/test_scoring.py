@@ -215,12 +215,12 @@ def test_chunk_size_does_not_show(own, monkeypatch):
 @pytest.mark.parametrize("name", ["own", "nisqa", "nisqa-tts"])
 @pytest.mark.parametrize("report", [False, True])
 def test_a_sound_in_blocks_has_the_score_of_the_whole(own, request, monkeypatch, name, report):
-    """What is done above `LONG_S` seconds: decoded, resampled, transformed and attended to piece by piece."""
+    """What is done above `LONG_SAMPLES`: decoded, resampled, transformed and attended to piece by piece."""
     network = own if name == "own" else request.getfixturevalue("official")(name)
     sound = np.stack([noise(70, 44_100), noise(70, 44_100, 1)]) * np.linspace(0.1, 1, 70 * 44_100, dtype=np.float32)
     options = {"sample_rate": 44_100, "report": report} | ({} if name == "own" else {"resample": 48_000})
     whole = next(scoring.score_stream([sound], network, **options))
-    monkeypatch.setattr(scoring.sounds, "LONG_S", 20.0)
+    monkeypatch.setattr(scoring.sounds, "LONG_SAMPLES", 20 * 16_000)
     monkeypatch.setattr(scoring.network, "SPOOLED", 100_000)
     monkeypatch.setattr(nisqa_long, "STEPS", 100)
     blocks = next(scoring.score_stream([sound], network, **options))
@@ -299,3 +299,24 @@ def test_folders_are_searched_for_sounds(tmp_path, tone):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match="no sound files"):
         audio.sound_files([tmp_path / "empty"])
+
+
+def test_a_source_that_is_none_is_its_own_row(own):
+    good = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    found = scoring.score([{"path": 5}, {"bytes": None, "path": None}, good], own, sample_rate=16_000)
+    assert found["error"].notna().tolist() == [True, True, False]
+
+
+def test_many_channels_are_a_long_sound(own, monkeypatch):
+    """Memory is bounded by samples over all channels: eight channels of 20 s are as much as one of 160 s."""
+    rng = np.random.default_rng(0)
+    sound = audio.Sound(rng.normal(0, 0.05, (8, 5 * 16_000)).astype(np.float32), 16_000)
+    whole = scoring.score([(16_000, sound.waveform)], own)
+    seen = []
+    long = scoring.sounds._long
+    monkeypatch.setattr(scoring.sounds, "_long", lambda *a: seen.append(1) or long(*a))
+    monkeypatch.setattr(scoring.sounds, "LONG_SAMPLES", 10 * 16_000)
+    monkeypatch.setattr(scoring.sounds.audio.decoding, "BLOCK", 8000, raising=False)
+    again = scoring.score([(16_000, sound.waveform)], own)
+    assert seen
+    assert again["mos"][0] == pytest.approx(whole["mos"][0], abs=1e-4)

@@ -665,3 +665,50 @@ def test_a_right_flac_may_be_read_by_libsndfile_and_a_wrong_one_may_not():
             assert not trusted(bytes(wrong))
         assert not trusted(content[: len(content) * 2 // 3]) or len(content) < 200
         assert not trusted(content + content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The free software foundation publishes this text, and nothing of it is sound.\n" * 30,
+        "Get wide shots of the square first, then of the people who cross it.\n",
+        "caffeine is a stimulant\n" * 3,
+        "MAC address, vendor, first seen\n00:11:22, unknown, yesterday\n",
+        "MP+ is a suffix of some names\n" * 4,
+        ".snd files hold sound, this one does not\n",
+        "TTA1 and TTA2 are two rooms on the first floor\n",
+        "wvpk, OggS and fLaC are signatures\n",
+    ],
+)
+def test_a_text_that_begins_like_a_signature_is_a_text(tmp_path, text):
+    path = tmp_path / "notes.wav"
+    path.write_text(text)
+    with pytest.raises(AudioError, match="text"):
+        audio.load(path)
+
+
+@pytest.mark.parametrize("first", ["vorbis", "opus"])
+def test_of_two_streams_in_one_ogg_the_first_is_read_whole(tmp_path, first):
+    """Pages of two sounds that alternate, as a recorder of two tracks writes them."""
+    vorbis, opus = soundfile_bytes("OGG", "VORBIS"), soundfile_bytes("OGG", "OPUS")
+    a, b = (ogg_pages(x) for x in ((vorbis, opus) if first == "vorbis" else (opus, vorbis)))
+    mixed = [a[0], b[0]]
+    for i in range(1, max(len(a), len(b))):
+        mixed += [*a[i : i + 1], *b[i : i + 1]]
+    path = tmp_path / "two.ogg"
+    path.write_bytes(b"".join(mixed))
+    alone = tmp_path / "one.ogg"
+    alone.write_bytes(b"".join(a))
+    found, notes, _ = read(path)
+    expected, *_ = read(alone)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-6
+    assert "the first of its 2 sound tracks was read" in notes
+
+
+def test_a_header_with_thousands_of_channels_is_one_sentence(tmp_path):
+    path = tmp_path / "many.wav"
+    path.write_bytes(wav(b"\0" * 8000, channels=2000))
+    with pytest.raises(AudioError) as e:
+        read(path)
+    assert "\n" not in str(e.value)

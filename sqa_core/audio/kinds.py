@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 HEAD = 4096  # bytes that are looked at
+WORDS = 16  # bytes after which a signature without a zero or a control character beside it is a word of a text
 MPEG_SEARCHED = 65_536  # a stream that was cut out of another begins inside a frame
 MIN_PRINTABLE = 0.8  # of text in one of the encodings with a byte a character
 MPEG_FRAMES = 3  # headers in a row that fit each other; two meet by chance in random bytes of some megabytes
@@ -136,7 +137,10 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
     start = id3_length(head)
     if start:  # a tag may stand before MP3, AAC, FLAC and others
         head = read(start, HEAD)
+    text = text_kind(head)
     for offset, signature, kind in _SIGNATURES:
+        if text and kind is not NIST and len(head) > WORDS:  # "caffeine" is no CAF: where all is text, so is what looks like a signature
+            continue
         if head[offset : offset + len(signature)] == signature:
             if offset == 8 and head[:4] not in _CHUNKED:
                 continue
@@ -152,7 +156,6 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
         return AAC
     if _gsm(head):
         return GSM
-    text = text_kind(head)
     if not text:
         window = read(start, MPEG_SEARCHED)
         if mpeg_start(window) is not None:

@@ -163,7 +163,7 @@ def name_of(source: Any) -> str:
     """What messages and tables call a source: its path, or "file object" or "array"."""
     if isinstance(source, str | os.PathLike):
         return shown(source)
-    if isinstance(source, Mapping) and source.get("path"):
+    if isinstance(source, Mapping) and isinstance(source.get("path"), str | os.PathLike) and source["path"]:
         return shown(source["path"])
     if hasattr(source, "read"):
         name = getattr(source, "name", None)

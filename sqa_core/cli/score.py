@@ -68,8 +68,7 @@ def score(
         fixed = {"model": network.name, "weights_hash": network.weights_hash}
         kept = resumed(csv, columns, fixed, last_may_be_broken_off=windows) if csv and resume else []
         _check_resumed(csv, kept, files, network, options)
-        for row in kept:
-            table.add(row)
+        table.add(*kept)
         done = {row["file"] for row in kept}
         problems = _score_into(table, [f for f in files if audio.shown(f) not in done], network, options)
     if csv:
@@ -82,22 +81,31 @@ def score(
 
 
 def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Path], network, options) -> None:
-    """A table that is gone on with was made with the same options, and its first file is still the same: it is scored again."""
-    import math
-
+    """A table that is gone on with was made with the same options, and its first file is still the same: it is scored again, and all
+    its rows are compared."""
     from .. import audio, scoring
 
     first = next((file for file in files if kept and audio.shown(file) == kept[0]["file"]), None)
     if first is None:
         return
-    again = next(scoring.score_stream([first], network, **vars(options)))
-    for column in (*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])):
-        stored, now = kept[0][column], again[column]
-        if now is None or not stored or not math.isclose(float(stored), now, rel_tol=1e-3, abs_tol=1e-3):
-            raise SettingsError(
-                f"{csv}: {first} has another score now, so the table was made with other options or the file has changed; "
-                "choose another file, or leave out --resume."
-            )
+    again = list(scoring.score_stream([first], network, **vars(options)))
+    stored = [row for row in kept if row["file"] == kept[0]["file"]]
+    columns = [*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])]
+    if len(stored) != len(again) or not all(_same(a[c], b[c]) for a, b in zip(stored, again, strict=True) for c in columns):
+        raise SettingsError(
+            f"{csv}: {first} has other scores now, so the table was made with other options or the file has changed; "
+            "choose another file, or leave out --resume."
+        )
+
+
+def _same(stored: str, now: float | None) -> bool:
+    """Whether a number in a table is this one, as far as its digits and other threads tell."""
+    import math
+
+    try:
+        return now is not None and math.isclose(float(stored), now, rel_tol=1e-3, abs_tol=1e-3)
+    except ValueError:  # not a number: the table was changed by hand
+        return False
 
 
 def _score_into(table: Written | Printed, files: list[Path], network, options) -> list[str]:

@@ -28,11 +28,12 @@ class Printed:
     def __init__(self, columns: list[str]) -> None:
         self.columns, self.count = columns, 0
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Prints a row, after the first one's header."""
-        text = line((row.get(c) for c in self.columns), 4)
-        print(text if self.count else line(self.columns, 4) + text, end="", flush=True)
-        self.count += 1
+    def add(self, *rows: dict[str, Any]) -> None:
+        """Prints rows, after the first one's header."""
+        for row in rows:
+            text = line((row.get(c) for c in self.columns), 4)
+            print(text if self.count else line(self.columns, 4) + text, end="", flush=True)
+            self.count += 1
 
 
 class Written:
@@ -52,21 +53,23 @@ class Written:
         self.path = Path(os.path.realpath(path)) if self.regular else path
         if not self.path.parent.is_dir():
             raise SettingsError(f"{path}: the folder to write to does not exist.")
-        if self.regular and self.path.exists() and not _is_table(self.path, columns[0]):
-            raise SettingsError(f"{path}: exists and is no table of scores; choose another name, or delete it.")
         self.partial = self.path.with_name(f"{PARTIAL}{os.getpid()}-{self.path.name}") if self.regular else self.path
         try:
+            if self.regular and self.path.exists() and not _is_table(self.path, columns[0]):
+                raise SettingsError(f"{path}: exists and is no table of scores; choose another name, or delete it.")
             self.file = self.partial.open("wb", buffering=0)
         except OSError as e:
             raise SettingsError(f"{path}: cannot be written ({e.strerror}).") from e
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Writes a row, after the first one's header."""
-        text = line((row.get(c) for c in self.columns), 6)
+    def add(self, *rows: dict[str, Any]) -> None:
+        """Writes a row, after the first one's header; several rows together, so that none of them is lost if this is where a run ends."""
+        if not rows:
+            return
+        text = "".join(line((row.get(c) for c in self.columns), 6) for row in rows)
         self._write(text if self.count else line(self.columns, 6) + text)
         if not self.count and self.regular:
             self.partial.replace(self.path)
-        self.count += 1
+        self.count += len(rows)
 
     def _write(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")

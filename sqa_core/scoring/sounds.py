@@ -1,6 +1,7 @@
 """From one source to what is scored: the spectrogram of a sound or of each of its windows, with notes, or the reason why there is none."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +17,7 @@ from ..models.weights import Network
 from .advice import advice
 from .network import mel_of, score_blocks
 
-LONG_S = 300.0  # sounds from here on are never held whole
+LONG_SAMPLES = 14_400_000  # over all channels: five minutes of mono at 48 kHz; sounds from here on are never held whole
 MIN_WINDOW_S = 0.1
 MAX_WINDOW_S = 1e6  # more is a mistake
 
@@ -94,15 +95,21 @@ def pieces(network: Network, source: Any, options: Options) -> Iterator[Piece]:
         if options.windows:
             yield from _windows(network, sound, options)
             return
-        beginning: list[np.ndarray] = []
+        beginning: deque[np.ndarray] = deque()
         blocks = sound.stream("all")
         for block in blocks:
             beginning.append(block)
-            if sum(b.shape[1] for b in beginning) > LONG_S * sound.sample_rate:
-                yield _long(network, sound, chain(beginning, blocks), options)
+            if sum(b.size for b in beginning) > LONG_SAMPLES:
+                yield _long(network, sound, chain(_handed_over(beginning), blocks), options)
                 return
         whole = audio.Sound(np.concatenate(beginning, axis=1), sound.sample_rate)
         yield _piece(network, sound, whole, options)
+
+
+def _handed_over(blocks: deque[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks one after the other, none of which is kept."""
+    while blocks:
+        yield blocks.popleft()
 
 
 def _piece(network: Network, opened: audio.Opened, sound: audio.Sound, options: Options) -> Piece:
