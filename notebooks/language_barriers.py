@@ -137,9 +137,7 @@ figures.shown(
 # P.835's listeners are the only ones here. None of its talkers was trained on, and nothing was tuned on it.
 
 # %% tags=["hide-input"]
-figures.table(
-    tables.listeners_table(run.scores), "listeners", "Agreement with P.835's listeners; intervals over talkers and conditions", 2
-)
+figures.table(tables.listeners_table(run.scores), "listeners", "Agreement with P.835's listeners; intervals over talkers and conditions", 2)
 
 # %% [markdown]
 # ## How do they look at a gap?
@@ -231,9 +229,7 @@ figures.table(
 )
 
 # %% tags=["hide-input"]
-figures.table(
-    tables.grid_table(run.scores, run.real, "real"), "grid_real", "The same on real voices", 2, fold="All cells, real voices"
-)
+figures.table(tables.grid_table(run.scores, run.real, "real"), "grid_real", "The same on real voices", 2, fold="All cells, real voices")
 
 # %% tags=["hide-input"]
 figures.table(spreads, "spread_table", "Mean, range and SD of PCC over the test languages", 2, fold="Mean and spread over languages")

@@ -1,7 +1,7 @@
 """Spectrograms: NISQA's mel spectrogram in dB and its segments, Whisper's log-mel, and AST's filter bank.
 
 The arithmetic of NISQA's front end is librosa's (`melspectrogram` with power 1, then `amplitude_to_db` with ref 1, amin 1e-4, top_db 80), without
-librosa: the window is a quarter of the FFT or less, so frames are taken at the window's length and only then padded with zeros.
+librosa: where the window is shorter than the FFT, frames are taken at the window's length and only then padded with zeros.
 """
 
 import threading
