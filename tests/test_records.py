@@ -141,7 +141,7 @@ def test_the_published_run_is_whole():
     assert found
     assert all(r.trial["study"] == slug for slug, of_slug in by_slug.items() for r in of_slug)
     ours = {p.parent.name: sha256(p)[:12] for p in environment.resource("networks").glob("*/model.safetensors")}
-    official = {name: known.sha256[:12] for name, known in weights.OFFICIAL.items()}
+    official = {name: known.sha256[:12] for name, known in weights.KNOWN.items()}
     for r in found:
         if "network" in r.trial:
             assert r.trial["weights_hash"] == (ours | official)[r.trial["network"]], "of weights that are no longer here"

@@ -97,7 +97,8 @@ def figure_trials(settings: Settings, found: pd.DataFrame) -> list[Trial]:
 def _paper_trials() -> list[Trial]:
     """What P.835 allows, and with the asterisk prompts what the controlled set allows."""
     planned: list[Trial] = list(listeners_trials(SLUG, ("fullband",)))
-    found, prompts = weights.found_networks(), registry.find("asterisk") is not None
+    explained = [n for n in weights.found_networks() if n in weights.OFFICIAL or n not in weights.KNOWN]  # of NISQA's authors, and ours
+    found, prompts = dict.fromkeys(explained), registry.find("asterisk") is not None
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))
         planned.append(OcclusionSurveyTrial(**_fields(name, "p835")))
