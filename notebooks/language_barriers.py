@@ -58,7 +58,7 @@ figures.shown(
 )
 
 # %% [markdown]
-# **Nobody was asked.** The labels on this page are PESQ {cite}`p8622`: `MOS` of the whole call, noise, discontinuity and
+# **Nobody was asked.** The labels on this page are PESQ {cite}`p8622`: MOS of the whole call, noise, discontinuity and
 # coloration of what the impairments of that kind do alone, and loudness by the distance from the usual level. Where
 # listeners are meant, the page says so.
 #
@@ -217,54 +217,9 @@ figures.grid(page.listening_grid(ours), "synthetic")
 # - Claims C9, C10 and C11 wait for their trainings.
 # - Swedish is synthetic only; no real Swedish recordings were found.
 # - Unequal sizes: the paper's sizes by language are not known, so its proportions cannot be imitated.
-# - Seeds: {glue:text}`seeds`.
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.grid_table(run.scores, run.synthetic, "synthetic"),
-    "grid_synthetic",
-    "The paper's grid on synthetic voices; its known cells beside",
-    2,
-    fold="All cells, synthetic voices",
-)
-
-# %% tags=["hide-input"]
-figures.table(tables.grid_table(run.scores, run.real, "real"), "grid_real", "The same on real voices", 2, fold="All cells, real voices")
-
-# %% tags=["hide-input"]
-figures.table(spreads, "spread_table", "Mean, range and SD of PCC over the test languages", 2, fold="Mean and spread over languages")
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.mapping_table(run.scores, "synthetic"), "mapping", "RMSE of MOS under each mapping, synthetic voices", 2, fold="Mappings"
-)
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.kinds_table(run.scores, "real"),
-    "kinds",
-    "PCC of MOS with PESQ by kind of impairment, real voices, calls with one kind alone",
-    {"files": 0} | dict.fromkeys(tables.networks_here(run.scores), 2),
-    fold="By kind of impairment",
-)
-
-# %% tags=["hide-input"]
-figures.table(tables.voices_table(run.scores), "voices", "PCC of MOS with each synthetic voice left out", 2, fold="One voice left out")
-
-# %% tags=["hide-input"]
-figures.table(tables.data_table(run.scores), "data", "What was tested", 0, fold="Data")
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.training_table(ours),
-    "training",
-    "How our networks were trained",
-    {"learning rate": 4, "validation RMSE": 2, "minutes": 0},
-    fold="Training",
-)
-
-# %% tags=["hide-input"]
-figures.table(published.contradictions(plan.SLUG), "contradictions", "Contradictions in what is known of the paper", fold="Contradictions")
+# - Trained seeds of each network so far: {glue:text}`seeds`.
+#
+# The [second page](language_barriers_details) has every cell of the grid, the data and the training.
 
 # %% [markdown]
 # ## Demo run (built with this page, synthetic speech)

@@ -1,5 +1,6 @@
 """Training on calls: both networks learn, resume to the same weights, and predict what they do when they are alone."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 
 from sqa_core import audio
 from sqa_core.errors import SettingsError
-from sqa_core.learning import quality
+from sqa_core.learning import calls_networks, quality
+from sqa_core.models import quality_transformer, weights
 
 
 def made(count: int, seed: int) -> quality.Material:
@@ -96,3 +98,25 @@ def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
 def test_a_sound_has_the_spectrogram_that_training_had(tone):
     for name, shape in (("nisqa", 48), ("ast", 128)):
         assert quality.mel_of(name, audio.Sound(tone.waveform, tone.sample_rate)).shape[1] == shape
+
+
+@pytest.mark.parametrize("name", calls_networks.NAMES)
+def test_a_network_of_calls_is_trained_and_kept_as_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(
+        quality, "joined", lambda parts, on_call=None: made(30 if parts is calls_networks.TRAIN else 12, len(parts[0].source))
+    )
+    chosen = calls_networks.NAMES[name]
+    monkeypatch.setitem(calls_networks.SETTINGS, chosen, quality.replace(calls_networks.SETTINGS[chosen], epochs=1))
+    monkeypatch.setattr(quality, "parts_hash", lambda parts: "x")
+    path = calls_networks.train(name, tmp_path)
+    facts = json.loads((path.parent / "training.json").read_text())
+    assert facts["calls"] == [30, 12]
+    assert set(facts["valid_pcc_rmse"]) == {"mos", "noi", "dis", "col", "loud"}
+    if chosen == "nisqa":
+        network = weights.load(path)
+        assert network.settings.outputs == ("mos", "noi", "dis", "col", "loud")
+        assert "PESQ" in network.trained_for
+    else:
+        assert quality_transformer.load(path).settings.outputs == ("mos", "noi", "dis", "col", "loud")
+    with pytest.raises(SettingsError, match="calls-nisqa"):
+        calls_networks.train("gpt", tmp_path)

@@ -1,11 +1,13 @@
 """AST with five heads: parameters, parity with transformers' network, and what padding does."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from sqa_core import audio
+from sqa_core.errors import WeightsError
 from sqa_core.models import quality_transformer as qt
 
 
@@ -83,3 +85,47 @@ def test_positions_of_a_shorter_grid_are_stretched_and_of_a_longer_one_cut(small
         ours = qt._positions(theirs, 12, 119)
         assert ours.shape == (1, 2 + 12 * 119, 8), check
         assert torch.equal(ours[:, :2], theirs[:, :2])
+
+
+def test_weights_come_back_from_their_file(tmp_path):
+    settings = qt.TransformerSettings(outputs=("mos", "dis"), width=16, blocks=2, heads=2, max_frames=100)
+    network = qt.QualityTransformer(settings).eval()
+    network.std.fill_(2.0)
+    path = tmp_path / qt.FILE
+    qt.save(network, path, {"name": "small"})
+    again = qt.load(path)
+    assert again.settings == settings
+    for key, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value.half().float()), key
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "nan", "shape", "settings", "none"])
+def test_a_damaged_or_foreign_file_of_weights_is_one_sentence(tmp_path, damage):
+    from safetensors.torch import load_file, save_file
+
+    path = tmp_path / qt.FILE
+    network = qt.QualityTransformer(qt.TransformerSettings(outputs=("mos",), width=16, blocks=1, heads=2, max_frames=100))
+    qt.save(network, path, {})
+    state, meta = load_file(path), {"settings": json.dumps(asdict(network.settings))}
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "other":
+        path.write_bytes(b"#" * 1000)
+    elif damage == "nan":
+        save_file(state | {"norm.bias": torch.full((16,), torch.nan)}, path, meta)
+    elif damage == "shape":
+        save_file(state | {"norm.bias": torch.zeros(15)}, path, meta)
+    elif damage == "settings":
+        save_file(state, path, {"settings": '{"width": 1e12}'})
+    else:
+        path.unlink()
+    with pytest.raises(WeightsError) as e:
+        qt.load(path)
+    assert str(path) in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_a_sound_shorter_than_a_patch_has_a_score():
+    network = qt.QualityTransformer(qt.TransformerSettings(outputs=("mos",), width=16, blocks=1, heads=2, max_frames=100)).eval()
+    with torch.no_grad():
+        assert torch.isfinite(network(torch.randn(1, 5, 128), torch.tensor([5]))).all()

@@ -125,10 +125,11 @@ def train(
     ),
 ) -> None:
     """Train one of the book's own networks again (half an hour on two cores)."""
-    from ..learning import own_networks
+    from ..learning import calls_networks, own_networks
 
+    trained = calls_networks.train if network in calls_networks.NAMES else own_networks.train_own
     with progress.bar(None, "utterances made") as bar:
-        path = own_networks.train_own(
+        path = trained(
             network,
             out,
             on_epoch=lambda e: print(f"epoch {e.number}: loss {e.loss:.4f}, validation RMSE {e.validation_loss:.4f}", file=sys.stderr),

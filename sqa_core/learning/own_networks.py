@@ -22,6 +22,7 @@ from ..models import weights
 from ..models.nisqa import Nisqa, NisqaSettings
 from ..results.records import Record
 from ..spectrogram import MelSettings
+from . import calls_networks
 from .nisqa import Epoch, Item, TrainingSettings, train
 
 TRAIN_LANGUAGES = ("en", "de", "fr", "zh", "nl", "it", "es", "fa", "ar")
@@ -119,7 +120,7 @@ def train_own(
     """
     if recipe is None:
         if name not in RECIPES:
-            raise SettingsError(f"There is no recipe for {name!r}; there are {', '.join(RECIPES)}.")
+            raise SettingsError(f"There is no recipe for {name!r}; there are {', '.join([*RECIPES, *calls_networks.NAMES])}.")
         recipe = RECIPES[name]
     valid_items, train_items = material(recipe.validated_on, on_item), material(recipe.trained_on, on_item)
     settings = training_settings(recipe)

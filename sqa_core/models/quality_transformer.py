@@ -4,15 +4,20 @@ Plain modules instead of transformers' `ASTModel`, which has no mask: here the p
 score alone and in a batch. The weights are the same, and `load_ast` takes those of a trained `ASTModel`.
 """
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from ..errors import WeightsError
+from ..files import atomic
 from ..spectrogram import MelSettings
 from .nisqa import DIMENSIONS
 
@@ -120,6 +125,54 @@ class QualityTransformer(nn.Module):
             return None
         patches = columns_in[:, None].expand(-1, rows, -1).flatten(1)
         return torch.cat([patches.new_ones(len(patches), 2), patches], dim=1)
+
+
+FILE = "transformer.safetensors"  # of a network's weights in its folder
+LARGEST_BYTES = 800_000_000  # twice the full size; more is not one
+
+
+def save(network: QualityTransformer, path: Path, card: dict[str, str]) -> None:
+    """Safetensors with the settings and the card's entries in its metadata, in half precision; written whole or not at all."""
+    from safetensors.torch import save_file
+
+    state = {k: v.detach().cpu().half().contiguous() for k, v in network.state_dict().items()}
+    with atomic(path) as partial:
+        save_file(state, partial, metadata={**card, "settings": json.dumps(asdict(network.settings))})
+
+
+def load(path: Path) -> QualityTransformer:
+    """A network that `save` wrote, in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        Not found, damaged, of another network, or holding values that are not numbers.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
+    if not 0 < path.stat().st_size <= LARGEST_BYTES:
+        raise WeightsError(f"{path}: {path.stat().st_size} bytes is not the size of such a network.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
+            settings = TypeAdapter(TransformerSettings).validate_json((file.metadata() or {})["settings"])
+    except (SafetensorError, OSError) as e:
+        raise WeightsError(f"{path}: not a safetensors file, or a damaged one.") from e
+    except (KeyError, ValidationError) as e:
+        raise WeightsError(f"{path}: carries no settings of a network that predicts quality.") from e
+    if not (1 <= settings.blocks <= 48 and 1 <= settings.width <= 4096 and settings.width % settings.heads == 0):
+        raise WeightsError(f"{path}: its settings are those of no network.")
+    with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
+        expected = {key: value.shape for key, value in QualityTransformer(settings).state_dict().items()}
+    if {key: value.shape for key, value in state.items()} != expected:
+        raise WeightsError(f"{path}: its tensors are not those of its settings.")
+    if bad := next((key for key, value in state.items() if not torch.isfinite(value).all()), None):
+        raise WeightsError(f"{path}: {bad} holds values that are not numbers (NaN or infinite); it is damaged.")
+    network = QualityTransformer(settings)
+    network.load_state_dict(state)
+    return network.eval()
 
 
 def count_parameters(settings: TransformerSettings) -> int:

@@ -57,7 +57,8 @@ KNOWN = OFFICIAL | {
         "speech in online conferences, rated by listeners in English and Mandarin (baseline of ConferencingSpeech 2022)",
     )
 }
-OWN = "prompts-pesq"  # our default: trained on human speech too
+OWN = "prompts-pesq"  # ours with MOS alone, trained on human speech too
+DEFAULT = "calls-nisqa"  # ours with five outputs, which is used where the official weights are not
 SYNTHETIC_ONLY = "polyglot-pesq"
 SYNTHETIC_CAVEAT = "trained on synthetic voices only: use for comparisons, absolute scores are not calibrated on human speech"
 OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"
@@ -101,7 +102,7 @@ def fetch_official(base_url: str = OFFICIAL_URL) -> Path:
 
 def default_network() -> str:
     """The official five-dimension network where it is found, else ours."""
-    return "nisqa" if "nisqa" in found_networks() else OWN
+    return next(name for name in ("nisqa", DEFAULT, OWN) if name in found_networks() or name == OWN)
 
 
 def load(name: str | Path | None = None, device: str | None = None) -> Network:

@@ -12,7 +12,7 @@ from ...results import frame, published
 from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
-from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, PAPERS, TESTED, TITLES, Grid, Status
+from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, PAPERS, TESTED, Grid, Status
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
 FOLDS = 5  # of the cross-fitted mapping
@@ -277,9 +277,15 @@ def training_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["network", "seed"], ignore_index=True) if rows else pd.DataFrame()
 
 
-def networks_here(table: pd.DataFrame) -> list[str]:
-    """The networks with scores, in the order of `TITLES`."""
-    return [title for title in TITLES.values() if title in set(table["network"])]
+def curves_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Training loss and validation RMSE: a row a network, seed and epoch."""
+    rows = [
+        {"network": selection.title_of(r), "seed": r.trial["seed"], "epoch": i + 1, "training loss": loss, "validation RMSE": rmse}
+        for r in frame.records(found, "quality")
+        if r.trial.get("training")
+        for i, (loss, rmse) in enumerate(zip(r.metrics["training_loss"], r.metrics["validation_rmse"], strict=True))
+    ]
+    return pd.DataFrame(rows)
 
 
 def tested_languages(of: Grid) -> list[str]:

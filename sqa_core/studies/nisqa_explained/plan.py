@@ -7,6 +7,7 @@ import pandas as pd
 
 from ...corpora import known_impairments, registry
 from ...explain.attribution import BASELINES
+from ...learning import own_networks
 from ...models import weights
 from ...results import frame
 from ...results.trials import Trial
@@ -97,7 +98,7 @@ def figure_trials(settings: Settings, found: pd.DataFrame) -> list[Trial]:
 def _paper_trials() -> list[Trial]:
     """What P.835 allows, and with the asterisk prompts what the controlled set allows."""
     planned: list[Trial] = list(listeners_trials(SLUG, ("fullband",)))
-    explained = [n for n in weights.found_networks() if n in weights.OFFICIAL or n not in weights.KNOWN]  # of NISQA's authors, and ours
+    explained = [n for n in weights.found_networks() if n in weights.OFFICIAL or n in own_networks.RECIPES]
     found, prompts = dict.fromkeys(explained), registry.find("asterisk") is not None
     for name in found:
         planned.append(OcclusionTrial(**_fields(name, "p835", file=FILE)))

@@ -1,0 +1,123 @@
+"""The networks that are trained on calls (`corpora.calls`): what they are trained on and how, and their weights as files.
+
+`calls-nisqa` has NISQA's layout with five outputs and is what `sqa score` uses where the official weights are not. `calls-ast-small` is
+AST at a size that two cores train.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import environment
+from ..corpora import calls
+from ..errors import SettingsError
+from ..files import atomic
+from ..models import quality_transformer, weights
+from ..models.nisqa import Nisqa
+from . import quality
+from .loop import Epoch
+from .quality import NetworkName, Part, QualityNetwork, QualitySettings
+
+TRAIN_VOICES = ("m1", "m3", "m5", "f1", "anika", "belinda")
+VALID_VOICES = ("m7", "steph")
+TRAIN = (Part("polyglot", "en", 350, 1, TRAIN_VOICES, "train"), Part("asterisk", "en", 550, 2, use="train"))
+VALID = (Part("polyglot", "en", 60, 3, VALID_VOICES, "valid"), Part("asterisk", "en", 80, 4, use="valid"))
+# The paper's rate for AST, 1e-6, is for fine-tuning pretrained weights; from random ones it moves nothing. 3e-4 is a usual rate for
+# transformers of this size, and was not tuned.
+SETTINGS: dict[NetworkName, QualitySettings] = {
+    "nisqa": QualitySettings("nisqa", epochs=10),
+    "ast-small": QualitySettings("ast-small", learning_rate=3e-4, epochs=16),
+}
+NAMES: dict[str, NetworkName] = {weights.DEFAULT: "nisqa", "calls-ast-small": "ast-small"}
+TRAINED_FOR = "calls up to 24 kHz with noise, other talkers, rooms, echo, codecs, packet loss, gaps, clipping, band limits; trained on PESQ of English"
+
+
+def train(
+    name: str,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_item: Callable[[], None] = lambda: None,
+    seed: int = 0,
+) -> Path:
+    """Make the material, train, and write the weights and `training.json` below `folder/NAME`; resumes after a kill.
+
+    Raises
+    ------
+    SettingsError
+        There is no such network.
+    CorpusError
+        The English prompts are not on this machine.
+    """
+    if name not in NAMES:
+        raise SettingsError(f"There is no network {name!r} that is trained on calls; there are {', '.join(NAMES)}.")
+    train_material, valid_material = quality.joined(TRAIN, on_item), quality.joined(VALID, on_item)
+    model, epochs = quality.learn(train_material, valid_material, SETTINGS[NAMES[name]], seed, folder / name, on_epoch)
+    return save(model, name, folder / name, facts(model, epochs, train_material, valid_material, seed))
+
+
+def facts(
+    model: QualityNetwork, epochs: list[Epoch], train_material: quality.Material, valid_material: quality.Material, seed: int
+) -> dict[str, Any]:
+    """How a network was trained, and its agreement with the labels of the validation calls, output by output."""
+    predicted = quality.predict(model, valid_material.mels[quality.front_end_of(model)])
+    labels = valid_material.labels.numpy()
+    known = [np.isfinite(labels[:, i]) for i in range(labels.shape[1])]
+    agreement = {
+        output: [
+            float(np.corrcoef(predicted[k, i], labels[k, i])[0, 1]),
+            float(np.sqrt(np.mean((predicted[k, i] - labels[k, i]) ** 2))),
+        ]
+        for i, (output, k) in enumerate(zip(calls.DIMENSIONS, known, strict=True))
+    }
+    return {
+        "calls": [len(train_material.labels), len(valid_material.labels)],
+        "material": quality.parts_hash((*TRAIN, *VALID)),
+        "seed": seed,
+        "epochs": len(epochs),
+        "best_epoch": max(epochs, key=lambda e: e.score).number,
+        "valid_pcc_rmse": agreement,
+        "versions": environment.versions(),
+        "commit": environment.commit(),
+    }
+
+
+def save(model: QualityNetwork, name: str, folder: Path, found: dict[str, Any]) -> Path:
+    """The weights and `training.json` in a folder; the path of the weights."""
+    card = {"name": name, "licence": "MIT", "trained_for": TRAINED_FOR, "best_seconds": "[3, 12]"}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("model.safetensors" if isinstance(model, Nisqa) else quality_transformer.FILE)
+    if isinstance(model, Nisqa):
+        weights.save(model, path, card)
+    else:
+        quality_transformer.save(model, path, card)
+    with atomic(folder / "training.json") as partial:
+        partial.write_text(json.dumps(found, indent=2) + "\n")
+    return path
+
+
+def load_transformer(name: str) -> quality_transformer.QualityTransformer:
+    """One of our transformers; raises as `quality_transformer.load`."""
+    return quality_transformer.load(environment.resource("networks", name, quality_transformer.FILE))
+
+
+def card(name: str, listeners: list[dict[str, Any]]) -> str:
+    """The model card in Markdown. listeners : rows of agreement with P.835's listeners: set, output, network, PCC, RMSE."""
+    from jinja2 import Environment, StrictUndefined
+
+    found = json.loads((environment.resource("networks", name) / "training.json").read_text())
+    settings = SETTINGS[NAMES[name]]
+    template = Path(__file__).with_name("calls_card.md.jinja").read_text(encoding="utf-8")
+    return Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string(template).render(
+        name=name,
+        kind="NISQA v2 with five outputs" if settings.network == "nisqa" else "AST with five outputs, four blocks of width 128",
+        nisqa=settings.network == "nisqa",
+        rate=settings.learning_rate,
+        calls=found["calls"],
+        best=found["best_epoch"] + 1,
+        epochs=found["epochs"],
+        agreement={output: (f"{pcc:.2f}", f"{rmse:.2f}") for output, (pcc, rmse) in found["valid_pcc_rmse"].items()},
+        listeners=listeners,
+    )  # fmt: skip
