@@ -205,6 +205,12 @@ figures.gallery(
 figures.grid(page.listening_grid(ours), "synthetic")
 
 # %% [markdown]
+# In a running kernel, the next cell shows sliders: choose an impairment and its strength, listen, and read the scores.
+
+# %% tags=["hide-input", "remove-output"]
+figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
+
+# %% [markdown]
 # ## Two teachers
 #
 # PESQ is one opinion. ViSQOL's audio mode at 48 kHz is another: on the same calls, their correlation is

@@ -232,3 +232,24 @@ def test_nothing_is_shown_where_the_published_run_is_not():
     assert set(page.glue_values(run).values()) == {page.MISSING}
     for table in (tables.listeners_table(run.scores), tables.kinds_table(run.scores, "real"), tables.variance_table(run.scores)):
         assert table.empty
+
+
+def test_sliders_answer():
+    pytest.importorskip("ipywidgets")
+    pytest.importorskip("pesq")
+    from sqa_core import figures
+    from sqa_core.studies.language_barriers import page
+
+    box = figures.live_strength(page.impaired, page.STRENGTHS, {"length": lambda sound: float(sound.waveform.shape[1])})
+    kind, strength, player, readout = box.children
+    assert len(player.value) > 1000
+    assert strength.value == 20
+    first = readout.value
+    assert "SNR 20.0 dB; PESQ" in first
+    assert "length" in first
+    strength.value = 40
+    assert "SNR 40.0 dB" in readout.value
+    for name, (least, usual, greatest) in list(page.STRENGTHS.items())[1:]:
+        kind.value = name
+        assert (strength.min, strength.value, strength.max) == (least, usual, greatest)
+        assert "PESQ" in readout.value

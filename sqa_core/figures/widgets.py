@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..explain.occlusion import Box
 from ..models import weights
 from .maps import HOP_S, magma_pixels, png_of_pixels, signed_pixels
 from .page import absent, html_output
-from .players import player
+from .players import mp3_bytes, player
 
 
 def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
@@ -133,6 +134,43 @@ def cards(facts: dict[str, dict[str, str]]) -> Any:
         rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items())
         parts.append(f"<details><summary>{html.escape(title)}</summary><dl>{rows}</dl></details>")
     return html_output(f'<div class="sqa-cards">{"".join(parts)}</div>')
+
+
+def live_strength(
+    impaired: Callable[[str, float], tuple[audio.Sound, str]],
+    strengths: Mapping[str, tuple[float, float, float]],
+    scores: Mapping[str, Callable[[audio.Sound], float]],
+) -> Any:
+    """A list of impairments and a slider for the strength, in a running kernel: listen, and read what was reached and the scores.
+
+    impaired : the sound by impairment and strength, and in words what was reached. strengths : least, usual and greatest strength by
+    impairment. scores : by the network's name. Without ipywidgets, a sentence.
+    """
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    kind = widgets.Dropdown(options=list(strengths), description="impairment")
+    strength = widgets.FloatSlider(description="strength", continuous_update=False)
+    player_, readout = widgets.Audio(format="mp3", autoplay=False), widgets.Label()
+
+    def hear(_change: object = None) -> None:
+        sound, reached = impaired(kind.value, strength.value)
+        player_.value = mp3_bytes(sound)
+        readout.value = "; ".join([reached, *(f"{name} {score(sound):.2f}" for name, score in scores.items())])
+
+    def choose(_change: object = None) -> None:
+        least, usual, greatest = strengths[kind.value]
+        strength.unobserve(hear, "value")
+        strength.min, strength.max = min(least, strength.min), max(greatest, strength.max)  # never empty in between
+        strength.value = usual
+        strength.min, strength.max, strength.step = least, greatest, (greatest - least) / 50
+        strength.observe(hear, "value")
+        hear()
+
+    kind.observe(choose, "value")
+    choose()
+    return widgets.VBox([kind, strength, player_, readout])
 
 
 def live_occlusion(sound: audio.Sound, model: str) -> Any:

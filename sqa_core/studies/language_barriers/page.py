@@ -1,21 +1,25 @@
 """What the page on language barriers takes from its records: its first screen, values for its prose, and sounds."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from ... import audio
+from ... import audio, environment
 from ...corpora import calls
 from ...figures import verdicts
 from ...figures.verdicts import Bar
+from ...learning import calls_networks, quality
 from ...metrics import bias_corrected
+from ...models import weights
 from ...results import frame
 from ...results.claims import Finding, tally
 from ..shared import published_run
 from . import claims, selection, tables
 from .plan import LISTEN, LISTEN_SENTENCE, LISTEN_VOICE, SLUG
 from .selection import AST, LANGUAGES, NISQA, OURS, TITLES, Grid
-from .trials import clean_sentence
+from .trials import clean_sentence, scores_of
 
 MISSING = "not available"
 QUESTION = (
@@ -169,6 +173,42 @@ def listening_grid(found: pd.DataFrame) -> dict[str, list[tuple[audio.Sound, str
             sound = audio.Sound(degraded[None], calls.RATE)
             out.setdefault(LANGUAGES[language], []).append((sound, "; ".join(p for p in parts if p)))
     return out
+
+
+# Of the sliders: least, usual and greatest strength, and the step that it makes.
+STRENGTHS: dict[str, tuple[float, float, float]] = {
+    "pink noise, SNR in dB": (0.0, 20.0, 50.0),
+    "gaps of 40 ms, share lost": (0.0, 0.05, 0.4),
+    "lost Opus packets, share": (0.01, 0.1, 0.4),
+    "upper band limit, Hz": (1000.0, 3400.0, 16_000.0),
+}
+
+
+def impaired(kind: str, value: float, language: str = "en") -> tuple[audio.Sound, str]:
+    """A sentence through one impairment of `STRENGTHS`, and in words what was reached."""
+    step = {
+        "pink noise, SNR in dB": {"kind": "noise", "colour": "pink", "snr_db": value},
+        "gaps of 40 ms, share lost": {"kind": "gaps", "loss": value, "gap_s": 0.04, "conceal": False},
+        "lost Opus packets, share": {"kind": "loss", "codec": "opus", "loss": value, "burst": 2.0, "conceal": True},
+        "upper band limit, Hz": {"kind": "band", "low_hz": 0.0, "high_hz": value},
+    }[kind]
+    degraded, reached, labels = calls.impaired_once(clean_sentence(language, LISTEN_VOICE, LISTEN_SENTENCE), step)
+    said = [strength(reached) or f"{value:g}", f"PESQ {labels['mos']:.2f}"]
+    return audio.Sound(degraded[None], calls.RATE), "; ".join(said)
+
+
+def scorers() -> dict[str, Callable[[audio.Sound], float]]:
+    """MOS by each of our networks that the repository has."""
+    found: dict[str, Callable[[audio.Sound], float]] = {}
+    for name in calls_networks.NAMES:
+        if (environment.resource("networks", name) / "training.json").is_file():
+            model = weights.load(name).model if name == weights.DEFAULT else calls_networks.load_transformer(name)
+            found[name] = partial(_mos, model)
+    return found
+
+
+def _mos(model: quality.QualityNetwork, sound: audio.Sound) -> float:
+    return float(scores_of(model, [sound])[0, 0])
 
 
 def strength(step: dict) -> str:
