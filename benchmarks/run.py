@@ -7,6 +7,7 @@ import sys
 
 import torch
 
+from .calls import bench_calls, bench_quality
 from .common import Report, machine, peak
 from .explanations import bench_attribution, bench_occlusion, bench_survey
 from .scores import bench_memory, bench_score, bench_small_files
@@ -26,6 +27,8 @@ PARTS = {
     "occlusion": bench_occlusion,
     "attribution": bench_attribution,
     "survey": bench_survey,
+    "calls": bench_calls,
+    "quality": bench_quality,
 }
 
 

@@ -255,7 +255,7 @@ def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict
     return degraded, steps[0], labels_of(clean, degraded, recipe, (0,), other, other)
 
 
-def _call(seed: int, use: Use, babble: np.ndarray, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
+def _call(seed: int, use: Use, babble: np.ndarray, labelled: bool, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
     item, language, voice, parts, rival = job
     rng = np.random.default_rng([seed, item, 1])
     recipe = draw_recipe(rng, use)
@@ -267,7 +267,9 @@ def _call(seed: int, use: Use, babble: np.ndarray, job: tuple[int, str, str, lis
     floor = degrade.coloured_noise(clean.shape, RATE, "pink", np.random.default_rng([seed, item, 3]))
     clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, floor_snr_db), RATE)  # a room is never digitally silent
     degraded, steps = apply(clean, recipe, (seed, item), babble, rival)
-    labels = labels_of(clean, degraded, recipe, (seed, item), babble, rival)
+    labels = dict.fromkeys(DIMENSIONS, float("nan"))
+    if labelled:
+        labels = labels_of(clean, degraded, recipe, (seed, item), babble, rival)
     return Call(degraded, clean, steps, labels, item, language, voice, floor_snr_db)
 
 
@@ -288,11 +290,19 @@ def sentences(use: Use, language: str) -> list[str]:
 
 
 def synthetic(
-    count: int, seed: int, language: str, voices: Sequence[str] = tuple(polyglot.VOICES), use: Use = "test", on_item=lambda: None
+    count: int,
+    seed: int,
+    language: str,
+    voices: Sequence[str] = tuple(polyglot.VOICES),
+    use: Use = "test",
+    on_item: Callable[[], None] = lambda: None,
+    labelled: bool = True,
 ) -> list[Call]:
-    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
+    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item.
+
+    labelled : whether PESQ is computed, which takes longer than the calls; without it the labels are NaN."""
     plan, parts = _spoken(count, np.random.default_rng([seed, 0]), language, voices, use)
-    return _all(seed, use, language, plan, parts, on_item)
+    return _all(seed, use, language, plan, parts, on_item, labelled)
 
 
 def _spoken(
@@ -352,7 +362,15 @@ def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarr
     return [speech[: len(speech) // 2], speech[len(speech) // 2 :]]
 
 
-def _all(seed: int, use: Use, language: str, plan: list[str], parts: list[list[np.ndarray]], on_item: Callable[[], None]) -> list[Call]:
+def _all(
+    seed: int,
+    use: Use,
+    language: str,
+    plan: list[str],
+    parts: list[list[np.ndarray]],
+    on_item: Callable[[], None],
+    labelled: bool = True,
+) -> list[Call]:
     voices, others = plan, parts
     if len(set(plan)) == 1:  # a voice does not compete with itself
         spoken = language if language in polyglot.LANGUAGES and use == "test" else "en"
@@ -362,7 +380,7 @@ def _all(seed: int, use: Use, language: str, plan: list[str], parts: list[list[n
         (i, language, voice, said, _rival(voice, voices, others, np.random.default_rng([seed, i, 6])))
         for i, (voice, said) in enumerate(zip(plan, parts, strict=True))
     ]
-    return in_processes(partial(_call, seed, use, babble), jobs, 8, on_item)
+    return in_processes(partial(_call, seed, use, babble, labelled), jobs, 8, on_item)
 
 
 def _rival(voice: str, voices: Sequence[str], parts: Sequence[list[np.ndarray]], rng: np.random.Generator) -> np.ndarray:

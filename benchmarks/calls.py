@@ -1,0 +1,92 @@
+"""Calls and the networks that are trained on them: how fast they are made, labelled, learnt from and scored."""
+
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sqa_core import audio, environment, intrusive
+from sqa_core.corpora import calls
+from sqa_core.corpora.workers import in_processes
+from sqa_core.learning import nisqa, quality
+from sqa_core.models import weights
+from sqa_core.models.nisqa import Nisqa, NisqaSettings
+from sqa_core.models.quality_transformer import SIZES, QualityTransformer
+
+from .common import HERE, WORK, Report, peak, timed
+from .scores import peers, run_peer, wav_folder
+
+COUNT = 192  # calls: twenty minutes of sound
+BATCH = 20
+AST_GFLOP = 2 * (12 * (12 * 768**2) * 1430 + 12 * 2 * 1430**2 * 768 + 256 * 768 * 1428) / 1e9  # of one sound of 12 s
+
+
+def bench_calls(report: Report, repeat: int) -> None:
+    """Calls of one language, with and without labels, on all cores."""
+    cores = environment.cores()
+    start = time.perf_counter()
+    made = calls.synthetic(COUNT, 1, "en", ("m2", "f4"), labelled=False)
+    bare = time.perf_counter() - start
+    seconds = sum(len(call.waveform) for call in made) / calls.RATE
+    report.say(f"{COUNT} calls, {seconds:.0f} s of sound, without labels: {bare:.1f} s on {cores} cores")
+    report.check("calls without labels, times real time", seconds / bare, 30, form=".0f")
+    pairs = [tuple(audio.resample(x[None], calls.RATE, intrusive.RATE)[0] for x in (call.clean, call.waveform)) for call in made[:40]] * 12
+    start = time.perf_counter()
+    alone = [_pesq(pair) for pair in pairs]
+    one = time.perf_counter() - start
+    start = time.perf_counter()
+    spread = in_processes(_pesq, pairs, 8, lambda: None)
+    together = time.perf_counter() - start
+    assert np.allclose(alone, spread, equal_nan=True)
+    report.say(
+        f"PESQ of {len(pairs)} calls (forty, each twelve times): {one:.1f} s in one process, {together:.1f} s spread, with the start of the processes"
+    )
+    report.check("labels spread, times the bare measure divided by the cores", together / (one / cores), at_most=1.2)
+
+
+def _pesq(pair: tuple[np.ndarray, ...]) -> float:
+    return intrusive.pesq_mos(pair[0], pair[1])
+
+
+def bench_quality(report: Report, repeat: int) -> None:
+    """A training step of NISQA against the original's, AST at full size against a plain product, AST in batches against one by one."""
+    folder, seconds = wav_folder(1)
+    files = sorted(folder.glob("*.wav"))
+    mels = [quality.mel_of("nisqa", audio.load(path)) for path in files]
+    items = list(zip(mels, torch.rand(len(mels), 5) * 4 + 1, strict=True))
+    settings = nisqa.TrainingSettings(epochs=2, batch_size=BATCH)
+    marks = [time.perf_counter()]
+    nisqa.train(Nisqa(NisqaSettings()), items, items[:1], settings, _fresh("nisqa"), lambda _: marks.append(time.perf_counter()))
+    ours = marks[2] - marks[1]
+    checkpoint = environment.find("weights", weights.OFFICIAL["nisqa"].file)
+    theirs, _ = run_peer(str(peers()), str(HERE / "peer_nisqa_training.py"), str(folder), str(checkpoint), str(BATCH))
+    report.say(
+        f"an epoch of NISQA on {len(files)} files ({seconds:.0f} s): {ours:.1f} s here, {theirs['seconds']:.1f} s by the original, which "
+        "makes its spectrograms in each epoch"
+    )
+    report.check("training, times faster than the original", theirs["seconds"] / ours, 3)
+    ast = QualityTransformer(SIZES["ast"]).eval()
+    x, lengths = torch.randn(4, 1200, 128), torch.full((4,), 1200)
+    with torch.inference_mode():
+        ast(x, lengths)
+        _, taken = timed(partial(ast, x, lengths), 3)
+    report.check("AST at full size, share of the matrix product's speed", 4 * AST_GFLOP * 1e9 / taken / peak(), 0.75)
+    small = QualityTransformer(SIZES["ast-small"]).eval()
+    sounds = [torch.randn(int(n), 128) for n in np.random.default_rng(0).integers(300, 900, 32)]
+    quality.predict(small, sounds)
+    _, batches = timed(lambda: quality.predict(small, sounds))
+    _, one_by_one = timed(lambda: [_padded(small, mel) for mel in sounds])
+    report.check("AST in batches, times faster than one by one padded to 12 s", one_by_one / batches, 3)
+
+
+@torch.inference_mode()
+def _padded(network: QualityTransformer, mel: torch.Tensor) -> torch.Tensor:
+    return network(torch.nn.functional.pad(mel, (0, 0, 0, 1200 - len(mel)))[None], torch.tensor([len(mel)]))
+
+
+def _fresh(name: str) -> Path:
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    return WORK / name
