@@ -83,6 +83,25 @@ def test_the_mapping_takes_offsets_and_not_ranks():
     assert verdicts(made(lambda *_: 0.4))["C13"] in ("inconclusive", "fails"), "nothing to take"
 
 
+@pytest.mark.parametrize("worse", ["five heads", "single heads"])
+def test_sharing_and_stand_ins_are_judged_by_the_variants(worse):
+    """C10 and C11, on variants that are made worse or better than the network with five heads."""
+    languages = ("en", "de", "fr", "zh")
+    table = made(lambda *_: 1.0, languages=languages)
+    size = {"five heads": 0.5, "single heads": 2.0}[worse]
+
+    def variant(name: str, noise) -> pd.DataFrame:
+        return made(noise, languages=languages).query("network == @AST").assign(network=name)
+
+    varied = pd.concat(
+        [variant("single", lambda *_: size), variant("stand-in 0.5", lambda n, x, d: 1.0 + size if d == "dis" else 1.0 + 1 / size)]
+    )
+    grids = (selection.grid(t, "synthetic") for t in (table, varied))
+    of, other = grids
+    found = {f.id: f.verdict for f in claims.findings(table, of, "synthetic", other)}
+    assert found["C10"] == found["C11"] == {"five heads": "fails", "single heads": "holds"}[worse]
+
+
 def test_real_and_synthetic_voices_are_never_mixed():
     """Real voices decide nothing on synthetic ones; what they cannot say is not tested."""
     real = made(lambda *_: 0.5, status="real", languages=("en", "de", "fr", "zh", "nl"))

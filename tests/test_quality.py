@@ -60,6 +60,18 @@ def test_a_single_dimension_is_a_network_of_its_own(tmp_path):
         quality.learn(train, valid, quality.QualitySettings("nisqa", ("brightness",)), 0, tmp_path / "x")
 
 
+def test_an_overall_score_stands_in_for_a_share_of_the_labels():
+    labels = torch.rand(40, 5)
+    for share in (0.0, 0.5, 1.0):
+        found = quality.with_stand_ins(labels, share, 1)
+        replaced = (found[:, 1:4] == labels[:, :1]).all(dim=1)
+        assert replaced.sum() == round(40 * share)
+        assert torch.equal(found[~replaced], labels[~replaced])
+        assert torch.equal(found[:, [0, 4]], labels[:, [0, 4]])
+    with pytest.raises(SettingsError, match="share"):
+        quality.with_stand_ins(labels, 2.0, 1)
+
+
 def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
     pytest.importorskip("pesq")
     monkeypatch.setenv("SQA_CACHE", str(tmp_path))

@@ -5,7 +5,7 @@ Spectrograms and labels of a part of the corpus are kept in the cache: the label
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,6 +23,7 @@ from ..files import atomic, short_hash
 from ..losses import summed_mse
 from ..models.nisqa import Nisqa, NisqaSettings
 from ..models.quality_transformer import SIZES, QualityTransformer
+from ..results.trials import added_later, canonical
 from . import nisqa
 from .loop import Checkpoint, Epoch, Validation, fit
 
@@ -46,7 +47,11 @@ class Part:
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """How a network is trained. outputs : one for a single-dimension network, else all five."""
+    """How a network is trained.
+
+    outputs : one for a single-dimension network, else all five. stand_in : share of the training calls whose dimensions all have the label
+    of MOS, as where an algorithm that rates the whole stands in for listeners that rated each.
+    """
 
     network: NetworkName = "nisqa"
     outputs: tuple[str, ...] = calls.DIMENSIONS
@@ -54,6 +59,7 @@ class QualitySettings:
     batch_size: int = 20
     learning_rate: float = 1e-3
     patience: int = 20  # epochs without a lower RMSE of the first output
+    stand_in: float = field(default=0.0, metadata=added_later(0.0))
 
 
 class Material(NamedTuple):
@@ -113,7 +119,7 @@ def parts_hash(parts: Sequence[Part]) -> str:
 
 def settings_hash(settings: QualitySettings, seed: int) -> str:
     """Names a training's state in the cache."""
-    return short_hash(repr((settings, seed)))
+    return short_hash(json.dumps([canonical(settings), seed], sort_keys=True))
 
 
 def make(part: Part, on_call: Callable[[], None] = lambda: None) -> list[calls.Call]:
@@ -156,13 +162,27 @@ def learn(
         raise SettingsError(f"Calls have labels for {', '.join(calls.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
     columns = [calls.DIMENSIONS.index(output) for output in settings.outputs]
     kind = front_end(settings.network)
-    items, checks = (list(zip(m.mels[kind], m.labels[:, columns], strict=True)) for m in (train, valid))
+    labels = with_stand_ins(train.labels, settings.stand_in, seed)
+    items = list(zip(train.mels[kind], labels[:, columns], strict=True))
+    checks = list(zip(valid.mels[kind], valid.labels[:, columns], strict=True))
     torch.manual_seed(seed)
     if settings.network == "nisqa":
         model = Nisqa(NisqaSettings(outputs=settings.outputs))
         training = nisqa.TrainingSettings(settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed)
         return model, nisqa.train(model, items, checks, training, folder, on_epoch)
     return _learn_transformer(items, checks, settings, seed, folder, on_epoch)
+
+
+def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
+    """Labels (calls, 5) of which a share, drawn by `seed`, have MOS in the place of every dimension but loudness, which no algorithm for
+    the whole is asked for."""
+    if not 0 <= share <= 1:
+        raise SettingsError(f"stand_in is a share from 0 to 1, not {share}.")
+    out, mos = labels.clone(), calls.DIMENSIONS.index("mos")
+    chosen = np.random.default_rng([seed, 7]).permutation(len(labels))[: round(share * len(labels))]
+    for dimension in ("noi", "dis", "col"):
+        out[chosen, calls.DIMENSIONS.index(dimension)] = labels[chosen, mos]
+    return out
 
 
 def _learn_transformer(
@@ -206,7 +226,7 @@ def _learn_transformer(
         rmse = float(np.sqrt(np.nanmean((predicted - torch.stack([y for _, y in checks])[:, 0].numpy()) ** 2)))
         return Validation(-rmse, rmse)
 
-    run = {"training": asdict(settings), "seed": seed, "items": [len(items), len(checks)]}
+    run = {"training": canonical(settings), "seed": seed, "items": [len(items), len(checks)]}
     epochs = fit(
         network,
         optimizer,

@@ -14,7 +14,7 @@ from ...learning import calls_networks, quality
 from ...metrics import bias_corrected
 from ...models import weights
 from ...results import frame
-from ...results.claims import Finding, tally
+from ...results.claims import tally
 from ..shared import published_run
 from . import claims, selection, tables
 from .plan import LISTEN, LISTEN_SENTENCE, LISTEN_VOICE, SLUG
@@ -22,6 +22,7 @@ from .selection import AST, LANGUAGES, NISQA, OURS, TITLES, Grid
 from .trials import clean_sentence, scores_of
 
 MISSING = "not available"
+STATUSES: tuple[selection.Status, ...] = ("synthetic", "real")
 QUESTION = (
     "Do networks that learnt speech quality from English alone hold in other languages, and does a transformer hold better than a CNN?"
 )
@@ -36,8 +37,11 @@ class Run:
         self.scores = selection.scores(found)
         self.synthetic: Grid = selection.grid(self.scores, "synthetic")
         self.real: Grid = selection.grid(self.scores, "real")
-        self.verdicts_synthetic: list[Finding] = claims.findings(self.scores, self.synthetic, "synthetic")
-        self.verdicts_real: list[Finding] = claims.findings(self.scores, self.real, "real")
+        varied = selection.variants(found)
+        self.verdicts_synthetic, self.verdicts_real = (
+            claims.findings(self.scores, of, status, selection.grid(varied, status))
+            for of, status in ((self.synthetic, STATUSES[0]), (self.real, STATUSES[1]))
+        )
         self.records = frame.records(found, "quality")
 
 

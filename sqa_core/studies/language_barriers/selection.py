@@ -49,12 +49,31 @@ def title_of(record: Record) -> str:
 
 def scores(found: pd.DataFrame) -> pd.DataFrame:
     """One row a file, network and seed: `network`, `seed`, what the file is, its labels, and its scores as `predicted …`."""
-    tables = [
-        r.items().assign(network=title_of(r), seed=r.trial["seed"])
-        for r in frame.records(found, "quality")
-        if not (r.trial.get("training") and len(r.trial["training"]["settings"]["outputs"]) == 1)
-    ]
+    tables = [r.items().assign(network=title_of(r), seed=r.trial["seed"]) for r in frame.records(found, "quality") if variant_of(r) == ""]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
+
+
+def variant_of(record: Record) -> str:
+    """What a record's training varies: "" for nothing, "single" dimension, or "stand-in 0.5" and so on."""
+    settings = (record.trial.get("training") or {}).get("settings", {})
+    if len(settings.get("outputs", ())) == 1:
+        return "single"
+    return f"stand-in {settings['stand_in']:g}" if settings.get("stand_in") else ""
+
+
+def variants(found: pd.DataFrame) -> pd.DataFrame:
+    """Scores of AST trained otherwise, as in `scores`: `network` is the variant, and the single dimensions are one network."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for r in frame.records(found, "quality"):
+        if name := variant_of(r):
+            tables.setdefault(name, []).append(r.items())
+    out = []
+    for name, parts in tables.items():
+        whole = parts[0]
+        for part in parts[1:]:  # each has the same files in the same order, and a dimension of its own
+            whole = whole.assign(**{c: part[c] for c in part if c.startswith("predicted ")})
+        out.append(whole.assign(network=name, seed=0))
+    return pd.concat(out, ignore_index=True) if out else pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,9 @@ def training_table(found: pd.DataFrame) -> pd.DataFrame:
         if not r.trial.get("training"):
             continue
         settings, m = r.trial["training"]["settings"], r.metrics
-        row = {"network": selection.title_of(r), "seed": r.trial["seed"], "parameters": m["parameters"], "calls": m["train_calls"]}
+        name = ", ".join(part for part in (selection.title_of(r), selection.variant_of(r)) if part)
+        name += f" ({DIMENSION_TITLES[settings['outputs'][0]]})" if len(settings["outputs"]) == 1 else ""
+        row = {"network": name, "seed": r.trial["seed"], "parameters": m["parameters"], "calls": m["train_calls"]}
         row |= {"learning rate": settings["learning_rate"], "epochs": m["epochs"], "best epoch": m["best_epoch"] + 1}
         rows.append(row | {"validation RMSE": m["valid_rmse"], "minutes": r.wall_s / 60})
     return pd.DataFrame(rows).sort_values(["network", "seed"], ignore_index=True) if rows else pd.DataFrame()
