@@ -180,3 +180,14 @@ def test_a_scaler_resumes_with_the_run(tmp_path):
     place.save(weight(), {"scaler": saved, "schedule": None}, [loop.Epoch(0, 0.0, 0.0, 0.0, 1.0)], None)
     assert len(place.load(weight(), {"scaler": empty, "schedule": None})) == 1
     assert empty.value == 512.0
+
+
+def test_half_of_the_segments_are_trained_on_from_random_starts(tmp_path, monkeypatch):
+    seen: list[int] = []
+    collate = nisqa.collate
+    monkeypatch.setattr(nisqa, "collate", lambda chosen, length, hop: seen.append(hop) or collate(chosen, length, hop))
+    nisqa.train(fresh(), items(16), items(8, 1), replace(QUICK, epochs=2, every=2), tmp_path / "half")
+    assert set(seen) == {SMALL.segment_hop, 2 * SMALL.segment_hop}
+    seen.clear()
+    nisqa.train(fresh(), items(16), items(8, 1), replace(QUICK, epochs=1), tmp_path / "all")
+    assert set(seen) == {SMALL.segment_hop}

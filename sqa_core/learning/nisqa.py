@@ -1,7 +1,7 @@
 """How a NISQA network is trained: NISQA's batches, loss and schedule on the book's loop. Resumes where it was killed, to the same weights."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import spectrogram
 from ..losses import summed_mse
 from ..models.nisqa import Nisqa
+from ..results.trials import added_later, canonical
 from .loop import Checkpoint, Epoch, Validation, fit
 
 Item = tuple[Tensor, Tensor]  # mel (frames, mels) in dB, labels (outputs,) with NaN where missing
@@ -19,7 +20,11 @@ Item = tuple[Tensor, Tensor]  # mel (frames, mels) in dB, labels (outputs,) with
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Hyper-parameters; the plateau schedule and its numbers are those of NISQA's code."""
+    """Hyper-parameters; the plateau schedule and its numbers are those of NISQA's code.
+
+    every : only each so many of a sound's segments are trained on, from a start that is drawn anew in each epoch. NISQA takes all (1);
+    neighbours share most of their frames, and half of them take half the time. Validation and tests always take all.
+    """
 
     epochs: int = 30
     batch_size: int = 40
@@ -28,6 +33,7 @@ class TrainingSettings:
     patience: int = 20  # epochs without a lower validation RMSE before stopping
     seed: int = 0
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    every: int = field(default=1, metadata=added_later(1))
 
 
 def collate(items: list[Item], length: int, hop: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +59,7 @@ def train(
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    run = {"training": asdict(settings), "network": asdict(model.settings), "items": [len(train_items), len(valid_items)]}
+    run = {"training": canonical(settings), "network": asdict(model.settings), "items": [len(train_items), len(valid_items)]}
     shuffle = torch.Generator()
     model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
@@ -93,8 +99,14 @@ def train(
 
 
 def _loader(model: Nisqa, items: list[Item], settings: TrainingSettings, shuffle: torch.Generator | None = None):
+    length, hop = model.settings.segment_length, model.settings.segment_hop
+
     def batch(chosen: list[Item]) -> tuple[Tensor, Tensor, Tensor]:
-        return collate(chosen, model.settings.segment_length, model.settings.segment_hop)
+        if shuffle is None or settings.every == 1:
+            return collate(chosen, length, hop)
+        starts = torch.randint(0, hop * settings.every, (len(chosen),)).tolist()
+        later = [(mel[start:] if len(mel) > start + length else mel, y) for start, (mel, y) in zip(starts, chosen, strict=True)]
+        return collate(later, length, hop * settings.every)
 
     return torch.utils.data.DataLoader(items, settings.batch_size, collate_fn=batch, shuffle=shuffle is not None, generator=shuffle)  # type: ignore[arg-type]
 

@@ -50,7 +50,8 @@ class QualitySettings:
     """How a network is trained.
 
     outputs : one for a single-dimension network, else all five. stand_in : share of the training calls whose dimensions all have the label
-    of MOS, as where an algorithm that rates the whole stands in for listeners that rated each.
+    of MOS, as where an algorithm that rates the whole stands in for listeners that rated each. every : of NISQA alone, see
+    `nisqa.TrainingSettings`.
     """
 
     network: NetworkName = "nisqa"
@@ -60,6 +61,7 @@ class QualitySettings:
     learning_rate: float = 1e-3
     patience: int = 20  # epochs without a lower RMSE of the first output
     stand_in: float = field(default=0.0, metadata=added_later(0.0))
+    every: int = field(default=1, metadata=added_later(1))
 
 
 class Material(NamedTuple):
@@ -168,7 +170,9 @@ def learn(
     torch.manual_seed(seed)
     if settings.network == "nisqa":
         model = Nisqa(NisqaSettings(outputs=settings.outputs))
-        training = nisqa.TrainingSettings(settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed)
+        training = nisqa.TrainingSettings(
+            settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed, every=settings.every
+        )
         return model, nisqa.train(model, items, checks, training, folder, on_epoch)
     return _learn_transformer(items, checks, settings, seed, folder, on_epoch)
 
