@@ -1,8 +1,10 @@
 """NISQA: parity with the original, and what the original fails on."""
 
+import copy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +322,13 @@ def test_many_channels_are_a_long_sound(own, monkeypatch):
     again = scoring.score([(16_000, sound.waveform)], own)
     assert seen
     assert again["mos"][0] == pytest.approx(whole["mos"][0], abs=1e-4)
+
+
+def test_a_score_that_is_no_number_is_an_error(own):
+    """Weights can be finite and so large that scores are not."""
+    network = replace(own, model=copy.deepcopy(own.model))
+    with torch.no_grad():
+        network.model.pool[0].linear3.weight.mul_(1e38).mul_(1e38)
+    found = scoring.score(np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), network, sample_rate=16_000)
+    assert "gives no number" in found["error"][0]
+    assert np.isnan(found["mos"][0]) or found["mos"][0] is None

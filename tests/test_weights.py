@@ -74,6 +74,12 @@ def without(key):
     return {k: v for k, v in official_state().items() if k != key}
 
 
+def with_negative_variance():
+    state = official_state()
+    state["cnn.model.bn1.running_var"] = state["cnn.model.bn1.running_var"] - 2
+    return state
+
+
 def with_nan():
     state = official_state()
     state["cnn.model.conv3.weight"] = state["cnn.model.conv3.weight"] * float("nan")
@@ -83,6 +89,7 @@ def with_nan():
 STATE_FAULTS = {
     "missing key": (None, lambda: without("cnn.model.conv1.weight"), "lacks cnn.conv1.weight"),
     "unknown key": (None, lambda: official_state() | {"extra": torch.zeros(1)}, "has extra"),
+    "negative variance": (None, with_negative_variance, "bn1.running_var holds a negative variance"),
     "NaN weights": (None, with_nan, "conv3.weight holds values that are not numbers"),
     "wrong shape": (None, lambda: official_state() | {"cnn.model.conv1.weight": torch.zeros(3, 1, 3, 3)}, "has shape"),
     "not a tensor": (None, lambda: official_state() | {"cnn.model.conv1.bias": [1.0, 2.0]}, "is not a tensor"),

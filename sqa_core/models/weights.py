@@ -184,6 +184,8 @@ def _check_state(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> No
             raise WeightsError(f"{path}: {key} has shape {tuple(value.shape)}, not {tuple(expected[key].shape)}.")
         if not torch.isfinite(value).all():
             raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
+        if key.endswith("running_var") and (value < 0).any():
+            raise WeightsError(f"{path}: {key} holds a negative variance; it is damaged.")
 
 
 def _read_official(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:

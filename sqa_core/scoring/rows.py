@@ -157,4 +157,8 @@ def _with_scores(network: Network, rows: list[dict[str, Any]], mels: list[Tensor
     for row, score in zip(waiting, scores, strict=True):
         if row["error"] is None:
             row.update(zip(network.settings.outputs, map(float, score), strict=True))
+    for row in rows:
+        if row["error"] is None and not np.isfinite([row[name] for name in network.settings.outputs]).all():
+            row.update(dict.fromkeys(network.settings.outputs))
+            row["error"] = f"{row['file']}: {network.name} gives no number for this sound (NaN or infinite); its weights may be damaged."
     return rows

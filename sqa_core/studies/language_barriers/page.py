@@ -142,8 +142,19 @@ def glue_values(run: Run) -> dict[str, str]:
     teachers = tables.teachers_table(run.found)
     out["teachers"] = ", ".join(f"{r.PCC:.2f} ({r.voices}, {r.language})" for r in teachers.itertuples()) or MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
-    worst = spread_of_official(run)
-    return out | {"official_real": worst}
+    out |= _training_values(run)
+    return out | {"official_real": spread_of_official(run)}
+
+
+def _training_values(run: Run) -> dict[str, str]:
+    """How much was trained on, and how far the best epoch is from the validation labels; mean over seeds."""
+    out = {"train_calls": MISSING, "valid_nisqa": MISSING, "valid_ast": MISSING}
+    for name, network in (("nisqa", NISQA), ("ast", AST)):
+        mine = [r.metrics for r in run.records if selection.title_of(r) == network and not selection.variant_of(r)]
+        if mine:
+            out |= {"train_calls": f"{mine[0]['train_calls']:,}"}
+            out[f"valid_{name}"] = f"{sum(m['valid_rmse'] for m in mine) / len(mine):.2f}"
+    return out
 
 
 def _mapping_values(mapping: pd.DataFrame) -> dict[str, str]:
