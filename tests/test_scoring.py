@@ -331,4 +331,4 @@ def test_a_score_that_is_no_number_is_an_error(own):
         network.model.pool[0].linear3.weight.mul_(1e38).mul_(1e38)
     found = scoring.score(np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), network, sample_rate=16_000)
     assert "gives no number" in found["error"][0]
-    assert np.isnan(found["mos"][0]) or found["mos"][0] is None
+    assert pd.isna(found["mos"][0])
