@@ -28,7 +28,7 @@ def bench_calls(report: Report, repeat: int) -> None:
     """Calls of one language, with and without labels, on all cores."""
     cores = environment.cores()
     start = time.perf_counter()
-    made = calls.synthetic(COUNT, 1, "en", ("m2", "f4"), labelled=False)
+    made = calls.synthetic(COUNT, 1, "en", ("m2", "f4"), made=calls.Made(labelled=False))
     bare = time.perf_counter() - start
     seconds = sum(len(call.waveform) for call in made) / calls.RATE
     report.say(f"{COUNT} calls, {seconds:.0f} s of sound, without labels: {bare:.1f} s on {cores} cores")

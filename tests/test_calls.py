@@ -276,6 +276,24 @@ def test_labels_are_those_of_their_own_impairment(speech):
     assert hardly["mos"] == pytest.approx(codec["mos"], abs=1e-4)
 
 
+def test_an_extended_voice_has_a_high_band_that_follows_it(speech):
+    """What ends at 11 kHz (eSpeak) or 8 kHz (a prompt) gets more, and keeps what it has; a full-band sound is left alone."""
+    rng = np.random.default_rng(0)
+    for narrow in (speech, degrade.band_limit(speech, RATE, 0, 7800)):
+        edge = levels.report(calls.audio.Sound(narrow[None], RATE))["bandwidth_hz"]
+        wide = calls.extended(narrow, rng)
+        assert levels.report(calls.audio.Sound(wide[None], RATE))["bandwidth_hz"] > edge + 2000
+        below = degrade.band_limit(wide - narrow, RATE, 0, edge - 400)
+        assert levels.level(below[None]) < levels.level(narrow[None]) - 40
+        high, octave = (
+            levels_of(degrade.band_limit(x, RATE, *band)) for x, band in ((wide, (edge + 200, 24_000)), (narrow, (edge / 2, edge)))
+        )
+        assert np.corrcoef(high, octave)[0, 1] > 0.6, "it rises and falls with the octave below"
+        assert np.mean(high**2) < np.mean(octave**2)
+    full = (0.05 * rng.standard_normal(RATE)).astype(np.float32)
+    assert np.array_equal(calls.extended(full, rng), full)
+
+
 def test_a_call_without_a_label_stays_in_its_place(monkeypatch):
     """Languages are compared item by item, so an item that PESQ cannot rate is kept, without a label."""
     monkeypatch.setattr(calls.intrusive, "pesq_mos", lambda *_: float("nan"))

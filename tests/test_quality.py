@@ -103,7 +103,8 @@ def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
     with monkeypatch.context() as m:
         m.setattr(quality.recordings, "noises", lambda use: ("noise/another.wav",))
         found.add(quality.part_hash(part))
-    assert len(found) == 6
+    found.add(quality.part_hash(quality.replace(part, extended=True)))
+    assert len(found) == 7
     assert quality.part_hash(part) in found
 
 

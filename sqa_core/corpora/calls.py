@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import signal
 
 from .. import audio, degrade, intrusive, levels
 from ..errors import CorpusError
@@ -31,6 +32,7 @@ LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 DIMENSIONS = ("mos", "noi", "dis", "col", "loud")  # in the order of NISQA's heads
 HIGHEST = 4.64  # PESQ wide band of a sound and itself, MOS-LQO
 TRAINING_SENTENCES = Path(__file__).with_name("training_sentences.csv")  # English; polyglot's own twelve are kept for tests
+EXTENDED_SHARE = 0.7
 VALID_SHARE = 0.15  # of the files of a real corpus
 RIVALS = {"train": ("m5", "f1"), "valid": ("m7", "steph"), "test": ("m6", "f4")}  # compete with a voice that is alone in its corpus
 
@@ -65,6 +67,15 @@ class Call:
     language: str
     voice: str
     floor_snr_db: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """How calls are made. labelled : with PESQ; without it all labels are NaN. extended : `EXTENDED_SHARE` of the voices get a high band
+    (`extended`)."""
+
+    labelled: bool = True
+    extended: bool = False
 
 
 def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
@@ -247,6 +258,30 @@ def loudness(active_dbov: float) -> float:
     return HIGHEST - (HIGHEST - 1) * min(1.0, abs(active_dbov - USUAL_DBOV) / LOUDNESS_RANGE_DB)
 
 
+def extended(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Speech (samples,) at `RATE` with something above its own band: noise that follows the envelope of its highest octave.
+
+    The training voices end at 8 or 11 kHz, so that whatever a network hears above that is an impairment, and it takes a full-band voice for
+    a noisy one. Real voices have fricatives and breath there, which rise and fall with the octave below. The slope is drawn from 6 to 24 dB
+    an octave. A full-band sound stays as it is.
+    """
+    edge = float(levels.report(audio.Sound(waveform[None], RATE))["bandwidth_hz"])
+    if edge > 0.45 * RATE:
+        return waveform
+    octave = degrade.band_limit(waveform, RATE, edge / 2, edge)
+    smooth = np.hanning(int(0.01 * RATE))
+    envelope = np.sqrt(np.maximum(signal.oaconvolve(np.square(octave), smooth / smooth.sum(), "same"), 0))
+    spectrum = np.fft.rfft(rng.standard_normal(len(waveform)))
+    frequency = np.fft.rfftfreq(len(waveform), 1 / RATE)
+    slope = rng.uniform(6, 24) / 6.02  # as a power of the frequency
+    spectrum *= np.where(frequency > edge, (np.maximum(frequency, edge) / edge) ** -slope, 0)
+    noise = np.fft.irfft(spectrum, len(waveform))
+    # White noise of variance 1 has a density of 2 / RATE; in the octave, the speech has its power over half of the edge.
+    density = np.sqrt(RATE / 2 / (edge / 2))
+    tilt = 2**-slope  # from the middle of the octave to the edge, about as much again as to the next octave
+    return (waveform + envelope * noise * density * tilt).astype(np.float32)
+
+
 def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict[str, float]]:
     """A clean waveform (samples,) at `RATE` through one step at the usual level: the degraded one, the step with the strength that it
     reached, and the labels. Babble and a competing talker are the sound itself, backwards."""
@@ -255,7 +290,7 @@ def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict
     return degraded, steps[0], labels_of(clean, degraded, recipe, (0,), other, other)
 
 
-def _call(seed: int, use: Use, babble: np.ndarray, labelled: bool, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
+def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
     item, language, voice, parts, rival = job
     rng = np.random.default_rng([seed, item, 1])
     recipe = draw_recipe(rng, use)
@@ -264,11 +299,14 @@ def _call(seed: int, use: Use, babble: np.ndarray, labelled: bool, job: tuple[in
     clean = np.concatenate([before, parts[0], between, parts[1], after])
     if use != "test":  # few voices are trained on, and recordings of one voice differ
         clean = equalised(clean, RATE, np.random.default_rng([seed, item, 2]))
+    if made.extended:
+        own = np.random.default_rng([seed, item, 8])
+        clean = extended(clean, own) if own.random() < EXTENDED_SHARE else clean
     floor = degrade.coloured_noise(clean.shape, RATE, "pink", np.random.default_rng([seed, item, 3]))
     clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, floor_snr_db), RATE)  # a room is never digitally silent
     degraded, steps = apply(clean, recipe, (seed, item), babble, rival)
     labels = dict.fromkeys(DIMENSIONS, float("nan"))
-    if labelled:
+    if made.labelled:
         labels = labels_of(clean, degraded, recipe, (seed, item), babble, rival)
     return Call(degraded, clean, steps, labels, item, language, voice, floor_snr_db)
 
@@ -296,13 +334,11 @@ def synthetic(
     voices: Sequence[str] = tuple(polyglot.VOICES),
     use: Use = "test",
     on_item: Callable[[], None] = lambda: None,
-    labelled: bool = True,
+    made: Made = Made(),
 ) -> list[Call]:
-    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item.
-
-    labelled : whether PESQ is computed, which takes longer than the calls; without it the labels are NaN."""
+    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
     plan, parts = _spoken(count, np.random.default_rng([seed, 0]), language, voices, use)
-    return _all(seed, use, language, plan, parts, on_item, labelled)
+    return _all(seed, use, language, plan, parts, on_item, made)
 
 
 def _spoken(
@@ -318,7 +354,15 @@ def _spoken(
     return plan, [sounds[2 * i : 2 * i + 2] for i in range(count)]
 
 
-def real(count: int, seed: int, corpus: Manifest, language: str, use: Use = "test", on_item=lambda: None) -> list[Call]:
+def real(
+    count: int,
+    seed: int,
+    corpus: Manifest,
+    language: str,
+    use: Use = "test",
+    on_item: Callable[[], None] = lambda: None,
+    made: Made = Made(),
+) -> list[Call]:
     """`count` calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
 
     use : "train" and "valid" take different files of the corpus, "test" takes all. Where a corpus has one talker in the language, those
@@ -342,7 +386,7 @@ def real(count: int, seed: int, corpus: Manifest, language: str, use: Use = "tes
         files = [corpus.root / str(f) for f in talkers[voice]["file"]]
         parts.append(_two_stretches(files, rng))
         plan.append(voice)
-    return _all(seed, use, language, plan, parts, on_item)
+    return _all(seed, use, language, plan, parts, on_item, made)
 
 
 def for_validation(digest: str) -> bool:
@@ -369,7 +413,7 @@ def _all(
     plan: list[str],
     parts: list[list[np.ndarray]],
     on_item: Callable[[], None],
-    labelled: bool = True,
+    made: Made,
 ) -> list[Call]:
     voices, others = plan, parts
     if len(set(plan)) == 1:  # a voice does not compete with itself
@@ -380,7 +424,7 @@ def _all(
         (i, language, voice, said, _rival(voice, voices, others, np.random.default_rng([seed, i, 6])))
         for i, (voice, said) in enumerate(zip(plan, parts, strict=True))
     ]
-    return in_processes(partial(_call, seed, use, babble, labelled), jobs, 8, on_item)
+    return in_processes(partial(_call, seed, use, babble, made), jobs, 8, on_item)
 
 
 def _rival(voice: str, voices: Sequence[str], parts: Sequence[list[np.ndarray]], rng: np.random.Generator) -> np.ndarray:

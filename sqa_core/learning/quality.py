@@ -35,7 +35,7 @@ TEST_BATCH = 16
 @dataclass(frozen=True)
 class Part:
     """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all. use : no two of them share
-    a sentence, a file or a recorded noise."""
+    a sentence, a file or a recorded noise. extended : voices have a high band, see `calls.extended`."""
 
     source: str
     language: str
@@ -43,6 +43,7 @@ class Part:
     seed: int
     voices: tuple[str, ...] | None = None
     use: recordings.Use = "test"
+    extended: bool = field(default=False, metadata=added_later(False))
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
 def part_hash(part: Part) -> str:
     """Hash of all that decides a part's spectrograms and labels: the calls, what they are made of, and the front ends."""
     source = "" if part.source == "polyglot" else registry.load(part.source).hash
-    made_of = (sorted(asdict(part).items()), calls.recipe_hash(), source, recordings.hash_of(part.use), sorted(FRONT_ENDS.items()))
+    fields_ = {name: value for name, value in asdict(part).items() if name in canonical(part)}
+    made_of = (sorted(fields_.items()), calls.recipe_hash(), source, recordings.hash_of(part.use), sorted(FRONT_ENDS.items()))
     return short_hash(repr(made_of), 16)
 
 
@@ -126,13 +128,14 @@ def settings_hash(settings: QualitySettings, seed: int) -> str:
 
 def make(part: Part, on_call: Callable[[], None] = lambda: None) -> list[calls.Call]:
     """The calls of a part, waveforms and all."""
+    how = calls.Made(extended=part.extended)
     if part.source == "polyglot":
-        return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call)
+        return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call, how)
     corpus = registry.load(part.source)
     corpus = corpus.where(speaker=part.voices) if part.voices else corpus
     if "emotion" in corpus.table:  # acted emotions are no material for quality
         corpus = corpus.where(emotion="neutral")
-    return calls.real(part.count, part.seed, corpus, part.language, part.use, on_call)
+    return calls.real(part.count, part.seed, corpus, part.language, part.use, on_call, how)
 
 
 def joined(parts: Sequence[Part], on_call: Callable[[], None] = lambda: None) -> Material:
