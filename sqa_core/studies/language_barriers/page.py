@@ -88,10 +88,16 @@ def _reply(run: Run) -> str:
         "holds": "the small transformer is the steadier of the two",
         "fails": "the small transformer is not the steadier of the two",
     }.get(steadier.verdict, "neither network is clearly the steadier")
+    shares = tables.variance_table(run.scores).set_index("network")["language"]
     return (
-        f"With the same voices, sentences and impairments in five other languages, {said}: over them the PCC of MOS ranges by "
-        f"{ranges[NISQA].value:.2f} for NISQA and by {ranges[AST].value:.2f} for AST, around means of {means[NISQA]:.2f} and {means[AST]:.2f}."
+        f"Where voices, sentences and impairments are the same, the language accounts for {_percent(shares[NISQA])} of the variance of NISQA's "
+        f"errors and {_percent(shares[AST])} of AST's; {said} (PCC of MOS ranges by {ranges[NISQA].value:.2f} and {ranges[AST].value:.2f} over five "
+        f"other languages, around {means[NISQA]:.2f} and {means[AST]:.2f})."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
 
 
 def _three_numbers(run: Run) -> list[tuple[str, str]]:
@@ -131,7 +137,7 @@ def glue_values(run: Run) -> dict[str, str]:
     for name, network in (("nisqa", NISQA), ("ast", AST)):
         row = shares[shares["network"] == network] if len(shares) else shares
         for part in tables.PARTS:
-            out[f"share_{part}_{name}"] = f"{row[part].iloc[0]:.0f} %" if len(row) else MISSING
+            out[f"share_{part}_{name}"] = _percent(row[part].iloc[0]) if len(row) else MISSING
     looks = tables.looks_table(run.found)
     for name, network in (("nisqa", NISQA), ("ast", AST)):
         for method in ("occlusion", "integrated gradients", "attention rollout"):
@@ -142,8 +148,19 @@ def glue_values(run: Run) -> dict[str, str]:
     teachers = tables.teachers_table(run.found)
     out["teachers"] = ", ".join(f"{r.PCC:.2f} ({r.voices}, {r.language})" for r in teachers.itertuples()) or MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
-    out |= _training_values(run)
+    out |= _training_values(run) | _band_values(run)
     return out | {"official_real": spread_of_official(run)}
+
+
+def _band_values(run: Run) -> dict[str, str]:
+    """Mean MOS of real clean voices over their whole band, and cut at 7 kHz."""
+    curves = tables.sensitivity_table(run.found)
+    out = {}
+    for name, network in (("nisqa", NISQA), ("ast", AST), ("official", OFFICIAL)):
+        part = curves[(curves["network"] == network) & (curves["axis"] == "band") & (curves["voices"] == "real")] if len(curves) else curves
+        mos = part.set_index("value")["mos"] if len(part) else {}
+        out[f"band_{name}"] = f"{mos[20_000.0]:.2f} and {mos[7000.0]:.2f}" if len(mos) else MISSING
+    return out
 
 
 def _training_values(run: Run) -> dict[str, str]:
