@@ -91,8 +91,8 @@ def _reply(run: Run) -> str:
     shares = tables.variance_table(run.scores).set_index("network")["language"]
     return (
         f"Where voices, sentences and impairments are the same, the language accounts for {_percent(shares[NISQA])} of the variance of NISQA's "
-        f"errors and {_percent(shares[AST])} of AST's; {said} (PCC of MOS ranges by {ranges[NISQA].value:.2f} and {ranges[AST].value:.2f} over five "
-        f"other languages, around {means[NISQA]:.2f} and {means[AST]:.2f})."
+        f"errors and {_percent(shares[AST])} of AST's. Over the five dimensions {said}; for MOS alone, PCC ranges by {ranges[NISQA].value:.2f} and "
+        f"{ranges[AST].value:.2f} over the five other languages, around {means[NISQA]:.2f} and {means[AST]:.2f}."
     )
 
 
