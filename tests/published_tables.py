@@ -15,6 +15,8 @@ from sqa_core.results import frame
 from sqa_core.results.claims import Finding
 from sqa_core.studies.labels import page as labels_page
 from sqa_core.studies.labels import tables as labels
+from sqa_core.studies.language_barriers import page as barriers_page
+from sqa_core.studies.language_barriers import tables as barriers
 from sqa_core.studies.nisqa_explained import claims as explained_claims
 from sqa_core.studies.nisqa_explained import page as explained_page
 from sqa_core.studies.nisqa_explained import plan as explained_plan
@@ -101,10 +103,39 @@ def of_score(found: pd.DataFrame) -> Named:
     yield "rates", score.rates(found)[1]
 
 
+def of_language_barriers(found: pd.DataFrame) -> Named:
+    run = barriers_page.Run(found)
+    yield "grid_synthetic", barriers.grid_table(run.scores, run.synthetic, "synthetic")
+    yield "grid_real", barriers.grid_table(run.scores, run.real, "real")
+    yield "spread", barriers.spread_table(run.synthetic, barriers.tested_languages(run.synthetic))
+    of_scores: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "listeners": barriers.listeners_table,
+        "variance": barriers.variance_table,
+        "voices": barriers.voices_table,
+        "data": barriers.data_table,
+    }
+    for name, make in of_scores.items():
+        yield name, make(run.scores)
+    yield "mapping", barriers.mapping_table(run.scores, "synthetic")
+    yield "kinds", barriers.kinds_table(run.scores, "real")
+    of_records: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "gaps": barriers.gaps_table,
+        "looks": barriers.looks_table,
+        "sensitivity": barriers.sensitivity_table,
+        "teachers": barriers.teachers_table,
+    }
+    for name, make in of_records.items():
+        yield name, make(found)
+    yield "claims_synthetic", _verdicts(run.verdicts_synthetic)
+    yield "claims_real", _verdicts(run.verdicts_real)
+    yield "glue", _values(barriers_page.glue_values(run))
+
+
 CHAPTERS: dict[str, Callable[[Any], Named]] = {
     "score": of_score,
     "labels": of_labels,
     "nisqa_explained": of_nisqa_explained,
+    "language_barriers": of_language_barriers,
     "speech_models": of_speech_models,
 }
 
