@@ -45,7 +45,7 @@ run = page.Run(ours)
 #
 # Item k of a part has the same impairments in every part: their kinds, strengths and random draws follow from k alone.
 # Synthetic voices say the same sentences in every language too. Training, validation and tests share no sentence of the
-# synthetic voices, no file of the real ones, no recorded noise; measured rooms are in tests alone.
+# synthetic voices and no file of the real ones; tests have recorded noises and measured rooms of their own.
 
 # %% tags=["hide-input"]
 figures.table(tables.data_table(run.scores), "data", "What was tested", 0)

@@ -4,7 +4,8 @@ Everything about item k (voice, sentences, pauses, impairments and their random 
 nothing but the language. Nobody listened: `mos` is PESQ of the whole chain; `noi`, `dis` and `col` are PESQ of what the impairments of
 that kind do alone; `loud` follows from the level. Real voices pass through the same chains.
 
-Training, validation and test share no sentence of the synthetic voices, no file of the real ones and no recorded noise.
+Training, validation and test share no sentence of the synthetic voices and no file of the real ones; tests have recorded noises and rooms
+of their own.
 """
 
 import csv

@@ -35,7 +35,7 @@ TEST_BATCH = 16
 @dataclass(frozen=True)
 class Part:
     """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all. use : no two of them share
-    a sentence, a file or a recorded noise. extended : voices have a high band, see `calls.extended`."""
+    a sentence or a file, and tests have recorded noises of their own. extended : voices have a high band, see `calls.extended`."""
 
     source: str
     language: str
@@ -195,7 +195,8 @@ def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
 def _learn_transformer(
     items: list[nisqa.Item], checks: list[nisqa.Item], settings: QualitySettings, seed: int, folder: Path, on_epoch: Callable[[Epoch], None]
 ) -> tuple[QualityTransformer, list[Epoch]]:
-    """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it."""
+    """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls to
+    almost nothing over the others."""
     device = environment.device()
     network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
     network.mean, network.std = _moments([mel for mel, _ in items])
@@ -233,7 +234,7 @@ def _learn_transformer(
         rmse = float(np.sqrt(np.nanmean((predicted - torch.stack([y for _, y in checks])[:, 0].numpy()) ** 2)))
         return Validation(-rmse, rmse)
 
-    run = {"training": canonical(settings), "seed": seed, "items": [len(items), len(checks)]}
+    run = {"training": canonical(settings), "seed": seed, "items": [len(items), len(checks)], "labels": _labels_hash(items)}
     epochs = fit(
         network,
         optimizer,
@@ -249,6 +250,11 @@ def _learn_transformer(
         checkpoint=Checkpoint(folder, run),
     )
     return network.eval().cpu(), epochs
+
+
+def _labels_hash(items: list[nisqa.Item]) -> str:
+    """Tells one material from another of the same size, so that a training is not continued on other calls."""
+    return short_hash(torch.stack([y for _, y in items]).numpy().tobytes())
 
 
 def _moments(mels: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -106,8 +106,8 @@ class QualityTransformer(nn.Module):
     ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"] | None]:
         """What the first block gets: two tokens, then the patches row by row (low bands first), and which of them are valid."""
         s = self.settings
-        if mels.shape[1] < PATCH:
-            mels = F.pad(mels, (0, 0, 0, PATCH - mels.shape[1]), value=float(mels.min()))
+        if int(lengths.min()) < PATCH:
+            mels = torch.stack([_one_patch(mel, int(n)) for mel, n in zip(mels, lengths, strict=True)])
         normalised = (mels[:, : s.max_frames] - self.mean) / (2 * self.std)  # AST's convention: a standard deviation of one half
         x = self.patches(normalised.transpose(1, 2)[:, None])
         rows, columns = x.shape[2:]
@@ -162,7 +162,8 @@ def load(path: Path) -> QualityTransformer:
         raise WeightsError(f"{path}: not a safetensors file, or a damaged one.") from e
     except (KeyError, ValidationError) as e:
         raise WeightsError(f"{path}: carries no settings of a network that predicts quality.") from e
-    if not (1 <= settings.blocks <= 48 and 1 <= settings.width <= 4096 and settings.width % settings.heads == 0):
+    sane = 1 <= settings.blocks <= 48 and 1 <= settings.width <= 4096 and 1 <= settings.stride <= PATCH and settings.heads >= 1
+    if not sane or settings.width % settings.heads or min(settings.mel.n_mels, settings.max_frames) < PATCH:
         raise WeightsError(f"{path}: its settings are those of no network.")
     with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
         expected = {key: value.shape for key, value in QualityTransformer(settings).state_dict().items()}
@@ -173,6 +174,14 @@ def load(path: Path) -> QualityTransformer:
     network = QualityTransformer(settings)
     network.load_state_dict(state)
     return network.eval()
+
+
+def _one_patch(mel: Float[Tensor, "frames mels"], length: int) -> Float[Tensor, "frames_or_patch mels"]:
+    """A sound in a batch; one that is shorter than a patch is filled to a patch with its own quietest level."""
+    if length < PATCH:
+        mel = F.pad(mel, (0, 0, 0, max(0, PATCH - len(mel)))).clone()
+        mel[length:PATCH] = mel[:length].min()
+    return mel
 
 
 def count_parameters(settings: TransformerSettings) -> int:

@@ -10,6 +10,7 @@ from ...figures.style import COLOURS, closed, narrow, width_in
 from ...metrics import bias_corrected, fit_mapping
 from . import selection
 from .selection import DIMENSION_TITLES, LANGUAGES, NISQA, OURS, PAPERS, TITLES, Grid
+from .tables import PARTS
 
 MARKERS = "osD^"
 SHORT = {"English": "en", "German": "de", "French": "fr", "Mandarin": "zh", "Swedish": "sv", "Dutch": "nl"}
@@ -55,40 +56,17 @@ def spread(table: pd.DataFrame):
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.2), 4.2))
-    for i, (network, part) in enumerate(table.groupby("network", sort=False)):
+    here = [title for title in TITLES.values() if title in set(table["network"])]
+    for i, network in enumerate(here):
+        part = table[table["network"] == network]
         errors = np.abs(part[["range of PCC, low", "range of PCC, high"]].to_numpy().T - part["range of PCC"].to_numpy())
-        axis.errorbar(part["mean of PCC"], part["range of PCC"], errors, fmt=MARKERS[i], color=COLOURS[i], capsize=2, label=str(network))
+        axis.errorbar(part["mean of PCC"], part["range of PCC"], errors, fmt=MARKERS[i], color=COLOURS[i], capsize=2, label=network)
         for row in part.itertuples():
             axis.annotate(str(row.dimension), (row[3], row[6]), textcoords="offset points", xytext=(5, 4), fontsize=7, color=COLOURS[i])
     axis.axhline(0.2, color="0.6", linestyle=":", linewidth=1)
     axis.set(xlabel="mean PCC over the test languages", ylabel="range of PCC over the test languages", ylim=(0, None))
     axis.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
-    return closed(figure)
-
-
-def scatter(table: pd.DataFrame, status: str, dimension: str = "mos"):
-    """Predicted against labelled MOS in each language with its mapping, one row of panels a network."""
-    import matplotlib.pyplot as plt
-
-    rows = table[(table["status"] == status) & (table["seed"] == 0) & table["network"].isin(OURS)]
-    languages = [x for x in PAPERS if x in set(rows["language"])]
-    networks = [n for n in OURS if n in set(rows["network"])]
-    across = 2 if narrow() else len(languages)
-    down = -(-len(languages) // across)
-    figure, axes = plt.subplots(
-        down * len(networks), across, figsize=(width_in(), 1.75 * down * len(networks) + 0.5), sharex=True, sharey=True, squeeze=False
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    for n, network in enumerate(networks):
-        for k, language in enumerate(languages):
-            axis = axes[n * down + k // across, k % across]
-            axis.axis("on")
-            one_scatter(axis, rows[(rows["network"] == network) & (rows["language"] == language)], dimension, COLOURS[n])
-            axis.set_title(f"{LANGUAGES[language]}, {'NISQA' if network == NISQA else 'AST'}", fontsize=8)
-    figure.supxlabel("predicted", fontsize=9)
-    figure.supylabel("label (PESQ)", fontsize=9)
     return closed(figure)
 
 
@@ -145,7 +123,7 @@ def gaps(table: pd.DataFrame):
     """Mean fall of discontinuity over the length of one gap, a panel a network, a line a language."""
     import matplotlib.pyplot as plt
 
-    networks = list(dict.fromkeys(table["network"]))
+    networks = [title for title in TITLES.values() if title in set(table["network"])]
     across = 2
     down = -(-len(networks) // across)
     figure, axes = plt.subplots(down, across, figsize=(width_in(), 2.6 * down + 0.6), sharex=True, sharey=False, squeeze=False)
@@ -161,7 +139,8 @@ def gaps(table: pd.DataFrame):
         axis.title.set_fontsize(9)
         axis.set_xticks([10, 40, 160, 400], ["10", "40", "160", "400"])
         axis.minorticks_off()
-    figure.supxlabel("length of the gap, ms", fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("length of the gap, ms")
     figure.supylabel("change of the score", fontsize=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow() else 6)
@@ -211,7 +190,7 @@ def variance(table: pd.DataFrame):
 
     figure, axis = plt.subplots(figsize=(width_in(), 0.9 + 0.5 * len(table)))
     left = np.zeros(len(table))
-    for name, colour in zip(("language", "voice", "condition", "file"), COLOURS, strict=False):
+    for name, colour in zip(PARTS, COLOURS, strict=False):
         axis.barh(table["network"], table[name], left=left, color=colour, label=name)
         left += table[name].to_numpy()
     axis.set(xlabel="share of the variance of errors, %", xlim=(0, 100))
@@ -225,7 +204,7 @@ def learning_curves(records: list):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(width_in(), 2.7))
-    for r in records:
+    for r in (r for r in records if not selection.variant_of(r)):
         i = 0 if selection.title_of(r) == NISQA else 1
         for axis, key in zip(axes, ("training_loss", "validation_rmse"), strict=True):
             axis.plot(

@@ -20,6 +20,7 @@ NISQA, AST = "NISQA", "AST, small"
 TITLES = {
     "training nisqa": NISQA,
     "training ast-small": AST,
+    "training ast": "AST, full size",
     "nisqa": "NISQA, official weights",
     "nisqa-confspeech2022": "NISQA, ConferencingSpeech 2022",
 }
@@ -133,6 +134,31 @@ def grid(table: pd.DataFrame, status: Status) -> Grid:
     found = list(cells(table, status))
     count = 1 + max((int(c.items.max()) for c in found), default=0)
     return {(c.network, c.language, c.dimension): pcc_draws(c, count) for c in found}
+
+
+PERMUTATIONS = 200
+
+
+def largest_range_by_chance(table: pd.DataFrame, status: Status, languages: Sequence[str]) -> float:
+    """95th percentile of the largest range of PCC over languages, networks and dimensions, where each item's files change languages at
+    random: what the claim of a bias has to exceed. First seed; of several corpora in a language, the first."""
+    rng = np.random.default_rng(0)
+    largest = np.zeros(PERMUTATIONS)
+    by_cell = {(c.network, c.language, c.dimension): c for c in cells(table[table["network"].isin(OURS)], status)}
+    for network in OURS:
+        for dimension in DIMENSIONS:
+            chosen = [by_cell[network, language, dimension] for language in languages]
+            firsts = [dict(zip(c.items[::-1], zip(c.predicted[0][::-1], c.label[::-1], strict=True), strict=True)) for c in chosen]
+            shared = sorted(set.intersection(*(set(f) for f in firsts)))
+            pairs = np.array([[f[item] for item in shared] for f in firsts])  # (languages, items, 2)
+            pairs = pairs[:, np.isfinite(pairs).all(axis=(0, 2))]
+            one = np.ones((1, pairs.shape[1]))
+            for i in range(PERMUTATIONS):
+                order = rng.permuted(np.tile(np.arange(len(languages))[:, None], pairs.shape[1]), axis=0)
+                moved = np.take_along_axis(pairs, order[..., None], axis=0)
+                found = [weighted_pcc(x, y, one)[0] for x, y in moved.transpose(0, 2, 1)]
+                largest[i] = max(largest[i], np.ptp(found))
+    return float(np.quantile(largest, 0.95))
 
 
 Statistic = Literal["range", "SD", "mean"]

@@ -12,9 +12,11 @@ from ...results import frame, published
 from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
-from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, PAPERS, TESTED, Grid, Status
+from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
+LEAST_FILES = 20  # of a kind of impairment
+CEILING = 4.6  # of the labels: PESQ of a sound and itself is 4.64
 FOLDS = 5  # of the cross-fitted mapping
 
 
@@ -32,8 +34,9 @@ def grid_table(table: pd.DataFrame, of: Grid, status: Status) -> pd.DataFrame:
         row |= bias_corrected(of[cell.network, cell.language, cell.dimension]).columns("PCC")
         row |= {"PCC mapped": np.mean([m.pcc_mapped for m in mapped]), "RMSE mapped": np.mean([m.rmse for m in mapped])}
         row |= {f"paper's {metric}": printed.get((*names, metric), np.nan) if ours else np.nan for metric in ("PCC", "RMSE")}
+        row |= {"labels at the ceiling, %": 100 * float((cell.label[known] > CEILING).mean())}
         rows.append(row | {"files": int(known.sum()), "without a label": int((~known).sum()), "seeds": len(cell.predicted)})
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
 def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
@@ -48,7 +51,7 @@ def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
             for statistic in ("mean", "range", "SD"):
                 row |= bias_corrected(selection.over_languages(of, network, dimension, languages, statistic)).columns(f"{statistic} of PCC")  # type: ignore[arg-type]
             rows.append(row)
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
 def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -56,18 +59,25 @@ def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
     of the first seed."""
     rows = []
     for (network, which), part in table[table["status"] == "listeners"].groupby(["network", "set"], sort=False):
-        for output, scale in SCALES.items():
+        for output in SCALES:
             if part.get(f"predicted {output}", pd.Series(dtype=float)).isna().all():
                 continue
             by_seed = [rows_ for _, rows_ in part.groupby("seed")]
             interval = _listeners_interval(by_seed[0], output)
-            row = {"network": network, "set": which, "output": DIMENSION_TITLES[output], "listeners' scale": scale}
-            row |= interval.columns("PCC by file")
-            row["PCC by file, mean over seeds"] = np.mean([metrics.pcc(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
-            row["PCC by condition, mean over seeds"] = np.mean([_by_condition(p, output) for p in by_seed])
+            row = {"network": network, "set": which, "output": DIMENSION_TITLES[output]} | interval.columns("PCC by file")
+            row["mean over seeds"] = np.mean([metrics.pcc(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
+            row["by condition"] = np.mean([_by_condition(p, output) for p in by_seed])
             row["RMSE"] = np.mean([metrics.rmse(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
-            rows.append(row | {"seeds": len(by_seed), "files": len(by_seed[0])})
-    return pd.DataFrame(rows)
+            rows.append(row | {"seeds": len(by_seed)})
+    return in_order(pd.DataFrame(rows))
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows by network in the order of `TITLES`, otherwise as they are."""
+    if table.empty:
+        return table
+    places = table["network"].map(list(TITLES.values()).index)
+    return table.iloc[np.argsort(places.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def _x(part: pd.DataFrame, output: str) -> np.ndarray:
@@ -85,18 +95,18 @@ def _listeners_interval(part: pd.DataFrame, output: str) -> Interval:
 
 
 def kinds_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
-    """PCC of MOS by kind of impairment, calls with one kind alone: a row a kind, a column a network; all languages and seeds together."""
+    """PCC of MOS by kind of impairment, calls with one kind alone: a row a kind, a column a network; all languages together, mean over
+    seeds. Kinds with few files are left out."""
     rows = table[(table["status"] == status) & ~table["kinds"].str.contains(", ", na=True) & table["mos"].notna()]
     found: dict[str, dict[str, Any]] = {}
     for (kind, network), part in rows.groupby(["kinds", "network"]):
-        found.setdefault(str(kind), {"kind": kind, "files": part.drop_duplicates(["language", "source", "item"]).shape[0]})
-        if part["mos"].std() > 0.05 and len(part) >= 10:  # of clean calls all labels are the same
-            found[str(kind)][str(network)] = metrics.pcc(_x(part, "mos"), part["mos"].to_numpy(float))
-    return (
-        pd.DataFrame([r for r in found.values() if len(r) > 2]).sort_values("files", ascending=False, ignore_index=True)
-        if found
-        else pd.DataFrame()
-    )
+        files = part.drop_duplicates(["language", "source", "item"])
+        if len(files) < LEAST_FILES or files["mos"].std() < 0.05:  # of clean calls all labels are the same
+            continue
+        found.setdefault(str(kind), {"kind": kind, "files": len(files)})[str(network)] = float(
+            np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part.groupby("seed")])
+        )
+    return pd.DataFrame(found.values()).sort_values("files", ascending=False, ignore_index=True) if found else pd.DataFrame()
 
 
 def mapping_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
@@ -122,17 +132,20 @@ def mapping_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
                 [metrics.rmse(mapping(p), y) for mapping, p in zip(pooled, predicted, strict=True)]
             )
             row["SRCC"] = np.mean([metrics.srcc(p, y) for p in predicted])
+            row["SRCC, third order"] = np.mean([metrics.srcc(metrics.fit_mapping(p, y)(p), y) for p in predicted])
             rows.append(row)
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
-PARTS = ("language", "voice", "condition", "file")
+# What the parts of a variance are called: without a second call of each item in each language, what a language does to single items cannot
+# be told from the single file.
+PARTS = ("language (mean offset)", "voice", "item", "language × item, and file")
 
 
 def variance_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Where the errors of MOS come from: shares of their variance in percent between languages, between voices, between items (the
-    impairments and the sentences' numbers) and the rest, with intervals over items. Synthetic voices, which speak every item in every
-    language; a row a network, mean over seeds."""
+    """Where the errors of MOS come from: shares of their variance in percent between languages (their mean offsets), between the four voices, between
+    items (impairments and sentences), and the rest, which holds what a language does to single items. Intervals over items. Synthetic
+    voices, which speak every item in every language; a row a network, mean over seeds."""
     rows = []
     for network, part in table[table["status"] == "synthetic"].groupby("network", sort=False):
         errors = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["item", "language"])["error"].mean().unstack().dropna()
@@ -145,13 +158,14 @@ def variance_table(table: pd.DataFrame) -> pd.DataFrame:
         low, high = np.nanquantile(samples, [0.025, 0.975], axis=0)
         row: dict[str, Any] = {"network": network}
         for i, name in enumerate(PARTS):
-            row |= Interval(value[i], low[i], high[i]).columns(name)
+            sure = name != "voice"  # four voices bear no interval over items
+            row |= Interval(value[i], low[i] if sure else np.nan, high[i] if sure else np.nan).columns(name)
         rows.append(row | {"SD of the error": float(errors.to_numpy().std())})
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
 def variance_shares(errors: np.ndarray, voices: np.ndarray) -> np.ndarray:
-    """Shares in percent (language, voice, condition, file) of the variance of errors (items, languages), from the mean squares of a two-way
+    """Shares in percent (`PARTS`) of the variance of errors (items, languages), from the mean squares of a two-way
     analysis without replication; `voices` (items,) splits that between items. A negative estimate counts as 0.
 
     Examples
@@ -208,7 +222,7 @@ def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
                 "gap, ms": round(1000 * float(gap_s)),
             }  # type: ignore[arg-type]
             rows.append(row | {LANGUAGES[str(language)]: float(v) for language, v in values.items()})
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
 def looks_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -228,7 +242,7 @@ def looks_table(found: pd.DataFrame) -> pd.DataFrame:
                         "calls": int(looks[method].notna().sum()),
                     }
                 )
-    return pd.DataFrame(rows)
+    return in_order(pd.DataFrame(rows))
 
 
 def sensitivity_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -284,7 +298,7 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {"network": selection.title_of(r), "seed": r.trial["seed"], "epoch": i + 1, "training loss": loss, "validation RMSE": rmse}
         for r in frame.records(found, "quality")
-        if r.trial.get("training")
+        if r.trial.get("training") and not selection.variant_of(r)
         for i, (loss, rmse) in enumerate(zip(r.metrics["training_loss"], r.metrics["validation_rmse"], strict=True))
     ]
     return pd.DataFrame(rows)
@@ -293,8 +307,3 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
 def tested_languages(of: Grid) -> list[str]:
     """The paper's test languages that both networks were tested on."""
     return selection.languages_of(of, TESTED)
-
-
-def all_languages(of: Grid) -> list[str]:
-    """The paper's six languages that both networks were tested on."""
-    return selection.languages_of(of, PAPERS)

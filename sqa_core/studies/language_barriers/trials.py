@@ -152,13 +152,13 @@ class GapTrial(NetworkTrial):
 
 METHODS = ("occlusion", "integrated gradients", "attention rollout")
 OCCLUDED_FRAMES = 10  # of 10 ms: a mask in time
-LINE_STEPS = 16  # of integrated gradients, from silence at full scale to the call
+LINE_STEPS = 16  # of integrated gradients, from 0 dB everywhere to the call
 
 
 def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: float) -> dict[str, float]:
     """Area under the ROC curve of each method's map over time: how well the size of its values tells frames in the gap from those outside.
 
-    0.5 is chance. The output explained is discontinuity where there is one, else MOS.
+    Gaps lie where speech is loud, so a map of speech alone does not have 0.5. The output explained is discontinuity where there is one, else MOS.
     """
     mel = quality.mel_of(quality.front_end_of(model), _sound(waveform))
     output = "dis" if "dis" in model.settings.outputs else "mos"
