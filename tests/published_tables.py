@@ -122,7 +122,6 @@ def of_language_barriers(found: pd.DataFrame) -> Named:
         "gaps": barriers.gaps_table,
         "looks": barriers.looks_table,
         "sensitivity": barriers.sensitivity_table,
-        "teachers": barriers.teachers_table,
     }
     for name, make in of_records.items():
         yield name, make(found)
