@@ -56,7 +56,7 @@ def findings(table: pd.DataFrame, of: Grid, status: Status, varied: Grid | None 
 
 def _of_trainings(f: Finding, seeds: int) -> Finding:
     """A verdict on few trainings is left open; the evidence says what the one that is there would say."""
-    if seeds >= MIN_SEEDS:
+    if seeds >= MIN_SEEDS or f.verdict == "inconclusive":
         return f
     told = f"{seeds} training{'s' * (seeds > 1)} of each network, so the verdict is left open (alone: {WORDS[f.verdict]})"
     return replace(f, verdict="inconclusive", evidence=f"{f.evidence}; {told}")

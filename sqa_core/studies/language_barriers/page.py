@@ -111,9 +111,7 @@ def _three_numbers(run: Run) -> list[tuple[str, str]]:
             out.append((text, "PCC of MOS in English and on average in the other languages, NISQA and AST, synthetic voices"))
     listeners = tables.listeners_table(run.scores)
     if len(listeners):
-        row = listeners[(listeners["set"] == "fullband") & (listeners["output"] == "MOS")].set_index("network")[
-            "PCC by file, mean over seeds"
-        ]
+        row = listeners[(listeners["set"] == "fullband") & (listeners["output"] == "MOS")].set_index("network")["mean over seeds"]
         text = ", ".join(f"{row[n]:.2f}" for n in (*OURS, OFFICIAL) if n in row)
         out.append(
             (text, "PCC with P.835's listeners by file: NISQA and AST trained here on PESQ, and the official NISQA trained on listeners")
