@@ -66,7 +66,7 @@ def test_weights_are_the_same_as_repeating_items():
     draw_rows, draw_columns = intervals._multiplicities(rows, columns, 20, 3)
     for r, c in zip(draw_rows[1:], draw_columns[1:], strict=True):
         repeats = (r[rows] * c[columns]).astype(int)
-        weighted = intervals._weighted_pcc(x, y, repeats[None].astype(float))[0]
+        weighted = intervals.weighted_pcc(x, y, repeats[None].astype(float))[0]
         assert weighted == pytest.approx(stats.pearsonr(np.repeat(x, repeats), np.repeat(y, repeats)).statistic, abs=1e-9)
 
 

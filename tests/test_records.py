@@ -143,11 +143,12 @@ def test_the_published_run_is_whole():
     ours = {p.parent.name: sha256(p)[:12] for p in environment.resource("networks").glob("*/model.safetensors")}
     official = {name: known.sha256[:12] for name, known in weights.KNOWN.items()}
     for r in found:
-        if "network" in r.trial:
+        if r.trial.get("network"):  # "" where a trial trains its own
             assert r.trial["weights_hash"] == (ours | official)[r.trial["network"]], "of weights that are no longer here"
         text = json.dumps(r.trial, sort_keys=True, separators=(",", ":"))
         assert r.key == short_hash(text, 16)
-        assert r.data_status in ("real", "paper")
+        controlled = r.trial["study"] == "language_barriers"  # where languages can be equal on synthetic voices alone
+        assert r.data_status in ("real", "paper", *(["synthetic"] * controlled))
 
 
 @pytest.mark.parametrize("name", own_networks.RECIPES)
