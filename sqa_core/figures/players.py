@@ -42,26 +42,26 @@ def players(sounds: Sequence[tuple[audio.Sound, str]], status: str) -> Any:
 
 def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -> Any:
     """Players by group, each group to be opened, the first one open. Each is (sound, label)."""
-    parts = [
+    return html_output(_opened({name: [player(sound, label, status).data for sound, label in of] for name, of in groups.items()}))
+
+
+def _opened(groups: Mapping[str, Sequence[str]]) -> str:
+    """HTML by group, each to be opened, the first one open."""
+    return "".join(
         f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(name)}</summary>'
-        f'<div class="sqa-guesses">{"".join(player(sound, label, status).data for sound, label in sounds)}</div></details>'
-        for i, (name, sounds) in enumerate(groups.items())
-    ]
-    return html_output("".join(parts))
+        f'<div class="sqa-guesses">{"".join(parts)}</div></details>'
+        for i, (name, parts) in enumerate(groups.items())
+    )
 
 
 def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:
     """Sentences with their emotion hidden, by language: listen, guess, and open the answer. Each is (sound, label, emotion)."""
-    return html_output("".join(_guesses(name, sounds, status, not i) for i, (name, sounds) in enumerate(groups.items())))
+    return html_output(_opened({name: _guesses(sounds, status) for name, sounds in groups.items()}))
 
 
-def _guesses(name: str, sounds: Sequence[tuple[audio.Sound, str, str]], status: str, is_open: bool) -> str:
-    parts = [
+def _guesses(sounds: Sequence[tuple[audio.Sound, str, str]], status: str) -> list[str]:
+    return [
         f'<div class="sqa-guess">{player(sound, label, status).data}'
         f"<details><summary>Which emotion?</summary><p>{html.escape(emotion)}</p></details></div>"
         for sound, label, emotion in sounds
     ]
-    return (
-        f'<details class="sqa-language"{" open" if is_open else ""}><summary>{html.escape(name)}</summary>'
-        f'<div class="sqa-guesses">{"".join(parts)}</div></details>'
-    )

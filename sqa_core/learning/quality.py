@@ -126,9 +126,9 @@ def settings_hash(settings: QualitySettings, seed: int) -> str:
     return short_hash(json.dumps([canonical(settings), seed], sort_keys=True))
 
 
-def make(part: Part, on_call: Callable[[], None] = lambda: None) -> list[calls.Call]:
-    """The calls of a part, waveforms and all."""
-    how = calls.Made(extended=part.extended)
+def make(part: Part, on_call: Callable[[], None] = lambda: None, labelled: bool = True) -> list[calls.Call]:
+    """The calls of a part, waveforms and all. labelled : as in `calls.Made`."""
+    how = calls.Made(labelled, part.extended)
     if part.source == "polyglot":
         return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call, how)
     corpus = registry.load(part.source)

@@ -86,11 +86,6 @@ def _steadier(of: Grid, tested: list[str]) -> Finding:
     return _finding("C1", evidence, against(mean, "mean difference of ranges, AST − NISQA", high=0.0), also=(count,))
 
 
-def _stack(of: Grid, network: str, languages: list[str], dimension: str = "mos") -> np.ndarray:
-    """(1 + draws, languages): PCC as it is, then in every draw."""
-    return np.stack([np.concatenate([[of[network, x, dimension].value], of[network, x, dimension].samples]) for x in languages], axis=1)
-
-
 def _by_probability(claim: str, text: dict[str, str], probability: dict[str, float], what: str) -> Finding:
     """A claim on both networks about an order, by its probability under the bootstrap."""
     verdicts: list[Verdict] = ["holds" if p >= SURE else "fails" if p <= 1 - SURE else "inconclusive" for p in probability.values()]
@@ -102,7 +97,7 @@ def _highest(of: Grid, tested: list[str]) -> Finding:
     """C2: Mandarin has the highest PCC of MOS."""
     if "zh" not in tested:
         return _needs("C2", "Mandarin voices")
-    values = {n: _stack(of, n, tested) for n in OURS}
+    values = {n: selection.stacked(of, n, "mos", tested) for n in OURS}
     text = {n: f"highest in {LANGUAGES[tested[int(v[0].argmax())]]} ({v[0].max():.2f})" for n, v in values.items()}
     share = {n: float((v[1:].argmax(axis=1) == tested.index("zh")).mean()) for n, v in values.items()}
     return _by_probability("C2", text, share, "Mandarin is the highest")
@@ -112,7 +107,7 @@ def _lowest(of: Grid, tested: list[str]) -> Finding:
     """C3: Swedish and Dutch have the two lowest PCC of MOS."""
     if not set(HARDEST) <= set(tested):
         return _needs("C3", "Swedish and Dutch voices")
-    values = {n: _stack(of, n, tested) for n in OURS}
+    values = {n: selection.stacked(of, n, "mos", tested) for n in OURS}
     lowest = {n: {tested[i] for i in np.argsort(v[0])[:2]} for n, v in values.items()}
     text = {n: f"lowest in {_named(sorted(x))}" for n, x in lowest.items()}
     wanted = sorted(tested.index(x) for x in HARDEST)
@@ -126,7 +121,7 @@ def _order(of: Grid, tested: list[str]) -> Finding:
     ranks = -np.arange(len(stated))
     tests, text = [], []
     for network in OURS:
-        values = _stack(of, network, stated)
+        values = selection.stacked(of, network, "mos", stated)
         tau = np.array([stats.kendalltau(v, ranks).statistic for v in values])
         interval = Interval(float(tau[0]), *np.nanquantile(tau[1:], [0.025, 0.975]).tolist())
         order = " > ".join(LANGUAGES[stated[i]] for i in np.argsort(-values[0]))

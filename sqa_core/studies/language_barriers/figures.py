@@ -13,11 +13,11 @@ from .selection import DIMENSION_TITLES, LANGUAGES, NISQA, OURS, PAPERS, TITLES,
 from .tables import PARTS
 
 MARKERS = "osD^"
-SHORT = {"English": "en", "German": "de", "French": "fr", "Mandarin": "zh", "Swedish": "sv", "Dutch": "nl"}
 
 
-def _networks(of: Grid) -> list[str]:
-    here = {network for network, _, _ in of}
+def _networks(of: Grid | pd.DataFrame) -> list[str]:
+    """The networks of a grid or table in the order of `TITLES`, which also gives each its colour."""
+    here = set(of["network"]) if isinstance(of, pd.DataFrame) else {network for network, _, _ in of}
     return [title for title in TITLES.values() if title in here]
 
 
@@ -56,8 +56,7 @@ def spread(table: pd.DataFrame):
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.2), 4.2))
-    here = [title for title in TITLES.values() if title in set(table["network"])]
-    for i, network in enumerate(here):
+    for i, network in enumerate(_networks(table)):
         part = table[table["network"] == network]
         errors = np.abs(part[["range of PCC, low", "range of PCC, high"]].to_numpy().T - part["range of PCC"].to_numpy())
         axis.errorbar(part["mean of PCC"], part["range of PCC"], errors, fmt=MARKERS[i], color=COLOURS[i], capsize=2, label=network)
@@ -123,7 +122,7 @@ def gaps(table: pd.DataFrame):
     """Mean fall of discontinuity over the length of one gap, a panel a network, a line a language."""
     import matplotlib.pyplot as plt
 
-    networks = [title for title in TITLES.values() if title in set(table["network"])]
+    networks = _networks(table)
     across = 2
     down = -(-len(networks) // across)
     figure, axes = plt.subplots(down, across, figsize=(width_in(), 2.6 * down + 0.6), sharex=True, sharey=False, squeeze=False)
@@ -131,7 +130,7 @@ def gaps(table: pd.DataFrame):
         axis.axis("off")
     for axis, network in zip(axes.flat, networks, strict=False):
         part = table[table["network"] == network]
-        for i, language in enumerate(SHORT):
+        for i, language in enumerate(LANGUAGES[x] for x in PAPERS):
             if language in part:
                 axis.plot(part["gap, ms"], part[language], f"{(MARKERS + 'v<')[i]}-", color=COLOURS[i], markersize=4, label=language)
         axis.axhline(0, color="0.6", linewidth=0.8)
@@ -158,7 +157,7 @@ def sensitivity(table: pd.DataFrame):
     figure, axes = plt.subplots(
         -(-len(AXES) // across), across, figsize=(width_in(), 2.9 * (len(AXES) // across) + 0.7), sharey=True, squeeze=False
     )
-    networks = [title for title in TITLES.values() if title in set(table["network"])]
+    networks = _networks(table)
     for axis, (name, (label, log)) in zip(axes.flat, AXES.items(), strict=True):
         for i, network in enumerate(networks):
             for voices, line in (("real", "-"), ("synthetic", "--")):

@@ -19,7 +19,7 @@ from ..shared import published_run
 from . import claims, selection, tables
 from .plan import LISTEN, LISTEN_SENTENCE, LISTEN_VOICE, SLUG
 from .selection import AST, LANGUAGES, NISQA, OURS, TITLES, Grid
-from .trials import clean_sentence, scores_of
+from .trials import METHODS, clean_sentence, scores_of
 
 MISSING = "not available"
 STATUSES: tuple[selection.Status, ...] = ("synthetic", "real")
@@ -138,7 +138,7 @@ def glue_values(run: Run) -> dict[str, str]:
             out[f"share_{key}_{name}"] = _percent(row[part].iloc[0]) if len(row) else MISSING
     looks = tables.looks_table(run.found)
     for name, network in (("nisqa", NISQA), ("ast", AST)):
-        for method in ("occlusion", "integrated gradients", "attention rollout"):
+        for method in METHODS:
             row = looks[(looks["network"] == network) & (looks["method"] == method)] if len(looks) else looks
             out[f"auc_{method.split()[0]}_{name}"] = f"{row['AUC'].iloc[0]:.2f}" if len(row) else MISSING
     mapping = tables.mapping_table(run.scores, "synthetic")

@@ -103,8 +103,7 @@ def training(chosen: QualitySettings, train: tuple[Part, ...], valid: tuple[Part
 def listening() -> dict[str, Any]:
     """The fields of a listening trial but for its network."""
     steps = tuple((name, json.dumps(step)) for name, step in LISTEN.items())
-    about = {"study": SLUG, "data_status": "synthetic", "model_status": "other", "recipe": calls.recipe_hash()}
-    return about | {"voice": LISTEN_VOICE, "sentence": LISTEN_SENTENCE, "steps": steps}
+    return _about() | {"recipe": calls.recipe_hash(), "voice": LISTEN_VOICE, "sentence": LISTEN_SENTENCE, "steps": steps}
 
 
 def _about(*parts: Part) -> dict[str, Any]:

@@ -165,10 +165,15 @@ Statistic = Literal["range", "SD", "mean"]
 _STATISTICS: dict[Statistic, Callable[..., Any]] = {"range": np.ptp, "SD": partial(np.std, ddof=1), "mean": np.mean}
 
 
+def stacked(of: Grid, network: str, dimension: str, languages: Sequence[str]) -> np.ndarray:
+    """(1 + draws, languages): PCC as it is, then in every draw."""
+    parts = [of[network, language, dimension] for language in languages]
+    return np.stack([np.concatenate([[p.value], p.samples]) for p in parts], axis=1)
+
+
 def over_languages(of: Grid, network: str, dimension: str, languages: Sequence[str], statistic: Statistic) -> Draws:
     """Range, standard deviation or mean of PCC over languages."""
-    parts = [of[network, language, dimension] for language in languages]
-    values = _STATISTICS[statistic]([np.concatenate([[p.value], p.samples]) for p in parts], axis=0)
+    values = _STATISTICS[statistic](stacked(of, network, dimension, languages), axis=1)
     return Draws(float(values[0]), values[1:])
 
 

@@ -13,6 +13,7 @@ from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
 from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
+from .trials import METHODS
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
 LEAST_FILES = 20  # of a kind of impairment
@@ -65,7 +66,7 @@ def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
             by_seed = [rows_ for _, rows_ in part.groupby("seed")]
             interval = _listeners_interval(by_seed[0], output)
             row = {"network": network, "set": which, "output": DIMENSION_TITLES[output]} | interval.columns("PCC by file")
-            row["mean over seeds"] = np.mean([metrics.pcc(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
+            row["mean over seeds"] = _pcc_over_seeds(part, output)
             row["by condition"] = np.mean([_by_condition(p, output) for p in by_seed])
             row["RMSE"] = np.mean([metrics.rmse(_x(p, output), p[output].to_numpy(float)) for p in by_seed])
             rows.append(row | {"seeds": len(by_seed)})
@@ -82,6 +83,11 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 def _x(part: pd.DataFrame, output: str) -> np.ndarray:
     return part[f"predicted {output}"].to_numpy(float)
+
+
+def _pcc_over_seeds(part: pd.DataFrame, output: str = "mos") -> float:
+    """PCC of a score with its label, the mean over seeds."""
+    return float(np.mean([metrics.pcc(_x(p, output), p[output].to_numpy(float)) for _, p in part.groupby("seed")]))
 
 
 def _by_condition(part: pd.DataFrame, output: str) -> float:
@@ -103,9 +109,7 @@ def kinds_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
         files = part.drop_duplicates(["language", "source", "item"])
         if len(files) < LEAST_FILES or files["mos"].std() < 0.05:  # of clean calls all labels are the same
             continue
-        found.setdefault(str(kind), {"kind": kind, "files": len(files)})[str(network)] = float(
-            np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part.groupby("seed")])
-        )
+        found.setdefault(str(kind), {"kind": kind, "files": len(files)})[str(network)] = _pcc_over_seeds(part)
     return pd.DataFrame(found.values()).sort_values("files", ascending=False, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -197,12 +201,8 @@ def voices_table(table: pd.DataFrame) -> pd.DataFrame:
     for (network, language), part in table[(table["status"] == "synthetic") & table["mos"].notna()].groupby(
         ["network", "language"], sort=False
     ):
-        without = {
-            voice: np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part[part["voice"] != voice].groupby("seed")])
-            for voice in sorted(part["voice"].unique())
-        }
-        of_all = np.mean([metrics.pcc(_x(p, "mos"), p["mos"].to_numpy(float)) for _, p in part.groupby("seed")])
-        row = {"network": network, "language": LANGUAGES[str(language)], "PCC": of_all}
+        without = {voice: _pcc_over_seeds(part[part["voice"] != voice]) for voice in sorted(part["voice"].unique())}
+        row = {"network": network, "language": LANGUAGES[str(language)], "PCC": _pcc_over_seeds(part)}
         rows.append(row | {"least, one voice left out": min(without.values()), "greatest, one voice left out": max(without.values())})
     return pd.DataFrame(rows)
 
@@ -231,7 +231,7 @@ def looks_table(found: pd.DataFrame) -> pd.DataFrame:
     for r in frame.records(found, "gaps"):
         looks = r.items()
         looks = looks[looks["table"] == "looks"]
-        for method in ("occlusion", "integrated gradients", "attention rollout"):
+        for method in METHODS:
             if method in looks and looks[method].notna().any():
                 interval = metrics.confidence_t(looks[method].dropna())
                 rows.append(

@@ -131,7 +131,7 @@ class GapTrial(NetworkTrial):
         outputs = model.settings.outputs
         rows, maps = [], []
         for part in self.parts:
-            for call in quality.make(part):
+            for call in quality.make(part, labelled=False):
                 whole = scores_of(model, [_sound(call.clean)])[0]
                 for third in range(3):
                     middle = loudest(call.clean, third)
@@ -189,7 +189,7 @@ class SensitivityTrial(NetworkTrial):
         model, _ = self.model()
         rows = []
         for part in self.parts:
-            for call in quality.make(part):
+            for call in quality.make(part, labelled=False):
                 changed = {
                     ("level", v): audio.Sound(degrade.set_level(call.clean, calls.RATE, v)[None], calls.RATE) for v in self.levels_dbov
                 }
