@@ -82,15 +82,16 @@ class ActiveLevel:
         envelope = np.abs(x)
         for i in range(2):
             envelope, self.state[i] = lfilter([1 - self.g], [1, -self.g], envelope, zi=self.state[i])
-        index = np.arange(self.samples, self.samples + len(x))
-        highest = float(envelope.max(initial=0.0))
+        end = self.samples + len(x)
         for i, threshold in enumerate(self.thresholds):
-            if highest < threshold:  # all that is active here is the hangover of what was before
-                self.active[i] += np.count_nonzero(index - self.last[i] <= self.hangover)
-                continue
-            last = np.maximum.accumulate(np.where(envelope >= threshold, index, self.last[i]))
-            self.active[i] += np.count_nonzero(index - last <= self.hangover)
-            self.last[i] = last[-1]
+            # Runs above the threshold, and one before the block, from its first sample to the last that was above; each is active until
+            # its hangover ends or the next begins.
+            above = np.concatenate([[False], envelope >= threshold, [False]])
+            runs = self.samples + np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
+            starts, ends = np.vstack([[self.samples, self.last[i] + 1], runs]).T
+            active = np.minimum(np.append(starts[1:], end), ends + self.hangover) - starts
+            self.active[i] += int(np.maximum(active, 0).sum())
+            self.last[i] = ends[-1] - 1
         self.samples += len(x)
 
     def result(self) -> tuple[float, float]:

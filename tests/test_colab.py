@@ -75,12 +75,18 @@ print(__version__, len(published.claims("nisqa_explained")), weights.load("polyg
     assert str(ROOT) not in said.split()[3]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for all notebooks, as a reader who opens one after another has it: a second page finds what the first has run."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("slug", build.in_toc(ROOT))
-def test_each_notebook_runs_alone_from_the_wheel(colab, slug, tmp_path):
+def test_each_notebook_runs_alone_from_the_wheel(colab, slug, tmp_path, cache):
     notebook = tmp_path / f"{slug}.ipynb"
     notebook.write_bytes((ROOT / "notebooks" / f"{slug}.ipynb").read_bytes())
     run(colab, "-m", "ipykernel", "install", "--prefix", colab.parents[1], "--name", "python3")
-    env = {**os.environ, "SQA_CACHE": str(tmp_path / "cache"), "SQA_DATA": "", "SQA_WEIGHTS": "", "JUPYTER_PREFER_ENV_PATH": "1"}
+    env = {**os.environ, "SQA_CACHE": str(cache), "SQA_DATA": "", "SQA_WEIGHTS": "", "JUPYTER_PREFER_ENV_PATH": "1"}
     run(colab, "-m", "papermill", "-k", "python3", notebook, tmp_path / "out.ipynb", "--no-progress-bar", cwd=tmp_path, env=env)
     text = (tmp_path / "out.ipynb").read_text()
     assert '"output_type": "error"' not in text

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
+from scipy import fft, signal
 
 from .. import audio, degrade, intrusive, levels
 from ..errors import CorpusError
@@ -27,7 +27,7 @@ from .pesq_material import NOISES, babble_of, equalised, noise_like, utterance
 from .recordings import Use
 from .workers import in_processes
 
-VERSION = 2  # a change of how calls are made makes those made before void
+VERSION = 3  # a change of how calls are made makes those made before void
 RATE = 48_000
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 DIMENSIONS = ("mos", "noi", "dis", "col", "loud")  # in the order of NISQA's heads
@@ -35,7 +35,7 @@ HIGHEST = 4.64  # PESQ wide band of a sound and itself, MOS-LQO
 TRAINING_SENTENCES = Path(__file__).with_name("training_sentences.csv")  # English; polyglot's own twelve are kept for tests
 EXTENDED_SHARE = 0.7
 VALID_SHARE = 0.15  # of the files of a real corpus
-RIVALS = {"train": ("m5", "f1"), "valid": ("m7", "steph"), "test": ("m6", "f4")}  # compete with a voice that is alone in its corpus
+RIVALS = {"train": ("m5", "f1"), "valid": ("m7", "steph"), "test": ("m6", "f4")}  # compete with real voices
 
 # Which dimension an impairment belongs to. Speech-correlated noise (MNRU) counts as coloration: it sounds like a bad codec.
 KINDS = {
@@ -52,7 +52,11 @@ KINDS = {
 }
 USUAL_DBOV = -26.0
 STRETCH_S = 4.6  # of a real talker: as long as two sentences of a synthetic one
+SEARCH_S, QUIET_S, FADE_S = 0.75, 0.02, 0.01  # a real talker is cut at the quietest 20 ms near by, and faded
 LOUDNESS_RANGE_DB = 24.0  # from the usual level to the least or greatest loudness score
+
+
+Spoken = tuple[list[str], list[list[np.ndarray]]]  # the voice of each item, and its two parts, (samples,) at `RATE`
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,10 @@ def _impaired(
             out, lost = degrade.gaps(waveform, RATE, step["loss"], step["gap_s"], rng, step["conceal"])
             return out, {"lost_share": lost.mean()}
         case "level":
-            return degrade.set_level(waveform, RATE, step["active_dbov"]), {}
+            # Clipping would be an impairment without a label, so a call is as loud as its peaks allow.
+            out = degrade.set_level(waveform, RATE, step["active_dbov"])
+            out /= max(1.0, float(np.abs(out).max()))
+            return out, {"active_dbov": levels.active_level(out, RATE)[0]}
         case kind:
             raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
 
@@ -209,14 +216,16 @@ def _response(step: dict) -> np.ndarray:
 def _noise_of(step: dict, speech: np.ndarray, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if step["colour"] != "recorded":
         return noise_like(step["colour"], speech, RATE, babble, rng)
-    noise = np.resize(recordings.load(step["recording"], RATE), len(speech))
-    return np.roll(noise, int(rng.integers(len(noise))))
+    noise = recordings.load(step["recording"], RATE)
+    return np.resize(np.roll(noise, -int(rng.integers(len(noise)))), len(speech))
 
 
 def labels_of(
     clean: np.ndarray, degraded: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], babble: np.ndarray, rival: np.ndarray
 ) -> dict[str, float]:
     """The five labels of a chain, MOS-LQO from 1 to 4.64; NaN where PESQ finds no speech.
+
+    recipe : the steps that `apply` returned, whose level is the one that was reached.
 
     A codec whose packets are lost is two things: `col` hears the codec without a loss, and `dis` compares the codec with losses to the
     codec without.
@@ -240,7 +249,7 @@ def labels_of(
             labels["dis"] = _pesq(through(lossless), through(of_kind["dis"]))
         if of_kind["col"] or lossless:
             labels["col"] = _pesq(clean, through([*of_kind["col"], *lossless]))
-    labels["loud"] = loudness(next(step["active_dbov"] for step in recipe if step["kind"] == "level"))
+    labels["loud"] = loudness(next(step["reached_active_dbov"] for step in recipe if step["kind"] == "level"))
     return labels
 
 
@@ -288,7 +297,7 @@ def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict
     reached, and the labels. Babble and a competing talker are the sound itself, backwards."""
     recipe, other = [step, {"kind": "level", "active_dbov": USUAL_DBOV}], clean[::-1].copy()
     degraded, steps = apply(clean, recipe, (0,), other, other)
-    return degraded, steps[0], labels_of(clean, degraded, recipe, (0,), other, other)
+    return degraded, steps[0], labels_of(clean, degraded, steps, (0,), other, other)
 
 
 def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
@@ -298,6 +307,7 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
     before, between, after = (np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.2], [0.4, 0.7, 1.0]))
     floor_snr_db = round(float(rng.uniform(45, 70)), 1)
     clean = np.concatenate([before, parts[0], between, parts[1], after])
+    clean = np.pad(clean, (0, fft.next_fast_len(len(clean), real=True) - len(clean)))  # of other lengths, transforms take most of the time
     if use != "test":  # few voices are trained on, and recordings of one voice differ
         clean = equalised(clean, RATE, np.random.default_rng([seed, item, 2]))
     if made.extended:
@@ -308,7 +318,7 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
     degraded, steps = apply(clean, recipe, (seed, item), babble, rival)
     labels = dict.fromkeys(DIMENSIONS, float("nan"))
     if made.labelled:
-        labels = labels_of(clean, degraded, recipe, (seed, item), babble, rival)
+        labels = labels_of(clean, degraded, steps, (seed, item), babble, rival)
     return Call(degraded, clean, steps, labels, item, language, voice, floor_snr_db)
 
 
@@ -339,12 +349,17 @@ def synthetic(
 ) -> list[Call]:
     """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
     plan, parts = _spoken(count, np.random.default_rng([seed, 0]), language, voices, use)
-    return _all(seed, use, language, plan, parts, on_item, made)
+    others = (plan, parts) if len(set(plan)) > 1 else _rivals(seed, language, use, plan[0])  # a voice does not compete with itself
+    return _all(seed, use, language, plan, parts, others, on_item, made)
 
 
-def _spoken(
-    count: int, rng: np.random.Generator, language: str, voices: Sequence[str], use: Use
-) -> tuple[list[str], list[list[np.ndarray]]]:
+def _rivals(seed: int, language: str, use: Use, but: str = "") -> Spoken:
+    """What the voices of `RIVALS` say, all but one of them; in English where training forbids the language or they do not speak it."""
+    language = language if language in polyglot.LANGUAGES and use == "test" else "en"
+    return _spoken(12, np.random.default_rng([seed, 4]), language, [voice for voice in RIVALS[use] if voice != but], use)
+
+
+def _spoken(count: int, rng: np.random.Generator, language: str, voices: Sequence[str], use: Use) -> Spoken:
     """The voice of each item, and its two sentences at 48 kHz."""
     plan: list[str] = []
     jobs: list[dict] = []
@@ -366,8 +381,8 @@ def real(
 ) -> list[Call]:
     """`count` calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
 
-    use : "train" and "valid" take different files of the corpus, "test" takes all. Where a corpus has one talker in the language, those
-    who compete with him are synthetic, in the same language if they speak it.
+    use : "train" and "valid" take different files of the corpus, "test" takes all. Those who compete with real talkers, and their babble,
+    are synthetic, so that it is the same in every corpus; in the same language if they speak it.
 
     Raises
     ------
@@ -387,7 +402,7 @@ def real(
         files = [corpus.root / str(f) for f in talkers[voice]["file"]]
         parts.append(_two_stretches(files, rng))
         plan.append(voice)
-    return _all(seed, use, language, plan, parts, on_item, made)
+    return _all(seed, use, language, plan, parts, _rivals(seed, language, use), on_item, made)
 
 
 def for_validation(digest: str) -> bool:
@@ -396,15 +411,33 @@ def for_validation(digest: str) -> bool:
 
 
 def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarray]:
-    """Files of one talker in random order until `STRETCH_S` seconds are full, cut in two; a talker with little speech gives what there is."""
+    """Files of one talker in random order until some `STRETCH_S` seconds are full, in two parts, each cut between words and faded; a talker
+    with little speech gives what there is."""
     pieces: list[np.ndarray] = []
     for i in rng.permutation(len(files)):
         sound = audio.load(files[i])
-        pieces.append(audio.resample(sound.waveform, sound.sample_rate, RATE)[0])
+        pieces.append(_faded(audio.resample(sound.waveform, sound.sample_rate, RATE)[0]))
         if sum(map(len, pieces)) > STRETCH_S * RATE:
             break
-    speech = np.concatenate(pieces)[: int(STRETCH_S * RATE)]
-    return [speech[: len(speech) // 2], speech[len(speech) // 2 :]]
+    speech = np.concatenate(pieces)
+    end = quietest(speech, int(STRETCH_S * RATE)) if len(speech) > STRETCH_S * RATE else len(speech)
+    middle = quietest(speech[:end], end // 2)
+    return [_faded(speech[:middle]), _faded(speech[middle:end])]
+
+
+def quietest(speech: np.ndarray, near: int) -> int:
+    """The middle sample of the quietest `QUIET_S` of a waveform (samples,) at `RATE`, at most `SEARCH_S` from a sample: between two words."""
+    width = int(QUIET_S * RATE)
+    start = max(0, near - int(SEARCH_S * RATE))
+    power = np.square(speech[start : near + int(SEARCH_S * RATE)], dtype=np.float64)
+    sums = np.concatenate([[0.0], np.cumsum(power)])
+    return start + int(np.argmin(sums[width:] - sums[:-width])) + width // 2
+
+
+def _faded(waveform: np.ndarray) -> np.ndarray:
+    """With both ends faded, so that a cut does not click."""
+    gain = np.minimum(1, np.arange(1, len(waveform) + 1) / (FADE_S * RATE))
+    return (waveform * gain * gain[::-1]).astype(np.float32)
 
 
 def _all(
@@ -413,16 +446,14 @@ def _all(
     language: str,
     plan: list[str],
     parts: list[list[np.ndarray]],
+    others: Spoken,
     on_item: Callable[[], None],
     made: Made,
 ) -> list[Call]:
-    voices, others = plan, parts
-    if len(set(plan)) == 1:  # a voice does not compete with itself
-        spoken = language if language in polyglot.LANGUAGES and use == "test" else "en"
-        voices, others = _spoken(12, np.random.default_rng([seed, 4]), spoken, [v for v in RIVALS[use] if v != plan[0]], use)
-    babble = babble_of([sound for pair in others for sound in pair], np.random.default_rng([seed, 5]), RATE, seconds=10, stretches=12)
+    """others : voices, and what they say, of competing talkers and of babble."""
+    babble = babble_of([sound for pair in others[1] for sound in pair], np.random.default_rng([seed, 5]), RATE, seconds=10, stretches=12)
     jobs = [
-        (i, language, voice, said, _rival(voice, voices, others, np.random.default_rng([seed, i, 6])))
+        (i, language, voice, said, _rival(voice, *others, np.random.default_rng([seed, i, 6])))
         for i, (voice, said) in enumerate(zip(plan, parts, strict=True))
     ]
     return in_processes(partial(_call, seed, use, babble, made), jobs, 8, on_item)
@@ -436,7 +467,10 @@ def _rival(voice: str, voices: Sequence[str], parts: Sequence[list[np.ndarray]],
 
 def recipe_hash() -> str:
     """Hash of how calls are made, but for the recordings they are made of."""
-    return short_hash(repr((VERSION, polyglot.recipe_hash(), TRAINING_SENTENCES.read_bytes())))
+    constants = (RATE, HIGHEST, EXTENDED_SHARE, VALID_SHARE, RIVALS, KINDS, NOISES, USUAL_DBOV, LOUDNESS_RANGE_DB)
+    cuts = (STRETCH_S, SEARCH_S, QUIET_S, FADE_S)
+    codecs = sorted(degrade.CODECS.items())
+    return short_hash(repr((VERSION, polyglot.recipe_hash(), TRAINING_SENTENCES.read_bytes(), constants, cuts, codecs)))
 
 
 def to_table(calls: Sequence[Call]) -> list[dict]:

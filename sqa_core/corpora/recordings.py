@@ -1,9 +1,11 @@
 """Recorded noises and measured room responses, for the impairment of speech: folders `noise` and `rooms` below SQA_DATA.
 
-They are optional. Training and tests use different collections of noises, and measured rooms are kept for tests.
+They are optional. Training and tests use different collections of noises, training and validation different files, and measured rooms
+are kept for tests.
 """
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 
 from .. import audio, environment
 from ..errors import CorpusError
-from ..files import short_hash
+from ..files import sha256, short_hash
 
 Use = Literal["train", "valid", "test"]
 NOISE_COLLECTIONS: dict[Use, tuple[str, ...]] = {
@@ -19,6 +21,7 @@ NOISE_COLLECTIONS: dict[Use, tuple[str, ...]] = {
     "valid": ("hu100", "freesound_ibm"),
     "test": ("esc10", "speech_commands", "noisereduce"),
 }
+VALID_SHARE = 0.2  # of the files that training and validation share
 LEAST_S = 2.0  # of a noise: shorter ones would be repeated so often that they sound like a rhythm
 
 
@@ -30,6 +33,9 @@ def noises(use: Use) -> tuple[str, ...]:
     table = pd.read_csv(folder / "manifest.csv")
     collection = table["file"].str.split("/").str[0]
     chosen = table[collection.isin(NOISE_COLLECTIONS[use]) & (table["seconds"] >= LEAST_S)]
+    if use != "test":
+        kept = chosen["sha256"].map(lambda digest: int(digest[:8], 16) / 16**8 < VALID_SHARE)
+        chosen = chosen[kept == (use == "valid")]
     return tuple(f"noise/{file}" for file in sorted(chosen["file"]))
 
 
@@ -56,5 +62,11 @@ def load(name: str, rate: int) -> np.ndarray:
 
 
 def hash_of(use: Use) -> str:
-    """Hash of the names of all recordings for a use; that of nothing where there are none."""
-    return short_hash(repr((noises(use), rooms(use))))
+    """Hash of all recordings for a use, names and content; that of nothing where there are none."""
+    paths = [(name, environment.find("data", name)) for name in (*noises(use), *rooms(use))]
+    return short_hash(repr([(name, _digest(path, path.stat().st_mtime_ns)) for name, path in paths if path]))
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, _mtime_ns: int) -> str:
+    return sha256(path)

@@ -23,8 +23,8 @@ from .quality import NetworkName, Part, QualityNetwork, QualitySettings
 
 TRAIN_VOICES = ("m1", "m3", "m5", "f1", "anika", "belinda")
 VALID_VOICES = ("m7", "steph")
-TRAIN = (Part("polyglot", "en", 350, 1, TRAIN_VOICES, "train"), Part("asterisk", "en", 550, 2, use="train"))
-VALID = (Part("polyglot", "en", 60, 3, VALID_VOICES, "valid"), Part("asterisk", "en", 80, 4, use="valid"))
+TRAIN = (Part("polyglot", "en", 500, 1, TRAIN_VOICES, "train", True), Part("asterisk", "en", 1000, 2, None, "train", True))
+VALID = (Part("polyglot", "en", 60, 3, VALID_VOICES, "valid", True), Part("asterisk", "en", 120, 4, None, "valid", True))
 # The paper's rate for AST, 1e-6, is for fine-tuning pretrained weights; from random ones it moves nothing. 3e-4 is a usual rate for
 # transformers of this size, and was not tuned.
 SETTINGS: dict[NetworkName, QualitySettings] = {

@@ -5,7 +5,7 @@ Spectrograms and labels of a part of the corpus are kept in the cache: the label
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -60,7 +60,7 @@ class QualitySettings:
     epochs: int = 14
     batch_size: int = 20
     learning_rate: float = 1e-3
-    patience: int = 20  # epochs without a lower RMSE of the first output
+    patience: int = 20  # epochs without a lower RMSE of the first output, MOS, which NISQA's code goes by too
     stand_in: float = field(default=0.0, metadata=added_later(0.0))
     every: int = field(default=1, metadata=added_later(1))
 
@@ -111,8 +111,13 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
 def part_hash(part: Part) -> str:
     """Hash of all that decides a part's spectrograms and labels: the calls, what they are made of, and the front ends."""
     source = "" if part.source == "polyglot" else registry.load(part.source).hash
-    fields_ = {name: value for name, value in asdict(part).items() if name in canonical(part)}
-    made_of = (sorted(fields_.items()), calls.recipe_hash(), source, recordings.hash_of(part.use), sorted(FRONT_ENDS.items()))
+    made_of = (
+        json.dumps(canonical(part), sort_keys=True),
+        calls.recipe_hash(),
+        source,
+        recordings.hash_of(part.use),
+        sorted(FRONT_ENDS.items()),
+    )
     return short_hash(repr(made_of), 16)
 
 
@@ -195,8 +200,8 @@ def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
 def _learn_transformer(
     items: list[nisqa.Item], checks: list[nisqa.Item], settings: QualitySettings, seed: int, folder: Path, on_epoch: Callable[[Epoch], None]
 ) -> tuple[QualityTransformer, list[Epoch]]:
-    """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls to
-    almost nothing over the others."""
+    """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls along a
+    cosine to almost nothing over the others."""
     device = environment.device()
     network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
     network.mean, network.std = _moments([mel for mel, _ in items])
@@ -217,8 +222,9 @@ def _learn_transformer(
         groups = [pool[i : i + settings.batch_size] for pool in pools for i in range(0, len(pool), settings.batch_size)]
         return [[items[i] for i in groups[g]] for g in np.random.default_rng([seed, epoch, 1]).permutation(len(groups))]
 
+    steps = settings.epochs * len(batches(0)) + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * len(batches(0)) + 1, pct_start=1.0 / settings.epochs
+        optimizer, settings.learning_rate, total_steps=steps, pct_start=1.0 / settings.epochs, cycle_momentum=False
     )
 
     def loss_of(batch: list[nisqa.Item]) -> Tensor:

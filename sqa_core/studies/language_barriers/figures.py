@@ -131,8 +131,11 @@ def gaps(table: pd.DataFrame):
     for axis, network in zip(axes.flat, networks, strict=False):
         part = table[table["network"] == network]
         for i, language in enumerate(LANGUAGES[x] for x in PAPERS):
-            if language in part:
-                axis.plot(part["gap, ms"], part[language], f"{(MARKERS + 'v<')[i]}-", color=COLOURS[i], markersize=4, label=language)
+            rows = part[part["language"] == language]
+            if len(rows):
+                marker, low_high = (MARKERS + "v<")[i], (rows["change, low"], rows["change, high"])
+                axis.plot(rows["gap, ms"], rows["change"], f"{marker}-", color=COLOURS[i], markersize=4, label=language)
+                axis.fill_between(rows["gap, ms"], *low_high, color=COLOURS[i], alpha=0.12, linewidth=0)
         axis.axhline(0, color="0.6", linewidth=0.8)
         axis.set(xscale="log", title=f"{network} ({part['output'].iloc[0]})")
         axis.title.set_fontsize(9)

@@ -1,5 +1,6 @@
 """Tables of the chapter on language barriers. Numbers stay numbers; the page decides how they are shown."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from ... import metrics
 from ...corpora.calls import DIMENSIONS
 from ...metrics import Interval, bias_corrected
 from ...results import frame, published
+from ...results.records import Record
 from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
 from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
-from .trials import METHODS
+from .trials import METHODS, UNCUT
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
 LEAST_FILES = 20  # of a kind of impairment
@@ -208,47 +210,68 @@ def voices_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How far discontinuity falls for one gap of a length: a row a network and length, a column a language; mean over calls and places."""
+    """How far discontinuity falls for one gap of a length: a row a network, length and language, with the interval over calls, whose three
+    places count as one."""
     rows = []
-    for r in frame.records(found, "gaps"):
-        items = r.items()
-        items = items[items["table"] == "scores"]
-        output = "change dis" if "change dis" in items else "change mos"
-        by = items.groupby(["gap_s", "language"])[output].mean().unstack()
-        for gap_s, values in by.iterrows():
-            row: dict[str, Any] = {
-                "network": selection.title_of(r),
-                "output": output.removeprefix("change "),
-                "gap, ms": round(1000 * float(gap_s)),
-            }  # type: ignore[arg-type]
-            rows.append(row | {LANGUAGES[str(language)]: float(v) for language, v in values.items()})
+    for r, items, output in _gap_changes(found):
+        for (gap_s, language), part in items.groupby(["gap_s", "language"]):
+            row: dict[str, Any] = {"network": selection.title_of(r), "output": output, "gap, ms": round(1000 * float(gap_s))}
+            interval = metrics.confidence_t(part.groupby("item")["change"].mean())
+            rows.append(row | {"language": LANGUAGES[str(language)]} | interval.columns("change"))
     return in_order(pd.DataFrame(rows))
 
 
+LONG_GAP_S = 0.08  # from here on a gap takes a sound of speech
+
+
+def mandarin_gaps_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Whether gaps in Mandarin are heard as those in other languages are: the fall of discontinuity in Mandarin minus the mean fall in the
+    others, as a share of that, over gaps of `LONG_GAP_S` or more. A row a network, with the interval over items, which are the same
+    sentences by the same voices in each language."""
+    rows = []
+    for r, items, output in _gap_changes(found):
+        falls = items[items["gap_s"] >= LONG_GAP_S].groupby(["item", "language"])["change"].mean().unstack()
+        if "zh" not in falls or falls.shape[1] < 3:
+            continue
+        others = falls.drop(columns="zh").mean(axis=1)
+        share = metrics.confidence_t((falls["zh"] - others) / others.mean())
+        row: dict[str, Any] = {"network": selection.title_of(r), "output": output, "mean change in the others": float(others.mean())}
+        rows.append(row | share.columns("Mandarin more, share") | {"items": len(falls)})
+    return in_order(pd.DataFrame(rows))
+
+
+def _gap_changes(found: pd.DataFrame) -> Iterator[tuple[Record, pd.DataFrame, str]]:
+    """Records of gaps with their rows of scores, whose `change` is that of discontinuity, or of MOS where there is no other output."""
+    for r in frame.records(found, "gaps"):
+        items = r.items()
+        items = items[items["table"] == "scores"]
+        output = "dis" if "change dis" in items else "mos"
+        yield r, items.assign(change=items[f"change {output}"]), output
+
+
 def looks_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well each method's map over time tells the gap from the rest: mean area under the ROC curve with its interval over calls."""
+    """How well each method's map over time tells the gap from the rest: mean area under the ROC curve, that of the same place in the uncut
+    call, and the difference, with intervals over calls."""
     rows = []
     for r in frame.records(found, "gaps"):
         looks = r.items()
         looks = looks[looks["table"] == "looks"]
         for method in METHODS:
             if method in looks and looks[method].notna().any():
-                interval = metrics.confidence_t(looks[method].dropna())
-                rows.append(
-                    {
-                        "network": selection.title_of(r),
-                        "method": method,
-                        **interval.columns("AUC"),
-                        "calls": int(looks[method].notna().sum()),
-                    }
-                )
+                cut, uncut = (looks[name].dropna().to_numpy(float) for name in (method, method + UNCUT))
+                row: dict[str, Any] = {"network": selection.title_of(r), "method": method}
+                for name, values in (("AUC", cut), ("AUC, uncut", uncut), ("difference", cut - uncut)):
+                    row |= metrics.confidence_t(values).columns(name)
+                rows.append(row | {"calls": len(cut)})
     return in_order(pd.DataFrame(rows))
 
 
 def sensitivity_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean MOS of clean calls by level, bandwidth and sample rate: a row an axis and value, a column a network."""
+    """Mean MOS of clean calls by level, bandwidth and sample rate: a row a network, axis, value and kind of voices, with the share of
+    samples that are clipped."""
     rows = [
-        {"axis": axis, "value": float(value), "voices": kind, "network": selection.title_of(r), "mos": float(part["predicted mos"].mean())}
+        {"axis": axis, "value": float(value), "voices": kind, "network": selection.title_of(r)}
+        | {"mos": float(part["predicted mos"].mean()), "clipped, %": 100 * float(part["clipped"].mean()), "calls": len(part)}
         for r in frame.records(found, "sensitivity")
         for (axis, value, kind), part in r.items()
         .assign(kind=lambda t: np.where(t["source"] == "polyglot", "synthetic", "real"))

@@ -116,7 +116,8 @@ class GapTrial(NetworkTrial):
     """One gap of digital silence in clean calls: how much the scores fall with its length, and where the network looks.
 
     parts : calls, taken without their impairments. Positions are the loudest stretch of each third of a call, so that a cut takes
-    speech. For `mapped_s`, maps over time say how much of each method's weight lies on the gap.
+    speech. For `mapped_s`, maps over time say how well each method finds the gap; as a control, how well the map of the uncut call finds
+    the same place.
     """
 
     kind: ClassVar[str] = "gaps"
@@ -143,7 +144,9 @@ class GapTrial(NetworkTrial):
                         for s, scores in zip(self.lengths_s, found, strict=True)
                     ]
                     if third == 1:
-                        maps.append(about | _looks(model, cut(call.clean, middle, self.mapped_s), middle, self.mapped_s))
+                        gap = (middle, self.mapped_s)
+                        uncut = _looks(model, call.clean, *gap)
+                        maps.append(about | _looks(model, cut(call.clean, *gap), *gap) | {f"{name}{UNCUT}": v for name, v in uncut.items()})
         looks = pd.DataFrame(maps)
         metrics_ = {f"auc {name}": float(looks[name].mean()) for name in looks if name in METHODS}
         items = pd.concat([pd.DataFrame(rows).assign(table="scores"), looks.assign(table="looks")], ignore_index=True)
@@ -151,6 +154,7 @@ class GapTrial(NetworkTrial):
 
 
 METHODS = ("occlusion", "integrated gradients", "attention rollout")
+UNCUT = ", uncut"  # the control's columns
 OCCLUDED_FRAMES = 10  # of 10 ms: a mask in time
 LINE_STEPS = 16  # of integrated gradients, from 0 dB everywhere to the call
 
@@ -158,7 +162,8 @@ LINE_STEPS = 16  # of integrated gradients, from 0 dB everywhere to the call
 def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: float) -> dict[str, float]:
     """Area under the ROC curve of each method's map over time: how well the size of its values tells frames in the gap from those outside.
 
-    Gaps lie where speech is loud, so a map of speech alone does not have 0.5. The output explained is discontinuity where there is one, else MOS.
+    Gaps lie where speech is loud, so a map that follows speech does not have 0.5; the control is the map of the call without the gap. The
+    output explained is discontinuity where there is one, else MOS.
     """
     mel = quality.mel_of(quality.front_end_of(model), _sound(waveform))
     output = "dis" if "dis" in model.settings.outputs else "mos"
@@ -175,7 +180,10 @@ def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: floa
 
 
 class SensitivityTrial(NetworkTrial):
-    """Clean calls at other levels, bandwidths and sample rates: what the scores do where nothing but that changes."""
+    """Clean calls at other levels, bandwidths and sample rates: what the scores do where nothing but that changes.
+
+    Samples beyond full scale are clipped, as in a file; `clipped` is their share.
+    """
 
     kind: ClassVar[str] = "sensitivity"
     parts: tuple[Part, ...]
@@ -190,15 +198,16 @@ class SensitivityTrial(NetworkTrial):
         rows = []
         for part in self.parts:
             for call in quality.make(part, labelled=False):
-                changed = {
-                    ("level", v): audio.Sound(degrade.set_level(call.clean, calls.RATE, v)[None], calls.RATE) for v in self.levels_dbov
-                }
+                levelled = {v: degrade.set_level(call.clean, calls.RATE, v) for v in self.levels_dbov}
+                changed = {("level", v): _sound(np.clip(x, -1, 1)) for v, x in levelled.items()}
                 changed |= {("band", v): _sound(degrade.band_limit(call.clean, calls.RATE, 0, v)) for v in self.bands_hz}
                 changed |= {("rate", v): audio.Sound(audio.resample(call.clean[None], calls.RATE, v), v) for v in self.rates}
                 found = scores_of(model, list(changed.values()))
                 about = {"source": part.source, "language": part.language, "item": call.item, "voice": call.voice}
                 for (axis, value), scores in zip(changed, found, strict=True):
-                    rows.append(about | {"axis": axis, "value": value} | _columns(scores[None], model.settings.outputs, one=True))
+                    clipped = float((np.abs(levelled[value]) > 1).mean()) if axis == "level" else 0.0
+                    row = about | {"axis": axis, "value": value, "clipped": clipped}
+                    rows.append(row | _columns(scores[None], model.settings.outputs, one=True))
         return Result({"calls": len({(r["source"], r["language"], r["item"]) for r in rows})}, pd.DataFrame(rows))
 
 
