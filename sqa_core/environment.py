@@ -112,6 +112,14 @@ def device_name(name: str) -> str:
     return f"{name}, {platform.machine()}, {cores()} cores"
 
 
+def free_memory_bytes(device: str = "cpu") -> int:
+    """Bytes that are free on a device; on "mps" and "cpu" those of the machine."""
+    import psutil
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else psutil.virtual_memory().available
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """Losses: tensors in, one number out."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 
 
@@ -9,3 +10,30 @@ def summed_mse(predicted: Float[torch.Tensor, "batch outputs"], target: Float[to
     known = torch.isfinite(target)
     squared = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0).square()
     return (squared.sum(dim=0) / known.sum(dim=0).clamp(min=1)).sum()
+
+
+def nt_xent(a: Float[torch.Tensor, "pairs size"], b: Float[torch.Tensor, "pairs size"], temperature: float) -> Float[torch.Tensor, ""]:
+    """Normalised temperature-scaled cross-entropy (NT-Xent, Chen et al., ICML 2020): each of the 2N rows has one positive, its partner, and
+    2N - 2 negatives, by cosine similarity.
+
+    Where torch.distributed runs, rows of all devices are negatives; gradients flow to each device's own.
+
+    Examples
+    --------
+    >>> same = torch.eye(4)
+    >>> round(float(nt_xent(same, same, 0.5)), 4), round(float(nt_xent(same, same.roll(1, 0), 0.5)), 4)
+    (0.5944, 2.5944)
+    """
+    rows = torch.cat([_gathered(F.normalize(x, dim=1)) for x in (a, b)])
+    similarity = rows @ rows.T / temperature
+    similarity.fill_diagonal_(-torch.inf)
+    partner = torch.arange(len(rows), device=rows.device).roll(len(rows) // 2)
+    return F.cross_entropy(similarity, partner)
+
+
+def _gathered(rows: torch.Tensor) -> torch.Tensor:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1):
+        return rows
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(rows))

@@ -1,0 +1,220 @@
+"""JSQA's two stages (paper 001): an encoder is pretrained on pairs by NT-Xent, then tuned with a head to predict MOS.
+
+Batch, optimiser, rate, epochs and temperature are not stated in what is known of the paper; the defaults are the choices of this book.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from .. import environment
+from ..corpora import jnd_pairs
+from ..corpora.jnd_pairs import Bank, PairLaw
+from ..errors import SettingsError
+from ..files import short_hash
+from ..losses import nt_xent
+from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, check_memory, projection_head
+from ..results.trials import canonical
+from .loop import Checkpoint, Epoch, Keep, Validation, fit
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How an encoder is pretrained. head : put a projection head between embedding and loss. pairs : in a batch. steps : in an epoch."""
+
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    law: PairLaw = field(default_factory=PairLaw)
+    head: bool = False
+    temperature: float = 0.5
+    pairs: int = 64
+    steps: int = 500
+    epochs: int = 20
+    learning_rate: float = 1e-4
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How a network is tuned for MOS. seconds : of the crops that are trained on. frozen : train the head alone."""
+
+    seconds: float = 3.0
+    batch_size: int = 16
+    epochs: int = 30
+    learning_rate: float = 1e-4
+    frozen: bool = False
+    keep: Keep = "best"
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+
+
+class Sounds(NamedTuple):
+    """Clean speech and noise that pairs are made of."""
+
+    clean: Bank
+    noise: Bank
+
+
+VALID_PAIRS = 64
+VALID_SEED = 1_000_000  # pairs that are validated on are none of those that are trained on
+
+
+def pretrain(
+    train: Sounds,
+    valid: Sounds,
+    settings: PretrainSettings,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> tuple[Encoder, list[Epoch]]:
+    """An encoder after the last epoch, in evaluation mode, and all epochs with their contrastive losses.
+
+    train, valid : share no file; an epoch is a number of steps, since pairs never repeat. folder : keeps the state, so that a killed run
+    goes on and ends with the same weights.
+
+    Raises
+    ------
+    SettingsError
+        Training and validation share a file, or a step does not fit into memory.
+    """
+    from accelerate import Accelerator
+
+    shared = set(train.clean.names) & set(valid.clean.names) | set(train.noise.names) & set(valid.noise.names)
+    if shared:
+        raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    free = environment.free_memory_bytes(str(accelerator.device))
+    check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), free)
+    torch.manual_seed(seed)
+    encoder = Encoder(settings.encoder)
+    model = torch.nn.Sequential(encoder, projection_head(settings.encoder.size)) if settings.head else torch.nn.Sequential(encoder)
+    network, optimizer = accelerator.prepare(model, torch.optim.Adam(model.parameters(), lr=settings.learning_rate))
+    count = min(VALID_PAIRS, settings.pairs)
+    checks = jnd_pairs.batch([jnd_pairs.draw(*valid, settings.law, VALID_SEED + seed, k) for k in range(count)])
+
+    def batches(epoch: int) -> Iterator[Tensor]:
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))  # of the head's dropout
+        shard, shards = accelerator.process_index, accelerator.num_processes
+        for step in range(settings.steps):
+            first = ((epoch * settings.steps + step) * shards + shard) * settings.pairs
+            drawn = [jnd_pairs.draw(*train, settings.law, seed, first + k) for k in range(settings.pairs)]
+            yield jnd_pairs.batch(drawn, str(accelerator.device))
+
+    def loss_of(pairs: Tensor) -> Tensor:
+        embedded = network(pairs.flatten(0, 1)).float().unflatten(0, (-1, 2))
+        return nt_xent(embedded[:, 0], embedded[:, 1], settings.temperature)
+
+    def validate() -> Validation:
+        network.eval()
+        loss = float(loss_of(checks.to(accelerator.device)))
+        return Validation(-loss, loss)
+
+    run = {"pretraining": canonical(settings), "seed": seed, "sounds": _hash_of(train, valid)}
+    epochs = fit(
+        network,
+        optimizer,
+        batches,
+        loss_of,
+        validate,
+        settings.epochs,
+        on_epoch=on_epoch,
+        keep="last",
+        checkpoint=Checkpoint(folder, run),
+        accelerator=accelerator,
+    )
+    return encoder.eval().cpu(), epochs
+
+
+def _hash_of(*sounds: Sounds) -> str:
+    return short_hash(" ".join(name for one in sounds for bank in one for name in bank.names))
+
+
+class Rated(NamedTuple):
+    """Sounds at 16 kHz, (samples,) each, and their MOS (sounds,)."""
+
+    waveforms: Sequence[np.ndarray]
+    mos: np.ndarray
+
+
+def tune(
+    encoder: Encoder,
+    train: Rated,
+    valid: Rated,
+    settings: TuneSettings,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> tuple[Jsqa, list[Epoch]]:
+    """The encoder with a head, trained by MSE on random crops; epochs are chosen by RMSE on whole validation sounds.
+
+    encoder : pretrained or not; it is changed, unless the settings freeze it. Returns the network in evaluation mode, and all epochs.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    torch.manual_seed(seed)
+    model = Jsqa(encoder, settings.frozen)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    network, optimizer = accelerator.prepare(model, torch.optim.Adam(trained, lr=settings.learning_rate))
+    samples = int(settings.seconds * RATE)
+    labels = torch.from_numpy(np.asarray(train.mos, np.float32))
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(labels))
+        # A last batch of one sound has no statistics for batch norm; it joins the one before.
+        cuts = np.arange(settings.batch_size, max(len(order) - 1, 1), settings.batch_size)
+        for chosen in np.split(order, cuts):
+            crops = np.stack([crop(train.waveforms[i], samples, rng) for i in chosen])
+            yield torch.from_numpy(crops).to(accelerator.device), labels[chosen].to(accelerator.device)
+
+    def validate() -> Validation:
+        predicted = predict(accelerator.unwrap_model(network), valid.waveforms)
+        rmse = float(np.sqrt(np.mean((predicted - valid.mos) ** 2)))
+        return Validation(-rmse, rmse)
+
+    run = {"tuning": canonical(settings), "seed": seed, "labels": short_hash(np.asarray(train.mos).tobytes())}
+    epochs = fit(
+        network,
+        optimizer,
+        batches,
+        lambda batch: (network(batch[0]) - batch[1]).square().mean(),
+        validate,
+        settings.epochs,
+        on_epoch=on_epoch,
+        keep=settings.keep,
+        checkpoint=Checkpoint(folder, run),
+        accelerator=accelerator,
+    )
+    return model.eval().cpu(), epochs
+
+
+def crop(waveform: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """A random stretch, repeated where the sound is shorter."""
+    start = int(rng.integers(max(1, len(waveform) - samples + 1)))
+    return np.resize(waveform[start : start + samples], samples).astype(np.float32)
+
+
+@torch.no_grad()
+def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | None = None) -> Float[np.ndarray, " sounds"]:
+    """MOS of sounds at 16 kHz. window_s : the mean over windows of this length, the last one ending where the sound does; None takes each
+    sound whole."""
+    network.eval()
+    device = next(network.parameters()).device
+    scores = []
+    for waveform in waveforms:
+        views = windows(waveform, int(window_s * RATE)) if window_s else waveform[None]
+        scores.append(float(network(torch.from_numpy(np.asarray(views, np.float32)).to(device)).mean()))
+    return np.array(scores)
+
+
+def windows(waveform: np.ndarray, samples: int) -> Shaped[np.ndarray, "windows samples"]:
+    """A sound in windows of one length that cover it; a shorter sound is repeated."""
+    if len(waveform) <= samples:
+        return np.resize(waveform, samples)[None]
+    starts = [*range(0, len(waveform) - samples, samples), len(waveform) - samples]
+    return np.stack([waveform[s : s + samples] for s in starts])

@@ -1,0 +1,223 @@
+"""JSQA's networks (Fan and Williamson, WASPAA 2025; paper 001): a 1-D CNN on the waveform, its projection head, and a head for MOS.
+
+The summary of the paper gives 16 convolutions, a kernel of 15, 512 numbers and 26 million parameters. The encoder of CDPAM (Manocha et
+al., ICASSP 2021) is such a network, so its plan is taken, and its public weights load.
+"""
+
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .. import environment
+from ..errors import SettingsError, WeightsError
+from ..files import sha256
+
+RATE = 16_000
+LAYERS = 16
+KEPT_HALF = (3, 7, 11, 15)  # layers, from 0, after which every second sample is dropped
+HIDDEN = (256, 64, 16)  # of the head for MOS
+PROJECTED = 256
+CDPAM_FILE = "cdpam/scratchJNDdefault_best_model.pth"
+CDPAM_SHA256 = "453c8b6edee1a94f0120236156436ff28fe4d8d884485e4a67695c8e8570bdfe"
+
+Plan = Literal["doubled", "plain"]
+Embedding = Literal["half", "all"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Everything that fixes an encoder.
+
+    Parameters
+    ----------
+    width : channels of the first layer; 64 in CDPAM (26,065,920 parameters), 8 for two cores (0.41 million).
+    plan : "doubled" doubles the channels at every fourth layer, as CDPAM does; "plain" ends at 8 times the width after 5, 5 and 6 layers
+        (26,065,536 parameters at width 64).
+    embedding : "half" takes the first half of the last channels, as CDPAM does, "all" takes them all. At width 64 these are 512 and 1,024
+        numbers of the doubled plan, and "all" of the plain one are 512.
+    kept_only : compute a layer that drops every second sample only where samples are kept. In evaluation the result is the same; in
+        training, batch norm then sees the kept samples alone.
+    recompute : keep no activations for the backward pass but each layer's input, and compute them again; saves memory.
+    """
+
+    width: int = 64
+    plan: Plan = "doubled"
+    embedding: Embedding = "half"
+    kernel: int = 15
+    slope: float = 0.1
+    kept_only: bool = True
+    recompute: bool = False
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels after each layer."""
+        if self.plan == "plain":
+            return (self.width,) * 5 + (4 * self.width,) * 5 + (8 * self.width,) * 6
+        return tuple(self.width * 2 ** ((i + 1) // 4) for i in range(LAYERS))
+
+    @property
+    def size(self) -> int:
+        """Numbers in an embedding."""
+        return self.channels[-1] // 2 if self.embedding == "half" else self.channels[-1]
+
+
+class Encoder(nn.Module):
+    """Waveforms at 16 kHz to embeddings: 16 convolutions, each with batch norm and leaky ReLU, and the mean over time."""
+
+    def __init__(self, settings: EncoderSettings = EncoderSettings()):
+        super().__init__()
+        self.settings = settings
+        channels = (1, *settings.channels)
+        self.encoder = nn.ModuleList(
+            nn.Conv1d(channels[i], channels[i + 1], settings.kernel, padding=settings.kernel // 2) for i in range(LAYERS)
+        )
+        self.ebatch = nn.ModuleList(nn.BatchNorm1d(n) for n in channels[1:])
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch size"]:
+        """Embeddings of waveforms of one length, 16 samples or more."""
+        x = waveforms[:, None]
+        for i in range(LAYERS):
+            x = checkpoint(self._layer, i, x, use_reentrant=False) if self.settings.recompute and self.training else self._layer(i, x)
+        return x.mean(dim=2)[:, : self.settings.size]
+
+    def _layer(self, i: int, x: Tensor) -> Tensor:
+        convolution = self.encoder[i]
+        assert isinstance(convolution, nn.Conv1d)
+        if i in KEPT_HALF and self.settings.kept_only:
+            x = F.conv1d(x, convolution.weight, convolution.bias, stride=2, padding=self.settings.kernel // 2)
+        else:
+            x = convolution(x)
+        x = F.leaky_relu(self.ebatch[i](x), self.settings.slope, inplace=True)
+        return x[:, :, ::2] if i in KEPT_HALF and not self.settings.kept_only else x
+
+
+def projection_head(size: int = 512, dropout: float = 0.25) -> nn.Sequential:
+    """CDPAM's, which the variant with a head has: (batch, size) to (batch, 256)."""
+    return nn.Sequential(
+        nn.Linear(size, size), nn.BatchNorm1d(size), nn.LeakyReLU(), nn.Dropout(dropout), nn.Linear(size, PROJECTED)
+    )  # fmt: skip
+
+
+class QualityHead(nn.Module):
+    """Four layers with leaky ReLU between them; the output is 1 + 4 times a sigmoid, so a MOS from 1 to 5."""
+
+    def __init__(self, size: int = 512):
+        super().__init__()
+        sizes = (size, *HIDDEN, 1)
+        self.layers = nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1))
+
+    def forward(self, embeddings: Float[Tensor, "batch size"]) -> Float[Tensor, "batch"]:
+        x = embeddings
+        for layer in self.layers[:-1]:
+            x = F.leaky_relu(layer(x))
+        return 1 + 4 * torch.sigmoid(self.layers[-1](x)[:, 0])
+
+
+class Jsqa(nn.Module):
+    """Encoder and head: waveforms (batch, samples) at 16 kHz to MOS (batch,)."""
+
+    def __init__(self, encoder: Encoder, frozen: bool = False):
+        super().__init__()
+        self.encoder, self.frozen = encoder, frozen
+        self.head = QualityHead(encoder.settings.size)
+        if frozen:
+            encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Jsqa":
+        """As of any module, but a frozen encoder keeps its batch statistics too."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch"]:
+        return self.head(self.encoder(waveforms))
+
+
+def memory_bytes(settings: EncoderSettings, batch: int, samples: int) -> int:
+    """About how many bytes a training step needs: the activations that the backward pass keeps, and weights with gradients and Adam's two
+    moments, in float32."""
+    length, kept, largest = samples, 0, 0
+    for i, channels in enumerate(settings.channels):
+        out = -(-length // 2) if i in KEPT_HALF and settings.kept_only else length
+        layer = channels * out
+        kept += layer if settings.recompute else 2 * layer  # the outputs of convolution and norm; the ReLU is in place
+        largest = max(largest, 2 * layer)
+        length = -(-length // 2) if i in KEPT_HALF else length
+    weights = sum(p.numel() for p in Encoder(settings).parameters())
+    return 4 * (batch * (kept + largest * settings.recompute) + 4 * weights)
+
+
+def check_memory(settings: EncoderSettings, batch: int, samples: int, available: int) -> None:
+    """Refuse a training step that does not fit.
+
+    Raises
+    ------
+    SettingsError
+        It needs more bytes than `available`; names the greatest width that fits.
+    """
+    from dataclasses import replace
+
+    needed = memory_bytes(settings, batch, samples)
+    if needed <= available:
+        return
+    fits = [w for w in (4, 8, 12, 16, 24, 32, 48, 64) if memory_bytes(replace(settings, width=w), batch, samples) <= available]
+    advice = f"width {max(fits)} fits" if fits else "a smaller batch or shorter sounds may fit"
+    raise SettingsError(
+        f"A training step of width {settings.width} with {batch} sounds of {samples / RATE:g} s needs about {needed / 2**30:.1f} GiB, and "
+        f"{available / 2**30:.1f} GiB are free; {advice}."
+    )
+
+
+# CDPAM's weights. The file is a pickle of PyTorch's old format, which torch's safe reader refuses for an opcode, so it is read by a pickle
+# that knows no names but those of tensors, and only if its hash is the published file's.
+
+_ALLOWED = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch", "FloatStorage"): torch.FloatStorage,
+    ("torch", "LongStorage"): torch.LongStorage,
+}
+
+
+class _Tensors(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return _ALLOWED[module, name]
+
+
+def _load(file: Any, **options: Any) -> Any:
+    return _Tensors(file, **options).load()
+
+
+def load_cdpam(path: Path | None = None) -> Encoder:
+    """The encoder with CDPAM's public weights, trained on listeners' same/different judgements, in evaluation mode.
+
+    path : where the checkpoint is; `cdpam/` below SQA_WEIGHTS if not given.
+
+    Raises
+    ------
+    WeightsError
+        It is not on this machine, or is not the published file.
+    """
+    path = path or environment.find("weights", CDPAM_FILE)
+    if path is None:
+        raise WeightsError(f"CDPAM's weights are not on this machine; put {CDPAM_FILE} (PyPI: cdpam) below SQA_WEIGHTS.")
+    if (found := sha256(path)) != CDPAM_SHA256:
+        raise WeightsError(f"{path}: not CDPAM's published weights (SHA-256 {found[:12]}…, expected {CDPAM_SHA256[:12]}…).")
+    restricted = SimpleNamespace(Unpickler=_Tensors, load=_load, __name__="restricted pickle")
+    state = torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False)["state"]
+    encoder = Encoder()
+    own = {key.removeprefix("base_encoder."): value for key, value in state.items() if key.startswith("base_encoder.")}
+    encoder.load_state_dict(own, strict=True)
+    return encoder.eval()

@@ -1,0 +1,311 @@
+"""JSQA: its networks at the published size, the contrastive loss, pairs at their SNR, and both stages of training."""
+
+import io
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sqa_core import losses
+from sqa_core.corpora import dpam_jnd, jnd_pairs
+from sqa_core.corpora.jnd_pairs import LAWS, RATE, Bank, PairLaw
+from sqa_core.errors import CorpusError, SettingsError, WeightsError
+from sqa_core.learning import jsqa as learning
+from sqa_core.models import jsqa
+from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
+
+
+def count(module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+# The networks
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters", "size"),
+    [
+        (EncoderSettings(), 26_065_920, 512),
+        (EncoderSettings(embedding="all"), 26_065_920, 1024),
+        (EncoderSettings(plan="plain", embedding="all"), 26_065_536, 512),
+        (EncoderSettings(width=32), 6_520_320, 256),
+        (EncoderSettings(width=8), 408_960, 64),
+    ],
+)
+def test_encoders_have_the_counts_of_the_reference(settings, parameters, size):
+    assert count(Encoder(settings)) == parameters
+    assert settings.size == size
+
+
+def test_heads_have_the_counts_of_the_reference():
+    assert count(jsqa.projection_head()) == 395_008
+    assert count(jsqa.QualityHead()) == 148_833
+    assert jsqa.projection_head()(torch.randn(3, 512)).shape == (3, 256)
+
+
+def test_layers_agree_with_the_reference_one_by_one():
+    import pandas as pd
+
+    from sqa_core.results import published
+
+    wanted = published.read("jsqa", "encoder_layers")
+    wanted = wanted[pd.to_numeric(wanted["layer"], errors="coerce").notna()]
+    encoder = Encoder()
+    found = [count(c) + count(b) for c, b in zip(encoder.encoder, encoder.ebatch, strict=True)]
+    assert found == wanted["parameters"].astype(int).tolist()
+
+
+@pytest.mark.parametrize("samples", [16, 999, 1000, 4801])
+def test_computing_only_what_is_kept_changes_nothing_in_evaluation(samples):
+    torch.manual_seed(0)
+    settings = EncoderSettings(width=4)
+    kept, all_ = Encoder(settings).eval(), Encoder(replace(settings, kept_only=False)).eval()
+    with torch.no_grad():
+        for norm in kept.ebatch:  # statistics that are not the identity
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+    all_.load_state_dict(kept.state_dict())
+    x = torch.randn(2, samples)
+    with torch.no_grad():
+        assert torch.allclose(kept(x), all_(x), atol=1e-5)
+        assert not torch.allclose(kept.train()(x), all_.train()(x), atol=1e-3), "in training, batch norm sees other samples"
+
+
+def test_recomputing_gives_the_same_gradients():
+    torch.manual_seed(0)
+    plain = Encoder(EncoderSettings(width=4))
+    saving = Encoder(EncoderSettings(width=4, recompute=True))
+    saving.load_state_dict(plain.state_dict())
+    x = torch.randn(3, 800)
+    for encoder in (plain, saving):
+        encoder(x).square().sum().backward()
+    for a, b in zip(plain.parameters(), saving.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=1e-6)
+
+
+def test_the_output_is_a_mos():
+    network = Jsqa(Encoder(EncoderSettings(width=4))).eval()
+    with torch.no_grad():
+        mos = network(100 * torch.randn(5, 400))
+    assert mos.shape == (5,)
+    assert 1 <= mos.min() <= mos.max() <= 5
+
+
+def test_a_frozen_encoder_stays_as_it_is():
+    network = Jsqa(Encoder(EncoderSettings(width=4)), frozen=True).train()
+    before = {k: v.clone() for k, v in network.encoder.state_dict().items()}
+    network(torch.randn(4, 400)).sum().backward()
+    assert all(p.grad is None for p in network.encoder.parameters())
+    assert all(p.grad is not None for p in network.head.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in network.encoder.state_dict().items()), "nor do its batch statistics move"
+
+
+def test_a_step_that_does_not_fit_is_refused_with_a_width_that_does():
+    needed = jsqa.memory_bytes(EncoderSettings(width=16), 32, 3 * RATE)
+    jsqa.check_memory(EncoderSettings(width=16), 32, 3 * RATE, needed)
+    with pytest.raises(SettingsError, match="width 16 fits"):
+        jsqa.check_memory(EncoderSettings(), 32, 3 * RATE, needed)
+    with pytest.raises(SettingsError, match="smaller batch"):
+        jsqa.check_memory(EncoderSettings(), 32, 3 * RATE, 1000)
+    assert jsqa.memory_bytes(EncoderSettings(recompute=True), 8, RATE) < jsqa.memory_bytes(EncoderSettings(), 8, RATE)
+
+
+def test_cdpams_weights_load_strictly():
+    from sqa_core import environment
+
+    if environment.find("weights", jsqa.CDPAM_FILE) is None:
+        pytest.skip("CDPAM's weights are not here (SQA_WEIGHTS)")
+    encoder = jsqa.load_cdpam()
+    assert count(encoder) == 26_065_920
+    with torch.no_grad():
+        embedded = encoder(torch.zeros(1, 800))
+    assert embedded.isfinite().all()
+    assert embedded.abs().max() > 0.01
+
+
+def test_other_files_are_not_cdpam(tmp_path):
+    (tmp_path / "other.pth").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="not CDPAM's published weights"):
+        jsqa.load_cdpam(tmp_path / "other.pth")
+    evil = io.BytesIO(pickle.dumps(print))
+    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print"):
+        jsqa._load(evil)
+
+
+# The loss
+
+
+def nt_xent_by_loops(a, b, temperature):
+    rows = [x / x.norm() for x in [*a, *b]]
+    n, total = len(rows), 0.0
+    for i in range(n):
+        similar = [math.exp(float(rows[i] @ rows[j]) / temperature) for j in range(n)]
+        total -= math.log(similar[(i + n // 2) % n] / (sum(similar) - similar[i]))
+    return total / n
+
+
+@pytest.mark.parametrize(("pairs", "temperature"), [(1, 0.5), (2, 0.1), (8, 0.5), (8, 1.0)])
+def test_nt_xent_is_the_plain_double_loop(pairs, temperature):
+    torch.manual_seed(pairs)
+    a, b = torch.randn(pairs, 6), torch.randn(pairs, 6)
+    assert float(losses.nt_xent(a, b, temperature)) == pytest.approx(nt_xent_by_loops(a, b, temperature), abs=1e-5)
+
+
+def test_each_of_16_rows_has_one_positive_and_14_negatives():
+    """Claim C14: the gradient of the similarity of a row's partner alone is negative, and no row is compared with itself."""
+    torch.manual_seed(0)
+    rows = torch.nn.functional.normalize(torch.randn(16, 4), dim=1)
+    similarity = (rows @ rows.T / 0.5).requires_grad_()
+    masked = similarity.masked_fill(torch.eye(16, dtype=torch.bool), -torch.inf)
+    torch.nn.functional.cross_entropy(masked, torch.arange(16).roll(8)).backward()
+    gradient = similarity.grad
+    loss = torch.nn.functional.cross_entropy(masked.detach(), torch.arange(16).roll(8))
+    assert float(losses.nt_xent(rows[:8], rows[8:], 0.5)) == pytest.approx(float(loss), abs=1e-6)
+    for i in range(16):
+        assert (gradient[i] < 0).nonzero().flatten().tolist() == [(i + 8) % 16]
+        assert int((gradient[i] > 0).sum()) == 14
+        assert gradient[i, i] == 0
+
+
+# Pairs
+
+
+@pytest.fixture(scope="module")
+def sounds() -> learning.Sounds:
+    rng = np.random.default_rng(0)
+    t = np.arange(4 * RATE) / RATE
+    voices = [np.sin(2 * np.pi * f * t) * (np.sin(2 * np.pi * 3 * t) > -0.3) * 0.2 for f in (150, 210, 330)]
+    clean = Bank(("a.wav", "b.wav", "c.wav"), tuple(v.astype(np.float32) for v in voices))
+    noise = Bank(("n.wav", "short.wav"), tuple(rng.standard_normal(n).astype(np.float32) * 0.1 for n in (5 * RATE, RATE // 2)))
+    return learning.Sounds(clean, noise)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_pairs_reach_their_snr_and_follow_the_law(sounds, name):
+    law = replace(LAWS[name], seconds=1.0)
+    for index in range(12):
+        drawn = jnd_pairs.draw(*sounds, law, 3, index)
+        assert drawn.speech.shape == drawn.noise.shape == (2, RATE)
+        assert law.snr_db[0] <= drawn.snr_db[0] <= law.snr_db[1]
+        gap = abs(drawn.snr_db[1] - drawn.snr_db[0])
+        assert law.gap_db[0] - 1e-9 <= gap <= law.gap_db[1] + 1e-9
+        if not law.crops:
+            assert jnd_pairs.reached_snr_db(drawn) == pytest.approx(drawn.snr_db, abs=0.2)  # what P.56 interpolates between its thresholds
+        same = np.array_equal(drawn.speech[0], drawn.speech[1])
+        assert same == (not (law.crops or law.shuffled))
+
+
+def test_a_pair_follows_from_seed_and_index_alone(sounds):
+    a, b = (jnd_pairs.draw(*sounds, PairLaw(seconds=0.5), 1, 7) for _ in range(2))
+    assert np.array_equal(a.speech, b.speech)
+    assert np.array_equal(a.noise, b.noise)
+    assert np.array_equal(a.snr_db, b.snr_db)
+    signs = [np.sign(np.diff(jnd_pairs.draw(*sounds, PairLaw(seconds=0.1), 1, i).snr_db))[0] for i in range(60)]
+    assert 15 < signs.count(1) < 45, "the sign is random"
+
+
+def test_silent_and_missing_sounds_are_one_sentence(tmp_path):
+    soundfile.write(tmp_path / "speech.wav", 0.1 * np.random.default_rng(0).standard_normal(RATE), RATE)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
+    assert jnd_pairs.bank([tmp_path / "speech.wav"], "noise").names == ("speech.wav",)
+    with pytest.raises(CorpusError, match=r"1 of 2 files of noise are silent, .*silent.wav first"):
+        jnd_pairs.bank([tmp_path / "speech.wav", tmp_path / "silent.wav"], "noise")
+    with pytest.raises(CorpusError, match="at least one"):
+        jnd_pairs.bank([], "clean speech")
+    half = np.concatenate([np.zeros(100 * RATE), np.ones(1)])  # silent but for one sample: no stretch of speech is found
+    with pytest.raises(CorpusError, match="all were silent"):
+        jnd_pairs._stretch(half, RATE, np.random.default_rng(0), "half.wav", lambda x: jnd_pairs.levels.level(x[None]))
+
+
+def test_pairs_can_be_written(sounds, tmp_path):
+    table = jnd_pairs.write(*sounds, PairLaw(seconds=0.5, snr_db=(-5, -5)), 0, 3, tmp_path)
+    assert len(table) == 3
+    for row in table.itertuples():
+        a, b = (soundfile.read(tmp_path / f, dtype="float32")[0] for f in (row.a, row.b))
+        assert a.shape == b.shape == (RATE // 2,)
+    drawn = jnd_pairs.draw(*sounds, PairLaw(seconds=0.5, snr_db=(-5, -5)), 0, 2)
+    assert np.array_equal(a, jnd_pairs.batch([drawn])[0, 0].numpy()), "what is written is what is trained on"
+    assert table["snr_a_db"].to_numpy() == pytest.approx(-5, abs=0.2)
+
+
+# Judgements
+
+
+def test_judgements_are_counted():
+    from sqa_core import environment
+
+    if environment.find("data", dpam_jnd.FILE) is None:
+        pytest.skip("the judgements are not here (SQA_DATA)")
+    found = dpam_jnd.load()
+    assert len(found.table) + found.dropped == 9438
+    assert found.dropped == 61
+    assert found.table["kind"].nunique() == 8
+    noise = found.table[found.table["kind"] == "pink_noise"]
+    near, far = noise[noise["gap_db"].between(0.01, 3)], noise[noise["gap_db"].between(6, 10)]
+    assert near["different"].mean() < 0.2 < 0.7 < far["different"].mean()
+
+
+def test_a_damaged_table_of_judgements_is_named(tmp_path, monkeypatch):
+    (tmp_path / "dpam_jnd").mkdir()
+    good = "0.2_f4_script1_produced_clipped_80.0.wav"
+    (tmp_path / dpam_jnd.FILE).write_text(f"{good}\t{good}\t0\tsiren\n{good}\tnothing\t1\tsiren\n")
+    monkeypatch.setenv("SQA_DATA", str(tmp_path))
+    with pytest.raises(CorpusError, match="line 2"):
+        dpam_jnd.load()
+
+
+# Training
+
+SMALL = learning.PretrainSettings(EncoderSettings(width=2), PairLaw(seconds=0.25), pairs=4, steps=3, epochs=3, learning_rate=1e-3)
+
+
+def apart(sounds: learning.Sounds) -> learning.Sounds:
+    return learning.Sounds(*(Bank(tuple(f"valid {n}" for n in b.names), b.waveforms) for b in sounds))
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_killed_pretraining_ends_with_the_same_weights(sounds, tmp_path, head):
+    settings = replace(SMALL, head=head)
+    whole, epochs = learning.pretrain(sounds, apart(sounds), settings, 5, tmp_path / "whole")
+    assert len(epochs) == 3
+
+    def killed(epoch):
+        if epoch.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learning.pretrain(sounds, apart(sounds), settings, 5, tmp_path / "killed", killed)
+    resumed, _ = learning.pretrain(sounds, apart(sounds), settings, 5, tmp_path / "killed")
+    for (name, a), (_, b) in zip(whole.state_dict().items(), resumed.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_training_and_validation_share_no_file(sounds, tmp_path):
+    with pytest.raises(SettingsError, match=r"share 5 files, a\.wav first"):
+        learning.pretrain(sounds, sounds, SMALL, 0, tmp_path)
+
+
+def test_tuning_learns_what_can_be_learnt(sounds, tmp_path):
+    """MOS that follows the level of noise is learnt from few sounds; a frozen random encoder learns less."""
+    rng = np.random.default_rng(1)
+    level = rng.uniform(0, 1, 48)
+    waveforms = [(0.3 * v * rng.standard_normal(RATE // 4)).astype(np.float32) for v in level]
+    train, valid = (learning.Rated(waveforms[s], 1 + 4 * level[s]) for s in (slice(0, 36), slice(36, 48)))
+    settings = learning.TuneSettings(seconds=0.2, batch_size=6, epochs=15, learning_rate=3e-3)
+    torch.manual_seed(0)
+    network, epochs = learning.tune(Encoder(EncoderSettings(width=4)), train, valid, settings, 0, tmp_path / "tuned")
+    assert min(e.validation_loss for e in epochs) < 0.8 * float(valid.mos.std())
+    predicted = learning.predict(network, valid.waveforms)
+    assert float(np.sqrt(np.mean((predicted - valid.mos) ** 2))) == pytest.approx(min(e.validation_loss for e in epochs), abs=1e-5)
+
+
+def test_windows_cover_a_sound():
+    x = np.arange(10)
+    assert learning.windows(x, 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9]]
+    assert learning.windows(x, 5).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert learning.windows(x[:3], 4).tolist() == [[0, 1, 2, 0]]
+    assert len(learning.crop(x, 4, np.random.default_rng(0))) == 4
