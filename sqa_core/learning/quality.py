@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from .. import audio, environment, spectrogram
 from ..corpora import calls, polyglot, recordings, registry
@@ -52,7 +53,8 @@ class QualitySettings:
 
     outputs : one for a single-dimension network, else all five. stand_in : share of the training calls whose dimensions all have the label
     of MOS, as where an algorithm that rates the whole stands in for listeners that rated each. every : of NISQA alone, see
-    `nisqa.TrainingSettings`.
+    `nisqa.TrainingSettings`. start : of AST alone; "kinds" begins with weights that have learnt, on the same calls and for half as many
+    epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet.
     """
 
     network: NetworkName = "nisqa"
@@ -63,6 +65,7 @@ class QualitySettings:
     patience: int = 20  # epochs without a lower RMSE of the first output, MOS, which NISQA's code goes by too
     stand_in: float = field(default=0.0, metadata=added_later(0.0))
     every: int = field(default=1, metadata=added_later(1))
+    start: Literal["random", "kinds"] = field(default="random", metadata=added_later("random"))
 
 
 class Material(NamedTuple):
@@ -182,7 +185,25 @@ def learn(
             settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed, every=settings.every
         )
         return model, nisqa.train(model, items, checks, training, folder, on_epoch)
-    return _learn_transformer(items, checks, settings, seed, folder, on_epoch)
+    network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
+    if settings.start == "kinds":
+        network.load_state_dict(_kinds_learnt(train, valid, settings, seed, folder / "start"), strict=False)
+    return network, _learn_transformer(network, items, checks, settings, seed, folder, on_epoch)
+
+
+def _kinds_learnt(train: Material, valid: Material, settings: QualitySettings, seed: int, folder: Path) -> dict[str, Tensor]:
+    """Weights of a transformer that names the kinds of impairment in a call, but for those of its heads."""
+    named = QualityTransformer(replace(SIZES[settings.network], outputs=tuple(calls.KINDS)))
+    sides = [list(zip(one.mels["ast"], _kinds_of(one.table), strict=True)) for one in (train, valid)]
+    shorter = replace(settings, outputs=tuple(calls.KINDS), epochs=max(1, settings.epochs // 2))
+    _learn_transformer(named, *sides, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits)
+    return {key: value for key, value in named.state_dict().items() if not key.startswith("heads.")}
+
+
+def _kinds_of(table: pd.DataFrame) -> Tensor:
+    """(calls, kinds) of 0 and 1: which impairments a call has."""
+    has = [{step["kind"] for step in json.loads(recipe)} for recipe in table["recipe"]]
+    return torch.tensor([[float(kind in steps) for kind in calls.KINDS] for steps in has])
 
 
 def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
@@ -198,15 +219,22 @@ def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
 
 
 def _learn_transformer(
-    items: list[nisqa.Item], checks: list[nisqa.Item], settings: QualitySettings, seed: int, folder: Path, on_epoch: Callable[[Epoch], None]
-) -> tuple[QualityTransformer, list[Epoch]]:
+    network: QualityTransformer,
+    items: list[nisqa.Item],
+    checks: list[nisqa.Item],
+    settings: QualitySettings,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None],
+    loss: Callable[[Tensor, Tensor], Tensor] = summed_mse,
+) -> list[Epoch]:
     """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls along a
-    cosine to almost nothing over the others."""
+    cosine to almost nothing over the others. The network is trained in place."""
     device = environment.device()
-    network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
     network.mean, network.std = _moments([mel for mel, _ in items])
+    means = torch.stack([y for _, y in items]).nanmean(dim=0)
     with torch.no_grad():  # heads start at the mean label, so that the first epochs are not spent on finding it
-        for head, mean in zip(network.heads, torch.stack([y for _, y in items]).nanmean(dim=0), strict=True):
+        for head, mean in zip(network.heads, means, strict=True):
             assert isinstance(head, torch.nn.Linear)
             head.bias.fill_(float(mean))
     network.to(device)
@@ -229,7 +257,7 @@ def _learn_transformer(
 
     def loss_of(batch: list[nisqa.Item]) -> Tensor:
         mels, lengths = _padded([mel for mel, _ in batch], device)
-        return summed_mse(network(mels, lengths), torch.stack([y for _, y in batch]).to(device))
+        return loss(network(mels, lengths), torch.stack([y for _, y in batch]).to(device))
 
     def step() -> None:
         optimizer.step()
@@ -255,7 +283,8 @@ def _learn_transformer(
         patience=settings.patience,
         checkpoint=Checkpoint(folder, run),
     )
-    return network.eval().cpu(), epochs
+    network.eval().cpu()
+    return epochs
 
 
 def _labels_hash(items: list[nisqa.Item]) -> str:

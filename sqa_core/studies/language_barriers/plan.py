@@ -35,7 +35,8 @@ REAL = (
 )
 SEEDS = (0, 1, 2)
 SINGLE = tuple(replace(SETTINGS["ast-small"], outputs=(dimension,)) for dimension in calls.DIMENSIONS)  # for claim C10
-STAND_INS = tuple(replace(SETTINGS["ast-small"], stand_in=share) for share in (0.5, 1.0))  # for claim C11
+STAND_INS = (replace(SETTINGS["ast-small"], stand_in=0.5),)  # for claim C11
+PRETRAINED = replace(SETTINGS["ast-small"], start="kinds")  # for claim C9
 FIXED = ("nisqa", "nisqa-confspeech2022")  # trained elsewhere, on listeners' scores: English and German; the second on Mandarin too
 
 # For single gaps, and for level, bandwidth and rate: a few clean calls of two synthetic voices a language, and of real talkers.
@@ -87,7 +88,7 @@ def trials(settings: Settings) -> list[Trial]:
         QualityTrial(**_on(found((*SYNTHETIC, *REAL)), "tests"), listeners=registry.load("p835").hash, **network) for network in networks
     ]
     once = [network for network in networks if not network.get("seed")]
-    variants: list[dict[str, Any]] = [{"training": training(chosen, TRAIN, VALID)} for chosen in (*SINGLE, *STAND_INS)]
+    variants: list[dict[str, Any]] = [{"training": training(chosen, TRAIN, VALID)} for chosen in (PRETRAINED, *STAND_INS, *SINGLE)]
     planned += [QualityTrial(**_on(found((*SYNTHETIC, *REAL)), "tests"), **variant) for variant in variants]
     planned += [GapTrial(**_on(GAPS), **network) for network in once]
     planned += [SensitivityTrial(**_on(found(CLEAN)), **network) for network in once]

@@ -55,26 +55,32 @@ def scores(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def variant_of(record: Record) -> str:
-    """What a record's training varies: "" for nothing, "single" dimension, or "stand-in 0.5" and so on."""
+    """What a record's training varies: "" for nothing, "single" dimension, "pretrained", or "stand-in 0.5" and so on."""
     settings = (record.trial.get("training") or {}).get("settings", {})
     if len(settings.get("outputs", ())) == 1:
         return "single"
+    if settings.get("start", "random") != "random":
+        return "pretrained"
     return f"stand-in {settings['stand_in']:g}" if settings.get("stand_in") else ""
 
 
 def variants(found: pd.DataFrame) -> pd.DataFrame:
-    """Scores of AST trained otherwise, as in `scores`: `network` is the variant, and the single dimensions are one network."""
+    """Scores of AST trained otherwise, as in `scores`, and of AST itself with the same, first seed: `network` is the variant, and the single
+    dimensions are one network."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for r in frame.records(found, "quality"):
-        if name := variant_of(r):
+        if r.trial["seed"] == 0 and (name := variant_of(r) or title_of(r) * (title_of(r) == AST)):
             tables.setdefault(name, []).append(r.items())
+    if set(tables) <= {AST}:
+        return pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
     out = []
     for name, parts in tables.items():
-        whole = parts[0]
-        for part in parts[1:]:  # each has the same files in the same order, and a dimension of its own
-            whole = whole.assign(**{c: part[c] for c in part if c.startswith("predicted ")})
+        whole, files = parts[0], ["source", "language", "item"]
+        for part in parts[1:]:  # each has the same files, and a dimension of its own
+            own = [c for c in part if c.startswith("predicted ")]
+            whole = whole.merge(part[[*files, *own]], on=files, validate="one_to_one")
         out.append(whole.assign(network=name, seed=0))
-    return pd.concat(out, ignore_index=True) if out else pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
+    return pd.concat(out, ignore_index=True)
 
 
 @dataclass(frozen=True)
