@@ -133,6 +133,18 @@ figures.shown(
 )
 
 # %% [markdown]
+# The range regressed on the mean, over dimensions and seeds, says what is left of the difference between the networks at
+# equal mean.
+
+# %% tags=["hide-input"]
+figures.table(
+    tables.steadier_table(run.scores, "synthetic", tables.tested_languages(run.synthetic)),
+    "steadier",
+    "Range of PCC over languages, regressed on the network and the mean; intervals over items",
+    2,
+)
+
+# %% [markdown]
 # ## What listeners say
 #
 # P.835's listeners are the only ones here. None of its talkers was trained on, and nothing was tuned on it.

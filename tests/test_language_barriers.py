@@ -136,6 +136,20 @@ def test_variants_are_judged_against_the_network_of_the_same_seed(worse):
     assert {claims.findings(table, of, "synthetic", {})[i].verdict for i in (8, 9, 10)} == {"not tested"}
 
 
+def test_steadier_is_told_from_lower():
+    """Two networks alike have no difference; one whose noise is the same in every language has one, at equal mean too."""
+    hardness = {x: 0.4 + 0.3 * i for i, x in enumerate(PAPERS)}
+    lower = made(lambda n, x, d: hardness[x] * (0.5 + DIMENSIONS.index(d) / 4), seeds=2)
+    found = tables.steadier_table(lower, "synthetic", list(PAPERS)).set_index("what")
+    assert len(found) == 3
+    assert found["points"].tolist() == [20] * 3
+    assert abs(found.loc["range of AST − range of NISQA", "PCC"]) < 0.05
+    steady = made(lambda n, x, d: (0.9 if n == AST else hardness[x]) * (0.5 + DIMENSIONS.index(d) / 4))
+    found = tables.steadier_table(steady, "synthetic", list(PAPERS)).set_index("what")
+    assert found.loc["the same at equal mean PCC", "PCC, high"] < -0.05
+    assert tables.steadier_table(steady, "synthetic", ["en"]).empty
+
+
 def test_a_single_training_of_a_variant_decides_nothing(monkeypatch):
     monkeypatch.setattr(claims, "MIN_SEEDS", 3)
     table = made(lambda *_: 1.0, languages=("en", "de", "fr", "zh"), seeds=3)

@@ -125,10 +125,15 @@ def _multiplicities(count: int) -> np.ndarray:
     return np.vstack([np.ones(count), drawn]).astype(float)
 
 
-def pcc_draws(cell: Cell, items: int) -> Draws:
-    """PCC of a cell, the mean over seeds, over items drawn with replacement; the same draws in every cell of `items` items in all."""
+def pcc_by_seed(cell: Cell, items: int) -> np.ndarray:
+    """(seeds, 1 + DRAWS) PCC of a cell, as it is and over items drawn with replacement; the same draws in every cell of `items` items."""
     weights, known = _multiplicities(items)[:, cell.items], cell.known
-    values = np.mean([weighted_pcc(p[known], cell.label[known], weights[:, known]) for p in cell.predicted], axis=0)
+    return np.array([weighted_pcc(p[known], cell.label[known], weights[:, known]) for p in cell.predicted])
+
+
+def pcc_draws(cell: Cell, items: int) -> Draws:
+    """`pcc_by_seed`, the mean over seeds."""
+    values = pcc_by_seed(cell, items).mean(axis=0)
     return Draws(float(values[0]), values[1:])
 
 
@@ -138,8 +143,34 @@ Grid = dict[tuple[str, str, str], Draws]  # by network, language, dimension
 def grid(table: pd.DataFrame, status: Status) -> Grid:
     """PCC of every cell with draws over items, paired over networks, languages and dimensions."""
     found = list(cells(table, status))
-    count = 1 + max((int(c.items.max()) for c in found), default=0)
-    return {(c.network, c.language, c.dimension): pcc_draws(c, count) for c in found}
+    return {(c.network, c.language, c.dimension): pcc_draws(c, _count(found)) for c in found}
+
+
+def _count(found: Sequence[Cell]) -> int:
+    return 1 + max((int(c.items.max()) for c in found), default=0)
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """Mean and range of PCC over languages: a point a network, dimension and seed, (points, 1 + DRAWS), as they are and in every draw."""
+
+    networks: tuple[str, ...]
+    mean: np.ndarray
+    range: np.ndarray
+
+
+def spreads_by_seed(table: pd.DataFrame, status: Status, languages: Sequence[str]) -> Spreads:
+    """Of both our networks, each seed on its own."""
+    found = list(cells(table[table["network"].isin(OURS)], status))
+    by_cell = {(c.network, c.dimension, c.language): pcc_by_seed(c, _count(found)) for c in found}
+    pairs = dict.fromkeys((c.network, c.dimension) for c in found)
+    stacks = {pair: np.stack([by_cell[*pair, x] for x in languages]) for pair in pairs}  # (languages, seeds, 1 + DRAWS)
+    names = tuple(pair[0] for pair, stack in stacks.items() for _ in range(stack.shape[1]))
+    return Spreads(
+        names,
+        np.concatenate([s.mean(axis=0) for s in stacks.values()]),
+        np.concatenate([np.ptp(s, axis=0) for s in stacks.values()]),
+    )
 
 
 PERMUTATIONS = 200

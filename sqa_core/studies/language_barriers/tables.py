@@ -14,7 +14,7 @@ from ...results.records import Record
 from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
-from .selection import DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
+from .selection import AST, DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
 from .trials import METHODS, UNCUT
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
@@ -55,6 +55,28 @@ def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
                 row |= bias_corrected(selection.over_languages(of, network, dimension, languages, statistic)).columns(f"{statistic} of PCC")  # type: ignore[arg-type]
             rows.append(row)
     return in_order(pd.DataFrame(rows))
+
+
+def steadier_table(table: pd.DataFrame, status: Status, languages: list[str]) -> pd.DataFrame:
+    """Is "steadier" only "lower"? Least squares of the range of PCC over languages, a point a network, dimension and seed: the difference
+    between the networks alone, the same at equal mean PCC, and what a mean higher by 0.1 goes with. Intervals over items."""
+    if len(languages) < 3:
+        return pd.DataFrame()
+    of = selection.spreads_by_seed(table, status, languages)
+    ast = np.array([network == AST for network in of.networks], float)
+    one = np.ones(len(ast))
+    alone, equal, slope = [], [], []
+    for mean, spread in zip(of.mean.T, of.range.T, strict=True):
+        alone.append(np.linalg.lstsq(np.column_stack([one, ast]), spread, rcond=None)[0][1])
+        fit = np.linalg.lstsq(np.column_stack([one, ast, mean]), spread, rcond=None)[0]
+        equal.append(fit[1])
+        slope.append(0.1 * fit[2])
+    names = ("range of AST − range of NISQA", "the same at equal mean PCC", "range for a mean higher by 0.1")
+    rows = []
+    for name, values in zip(names, (alone, equal, slope), strict=True):
+        interval = bias_corrected(metrics.Draws(float(values[0]), np.array(values[1:])))
+        rows.append({"what": name} | interval.columns("PCC") | {"points": len(ast)})
+    return pd.DataFrame(rows)
 
 
 def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
