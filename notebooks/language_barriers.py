@@ -262,7 +262,7 @@ figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
 # %% [markdown]
 # ## Demo run (built with this page, synthetic speech)
 #
-# Both networks, trained for two epochs on 24 calls: this tests the code and says nothing about languages.
+# Both networks, trained for two epochs on 16 calls: this tests the code and says nothing about languages.
 
 # %% tags=["hide-input"]
 figures.run_card(run.records, this_run, settings)

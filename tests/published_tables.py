@@ -117,9 +117,11 @@ def of_language_barriers(found: pd.DataFrame) -> Named:
     for name, make in of_scores.items():
         yield name, make(run.scores)
     yield "mapping", barriers.mapping_table(run.scores, "synthetic")
+    yield "steadier", barriers.steadier_table(run.scores, "synthetic", barriers.tested_languages(run.synthetic))
     yield "kinds", barriers.kinds_table(run.scores, "real")
     of_records: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
         "gaps": barriers.gaps_table,
+        "mandarin_gaps": barriers.mandarin_gaps_table,
         "looks": barriers.looks_table,
         "sensitivity": barriers.sensitivity_table,
     }

@@ -60,9 +60,9 @@ LISTEN: dict[str, dict[str, Any]] = {
     "room, far": {"kind": "room", "size_m": [5.0, 4.0, 2.7], "rt60_s": 0.6, "distance_m": 1.5},
 }
 
-DEMO_TRAIN = (Part("polyglot", "en", 24, 1, TRAIN_VOICES, "train"),)
-DEMO_VALID = (Part("polyglot", "en", 12, 3, VALID_VOICES, "valid"),)
-DEMO_TEST = tuple(Part("polyglot", language, 12, TEST_SEED, TEST_VOICES) for language in ("en", "de"))
+DEMO_TRAIN = (Part("polyglot", "en", 16, 1, TRAIN_VOICES, "train"),)
+DEMO_VALID = (Part("polyglot", "en", 8, 3, VALID_VOICES, "valid"),)
+DEMO_TEST = tuple(Part("polyglot", language, 8, TEST_SEED, TEST_VOICES) for language in ("en", "de"))
 
 
 def trials(settings: Settings) -> list[Trial]:
