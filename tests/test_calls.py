@@ -365,3 +365,30 @@ def test_every_drawn_recipe_can_be_applied_and_says_what_it_reached(speech):
                 if step["kind"] == "competing":
                     assert step["reached_ratio_db"] == pytest.approx(step["ratio_db"], abs=0.3)
     assert kinds == {*calls.KINDS, "level"}
+
+
+def test_half_of_the_training_calls_are_kept_at_a_lower_rate(speech):
+    """Which takes what lies above half of the rate, whatever added it, and is no impairment."""
+    rates = []
+    for seed in range(300):
+        recipe = calls.draw_recipe(np.random.default_rng(seed), "train")
+        assert recipe[-1]["kind"] == "level"
+        rates += [step["rate_hz"] for step in recipe if step["kind"] == "rate"]
+        assert not any(step["kind"] == "rate" for step in calls.draw_recipe(np.random.default_rng(seed), "test"))
+    assert len(rates) / 300 == pytest.approx(0.5, abs=0.08)
+    assert set(rates) == set(calls.RATES) - {RATE}
+    chain = [
+        {"kind": "noise", "colour": "white", "snr_db": 10.0},
+        {"kind": "rate", "rate_hz": 16_000},
+        {"kind": "level", "active_dbov": -26.0},
+    ]
+    low, steps = calls.apply(speech, chain, (0,), speech, speech)
+    high, others = calls.apply(speech, [chain[0], chain[2]], (0,), speech, speech)
+    assert low.shape == high.shape == speech.shape
+    assert (
+        levels.level(degrade.band_limit(low, RATE, 8200, 24_000)[None])
+        < levels.level(degrade.band_limit(high, RATE, 8200, 24_000)[None]) - 40
+    )
+    labels = [calls.labels_of(speech, x, s, (0,), speech, speech) for x, s in ((low, steps), (high, others))]
+    assert labels[0]["mos"] == pytest.approx(labels[1]["mos"], abs=0.1)
+    assert calls.kinds_of(json.dumps(steps)) == "noise"

@@ -55,6 +55,70 @@ function startChooser(box) {
   choose();
 }
 
+// A listening test: A, B, and X, which is one of them. Answers stay here; the share of right ones by gap is drawn in the end.
+function startAbx(box) {
+  const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+  const audio = box.querySelector("audio"), progress = box.querySelector(".sqa-progress"), result = box.querySelector(".sqa-result");
+  const answers = box.querySelectorAll("[data-answer]");
+  let order, sides, at, right, heard;
+
+  function start() {
+    order = data.gaps.map((_, i) => i);
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = Math.floor(Math.random() * (i + 1));
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    sides = order.map(() => [Math.random() < 0.5, Math.random() < 0.5]); // whether A and B change places, and whether X is B
+    at = 0; right = []; result.replaceChildren();
+    next();
+  }
+  function next() {
+    heard = new Set();
+    const over = at === order.length;
+    progress.textContent = over ? "That was the last pair." : `Pair ${at + 1} of ${order.length}`;
+    box.querySelectorAll("[data-play]").forEach((button) => (button.disabled = over));
+    answers.forEach((button) => (button.disabled = true)); // until all three were played
+    if (over) show();
+  }
+  function play(which) {
+    const [turned, isB] = sides[at], second = which === "x" ? isB : which === "b";
+    audio.src = "data:audio/mpeg;base64," + data.sounds[order[at]][turned !== second ? 1 : 0];
+    audio.play();
+    heard.add(which);
+    if (heard.size === 3) answers.forEach((button) => (button.disabled = false));
+  }
+  function answer(saidB) {
+    right.push(saidB === sides[at][1]);
+    at += 1;
+    next();
+  }
+  function show() {
+    const gaps = [...new Set(data.gaps)].sort((a, b) => a - b);
+    const share = (gap) => {
+      const of = right.filter((_, i) => data.gaps[order[i]] === gap);
+      return [of.filter(Boolean).length, of.length];
+    };
+    const rows = gaps.map((gap) => [gap, ...share(gap)]);
+    const x = (gap) => 40 + (240 * gap) / Math.max(...gaps), y = (part) => 150 - 130 * part;
+    const line = (points) => points.map(([gap, part]) => `${x(gap)},${y(part)}`).join(" ");
+    const spoken = rows.map(([gap, good, all]) => `${gap} dB: ${good} of ${all} right`).join("; ");
+    result.innerHTML =
+      `<svg viewBox="0 0 300 185" role="img" aria-label="${spoken}">` +
+      `<line x1="40" y1="150" x2="290" y2="150"/><line x1="40" y1="20" x2="40" y2="150"/><line x1="40" y1="${y(0.5)}" x2="290" y2="${y(0.5)}" class="sqa-chance"/>` +
+      [0, 0.5, 1].map((part) => `<text x="34" y="${y(part) + 4}" text-anchor="end">${100 * part} %</text>`).join("") +
+      gaps.map((gap) => `<text x="${x(gap)}" y="165" text-anchor="middle">${gap}</text>`).join("") +
+      `<text x="165" y="180" text-anchor="middle">gap, dB</text>` +
+      `<polyline class="sqa-model" points="${line(data.curve)}"/>` +
+      `<polyline class="sqa-you" points="${line(rows.map(([gap, good, all]) => [gap, good / all]))}"/>` +
+      rows.map(([gap, good, all]) => `<circle cx="${x(gap)}" cy="${y(good / all)}" r="4"/>`).join("") + "</svg>" +
+      `<p>You, solid: ${spoken}. By guessing, half are right. Dashed: the stated function. ${right.filter(Boolean).length} of ${right.length} right in all.</p>`;
+  }
+  box.querySelectorAll("[data-play]").forEach((button) => button.addEventListener("click", () => play(button.dataset.play)));
+  answers.forEach((button) => button.addEventListener("click", () => answer(button.dataset.answer === "1")));
+  box.querySelector(".sqa-again").addEventListener("click", start);
+  start();
+}
+
 // Buttons before and after a list go to the previous and to the next entry.
 function stepThrough(box, select, choose) {
   const [back, on] = box.querySelectorAll("button"), count = select.options.length;
@@ -159,5 +223,6 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".sqa-gallery").forEach(startGallery);
   document.querySelectorAll(".sqa-bars").forEach(startBars);
   document.querySelectorAll(".sqa-stepper").forEach(startStepper);
+  document.querySelectorAll(".sqa-abx").forEach(startAbx);
   document.querySelectorAll(".sqa-chooser").forEach(startChooser);
 });

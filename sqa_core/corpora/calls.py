@@ -27,7 +27,7 @@ from .pesq_material import NOISES, babble_of, equalised, noise_like, utterance
 from .recordings import Use
 from .workers import in_processes
 
-VERSION = 3  # a change of how calls are made makes those made before void
+VERSION = 4  # a change of how calls are made makes those made before void
 RATE = 48_000
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 DIMENSIONS = ("mos", "noi", "dis", "col", "loud")  # in the order of NISQA's heads
@@ -50,6 +50,8 @@ KINDS = {
     "clip": "col",
     "mnru": "col",
 }
+RATES, RATE_SHARES = (16_000, 22_050, 32_000, 44_100, 48_000), (0.3, 0.05, 0.1, 0.05, 0.5)  # Hz, of recordings that are trained on
+FLOOR_SNR_DB = (40.0, 100.0)  # of a room's or a microphone's own noise; the upper end is digital silence
 USUAL_DBOV = -26.0
 STRETCH_S = 4.6  # of a real talker: as long as two sentences of a synthetic one
 SEARCH_S, QUIET_S, FADE_S = 0.75, 0.02, 0.01  # a real talker is cut at the quietest 20 ms near by, and faded
@@ -87,8 +89,10 @@ def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
     """None to three impairments with their strengths, in the order in which a call meets them, then a level.
 
     Ranges are those of ordinary test plans, from inaudible to disastrous. They were set by the labels of 64 English calls, so that these
-    spread over the scale (PESQ is harsh where impairments add up), before any network was trained. use : which recorded noises and rooms
-    are drawn from, where there are any.
+    spread over the scale (PESQ is harsh where impairments add up), before any network was trained. In training, half of the calls are
+    then kept at a lower sample rate, as recordings are; that is no impairment, and PESQ hears nothing above 8 kHz.
+
+    use : which recorded noises and rooms are drawn from, where there are any.
     """
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.6, 0.25, 0.07]))
     chosen = list(rng.choice(["noi", "room", "col", "dis"], size=count, replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
@@ -102,6 +106,8 @@ def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
     if "dis" in chosen:
         chain.append(_discontinuity(rng))
     chain.append({"kind": "level", "active_dbov": round(float(rng.uniform(-38, -18)), 1)})
+    if use != "test" and (rate := int(rng.choice(RATES, p=RATE_SHARES))) < RATE:
+        chain.insert(-1, {"kind": "rate", "rate_hz": rate})
     return chain
 
 
@@ -194,6 +200,8 @@ def _impaired(
         case "gaps":
             out, lost = degrade.gaps(waveform, RATE, step["loss"], step["gap_s"], rng, step["conceal"])
             return out, {"lost_share": lost.mean()}
+        case "rate":
+            return audio.resample(audio.resample(waveform[None], RATE, step["rate_hz"]), step["rate_hz"], RATE)[0, : len(waveform)], {}
         case "level":
             # Clipping would be an impairment without a label, so a call is as loud as its peaks allow.
             out = degrade.set_level(waveform, RATE, step["active_dbov"])
@@ -305,7 +313,7 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
     rng = np.random.default_rng([seed, item, 1])
     recipe = draw_recipe(rng, use)
     before, between, after = (np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.2], [0.4, 0.7, 1.0]))
-    floor_snr_db = round(float(rng.uniform(45, 70)), 1)
+    floor_snr_db = round(float(rng.uniform(*FLOOR_SNR_DB)), 1)
     clean = np.concatenate([before, parts[0], between, parts[1], after])
     clean = np.pad(clean, (0, fft.next_fast_len(len(clean), real=True) - len(clean)))  # of other lengths, transforms take most of the time
     if use != "test":  # few voices are trained on, and recordings of one voice differ
@@ -314,7 +322,7 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
         own = np.random.default_rng([seed, item, 8])
         clean = extended(clean, own) if own.random() < EXTENDED_SHARE else clean
     floor = degrade.coloured_noise(clean.shape, RATE, "pink", np.random.default_rng([seed, item, 3]))
-    clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, floor_snr_db), RATE)  # a room is never digitally silent
+    clean = degrade.set_level(degrade.add_noise(clean, RATE, floor, floor_snr_db), RATE)
     degraded, steps = apply(clean, recipe, (seed, item), babble, rival)
     labels = dict.fromkeys(DIMENSIONS, float("nan"))
     if made.labelled:
@@ -467,7 +475,20 @@ def _rival(voice: str, voices: Sequence[str], parts: Sequence[list[np.ndarray]],
 
 def recipe_hash() -> str:
     """Hash of how calls are made, but for the recordings they are made of."""
-    constants = (RATE, HIGHEST, EXTENDED_SHARE, VALID_SHARE, RIVALS, KINDS, NOISES, USUAL_DBOV, LOUDNESS_RANGE_DB)
+    constants = (
+        RATE,
+        HIGHEST,
+        EXTENDED_SHARE,
+        VALID_SHARE,
+        RIVALS,
+        KINDS,
+        NOISES,
+        RATES,
+        RATE_SHARES,
+        FLOOR_SNR_DB,
+        USUAL_DBOV,
+        LOUDNESS_RANGE_DB,
+    )
     cuts = (STRETCH_S, SEARCH_S, QUIET_S, FADE_S)
     codecs = sorted(degrade.CODECS.items())
     return short_hash(repr((VERSION, polyglot.recipe_hash(), TRAINING_SENTENCES.read_bytes(), constants, cuts, codecs)))

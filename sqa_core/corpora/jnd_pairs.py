@@ -72,7 +72,7 @@ def bank(paths: Sequence[Path], what: str) -> Bank:
     silent = [str(path) for path, x in zip(paths, waveforms, strict=True) if levels.level(x[None]) < levels.SIXTEEN_BITS_DB]
     if silent:
         raise CorpusError(f"{len(silent)} of {len(paths)} files of {what} are silent, {silent[0]} first; leave them out.")
-    return Bank(tuple(path.name for path in paths), waveforms)
+    return Bank(tuple("/".join(path.parts[-3:]) for path in paths), waveforms)
 
 
 @dataclass(frozen=True)

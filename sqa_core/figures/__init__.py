@@ -4,10 +4,11 @@ from .page import absent, figure, glue, provenance, run_card, shown, table, with
 from .players import grid, guess, player, players
 from .style import closed, style
 from .verdicts import answer, badge, forest
-from .widgets import bars, cards, gallery, live_occlusion, live_strength
+from .widgets import abx, bars, cards, gallery, live_occlusion, live_strength
 
 __all__ = [
     "absent",
+    "abx",
     "answer",
     "badge",
     "bars",

@@ -4,17 +4,18 @@ import base64
 import html
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import audio, scoring
+from ..errors import SettingsError
 from ..explain import occlusion
 from ..explain.occlusion import Box
 from ..models import weights
 from .maps import HOP_S, magma_pixels, png_of_pixels, signed_pixels
-from .page import absent, html_output
+from .page import STATUS_WORDS, absent, html_output
 from .players import mp3_bytes, player
 
 
@@ -134,6 +135,32 @@ def cards(facts: dict[str, dict[str, str]]) -> Any:
         rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in lines.items())
         parts.append(f"<details><summary>{html.escape(title)}</summary><dl>{rows}</dl></details>")
     return html_output(f'<div class="sqa-cards">{"".join(parts)}</div>')
+
+
+def abx(pairs: Sequence[tuple[audio.Sound, audio.Sound, float]], curve: Mapping[float, float], name: str, status: str) -> Any:
+    """A listening test on the static page: is X the sound A or the sound B? In the end the reader's share of right answers by gap stands in a
+    table and a figure. Order and X are random; answers stay in the browser.
+
+    pairs : two sounds and the gap between them, `TRIALS` or more. curve : share of right answers to compare with, by gap.
+    """
+    if len(pairs) < TRIALS:
+        raise SettingsError(f"A listening test needs at least {TRIALS} pairs, not {len(pairs)}.")
+    sounds = [[base64.b64encode(mp3_bytes(sound)).decode() for sound in (a, b)] for a, b, _ in pairs]
+    data = {"sounds": sounds, "gaps": [gap for *_, gap in pairs], "curve": [[gap, round(share, 3)] for gap, share in curve.items()]}
+    body = {"id": html.escape(name), "status": STATUS_WORDS[status], "count": len(pairs)}
+    return html_output(_ABX.format(**body, data=json.dumps(data, separators=(",", ":"))))
+
+
+TRIALS = 20
+_ABX = """<div class="sqa-abx" id="{id}"><p>Listening test of {count} pairs ({status}). Play A, B and X, then say which of the two X is.
+Order and X are random, both sounds of a pair have the same level, and your answers stay in your browser.</p>
+<p class="sqa-progress" role="status"></p>
+<div class="sqa-controls"><button type="button" data-play="a">play A</button><button type="button" data-play="b">play B</button>
+<button type="button" data-play="x">play X</button></div>
+<div class="sqa-controls"><button type="button" data-answer="0">X is A</button><button type="button" data-answer="1">X is B</button>
+<button type="button" class="sqa-again">start again</button></div>
+<div class="sqa-result" role="group" aria-live="polite"></div><audio></audio>
+<script type="application/json">{data}</script></div>"""
 
 
 def live_strength(

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from .. import environment
+from .. import environment, metrics
 from ..corpora import jnd_pairs
 from ..corpora.jnd_pairs import Bank, PairLaw
 from ..errors import SettingsError
@@ -149,7 +149,8 @@ def tune(
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[Jsqa, list[Epoch]]:
-    """The encoder with a head, trained by MSE on random crops; epochs are chosen by RMSE on whole validation sounds.
+    """The encoder with a head, trained by MSE on random crops; epochs are chosen by PCC on whole validation sounds, and
+    their `validation_loss` is the RMSE.
 
     encoder : pretrained or not; it is changed, unless the settings freeze it. Returns the network in evaluation mode, and all epochs.
     """
@@ -174,8 +175,7 @@ def tune(
 
     def validate() -> Validation:
         predicted = predict(accelerator.unwrap_model(network), valid.waveforms)
-        rmse = float(np.sqrt(np.mean((predicted - valid.mos) ** 2)))
-        return Validation(-rmse, rmse)
+        return Validation(metrics.pcc(predicted, valid.mos), metrics.rmse(predicted, valid.mos))
 
     run = {"tuning": canonical(settings), "seed": seed, "labels": short_hash(np.asarray(train.mos).tobytes())}
     epochs = fit(

@@ -1,0 +1,66 @@
+"""Figures of the chapter on JSQA."""
+
+import numpy as np
+import pandas as pd
+
+from ...corpora.jnd_pairs import LAWS
+from ...figures.style import COLOURS, closed, narrow, width_in
+from .tables import ENCODERS
+
+MARKERS = "osD^v<"
+
+
+def answers(table: pd.DataFrame):
+    """Share of "different" by gap, a line a kind of sound, and the paper's 2 to 6 dB shaded."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.6))
+    kinds = [c for c in table if c not in ("gap, dB", "pairs")]
+    for i, kind in enumerate(kinds):
+        axis.plot(
+            table["gap, dB"], 100 * table[kind], f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i % len(COLOURS)], markersize=4, label=kind
+        )
+    inside = [i for i, name in enumerate(table["gap, dB"]) if name in ("2 to 3", "3 to 4", "4 to 6")]
+    if inside:
+        axis.axvspan(inside[0] - 0.5, inside[-1] + 0.5, color="0.9", zorder=0)
+    axis.axhline(50, color="0.6", linewidth=0.8)
+    axis.set(xlabel="gap between the two levels, dB", ylabel='"different", %', ylim=(0, 100))
+    axis.tick_params(axis="x", labelsize=8, rotation=30)
+    figure.legend(loc="outside lower center", ncols=3 if narrow() else 4)
+    return closed(figure)
+
+
+def distances(table: pd.DataFrame):
+    """Cosine distance over the gap, a panel an encoder, a line an SNR."""
+    import matplotlib.pyplot as plt
+
+    encoders = [name for name in ENCODERS.values() if name in set(table["encoder"])]
+    figure, axes = plt.subplots(1, len(encoders), figsize=(width_in(), 3.0), squeeze=False)
+    for axis, encoder in zip(axes[0], encoders, strict=True):
+        for i, (snr, part) in enumerate(table[table["encoder"] == encoder].groupby("SNR, dB")):
+            axis.plot(part["gap, dB"], part["distance"], f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=f"from {snr:g} dB SNR")
+            axis.fill_between(part["gap, dB"], part["distance, low"], part["distance, high"], color=COLOURS[i], alpha=0.15, linewidth=0)
+        axis.axvspan(2, 6, color="0.9", zorder=0)
+        axis.set(title=encoder, xlabel="gap, dB")
+        axis.title.set_fontsize(9)
+    axes[0, 0].set_ylabel("cosine distance")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return closed(figure)
+
+
+def law():
+    """Densities of the SNRs of both members and of their gap, by the paper's law."""
+    import matplotlib.pyplot as plt
+
+    rng, chosen = np.random.default_rng(0), LAWS["2 to 6 dB"]
+    first = rng.uniform(*chosen.snr_db, 20_000)
+    gap = rng.uniform(*chosen.gap_db, 20_000) * rng.choice([-1, 1], 20_000)
+    figure, axes = plt.subplots(1, 2, figsize=(width_in(), 2.6))
+    for values, colour, label in ((first, COLOURS[0], "first"), (first + gap, COLOURS[1], "second")):
+        axes[0].hist(values, bins=42, range=(-12, 37), histtype="step", density=True, color=colour, label=label)
+    axes[1].hist(gap, bins=40, range=(-8, 8), histtype="step", density=True, color=COLOURS[2])
+    axes[0].set(xlabel="SNR, dB", ylabel="density")
+    axes[0].legend()
+    axes[1].set(xlabel="second − first, dB")
+    return closed(figure)

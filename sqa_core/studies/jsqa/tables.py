@@ -1,0 +1,218 @@
+"""Tables of the chapter on JSQA. Numbers stay numbers; the page decides how they are shown."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import curve_fit
+from sklearn.metrics import roc_auc_score
+
+from ... import metrics
+from ...corpora.jnd_pairs import LAWS
+from ...metrics import Interval
+from ...results import frame, published
+from ...results.records import Record
+from .plan import SLUG, TUNING
+from .trials import NOISES
+
+# How the page calls the starts, in its order; a law by its own name.
+STARTS = {"scratch": "from scratch", "2 to 6 dB": "pretrained, without projection head", "with head": "pretrained, with projection head"}
+MEASURES = ("rmse", "mae", "pcc", "srcc")
+TESTS = {"fullband": "P.835, full band", "wideband": "P.835, wide band", "calls": "calls, PESQ"}
+DRAWS = 1000
+BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
+
+
+def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How well a machine that was trained on the other kinds answers for one: a row a kind, with the interval of the area under the ROC curve
+    over talkers, drawn with replacement."""
+    rows = []
+    for r in frame.records(found, "judgements"):
+        items = r.items()
+        row: dict[str, Any] = {"kind": r.trial["held_out"].replace("_", " "), "pairs": len(items)}
+        row["different, %"] = 100 * float(items["different"].mean())
+        row |= _auc_interval(items).columns("AUC")
+        rows.append(row | {"accuracy": r.metrics["accuracy"], "calibration error": r.metrics["calibration_error"]})
+    return pd.DataFrame(rows).sort_values("kind", ignore_index=True) if rows else pd.DataFrame()
+
+
+def _auc_interval(items: pd.DataFrame) -> Interval:
+    rng = np.random.default_rng(0)
+    of_talker = [np.flatnonzero(items["talker"] == talker) for talker in items["talker"].unique()]
+    different, value = items["different"].to_numpy(int), items["value"].to_numpy(float)
+    samples = []
+    for _ in range(DRAWS // 4):
+        drawn = np.concatenate([of_talker[i] for i in rng.integers(len(of_talker), size=len(of_talker))])
+        if 0 < different[drawn].mean() < 1:
+            samples.append(roc_auc_score(different[drawn], value[drawn]))
+    return Interval(float(roc_auc_score(different, value)), *np.quantile(samples, [0.025, 0.975]).tolist())
+
+
+def answers_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What listeners said by the gap between the two levels: share of "different", a row a band of gaps, a column a kind."""
+    parts = [r.items().assign(kind=r.trial["held_out"].replace("_", " ")) for r in frame.records(found, "judgements")]
+    if not parts:
+        return pd.DataFrame()
+    items = pd.concat(parts, ignore_index=True)
+    names = ["none", *(f"{low:g} to {high:g}" for low, high in pairwise((0.0, *BANDS_DB[2:])))]
+    band = pd.cut(items["gap_db"], BANDS_DB, right=False, labels=names)
+    by = items.groupby([band, "kind"], observed=True)["different"].mean().unstack().rename_axis("gap, dB")
+    return by.reset_index().assign(pairs=items.groupby(band, observed=True).size().to_numpy())
+
+
+def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The gap at which half of the listeners hear a difference, by kind of noise: a logistic function in the gap with a floor and a ceiling for
+    wrong answers, and its interval over talkers."""
+    rows = []
+    for r in frame.records(found, "judgements"):
+        items = r.items()
+        if r.trial["held_out"] not in NOISES:
+            continue
+        rng, talkers = np.random.default_rng(0), items["talker"].unique()
+        of_talker = {talker: items[items["talker"] == talker] for talker in talkers}
+        samples = [_midpoint(pd.concat([of_talker[t] for t in rng.choice(talkers, len(talkers))])) for _ in range(100)]
+        interval = Interval(_midpoint(items), *np.nanquantile(samples, [0.025, 0.975]).tolist())
+        rows.append({"kind": r.trial["held_out"].replace("_", " ")} | interval.columns("threshold, dB") | {"pairs": len(items)})
+    return pd.DataFrame(rows).sort_values("threshold, dB", ignore_index=True) if rows else pd.DataFrame()
+
+
+def _midpoint(items: pd.DataFrame) -> float:
+    def share(gap, midpoint, slope, floor, ceiling):
+        return floor + (ceiling - floor) / (1 + np.exp(-slope * (gap - midpoint)))
+
+    gap, different = items["gap_db"].to_numpy(float), items["different"].to_numpy(float)
+    bounds = ([0, 0.05, 0, 0.5], [40, 5, 0.4, 1])
+    try:
+        return float(curve_fit(share, gap, different, p0=(6, 0.5, 0.05, 0.8), bounds=bounds)[0][0])
+    except RuntimeError:
+        return float("nan")
+
+
+def inside_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What share of pairs a machine calls the same, in percent, by law: a row a source of answers, with the least gap that it calls different."""
+    rows = []
+    groups: dict[str, list[Record]] = {}
+    for r in frame.records(found, "listeners_surface"):
+        groups.setdefault("listeners, noises", []).append(r)
+    for r in frame.records(found, "surface"):
+        groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
+    for name, of in groups.items():
+        row: dict[str, Any] = {"answers": name, "data": of[0].data_status}
+        row |= _over_draws(of, "threshold_db").columns("threshold, dB")
+        inside = _over_draws(of, "inside 2 to 6 dB")
+        row |= Interval(*(100 * v for v in inside)).columns("2 to 6 dB")
+        for law in ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB"):
+            row[law] = 100 * float(np.mean([r.metrics[f"inside {law}"] for r in of if not _redrawn(r)]))
+        rows.append(row | {"paper, 2 to 6 dB": 96.73, "draws": len(of)})
+    return pd.DataFrame(rows)
+
+
+def _redrawn(r: Record) -> bool:
+    """Whether a record is one of the draws of talkers, which serve the interval alone."""
+    return r.trial["kind"] == "listeners_surface" and r.trial["seed"] > 0
+
+
+def _over_draws(of: list[Record], metric: str) -> Interval:
+    """Of listeners: the value of all talkers, give or take twice the SD over draws of talkers; else the mean over seeds with its interval."""
+    values = np.array([r.metrics[metric] for r in of], float)
+    redrawn = np.array([_redrawn(r) for r in of])
+    if redrawn.any():
+        value, half = float(values[~redrawn].mean()), 1.96 * float(np.nanstd(values[redrawn], ddof=1))
+        return Interval(value, value - half, value + half)
+    return metrics.confidence_t(values)
+
+
+def distances_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Cosine distance of two embeddings by the gap between their SNRs: a row an encoder, SNR and gap, with the interval over pairs."""
+    rows = []
+    for r in frame.records(found, "distances"):
+        for (snr, gap), part in r.items().groupby(["snr_db", "gap_db"]):
+            row: dict[str, Any] = {"encoder": ENCODERS[r.trial["encoder"]], "SNR, dB": float(snr), "gap, dB": float(gap)}
+            rows.append(row | metrics.confidence_t(part["distance"]).columns("distance") | {"pairs": len(part)})
+    return pd.DataFrame(rows)
+
+
+ENCODERS = {"cdpam": "CDPAM, trained on judgements", "random": "the same network, untrained"}
+
+
+def order_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Does the distance follow the gap? Spearman's correlation within each pair and SNR, its mean over pairs with interval; a row an encoder
+    and SNR."""
+    rows = []
+    for r in frame.records(found, "distances"):
+        for snr, part in r.items().groupby("snr_db"):
+            each = [metrics.srcc(p["gap_db"].to_numpy(float), p["distance"].to_numpy(float)) for _, p in part.groupby("pair")]
+            row: dict[str, Any] = {"encoder": ENCODERS[r.trial["encoder"]], "SNR, dB": float(snr)}
+            rows.append(row | metrics.confidence_t(each).columns("SRCC of distance and gap") | {"pairs": len(each)})
+    return pd.DataFrame(rows)
+
+
+def arms(found: pd.DataFrame, start: str, frozen: bool = False) -> list[Record]:
+    """Records of one start of the published run, by seed."""
+    of = [r for r in frame.records(found, "arms") if r.trial["start"] == start and r.trial["tuning"]["frozen"] == frozen]
+    return sorted(of, key=lambda r: r.trial["seed"])
+
+
+def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: bool = False) -> np.ndarray:
+    """Differences of a metric between two starts, seed by seed; as a share of the other's if relative."""
+    first, second = ({r.trial["seed"]: r.metrics[metric] for r in arms(found, s)} for s in (start, other))
+    both = sorted(first.keys() & second.keys())
+    return np.array([(first[s] - second[s]) / (second[s] if relative else 1.0) for s in both])
+
+
+def table1(found: pd.DataFrame) -> pd.DataFrame:
+    """The paper's Table 1: a row a start and test, mean over seeds with interval, change against scratch, and what the paper prints."""
+    printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
+    rows = []
+    for start, name in STARTS.items():
+        of = arms(found, start)
+        for test, title in TESTS.items():
+            if not of or f"pcc_{test}" not in of[0].metrics:
+                continue
+            row: dict[str, Any] = {"start": name, "test": title}
+            for measure in MEASURES:
+                row |= metrics.confidence_t([r.metrics[f"{measure}_{test}"] for r in of]).columns(measure.upper())
+            change = paired(found, start, "scratch", f"rmse_{test}", relative=True)
+            row["RMSE against scratch, %"] = 100 * float(change.mean()) if start != "scratch" and len(change) else np.nan
+            rows.append(row | {"paper's PCC (NISQA corpus)": printed.get((name, "PCC"), ""), "seeds": len(of)})
+    return pd.DataFrame(rows)
+
+
+def controls_table(found: pd.DataFrame) -> pd.DataFrame:
+    """PCC on P.835 by what was pretrained on: the paper's law, other gaps, and controls. A row a start, mean over seeds with interval."""
+    rows = []
+    for start in ("scratch", *LAWS, "with head", "cdpam"):
+        for frozen in (False, True):
+            of = arms(found, start, frozen)
+            if of:
+                row: dict[str, Any] = {"start": STARTS.get(start, start), "encoder": "frozen" if frozen else "tuned"}
+                for test in ("fullband", "calls"):
+                    row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of]).columns(f"PCC, {TESTS[test]}")
+                rows.append(row | {"seeds": len(of)})
+    return pd.DataFrame(rows)
+
+
+def setup_table() -> pd.DataFrame:
+    """What is stated of the paper's setup."""
+    return published.read(SLUG, "setup")[["item", "value", "unit", "status"]].fillna("")
+
+
+def plans_table() -> pd.DataFrame:
+    """Regular plans of 16 layers and their parameters: which of them have 26 million?"""
+    return published.read(SLUG, "encoder_plans")[["plan", "last_channels", "parameters_with_bias_and_batchnorm", "against_26M_percent"]]
+
+
+def windows_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Whole sounds against the mean of windows in testing: PCC on each test, mean over the seeds of each start."""
+    rows = []
+    for start, name in STARTS.items():
+        for test, title in TESTS.items():
+            parts = [p[p["test"] == test] for p in (r.items() for r in arms(found, start))]
+            if parts and len(parts[0]):
+                pairs = {
+                    f"PCC, {what}": float(np.mean([metrics.pcc(p[column].to_numpy(float), p["mos"].to_numpy(float)) for p in parts]))
+                    for what, column in (("whole", "predicted"), (f"windows of {TUNING.seconds:g} s", "predicted_windows"))
+                }
+                rows.append({"start": name, "test": title} | pairs | {"seeds": len(parts)})
+    return pd.DataFrame(rows)

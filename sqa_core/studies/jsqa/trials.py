@@ -1,0 +1,278 @@
+"""The trials of the chapter on JSQA: which pairs listeners tell apart, how far embeddings lie apart, and networks tuned for MOS from
+different starts."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from ... import audio, environment, metrics
+from ...corpora import calls, dpam_jnd, jnd_pairs, recordings, registry
+from ...corpora.jnd_pairs import PairLaw
+from ...files import atomic, short_hash
+from ...learning import jnd, jsqa, quality
+from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
+from ...learning.quality import Part
+from ...models.jsqa import RATE, Encoder, EncoderSettings, load_cdpam
+from ...results.trials import Result, Trial, canonical
+from ..emotion import require_hash
+
+
+class JudgementTrial(Trial):
+    """Listeners' same/different judgements of one kind of sound, answered by a machine that was trained on the other kinds."""
+
+    kind: ClassVar[str] = "judgements"
+    held_out: str
+    judgements: str
+
+    def run(self) -> Result:
+        found = dpam_jnd.load()
+        require_hash("dpam_jnd", found.hash, self.judgements)
+        answer = jnd.held_out(found.table, self.held_out)
+        rows = found.table.iloc[answer.pairs].assign(value=answer.value, probability=answer.probability)
+        facts = jnd.auc_and_error(answer.value, answer.probability, rows["different"].to_numpy(int))
+        return Result(facts | {"pairs": len(rows), "dropped": found.dropped} | answer.settings, rows.reset_index(drop=True))
+
+
+GAPS_DB = tuple(float(x) for x in np.arange(0, 20.01, 0.1).round(1))
+
+
+class SurfaceTrial(Trial):
+    """What a machine on (SNR, gap) calls different, where its answers come from the stated psychometric function, and what share of the
+    pairs of each law lies inside. midpoint_db : of that function; 3 in the literature."""
+
+    kind: ClassVar[str] = "surface"
+    midpoint_db: float = jnd.MIDPOINT_DB
+    pairs: int = 2000
+    snrs_db: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
+
+    def run(self) -> Result:
+        table = jnd.simulated(self.pairs, self.seed, midpoint_db=self.midpoint_db)
+        groups = pd.qcut(table["snr_db"], 5, labels=False).to_numpy()
+        machine = jnd.fitted(table[["snr_db", "gap_db"]].to_numpy(), table["different"].to_numpy(), groups)
+        return _surface(machine, self.snrs_db, np.random.default_rng(self.seed).uniform(*PairLaw().snr_db, jnd.SHARE_PAIRS))
+
+
+class ListenersSurfaceTrial(Trial):
+    """The same for a machine on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. seed : of the draw of
+    listeners' talkers, with replacement; 0 takes each once."""
+
+    kind: ClassVar[str] = "listeners_surface"
+    judgements: str
+    levels_db: tuple[float, ...] = (-60.0, -45.0, -30.0, -15.0, 0.0, 10.0)
+
+    def run(self) -> Result:
+        found = dpam_jnd.load()
+        require_hash("dpam_jnd", found.hash, self.judgements)
+        table = found.table[found.table["kind"].isin(NOISES)]
+        if self.seed:
+            talkers = np.random.default_rng(self.seed).choice(table["talker"].unique(), table["talker"].nunique())
+            table = pd.concat([table[table["talker"] == talker] for talker in talkers], ignore_index=True)
+        machine = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
+        return _surface(machine, self.levels_db, table["level_db"].to_numpy())
+
+
+NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "siren")  # whose level is an amplitude
+
+
+def _surface(machine: Any, first: tuple[float, ...], drawn: np.ndarray) -> Result:
+    """drawn : values of the first feature that pairs of each law are drawn from."""
+    thresholds = jnd.threshold_db(machine, first, np.array(GAPS_DB))
+    laws = {name: law for name, law in jnd_pairs.LAWS.items() if not (law.crops or law.shuffled)}
+    shares = {f"inside {name}": jnd.share_inside(machine, law, drawn) for name, law in laws.items()}
+    facts = {"threshold_db": float(np.nanmean(thresholds)), "no_threshold": int(np.isnan(thresholds).sum())}
+    return Result(facts | shares, pd.DataFrame({"first_db": first, "threshold_db": thresholds}))
+
+
+@dataclass(frozen=True)
+class Material:
+    """Sounds that pairs are made of: clean corpora by name and language, a use of the recorded noises, and a hash of it all."""
+
+    clean: tuple[tuple[str, str], ...]
+    use: recordings.Use
+    hash: str
+
+
+def material_hash(clean: tuple[tuple[str, str], ...], use: recordings.Use) -> str:
+    """Hash of the sounds that `sounds_of` reads."""
+    return short_hash(repr(([(name, language, registry.load(name).hash) for name, language in clean], recordings.hash_of(use))))
+
+
+def sounds_of(material: Material) -> Sounds:
+    """Clean speech and noises; of corpora that training and validation share, each takes its own files."""
+    require_hash("the sounds of pairs", material_hash(material.clean, material.use), material.hash)
+    paths = []
+    for name, language in material.clean:
+        table = registry.load(name).where(language=language).table
+        if material.use != "test":
+            table = table[table["sha256"].map(calls.for_validation) == (material.use == "valid")]
+        table = table[table["seconds"].between(1.0, 20.0)]
+        paths += [registry.load(name).root / file for file in table["file"]]
+    noises = [path for name in recordings.noises(material.use) if (path := environment.find("data", name))]
+    return Sounds(jnd_pairs.bank(paths, "clean speech"), jnd_pairs.bank(noises, "noise"))
+
+
+class DistanceTrial(Trial):
+    """How far the embeddings of a pair lie apart, by the gap between its SNRs. encoder : "cdpam", trained on listeners' judgements, or
+    "random"."""
+
+    kind: ClassVar[str] = "distances"
+    encoder: Literal["cdpam", "random"]
+    sounds: Material
+    pairs: int = 8
+    seconds: float = 1.0
+    snrs_db: tuple[float, ...] = (10.0, 25.0)
+    gaps_db: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 20.0)
+
+    def run(self) -> Result:
+        torch.manual_seed(self.seed)
+        encoder = load_cdpam() if self.encoder == "cdpam" else Encoder().eval()
+        return Result({"parameters": sum(p.numel() for p in encoder.parameters())}, self.distances(encoder))
+
+    def distances(self, encoder: Encoder) -> pd.DataFrame:
+        """A row a pair, SNR and gap, with the cosine distance of the two embeddings and the norm of their difference."""
+        sounds, rows = sounds_of(self.sounds), []
+        law = PairLaw(snr_db=(0.0, 0.0), gap_db=(0.0, 0.0), seconds=self.seconds)
+        for index in range(self.pairs):
+            drawn = jnd_pairs.draw(*sounds, law, self.seed, index)
+            speech, noise = (torch.from_numpy(x[0].astype(np.float32)) for x in (drawn.speech, drawn.noise))
+            for snr in self.snrs_db:
+                levels = torch.tensor([snr, *(snr - gap for gap in self.gaps_db)])
+                mixed = jnd_pairs.mix(speech.expand(len(levels), -1), noise.expand(len(levels), -1), levels)
+                with torch.no_grad():
+                    embedded = encoder(mixed)
+                first, others = embedded[:1], embedded[1:]
+                cosine = 1 - torch.nn.functional.cosine_similarity(first, others).numpy()
+                about = {"pair": index, "noise": drawn.noise_name, "snr_db": snr}
+                rows += [about | {"gap_db": gap, "distance": float(d)} for gap, d in zip(self.gaps_db, cosine, strict=True)]
+        return pd.DataFrame(rows)
+
+
+# How an arm starts. A law of `jnd_pairs.LAWS` names a pretraining without a head under that law.
+Start = Literal["scratch", "cdpam"] | str
+
+
+class ArmTrial(Trial):
+    """One network, tuned for MOS on calls from one start, and tested on listeners and on other calls.
+
+    start : "scratch", "cdpam", or the name of a law. pretraining : None where there is none. train, valid, tests : calls, see `Part`.
+    """
+
+    kind: ClassVar[str] = "arms"
+    start: str
+    tuning: TuneSettings
+    encoder: EncoderSettings
+    train: tuple[Part, ...]
+    valid: tuple[Part, ...]
+    tests: tuple[Part, ...]
+    material: str
+    listeners: str = ""
+    pretraining: PretrainSettings | None = None
+    pairs: Material | None = None
+    valid_pairs: Material | None = None
+
+    def run(self) -> Result:
+        parts = (*self.train, *self.valid, *self.tests)
+        require_hash("the calls", quality.parts_hash(parts), self.material)
+        assert_apart(self.train, self.valid, self.tests)
+        encoder, facts = self._start()
+        (train, _), (valid, _) = rated(self.train), rated(self.valid)
+        network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder("tuning"))
+        best = max(epochs, key=lambda e: e.score)
+        facts |= {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "train_sounds": len(train.mos),
+            "best_epoch": best.number,
+            "validation_rmse": [e.validation_loss for e in epochs],
+            "validation_pcc": [e.score for e in epochs],
+        }
+        items = [self._tested(network, *rated(self.tests))]
+        if self.listeners:
+            items.append(self._tested(network, *p835(self.listeners)))
+        table = pd.concat(items, ignore_index=True)
+        for test, rows in table.groupby("test"):
+            facts |= {f"{name}_{test}": value for name, value in agreement(rows["predicted"], rows["mos"]).items()}
+        return Result(facts, table)
+
+    def _folder(self, stage: str):
+        """Where a stage keeps its state: of pretraining, one for all arms that share it."""
+        own = [canonical(self.pretraining), canonical(self.pairs), self.seed] if stage == "pretraining" else self.canonical
+        return environment.cache_folder() / "training" / f"jsqa-{stage}-{short_hash(json.dumps(own, sort_keys=True), 16)}"
+
+    def _start(self) -> tuple[Encoder, dict[str, Any]]:
+        if self.start == "cdpam":
+            return load_cdpam(), {}
+        if self.pretraining is None:
+            torch.manual_seed(self.seed)
+            return Encoder(self.encoder), {}
+        assert self.pairs
+        assert self.valid_pairs
+        sounds = sounds_of(self.pairs), sounds_of(self.valid_pairs)
+        encoder, epochs = jsqa.pretrain(*sounds, self.pretraining, self.seed, self._folder("pretraining"))
+        return encoder, {
+            "contrastive_loss": [e.loss for e in epochs],
+            "contrastive_validation_loss": [e.validation_loss for e in epochs],
+            "pretraining_hours": 2 * self.pretraining.pairs * self.pretraining.steps * len(epochs) * self.pretraining.law.seconds / 3600,
+        }
+
+    def _tested(self, network: jsqa.Jsqa, sounds: Rated, about: pd.DataFrame) -> pd.DataFrame:
+        whole = jsqa.predict(network, sounds.waveforms)
+        cut = jsqa.predict(network, sounds.waveforms, self.tuning.seconds)
+        return about.assign(mos=sounds.mos, predicted=whole, predicted_windows=cut)
+
+
+def agreement(predicted: Any, mos: Any) -> dict[str, float]:
+    """The paper's four measures."""
+    x, y = np.asarray(predicted, float), np.asarray(mos, float)
+    found = {"rmse": metrics.rmse(x, y), "mae": float(np.abs(x - y).mean()), "pcc": metrics.pcc(x, y), "srcc": metrics.srcc(x, y)}
+    return {name: float(value) for name, value in found.items()}
+
+
+def assert_apart(*groups: tuple[Part, ...]) -> None:
+    """Parts of training, validation and tests share no synthetic voice, and their uses differ, so that they share no sentence, no file and no
+    recorded noise (`calls`)."""
+    uses = [{part.use for part in group} for group in groups]
+    voices = [{v for part in group if part.source == "polyglot" for v in part.voices or ()} for group in groups]
+    for i in range(len(groups)):
+        for j in range(i):
+            assert not uses[i] & uses[j], f"parts {i} and {j} have the same use: {uses[i]}"
+            assert not voices[i] & voices[j], f"parts {i} and {j} share voices: {voices[i] & voices[j]}"
+
+
+def rated(parts: tuple[Part, ...]) -> tuple[Rated, pd.DataFrame]:
+    """Calls at 16 kHz with their label of MOS (PESQ), and a row each with what it is; calls without a label are left out. Kept in the cache."""
+    path = environment.cache_folder() / "material" / f"rated-{quality.parts_hash(parts)}.safetensors"
+    if not path.is_file():
+        made = [(part, call) for part in parts for call in quality.make(part)]
+        tensors = {
+            f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], calls.RATE, RATE)[0]).half()
+            for i, (_, call) in enumerate(made)
+        }
+        rows = [
+            {"test": "calls", "source": part.source, "language": call.language, "item": call.item}
+            | {"kinds": calls.kinds_of(json.dumps(call.recipe)), "mos": call.labels["mos"]}
+            for part, call in made
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as partial:
+            save_file(tensors | {"table": torch.frombuffer(bytearray(json.dumps(rows).encode()), dtype=torch.uint8)}, partial)
+    tensors = load_file(path)
+    table = pd.DataFrame(json.loads(bytes(tensors.pop("table").numpy())))
+    known = table["mos"].notna().to_numpy()
+    waveforms = [tensors[key].float().numpy() for key, has in zip(sorted(tensors), known, strict=True) if has]
+    table = table[known].reset_index(drop=True)
+    return Rated(waveforms, table["mos"].to_numpy(float)), table
+
+
+def p835(wanted_hash: str) -> tuple[Rated, pd.DataFrame]:
+    """P.835's files at 16 kHz with the listeners' overall score, and a row each."""
+    corpus = registry.load("p835")
+    require_hash("p835", corpus.hash, wanted_hash)
+    waveforms = [audio.load_mono(path, RATE) for path in corpus.paths()]
+    table = corpus.table[["set", "condition", "talker", "mos_ovrl"]].rename(columns={"mos_ovrl": "mos"})
+    about = table.assign(test=table["set"], source="p835", language="en").reset_index(drop=True)
+    return Rated(waveforms, table["mos"].to_numpy(float)), about
