@@ -13,6 +13,9 @@ import pandas as pd
 from sqa_core.models import encoder_catalogue
 from sqa_core.results import frame
 from sqa_core.results.claims import Finding
+from sqa_core.studies.jsqa import claims as jsqa_claims
+from sqa_core.studies.jsqa import page as jsqa_page
+from sqa_core.studies.jsqa import tables as jsqa
 from sqa_core.studies.labels import page as labels_page
 from sqa_core.studies.labels import tables as labels
 from sqa_core.studies.language_barriers import page as barriers_page
@@ -132,11 +135,27 @@ def of_language_barriers(found: pd.DataFrame) -> Named:
     yield "glue", _values(barriers_page.glue_values(run))
 
 
+def of_jsqa(found: pd.DataFrame) -> Named:
+    made: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "judgements": jsqa.judgements_table,
+        "answers": jsqa.answers_table,
+        "thresholds": jsqa.thresholds_table,
+        "inside": jsqa.inside_table,
+        "distances": jsqa.distances_table,
+        "order": jsqa.order_table,
+    }
+    for name, make in made.items():
+        yield name, make(found)
+    yield "claims", _verdicts(jsqa_claims.findings(found))
+    yield "glue", _values(jsqa_page.glue_values(found))
+
+
 CHAPTERS: dict[str, Callable[[Any], Named]] = {
     "score": of_score,
     "labels": of_labels,
     "nisqa_explained": of_nisqa_explained,
     "language_barriers": of_language_barriers,
+    "jsqa": of_jsqa,
     "speech_models": of_speech_models,
 }
 

@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -14,9 +15,16 @@ from sqa_core import losses
 from sqa_core.corpora import dpam_jnd, jnd_pairs
 from sqa_core.corpora.jnd_pairs import LAWS, RATE, Bank, PairLaw
 from sqa_core.errors import CorpusError, SettingsError, WeightsError
+from sqa_core.figures import widgets
+from sqa_core.files import short_hash
+from sqa_core.learning import jnd
 from sqa_core.learning import jsqa as learning
 from sqa_core.models import jsqa
 from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
+from sqa_core.results import frame
+from sqa_core.results.records import Record
+from sqa_core.studies.jsqa import claims, page, plan, tables, trials
+from tests.conftest import stored
 
 
 def count(module) -> int:
@@ -311,3 +319,131 @@ def test_windows_cover_a_sound():
     assert learning.windows(x, 5).tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     assert learning.windows(x[:3], 4).tolist() == [[0, 1, 2, 0]]
     assert len(learning.crop(x, 4, np.random.default_rng(0))) == 4
+
+
+# Machines on judgements
+
+
+def made_judgements(threshold: float, kinds=("siren", "pink_noise", "crickets"), each: int = 120) -> pd.DataFrame:
+    """Answers that turn from same to different at a gap."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for kind in kinds:
+        gap = rng.uniform(0, 20, each)
+        right = 1 / (1 + np.exp(-2 * (gap - threshold)))
+        table = {
+            "kind": kind,
+            "talker": rng.choice(list("abcdef"), each),
+            "script": "s",
+            "level_db": rng.uniform(-40, 0, each),
+            "gap_db": gap,
+        }
+        parts.append(pd.DataFrame(table | {"different": (rng.random(each) < right).astype(int)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_machine_finds_the_threshold_of_answers_on_a_kind_that_it_has_not_heard():
+    table = made_judgements(6.0)
+    answer = jnd.held_out(table, "siren")
+    assert table["kind"].iloc[answer.pairs].unique().tolist() == ["siren"]
+    facts = jnd.auc_and_error(answer.value, answer.probability, table["different"].to_numpy()[answer.pairs])
+    assert facts["auc"] > 0.95
+    assert facts["calibration_error"] < 0.15
+    machine = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
+    gaps = np.arange(0, 20, 0.1)
+    assert jnd.threshold_db(machine, (-30.0, -10.0), gaps) == pytest.approx(6, abs=1)
+    inside = {name: jnd.share_inside(machine, LAWS[name], np.array([-30.0, -10.0])) for name in ("2 to 6 dB", "10 to 20 dB")}
+    assert inside["2 to 6 dB"] > 0.85
+    assert inside["10 to 20 dB"] < 0.02
+
+
+def test_answers_at_random_have_no_threshold_and_no_auc():
+    """The control: what cannot be learnt is not found."""
+    table = made_judgements(6.0)
+    table["different"] = np.random.default_rng(1).permutation(table["different"])
+    answer = jnd.held_out(table, "siren")
+    assert abs(jnd.auc_and_error(answer.value, answer.probability, table["different"].to_numpy()[answer.pairs])["auc"] - 0.5) < 0.15
+
+
+def test_the_stated_function_has_its_midpoint():
+    assert jnd.told_apart(np.array([3.0, -3.0])) == pytest.approx([0.5, 0.5])
+    assert jnd.told_apart(np.array([8.0]), 8.0) == pytest.approx(0.5)
+    table = jnd.simulated(4000, 0)
+    near = table[table["gap_db"].between(2.5, 3.5)]
+    assert near["different"].mean() == pytest.approx(0.5, abs=0.07)
+
+
+# Claims
+
+
+def arm(folder, start: str, seed: int, pcc: float, rmse: float, loss: float = 1.0, noise: float = 0.3) -> Record:
+    rng = np.random.default_rng(seed)
+    mos = rng.uniform(1, 4.6, 60)
+    kinds = np.where(np.arange(60) % 2, "noise", "codec")
+    items = pd.DataFrame({"test": "calls", "kinds": kinds, "mos": mos, "predicted": mos + noise * rng.normal(size=60)})
+    found = {f"{m}_fullband": v for m, v in {"rmse": rmse, "mae": rmse, "pcc": pcc, "srcc": pcc}.items()}
+    found |= {"validation_pcc": [pcc - 0.1, pcc], "contrastive_validation_loss": [loss + 1, loss]}
+    trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed, "tuning": {"frozen": False}}
+    key = short_hash(f"{start} {seed}", 16)
+    return stored(Record(key, trial, found, "real", "other", 0.0, "cpu", {}, "none"), folder, items)
+
+
+def arms(folder, without: float, head: float, scratch: float, seeds: int = 5) -> pd.DataFrame:
+    made = []
+    for seed in range(seeds):
+        wobble = 0.002 * seed
+        for start, pcc, loss in (("2 to 6 dB", without, 2.0), ("with head", head, 1.0), ("scratch", scratch, 0.0)):
+            made.append(arm(folder, start, seed, pcc + wobble, 1.2 - pcc - wobble, loss + wobble, noise=2 * (1 - pcc)))
+    return frame.of(made)
+
+
+def test_claims_hold_and_fail_where_they_are_made_to(tmp_path):
+    paper = {f.id: f.verdict for f in claims.findings(arms(tmp_path / "a", 0.82, 0.71, 0.71))}
+    assert [paper[c] for c in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C16")] == ["holds"] * 9
+    turned = {f.id: f.verdict for f in claims.findings(arms(tmp_path / "b", 0.60, 0.75, 0.68))}
+    assert [turned[c] for c in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8")] == ["fails"] * 8
+
+
+def test_claims_without_their_arms_are_not_tested(tmp_path):
+    for found in (frame.of([]), arms(tmp_path, 0.82, 0.71, 0.71, seeds=3)):
+        judged = {f.id: f for f in claims.findings(found)}
+        assert list(judged) == [f"C{i}" for i in range(1, 17)]
+        assert {judged[c].verdict for c in ("C1", "C5", "C6", "C7", "C8", "C10", "C11", "C12", "C13", "C16")} == {"not tested"}
+        assert {judged[c].verdict for c in ("C9", "C14", "C15")} == {"holds"}
+        assert "27.4%" in judged["C10"].evidence
+
+
+def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
+    found = arms(tmp_path, 0.82, 0.71, 0.70)
+    assert tables.paired(found, "2 to 6 dB", "scratch", "pcc_fullband") == pytest.approx([0.12] * 5)
+    table = tables.table1(found).set_index("start")
+    assert table.loc["pretrained, without projection head", "PCC"] == pytest.approx(0.824)
+    assert table.loc["pretrained, without projection head", "paper's PCC (NISQA corpus)"] == "0.821"
+    assert set(table["seeds"]) == {5}
+    assert tables.table1(frame.of([])).empty
+
+
+def test_nothing_is_shown_where_the_published_run_is_not():
+    empty = frame.of([])
+    assert page.reply(empty) == "The published run is not complete."
+    assert set(page.glue_values(empty).values()) <= {page.MISSING, "0"}
+
+
+def test_the_pairs_of_the_listening_test_have_one_level_and_their_gap():
+    pytest.importorskip("espeakng_loader")
+    pairs = page.abx_pairs()
+    assert len(pairs) >= widgets.TRIALS
+    for a, b, _ in pairs:
+        assert np.sqrt(np.mean(a.waveform**2)) == pytest.approx(np.sqrt(np.mean(b.waveform**2)), rel=1e-3)
+    curve = page.expected_right()
+    assert list(curve) == sorted({gap for *_, gap in pairs})
+    assert all(0.5 <= share <= 1 for share in curve.values())
+    with pytest.raises(SettingsError, match="at least 20"):
+        widgets.abx(pairs[:3], curve, "abx", "synthetic")
+
+
+def test_arms_share_no_voice_and_no_use():
+    trials.assert_apart(plan.TRAIN, plan.VALID, plan.TESTS)
+    trials.assert_apart(plan.DEMO_TRAIN, plan.DEMO_VALID, plan.DEMO_TESTS)
+    with pytest.raises(AssertionError, match="same use"):
+        trials.assert_apart(plan.TRAIN, plan.TRAIN)

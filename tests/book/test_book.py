@@ -62,6 +62,7 @@ def test_every_page_of_the_contents_is_there(html):
         "notebooks/labels.html",
         "notebooks/nisqa_explained.html",
         "notebooks/nisqa_explained_details.html",
+        "notebooks/jsqa.html",
         "notebooks/speech_models.html",
         "notebooks/speech_models_details.html",
         "book/bibliography.html",
@@ -197,6 +198,35 @@ def test_a_gallery_goes_on_and_answers_open_by_keyboard(site, browser):
     answer.locator("summary").focus()
     page.keyboard.press("Enter")
     assert answer.locator("p").is_visible()
+    page.close()
+
+
+def test_the_listening_test_runs_by_keyboard(site, browser):
+    """Twenty pairs: an answer needs all three sounds played; in the end right answers are counted by gap."""
+    page = browser.new_page()
+    problems = []
+    page.on("pageerror", lambda e: problems.append(str(e)))
+    page.goto(site + "notebooks/jsqa.html")
+    test = page.locator("#abx")
+
+    def press(name):
+        test.get_by_role("button", name=name).focus()
+        page.keyboard.press("Enter")
+
+    for k in range(20):
+        assert f"Pair {k + 1} of 20" in test.locator(".sqa-progress").inner_text()
+        assert test.get_by_role("button", name="X is A").is_disabled()
+        for which in "ABX":
+            press(f"play {which}")
+        press("X is A")
+    assert "last pair" in test.locator(".sqa-progress").inner_text()
+    result = test.locator(".sqa-result")
+    right = int(re.search(r"(\d+) of 20 right in all", result.inner_text())[1])
+    assert 2 <= right <= 18, "X is A in about half of the pairs"
+    assert "2 dB" in result.locator("svg").get_attribute("aria-label")
+    press("start again")
+    assert "Pair 1 of 20" in test.locator(".sqa-progress").inner_text()
+    assert problems == []
     page.close()
 
 

@@ -135,7 +135,7 @@ def _levelled(waveform: np.ndarray) -> np.ndarray:
 
 def expected_right() -> dict[float, float]:
     """Share of right answers by gap, if a gap is noticed as often as the stated function says and X is guessed where it is not."""
-    return {gap: float((1 + jnd.told_apart(np.array(gap))) / 2) for gap in GAPS_HEARD_DB}
+    return dict(zip(GAPS_HEARD_DB, ((1 + jnd.told_apart(np.array(GAPS_HEARD_DB))) / 2).tolist(), strict=True))
 
 
 def pairs_to_hear() -> dict[str, list[tuple[audio.Sound, str]]]:
