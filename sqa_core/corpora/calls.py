@@ -23,7 +23,7 @@ from ..errors import CorpusError
 from ..files import short_hash
 from . import polyglot, recordings
 from .manifest import Manifest
-from .pesq_material import NOISES, babble_of, equalised, noise_like, utterance
+from .pesq_material import NOISES, babble_of, equalised, impaired, noise_like, utterance
 from .recordings import Use
 from .workers import in_processes
 
@@ -188,12 +188,6 @@ def _impaired(
             loss = {"loss": step["loss"], "burst": step["burst"], "conceal": step["conceal"]} if step["kind"] == "loss" else {}
             coded = degrade.coded(waveform, RATE, step["codec"], step.get("bit_rate"), rng=rng, **loss)
             return coded.waveform, {"bit_rate": coded.bit_rate, "lost_share": coded.lost_share}
-        case "band":
-            return degrade.band_limit(waveform, RATE, step["low_hz"], step["high_hz"]), {}
-        case "clip":
-            return degrade.clip(waveform, step["share"]), {}
-        case "mnru":
-            return degrade.mnru(waveform, step["q_db"], rng), {}
         case "echo":
             out, loss_db = degrade.echo(waveform, RATE, step["delay_s"], step["loss_db"])
             return out, {"loss_db": loss_db}
@@ -207,8 +201,8 @@ def _impaired(
             out = degrade.set_level(waveform, RATE, step["active_dbov"])
             out /= max(1.0, float(np.abs(out).max()))
             return out, {"active_dbov": levels.active_level(out, RATE)[0]}
-        case kind:
-            raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
+        case _:
+            return impaired(waveform, RATE, step, rng, babble), {}
 
 
 def _response(step: dict) -> np.ndarray:

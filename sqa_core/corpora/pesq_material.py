@@ -67,23 +67,27 @@ def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.ra
         The recipe names an unknown impairment.
     """
     for step in recipe:
-        match step["kind"]:
-            case "noise":
-                noise = noise_like(step["colour"], waveform, rate, babble, rng)
-                waveform = degrade.add_noise(waveform, rate, noise, step["snr_db"])
-            case "clip":
-                waveform = degrade.clip(waveform, step["share"])
-            case "band":
-                waveform = degrade.band_limit(waveform, rate, step["low_hz"], step["high_hz"])
-            case "mnru":
-                waveform = degrade.mnru(waveform, step["q_db"], rng)
-            case "gaps":
-                waveform, _ = degrade.gaps(waveform, rate, step["loss"], step["gap_s"], rng, step["conceal"])
-            case "level":
-                waveform = degrade.set_level(waveform, rate, step["active_dbov"])
-            case kind:
-                raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
+        waveform = impaired(waveform, rate, step, rng, babble)
     return np.clip(waveform, -1, 1)
+
+
+def impaired(waveform: np.ndarray, rate: int, step: dict, rng: np.random.Generator, babble: np.ndarray) -> np.ndarray:
+    """`waveform` (samples,) through one step; raises as `apply_recipe`."""
+    match step["kind"]:
+        case "noise":
+            return degrade.add_noise(waveform, rate, noise_like(step["colour"], waveform, rate, babble, rng), step["snr_db"])
+        case "clip":
+            return degrade.clip(waveform, step["share"])
+        case "band":
+            return degrade.band_limit(waveform, rate, step["low_hz"], step["high_hz"])
+        case "mnru":
+            return degrade.mnru(waveform, step["q_db"], rng)
+        case "gaps":
+            return degrade.gaps(waveform, rate, step["loss"], step["gap_s"], rng, step["conceal"])[0]
+        case "level":
+            return degrade.set_level(waveform, rate, step["active_dbov"])
+        case kind:
+            raise CorpusError(f"The recipe names an impairment that is not known: {kind!r}.")
 
 
 def noise_like(colour: str, speech: np.ndarray, rate: int, babble: np.ndarray, rng: np.random.Generator) -> np.ndarray:
