@@ -10,6 +10,7 @@ import torch
 from .calls import bench_calls, bench_quality
 from .common import Report, machine, peak
 from .explanations import bench_attribution, bench_occlusion, bench_survey
+from .jsqa import bench_jsqa
 from .scores import bench_memory, bench_score, bench_small_files
 from .tables import bench_many, bench_tables
 from .training import bench_demo, bench_lookup, bench_probes, bench_together
@@ -29,6 +30,7 @@ PARTS = {
     "survey": bench_survey,
     "calls": bench_calls,
     "quality": bench_quality,
+    "jsqa": bench_jsqa,
 }
 
 
