@@ -161,8 +161,8 @@ figures.table(tables.listeners_table(run.scores), "listeners", "Agreement with P
 # have an AUC of 0.5 without a gap; the map of the same call uncut, asked for the same place, is the control. Occlusion
 # finds the gap with an AUC of {glue:text}`auc_occlusion_nisqa` for NISQA and {glue:text}`auc_occlusion_ast` for AST,
 # integrated gradients with {glue:text}`auc_integrated_nisqa` and {glue:text}`auc_integrated_ast`, attention rollout with
-# {glue:text}`auc_attention_ast`. For gaps of 80 ms or more, discontinuity falls in Mandarin by {glue:text}`mandarin_nisqa`
-# (NISQA) and {glue:text}`mandarin_ast` (AST) more than in the other languages.
+# {glue:text}`auc_attention_ast`. For gaps of 80 ms or more, the fall of discontinuity in Mandarin differs from that in the
+# other languages by {glue:text}`mandarin_nisqa` of the latter (NISQA) and {glue:text}`mandarin_ast` (AST).
 
 # %% tags=["hide-input"]
 gap_changes = tables.gaps_table(ours)
@@ -172,7 +172,7 @@ figures.shown(
     lambda _: gap_changes,
     "gaps",
     alt="Change of the discontinuity score over the length of a gap, a panel for each network, a line for each language.",
-    caption="Mean change of a score (in brackets) for one gap, by its length and the language; six calls a language, three places each; 95 % intervals over calls, shaded. Published run, synthetic speech.",
+    caption="Mean change of a score (in brackets) for one gap, by its length and the language, three places a call; 95 % intervals over calls, shaded. Published run, synthetic speech.",
 )
 
 # %% tags=["hide-input"]
@@ -191,8 +191,8 @@ figures.table(
 # Curves for practice: what happens to the score of a clean call when only that changes? PESQ hears nothing above 8 kHz
 # and takes no notice of the level. Our networks learnt from voices that end at 8 or 11 kHz, most of which were given a
 # made high band: for real voices as they are, and cut at 7 kHz, the mean MOS is {glue:text}`band_nisqa` by NISQA,
-# {glue:text}`band_ast` by AST, and {glue:text}`band_official` by the official network. Levels above about -18 dBov clip,
-# as they would in a file.
+# {glue:text}`band_ast` by AST, and {glue:text}`band_official` by the official network. The highest levels clip, as they would in a file; the data
+# say how much.
 
 # %% tags=["hide-input"]
 curves = tables.sensitivity_table(ours)

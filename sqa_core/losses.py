@@ -12,11 +12,13 @@ def summed_mse(predicted: Float[torch.Tensor, "batch outputs"], target: Float[to
     return (squared.sum(dim=0) / known.sum(dim=0).clamp(min=1)).sum()
 
 
-def nt_xent(a: Float[torch.Tensor, "pairs size"], b: Float[torch.Tensor, "pairs size"], temperature: float) -> Float[torch.Tensor, ""]:
+def nt_xent(
+    a: Float[torch.Tensor, "pairs size"], b: Float[torch.Tensor, "pairs size"], temperature: float, gather: bool = True
+) -> Float[torch.Tensor, ""]:
     """Normalised temperature-scaled cross-entropy (NT-Xent, Chen et al., ICML 2020): each of the 2N rows has one positive, its partner, and
     2N - 2 negatives, by cosine similarity.
 
-    Where torch.distributed runs, rows of all devices are negatives; gradients flow to each device's own.
+    gather : where torch.distributed runs, rows of all devices are negatives, and gradients flow to each device's own.
 
     Examples
     --------
@@ -24,7 +26,8 @@ def nt_xent(a: Float[torch.Tensor, "pairs size"], b: Float[torch.Tensor, "pairs 
     >>> round(float(nt_xent(same, same, 0.5)), 4), round(float(nt_xent(same, same.roll(1, 0), 0.5)), 4)
     (0.5944, 2.5944)
     """
-    rows = torch.cat([_gathered(F.normalize(x, dim=1)) for x in (a, b)])
+    normal = [F.normalize(x, dim=1) for x in (a, b)]
+    rows = torch.cat([_gathered(x) for x in normal] if gather else normal)
     similarity = rows @ rows.T / temperature
     similarity.fill_diagonal_(-torch.inf)
     partner = torch.arange(len(rows), device=rows.device).roll(len(rows) // 2)

@@ -367,7 +367,7 @@ def test_every_drawn_recipe_can_be_applied_and_says_what_it_reached(speech):
     assert kinds == {*calls.KINDS, "level"}
 
 
-def test_half_of_the_training_calls_are_kept_at_a_lower_rate(speech):
+def test_a_third_of_the_training_calls_is_kept_at_a_lower_rate(speech):
     """Which takes what lies above half of the rate, whatever added it, and is no impairment."""
     rates = []
     for seed in range(300):
@@ -375,7 +375,7 @@ def test_half_of_the_training_calls_are_kept_at_a_lower_rate(speech):
         assert recipe[-1]["kind"] == "level"
         rates += [step["rate_hz"] for step in recipe if step["kind"] == "rate"]
         assert not any(step["kind"] == "rate" for step in calls.draw_recipe(np.random.default_rng(seed), "test"))
-    assert len(rates) / 300 == pytest.approx(0.5, abs=0.08)
+    assert len(rates) / 300 == pytest.approx(0.35, abs=0.08)
     assert set(rates) == set(calls.RATES) - {RATE}
     chain = [
         {"kind": "noise", "colour": "white", "snr_db": 10.0},

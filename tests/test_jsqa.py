@@ -23,6 +23,7 @@ from sqa_core.models import jsqa
 from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
+from sqa_core.results.trials import canonical
 from sqa_core.studies.jsqa import claims, page, plan, tables, trials
 from tests.conftest import stored
 
@@ -129,10 +130,27 @@ def test_cdpams_weights_load_strictly():
         pytest.skip("CDPAM's weights are not here (SQA_WEIGHTS)")
     encoder = jsqa.load_cdpam()
     assert count(encoder) == 26_065_920
+    assert encoder.settings.rate == 22_050
+    t = torch.arange(22_050) / 22_050
+    tone = 0.1 * torch.sin(2 * torch.pi * 220 * t)
+    noise = 0.1 * torch.randn(22_050, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        embedded = encoder(torch.zeros(1, 800))
-    assert embedded.isfinite().all()
-    assert embedded.abs().max() > 0.01
+        embedded = torch.nn.functional.normalize(encoder(torch.stack([tone, tone, noise, torch.zeros(22_050)])), dim=1)
+    assert float(embedded[0] @ embedded[1]) == pytest.approx(1, abs=1e-5)
+    assert float(embedded[0] @ embedded[2]) < 0.99, "at its own scale, it tells a tone from noise"
+    assert float(embedded[0] @ embedded[3]) < 0.9, "and from silence"
+
+
+def test_an_untrained_encoder_has_statistics_of_its_own():
+    """With batch norm as it starts, every sound would have the same embedding."""
+    sounds = torch.randn(6, 2000) * torch.linspace(0.01, 0.5, 6)[:, None]
+    fresh = Encoder(EncoderSettings(width=4)).eval()
+    ready = jsqa.untrained(EncoderSettings(width=4), sounds, 0)
+    with torch.no_grad():
+        distances = [1 - torch.nn.functional.cosine_similarity(e(sounds[:1]), e(sounds[5:])).item() for e in (fresh, ready)]
+    assert distances[0] < 1e-3 < distances[1]
+    again = jsqa.untrained(EncoderSettings(width=4), sounds, 0)
+    assert all(torch.equal(a, b) for a, b in zip(ready.state_dict().values(), again.state_dict().values(), strict=True))
 
 
 def test_other_files_are_not_cdpam(tmp_path):
@@ -188,7 +206,7 @@ def sounds() -> learning.Sounds:
     t = np.arange(4 * RATE) / RATE
     voices = [np.sin(2 * np.pi * f * t) * (np.sin(2 * np.pi * 3 * t) > -0.3) * 0.2 for f in (150, 210, 330)]
     clean = Bank(("a.wav", "b.wav", "c.wav"), tuple(v.astype(np.float32) for v in voices))
-    noise = Bank(("n.wav", "short.wav"), tuple(rng.standard_normal(n).astype(np.float32) * 0.1 for n in (5 * RATE, RATE // 2)))
+    noise = Bank(("n.wav", "short.wav"), tuple(rng.standard_normal(n).astype(np.float32) * 0.1 for n in (5 * RATE, 7 * RATE // 10)))
     return learning.Sounds(clean, noise)
 
 
@@ -200,11 +218,21 @@ def test_pairs_reach_their_snr_and_follow_the_law(sounds, name):
         assert drawn.speech.shape == drawn.noise.shape == (2, RATE)
         assert law.snr_db[0] <= drawn.snr_db[0] <= law.snr_db[1]
         gap = abs(drawn.snr_db[1] - drawn.snr_db[0])
-        assert law.gap_db[0] - 1e-9 <= gap <= law.gap_db[1] + 1e-9
+        assert law.shuffled or law.gap_db[0] - 1e-9 <= gap <= law.gap_db[1] + 1e-9
         if not law.crops:
             assert jnd_pairs.reached_snr_db(drawn) == pytest.approx(drawn.snr_db, abs=0.2)  # what P.56 interpolates between its thresholds
         same = np.array_equal(drawn.speech[0], drawn.speech[1])
         assert same == (not (law.crops or law.shuffled))
+        assert np.array_equal(drawn.noise[0], drawn.noise[1]) == (same and not law.new_noise)
+        assert not np.array_equal(*jnd_pairs.batch([drawn])[0]), "no pair is one sound twice"
+
+
+def test_shuffled_pairs_share_nothing(sounds):
+    """The control for what is learnt from pairs: not even the SNRs go together."""
+    snrs = np.array([jnd_pairs.draw(*sounds, replace(LAWS["shuffled"], seconds=0.1), 0, k).snr_db for k in range(300)])
+    assert abs(np.corrcoef(snrs.T)[0, 1]) < 0.15
+    together = np.array([jnd_pairs.draw(*sounds, replace(LAWS["2 to 6 dB"], seconds=0.1), 0, k).snr_db for k in range(300)])
+    assert np.corrcoef(together.T)[0, 1] > 0.8
 
 
 def test_a_pair_follows_from_seed_and_index_alone(sounds):
@@ -380,10 +408,13 @@ def arm(folder, start: str, seed: int, pcc: float, rmse: float, loss: float = 1.
     rng = np.random.default_rng(seed)
     mos = rng.uniform(1, 4.6, 60)
     kinds = np.where(np.arange(60) % 2, "noise", "codec")
-    items = pd.DataFrame({"test": "calls", "kinds": kinds, "mos": mos, "predicted": mos + noise * rng.normal(size=60)})
+    items = pd.DataFrame({"test": "calls_real", "kinds": kinds, "mos": mos, "predicted": mos + noise * rng.normal(size=60)})
     found = {f"{m}_fullband": v for m, v in {"rmse": rmse, "mae": rmse, "pcc": pcc, "srcc": pcc}.items()}
     found |= {"validation_pcc": [pcc - 0.1, pcc], "contrastive_validation_loss": [loss + 1, loss]}
-    trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed, "tuning": {"frozen": False}}
+    trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed} | {
+        "tuning": canonical(plan.TUNING),
+        "encoder": canonical(plan.ENCODER),
+    }
     key = short_hash(f"{start} {seed}", 16)
     return stored(Record(key, trial, found, "real", "other", 0.0, "cpu", {}, "none"), folder, items)
 
@@ -413,6 +444,24 @@ def test_claims_without_their_arms_are_not_tested(tmp_path):
         assert "27.4%" in judged["C10"].evidence
 
 
+def test_an_undefined_pcc_is_named_and_one_bad_epoch_refutes_every_epoch(tmp_path):
+    found = frame.records(arms(tmp_path, 0.82, 0.71, 0.71), "arms")
+    constant = next(r for r in found if r.trial["start"] == "scratch")
+    constant.metrics["pcc_fullband"] = float("nan")
+    found[0].metrics["validation_pcc"][0] = 0.1
+    judged = {f.id: f for f in claims.findings(frame.of(found))}
+    assert judged["C3"].verdict == "inconclusive"
+    assert "undefined for 1 of 5 seeds" in judged["C3"].evidence
+    assert judged["C6"].verdict == "fails"
+    assert "9 of 10 epochs" in judged["C6"].evidence
+
+
+def test_a_baseline_below_zero_does_not_turn_the_sign(tmp_path):
+    found = {f.id: f for f in claims.findings(arms(tmp_path, 0.3, 0.1, -0.2))}
+    assert found["C3"].verdict == "holds"
+    assert "%" not in found["C3"].evidence, "a share of a negative PCC means nothing"
+
+
 def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
     found = arms(tmp_path, 0.82, 0.71, 0.70)
     assert tables.paired(found, "2 to 6 dB", "scratch", "pcc_fullband") == pytest.approx([0.12] * 5)
@@ -420,13 +469,19 @@ def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
     assert table.loc["pretrained, without projection head", "PCC"] == pytest.approx(0.824)
     assert table.loc["pretrained, without projection head", "paper's PCC (NISQA corpus)"] == "0.821"
     assert set(table["seeds"]) == {5}
+    missing = frame.of([r for r in frame.records(found, "arms") if (r.trial["start"], r.trial["seed"]) != ("scratch", 1)])
+    pairs = tables.pairs_by_seed(missing, "2 to 6 dB", "scratch")
+    assert [(a.trial["seed"], b.trial["seed"]) for a, b in pairs] == [(s, s) for s in (0, 2, 3, 4)], "a missing seed shifts no other"
+    wide = [Record(**{**r.__dict__, "trial": r.trial | {"encoder": {}}}) for r in frame.records(found, "arms")]
+    assert tables.table1(frame.of(wide)).empty, "of another width"
     assert tables.table1(frame.of([])).empty
 
 
 def test_nothing_is_shown_where_the_published_run_is_not():
     empty = frame.of([])
     assert page.reply(empty) == "The published run is not complete."
-    assert set(page.glue_values(empty).values()) <= {page.MISSING, "0"}
+    values = page.glue_values(empty)
+    assert {text for name, text in values.items() if name not in ("stated", "demo_calls")} <= {page.MISSING, "0"}
 
 
 def test_the_pairs_of_the_listening_test_have_one_level_and_their_gap():
@@ -445,5 +500,7 @@ def test_the_pairs_of_the_listening_test_have_one_level_and_their_gap():
 def test_arms_share_no_voice_and_no_use():
     trials.assert_apart(plan.TRAIN, plan.VALID, plan.TESTS)
     trials.assert_apart(plan.DEMO_TRAIN, plan.DEMO_VALID, plan.DEMO_TESTS)
-    with pytest.raises(AssertionError, match="same use"):
+    with pytest.raises(SettingsError, match="same use"):
         trials.assert_apart(plan.TRAIN, plan.TRAIN)
+    with pytest.raises(SettingsError, match="share voices"):
+        trials.assert_apart(plan.TRAIN, tuple(replace(part, use="test") for part in plan.TRAIN))

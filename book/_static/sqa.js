@@ -74,16 +74,18 @@ function startAbx(box) {
   }
   function next() {
     heard = new Set();
+    audio.pause();
     const over = at === order.length;
     progress.textContent = over ? "That was the last pair." : `Pair ${at + 1} of ${order.length}`;
     box.querySelectorAll("[data-play]").forEach((button) => (button.disabled = over));
     answers.forEach((button) => (button.disabled = true)); // until all three were played
     if (over) show();
+    if (at) box.querySelector(over ? ".sqa-again" : '[data-play="a"]').focus(); // the answer's button, now disabled, had the focus
   }
   function play(which) {
     const [turned, isB] = sides[at], second = which === "x" ? isB : which === "b";
     audio.src = "data:audio/mpeg;base64," + data.sounds[order[at]][turned !== second ? 1 : 0];
-    audio.play();
+    audio.play().catch(() => {}); // another sound was asked for before this one began
     heard.add(which);
     if (heard.size === 3) answers.forEach((button) => (button.disabled = false));
   }
@@ -103,7 +105,7 @@ function startAbx(box) {
     const line = (points) => points.map(([gap, part]) => `${x(gap)},${y(part)}`).join(" ");
     const spoken = rows.map(([gap, good, all]) => `${gap} dB: ${good} of ${all} right`).join("; ");
     result.innerHTML =
-      `<svg viewBox="0 0 300 185" role="img" aria-label="${spoken}">` +
+      `<svg viewBox="0 0 300 185" aria-hidden="true">` +
       `<line x1="40" y1="150" x2="290" y2="150"/><line x1="40" y1="20" x2="40" y2="150"/><line x1="40" y1="${y(0.5)}" x2="290" y2="${y(0.5)}" class="sqa-chance"/>` +
       [0, 0.5, 1].map((part) => `<text x="34" y="${y(part) + 4}" text-anchor="end">${100 * part} %</text>`).join("") +
       gaps.map((gap) => `<text x="${x(gap)}" y="165" text-anchor="middle">${gap}</text>`).join("") +
@@ -111,7 +113,7 @@ function startAbx(box) {
       `<polyline class="sqa-model" points="${line(data.curve)}"/>` +
       `<polyline class="sqa-you" points="${line(rows.map(([gap, good, all]) => [gap, good / all]))}"/>` +
       rows.map(([gap, good, all]) => `<circle cx="${x(gap)}" cy="${y(good / all)}" r="4"/>`).join("") + "</svg>" +
-      `<p>You, solid: ${spoken}. By guessing, half are right. Dashed: the stated function. ${right.filter(Boolean).length} of ${right.length} right in all.</p>`;
+      `<p>You, solid: ${spoken}. By guessing, half are right. Dashed: expected by the function with its midpoint at 3 dB. ${right.filter(Boolean).length} of ${right.length} right in all.</p>`;
   }
   box.querySelectorAll("[data-play]").forEach((button) => button.addEventListener("click", () => play(button.dataset.play)));
   answers.forEach((button) => button.addEventListener("click", () => answer(button.dataset.answer === "1")));

@@ -27,7 +27,7 @@ from .pesq_material import NOISES, babble_of, equalised, impaired, noise_like, u
 from .recordings import Use
 from .workers import in_processes
 
-VERSION = 4  # a change of how calls are made makes those made before void
+VERSION = 5  # a change of how calls are made makes those made before void
 RATE = 48_000
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 DIMENSIONS = ("mos", "noi", "dis", "col", "loud")  # in the order of NISQA's heads
@@ -50,8 +50,8 @@ KINDS = {
     "clip": "col",
     "mnru": "col",
 }
-RATES, RATE_SHARES = (16_000, 22_050, 32_000, 44_100, 48_000), (0.3, 0.05, 0.1, 0.05, 0.5)  # Hz, of recordings that are trained on
-FLOOR_SNR_DB = (40.0, 100.0)  # of a room's or a microphone's own noise; the upper end is digital silence
+RATES, RATE_SHARES = (16_000, 22_050, 32_000, 44_100, 48_000), (0.2, 0.03, 0.08, 0.04, 0.65)  # Hz, of calls that are trained on
+FLOOR_SNR_DB = (45.0, 70.0)  # of a room's or a microphone's own noise
 USUAL_DBOV = -26.0
 STRETCH_S = 4.6  # of a real talker: as long as two sentences of a synthetic one
 SEARCH_S, QUIET_S, FADE_S = 0.75, 0.02, 0.01  # a real talker is cut at the quietest 20 ms near by, and faded
@@ -89,7 +89,7 @@ def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
     """None to three impairments with their strengths, in the order in which a call meets them, then a level.
 
     Ranges are those of ordinary test plans, from inaudible to disastrous. They were set by the labels of 64 English calls, so that these
-    spread over the scale (PESQ is harsh where impairments add up), before any network was trained. In training, half of the calls are
+    spread over the scale (PESQ is harsh where impairments add up), before any network was trained. In training, a third of the calls is
     then kept at a lower sample rate, as recordings are; that is no impairment, and PESQ hears nothing above 8 kHz.
 
     use : which recorded noises and rooms are drawn from, where there are any.
@@ -423,15 +423,17 @@ def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarr
             break
     speech = np.concatenate(pieces)
     end = quietest(speech, int(STRETCH_S * RATE)) if len(speech) > STRETCH_S * RATE else len(speech)
-    middle = quietest(speech[:end], end // 2)
+    middle = quietest(speech[:end], end // 2, end // 4)
     return [_faded(speech[:middle]), _faded(speech[middle:end])]
 
 
-def quietest(speech: np.ndarray, near: int) -> int:
-    """The middle sample of the quietest `QUIET_S` of a waveform (samples,) at `RATE`, at most `SEARCH_S` from a sample: between two words."""
-    width = int(QUIET_S * RATE)
-    start = max(0, near - int(SEARCH_S * RATE))
-    power = np.square(speech[start : near + int(SEARCH_S * RATE)], dtype=np.float64)
+def quietest(speech: np.ndarray, near: int, farthest: int | None = None) -> int:
+    """The middle sample of the quietest `QUIET_S` of a waveform (samples,) at `RATE`, at most `SEARCH_S` from a sample, or `farthest` samples
+    if that is less: between two words."""
+    width, reach = int(QUIET_S * RATE), int(SEARCH_S * RATE)
+    reach = reach if farthest is None else max(width, min(reach, farthest))
+    start = max(0, near - reach)
+    power = np.square(speech[start : near + reach], dtype=np.float64)
     sums = np.concatenate([[0.0], np.cumsum(power)])
     return start + int(np.argmin(sums[width:] - sums[:-width])) + width // 2
 

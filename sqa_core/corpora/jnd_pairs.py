@@ -26,13 +26,15 @@ DRAWS = 20  # of a stretch, until one has speech or sound in it
 class PairLaw:
     """How the two SNRs of a pair are drawn.
 
-    snr_db : of the first member, uniform. gap_db : between the two, uniform, with a random sign. crops : instead of two SNRs, two stretches
-    of one mixture, as SimCLR takes two views. shuffled : the partners come from different pairs, so that there is nothing to learn.
+    snr_db : of the first member, uniform. gap_db : between the two, uniform, with a random sign. new_noise : the second member has another
+    stretch of the same noise. crops : instead of two SNRs, two stretches of one mixture, as SimCLR takes two views. shuffled : the partners
+    have other speech, other noise and an SNR of their own, so that there is nothing to learn.
     """
 
     snr_db: tuple[float, float] = (-5.0, 30.0)
     gap_db: tuple[float, float] = (2.0, 6.0)
     seconds: float = 3.0
+    new_noise: bool = False
     crops: bool = False
     shuffled: bool = False
 
@@ -44,7 +46,7 @@ LAWS = {
     "0 to 6 dB": PairLaw(gap_db=(0.0, 6.0)),
     "0 to 12 dB": PairLaw(gap_db=(0.0, 12.0)),
     "10 to 20 dB": PairLaw(gap_db=(10.0, 20.0)),
-    "equal SNR": PairLaw(gap_db=(0.0, 0.0)),
+    "equal SNR": PairLaw(gap_db=(0.0, 0.0), new_noise=True),
     "crops": PairLaw(gap_db=(0.0, 0.0), crops=True),
     "shuffled": PairLaw(shuffled=True),
 }
@@ -99,7 +101,12 @@ def draw(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int) -> Drawn
     rng = np.random.default_rng([seed, index, 2])
     snr = rng.uniform(*law.snr_db)
     gap = rng.uniform(*law.gap_db) * rng.choice([-1.0, 1.0])
-    return Drawn(joined[0], joined[1], np.array([snr, snr + gap]), first[2], first[3])
+    if law.new_noise:
+        j = noise.names.index(first[3])
+        other, loudness = _stretch(noise.waveforms[j], joined[1].shape[1], rng, first[3], lambda x: levels.level(x[None]))
+        joined[1] = np.stack([first[1], other * 10 ** (-loudness / 20)])
+    second = rng.uniform(*law.snr_db) if law.shuffled else snr + gap
+    return Drawn(joined[0], joined[1], np.array([snr, second]), first[2], first[3])
 
 
 def _member(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int, which: int) -> tuple[np.ndarray, np.ndarray, str, str]:
@@ -114,8 +121,8 @@ def _member(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int, which
 def _stretch(x: np.ndarray, samples: int, rng: np.random.Generator, name: str, level_of) -> tuple[np.ndarray, float]:
     """A random stretch that is not silent, repeated where the sound is too short, and its level in dBov."""
     for _ in range(DRAWS):
-        start = int(rng.integers(max(1, len(x) - samples + 1)))
-        stretch = np.resize(x[start : start + samples], samples).astype(np.float32)
+        start = int(rng.integers(len(x) - samples + 1 if len(x) >= samples else len(x)))
+        stretch = np.resize(np.roll(x, -start) if len(x) < samples else x[start : start + samples], samples).astype(np.float32)
         level = level_of(stretch)
         if level > levels.SIXTEEN_BITS_DB:
             return stretch, level

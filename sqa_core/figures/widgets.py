@@ -138,10 +138,10 @@ def cards(facts: dict[str, dict[str, str]]) -> Any:
 
 
 def abx(pairs: Sequence[tuple[audio.Sound, audio.Sound, float]], curve: Mapping[float, float], name: str, status: str) -> Any:
-    """A listening test on the static page: is X the sound A or the sound B? In the end the reader's share of right answers by gap stands in a
-    table and a figure. Order and X are random; answers stay in the browser.
+    """A listening test on the static page: is X the sound A or the sound B? In the end the reader's share of right answers by gap is drawn
+    and said. Order and X are random; answers stay in the browser.
 
-    pairs : two sounds and the gap between them, `TRIALS` or more. curve : share of right answers to compare with, by gap.
+    pairs : two sounds and the gap between them in dB, `TRIALS` or more. curve : share of right answers to compare with, by gap.
     """
     if len(pairs) < TRIALS:
         raise SettingsError(f"A listening test needs at least {TRIALS} pairs, not {len(pairs)}.")
@@ -153,7 +153,7 @@ def abx(pairs: Sequence[tuple[audio.Sound, audio.Sound, float]], curve: Mapping[
 
 TRIALS = 20
 _ABX = """<div class="sqa-abx" id="{id}"><p>Listening test of {count} pairs ({status}). Play A, B and X, then say which of the two X is.
-Order and X are random, both sounds of a pair have the same level, and your answers stay in your browser.</p>
+Order and X are random, both sounds of a pair have the same RMS level, and your answers stay in your browser.</p>
 <p class="sqa-progress" role="status"></p>
 <div class="sqa-controls"><button type="button" data-play="a">play A</button><button type="button" data-play="b">play B</button>
 <button type="button" data-play="x">play X</button></div>

@@ -28,8 +28,8 @@ VALID = (Part("polyglot", "en", 60, 3, VALID_VOICES, "valid", True), Part("aster
 # The paper's rate for AST, 1e-6, is for fine-tuning pretrained weights; from random ones it moves nothing. 3e-4 is a usual rate for
 # transformers of this size, and was not tuned.
 SETTINGS: dict[NetworkName, QualitySettings] = {
-    "nisqa": QualitySettings("nisqa", epochs=8, every=2),
-    "ast-small": QualitySettings("ast-small", learning_rate=3e-4, epochs=8),
+    "nisqa": QualitySettings("nisqa", epochs=10, every=2),
+    "ast-small": QualitySettings("ast-small", learning_rate=3e-4, epochs=7),
 }
 NAMES: dict[str, NetworkName] = {weights.DEFAULT: "nisqa", "calls-ast-small": "ast-small"}
 TRAINED_FOR = "calls up to 24 kHz with noise, other talkers, rooms, echo, codecs, packet loss, gaps, clipping, band limits; trained on PESQ of English"

@@ -29,7 +29,7 @@ def machine() -> Pipeline:
 def fitted(
     features: Float[np.ndarray, "pairs features"], different: np.ndarray, groups: np.ndarray, grid: dict | None = None
 ) -> GridSearchCV:
-    """The machine with the least error over groups left out, one at a time, refitted on all pairs. grid : of its settings; `GRID` if not
+    """The machine with the greatest area under the ROC curve over groups left out, one at a time, refitted on all pairs. grid : of its settings; `GRID` if not
     given."""
     search = GridSearchCV(machine(), grid or GRID, scoring="roc_auc", cv=LeaveOneGroupOut())
     return search.fit(features, different, groups=groups)

@@ -3,6 +3,7 @@
 Batch, optimiser, rate, epochs and temperature are not stated in what is known of the paper; the defaults are the choices of this book.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,16 +105,17 @@ def pretrain(
             drawn = [jnd_pairs.draw(*train, settings.law, seed, first + k) for k in range(settings.pairs)]
             yield jnd_pairs.batch(drawn, str(accelerator.device))
 
-    def loss_of(pairs: Tensor) -> Tensor:
+    def loss_of(pairs: Tensor, gather: bool = True) -> Tensor:
         embedded = network(pairs.flatten(0, 1)).float().unflatten(0, (-1, 2))
-        return nt_xent(embedded[:, 0], embedded[:, 1], settings.temperature)
+        return nt_xent(embedded[:, 0], embedded[:, 1], settings.temperature, gather)
 
     def validate() -> Validation:
         network.eval()
-        loss = float(loss_of(checks.to(accelerator.device)))
+        loss = float(loss_of(checks.to(accelerator.device), gather=False))  # every process has the same checks
         return Validation(-loss, loss)
 
-    run = {"pretraining": canonical(settings), "seed": seed, "sounds": _hash_of(train, valid)}
+    sounds = [x for one in (train, valid) for bank in one for x in bank.waveforms]
+    run = {"pretraining": canonical(settings), "seed": seed, "sounds": _hash_of(sounds)}
     epochs = fit(
         network,
         optimizer,
@@ -129,12 +131,16 @@ def pretrain(
     return encoder.eval().cpu(), epochs
 
 
-def _hash_of(*sounds: Sounds) -> str:
-    return short_hash(" ".join(name for one in sounds for bank in one for name in bank.names))
+def _hash_of(waveforms: Sequence[np.ndarray]) -> str:
+    """Tells sounds from others of the same names or number, so that a training is not continued on them."""
+    digest = hashlib.sha256()
+    for waveform in waveforms:
+        digest.update(np.ascontiguousarray(waveform))
+    return digest.hexdigest()[:16]
 
 
 class Rated(NamedTuple):
-    """Sounds at 16 kHz, (samples,) each, and their MOS (sounds,)."""
+    """Sounds at an encoder's rate, (samples,) each, and their MOS (sounds,)."""
 
     waveforms: Sequence[np.ndarray]
     mos: np.ndarray
@@ -161,13 +167,13 @@ def tune(
     model = Jsqa(encoder, settings.frozen)
     trained = [p for p in model.parameters() if p.requires_grad]
     network, optimizer = accelerator.prepare(model, torch.optim.Adam(trained, lr=settings.learning_rate))
-    samples = int(settings.seconds * RATE)
+    samples = int(settings.seconds * encoder.settings.rate)
     labels = torch.from_numpy(np.asarray(train.mos, np.float32))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(labels))
-        # A last batch of one sound has no statistics for batch norm; it joins the one before.
+        order = rng.permutation(len(labels))[accelerator.process_index :: accelerator.num_processes]
+        # A last batch of one sound would have poor statistics for batch norm; it joins the one before.
         cuts = np.arange(settings.batch_size, max(len(order) - 1, 1), settings.batch_size)
         for chosen in np.split(order, cuts):
             crops = np.stack([crop(train.waveforms[i], samples, rng) for i in chosen])
@@ -177,7 +183,9 @@ def tune(
         predicted = predict(accelerator.unwrap_model(network), valid.waveforms)
         return Validation(metrics.pcc(predicted, valid.mos), metrics.rmse(predicted, valid.mos))
 
-    run = {"tuning": canonical(settings), "seed": seed, "labels": short_hash(np.asarray(train.mos).tobytes())}
+    start = short_hash(b"".join(v.detach().cpu().numpy().tobytes() for v in encoder.state_dict().values()))
+    run = {"tuning": canonical(settings), "seed": seed, "start": start, "labels": short_hash(np.asarray(train.mos).tobytes())}
+    run |= {"sounds": _hash_of([*train.waveforms, *valid.waveforms])}
     epochs = fit(
         network,
         optimizer,
@@ -201,13 +209,13 @@ def crop(waveform: np.ndarray, samples: int, rng: np.random.Generator) -> np.nda
 
 @torch.no_grad()
 def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | None = None) -> Float[np.ndarray, " sounds"]:
-    """MOS of sounds at 16 kHz. window_s : the mean over windows of this length, the last one ending where the sound does; None takes each
+    """MOS of sounds at the encoder's rate. window_s : the mean over windows of this length, the last one ending where the sound does; None takes each
     sound whole."""
     network.eval()
     device = next(network.parameters()).device
     scores = []
     for waveform in waveforms:
-        views = windows(waveform, int(window_s * RATE)) if window_s else waveform[None]
+        views = windows(waveform, int(window_s * network.encoder.settings.rate)) if window_s else waveform[None]
         scores.append(float(network(torch.from_numpy(np.asarray(views, np.float32)).to(device)).mean()))
     return np.array(scores)
 

@@ -91,7 +91,7 @@ def fit(
     resumed = {"optimizer": optimizer, "schedule": schedule, "scaler": getattr(accelerator, "scaler", None)}
     done = checkpoint.load(plain, resumed) if checkpoint else []
     kept: dict[str, Tensor] | None = None
-    best = max(done, key=_rank, default=None)
+    best = max(done, key=rank, default=None)
     for number in range(len(done), epochs):
         if patience is not None and best is not None and number - best.number > patience:
             break
@@ -103,7 +103,7 @@ def fit(
             found = validate()
         epoch = Epoch(number, loss, found.score, found.loss, rate)
         done.append(epoch)
-        improved = best is None or _rank(epoch) > _rank(best)
+        improved = best is None or rank(epoch) > rank(best)
         best = epoch if improved else best
         if improved or keep == "last":
             kept = {k: v.detach().clone() for k, v in plain.state_dict().items()}
@@ -126,7 +126,8 @@ def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
         yield group
 
 
-def _rank(epoch: Epoch) -> float:
+def rank(epoch: Epoch) -> float:
+    """An epoch's score; one that is not finite counts as the lowest."""
     return epoch.score if math.isfinite(epoch.score) else -math.inf
 
 

@@ -26,7 +26,7 @@ from ..models.nisqa import Nisqa, NisqaSettings
 from ..models.quality_transformer import SIZES, QualityTransformer
 from ..results.trials import added_later, canonical
 from . import nisqa
-from .loop import Checkpoint, Epoch, Validation, fit
+from .loop import Checkpoint, Epoch, Keep, Validation, fit
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
 QualityNetwork = Nisqa | QualityTransformer
@@ -196,7 +196,7 @@ def _kinds_learnt(train: Material, valid: Material, settings: QualitySettings, s
     named = QualityTransformer(replace(SIZES[settings.network], outputs=tuple(calls.KINDS)))
     sides = [list(zip(one.mels["ast"], _kinds_of(one.table), strict=True)) for one in (train, valid)]
     shorter = replace(settings, outputs=tuple(calls.KINDS), epochs=max(1, settings.epochs // 2))
-    _learn_transformer(named, *sides, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits)
+    _learn_transformer(named, *sides, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits, "last")
     return {key: value for key, value in named.state_dict().items() if not key.startswith("heads.")}
 
 
@@ -227,6 +227,7 @@ def _learn_transformer(
     folder: Path,
     on_epoch: Callable[[Epoch], None],
     loss: Callable[[Tensor, Tensor], Tensor] = summed_mse,
+    keep: Keep = "best",
 ) -> list[Epoch]:
     """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls along a
     cosine to almost nothing over the others. The network is trained in place."""
@@ -280,6 +281,7 @@ def _learn_transformer(
         schedule=schedule,
         step=step,
         clip_norm=1.0,
+        keep=keep,
         patience=settings.patience,
         checkpoint=Checkpoint(folder, run),
     )

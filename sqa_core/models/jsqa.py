@@ -22,6 +22,8 @@ from ..errors import SettingsError, WeightsError
 from ..files import sha256
 
 RATE = 16_000
+CDPAM_RATE = 22_050
+FULL_SCALE = 32_768  # CDPAM takes 16-bit integers as they are
 LAYERS = 16
 KEPT_HALF = (3, 7, 11, 15)  # layers, from 0, after which every second sample is dropped
 HIDDEN = (256, 64, 16)  # of the head for MOS
@@ -46,6 +48,7 @@ class EncoderSettings:
         numbers of the doubled plan, and "all" of the plain one are 512.
     kept_only : compute a layer that drops every second sample only where samples are kept. In evaluation the result is the same; in
         training, batch norm then sees the kept samples alone.
+    rate : Hz of the waveforms; CDPAM's weights are for 22,050.
     recompute : keep no activations for the backward pass but each layer's input, and compute them again; saves memory.
     """
 
@@ -55,6 +58,7 @@ class EncoderSettings:
     kernel: int = 15
     slope: float = 0.1
     kept_only: bool = True
+    rate: int = RATE
     recompute: bool = False
 
     @property
@@ -71,7 +75,7 @@ class EncoderSettings:
 
 
 class Encoder(nn.Module):
-    """Waveforms at 16 kHz to embeddings: 16 convolutions, each with batch norm and leaky ReLU, and the mean over time."""
+    """Waveforms at the settings' rate, full scale 1, to embeddings: 16 convolutions, each with batch norm and leaky ReLU, and the mean over time."""
 
     def __init__(self, settings: EncoderSettings = EncoderSettings()):
         super().__init__()
@@ -123,7 +127,7 @@ class QualityHead(nn.Module):
 
 
 class Jsqa(nn.Module):
-    """Encoder and head: waveforms (batch, samples) at 16 kHz to MOS (batch,)."""
+    """Encoder and head: waveforms (batch, samples) at the encoder's rate to MOS (batch,)."""
 
     def __init__(self, encoder: Encoder, frozen: bool = False):
         super().__init__()
@@ -203,6 +207,8 @@ def _load(file: Any, **options: Any) -> Any:
 def load_cdpam(path: Path | None = None) -> Encoder:
     """The encoder with CDPAM's public weights, trained on listeners' same/different judgements, in evaluation mode.
 
+    It takes waveforms at 22,050 Hz with a full scale of 1: what its own code multiplies the samples by is part of the first layer here.
+
     path : where the checkpoint is; `cdpam/` below SQA_WEIGHTS if not given.
 
     Raises
@@ -217,7 +223,21 @@ def load_cdpam(path: Path | None = None) -> Encoder:
         raise WeightsError(f"{path}: not CDPAM's published weights (SHA-256 {found[:12]}…, expected {CDPAM_SHA256[:12]}…).")
     restricted = SimpleNamespace(Unpickler=_Tensors, load=_load, __name__="restricted pickle")
     state = torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False)["state"]
-    encoder = Encoder()
+    encoder = Encoder(EncoderSettings(rate=CDPAM_RATE))
     own = {key.removeprefix("base_encoder."): value for key, value in state.items() if key.startswith("base_encoder.")}
     encoder.load_state_dict(own, strict=True)
+    with torch.no_grad():
+        encoder.encoder[0].weight.mul_(FULL_SCALE)  # type: ignore[operator, union-attr]
+    return encoder.eval()
+
+
+@torch.no_grad()
+def untrained(settings: EncoderSettings, sounds: Float[Tensor, "batch samples"], seed: int) -> Encoder:
+    """An encoder with random weights, in evaluation mode, whose batch norms have the statistics of some sounds: as they start, with mean 0 and
+    variance 1, they would let the biases decide, and every sound would have the same embedding."""
+    torch.manual_seed(seed)
+    encoder = Encoder(settings).train()
+    for norm in encoder.ebatch:
+        norm.momentum = None  # type: ignore[assignment]  # the plain mean over what is seen
+    encoder(sounds)
     return encoder.eval()

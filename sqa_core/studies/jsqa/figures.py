@@ -6,16 +6,17 @@ import pandas as pd
 from ...corpora.jnd_pairs import LAWS
 from ...figures.style import COLOURS, closed, narrow, width_in
 from .tables import ENCODERS
+from .trials import NOISES
 
 MARKERS = "osD^v<"
 
 
 def answers(table: pd.DataFrame):
-    """Share of "different" by gap, a line a kind of sound, and the paper's 2 to 6 dB shaded."""
+    """Share of "different" by gap, a line a kind of noise, and the paper's 2 to 6 dB shaded."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.6))
-    kinds = [c for c in table if c not in ("gap, dB", "pairs")]
+    kinds = [c for c in table if c.replace(" ", "_") in NOISES]
     for i, kind in enumerate(kinds):
         axis.plot(
             table["gap, dB"], 100 * table[kind], f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i % len(COLOURS)], markersize=4, label=kind

@@ -15,10 +15,10 @@ from ...results import frame
 from ...results.claims import Finding, tally
 from ..shared import published_run
 from . import claims, tables
-from .plan import ENCODER, SLUG
+from .plan import DEMO_TRAIN, ENCODER, SLUG
 
 MISSING = "not available"
-QUESTION = "Does an encoder that has learnt which noisy sounds are heard alike make a better start for predicting quality?"
+QUESTION = "Does an encoder that has learnt which noisy sounds listeners cannot tell apart make a better start for predicting quality?"
 
 
 def card() -> dict[str, Any]:
@@ -40,7 +40,7 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
         "reply": reply(found),
         "faithful": {
             "pairs": "Asterisk prompts and recorded noises for LibriSpeech and CHiME-3",
-            "judgements": f"{9438:,} of listeners, DPAM",
+            "judgements": f"{_judgements(found)} of listeners, DPAM",
             "labels": "PESQ in training, listeners (P.835) in tests",
             "network": f"built with 26.1 million parameters, planned at width {ENCODER.width}",
         },
@@ -54,17 +54,24 @@ def reply(found: pd.DataFrame) -> str:
     """The answer in two sentences."""
     inside = tables.inside_table(found)
     rows = inside.set_index("answers") if len(inside) else inside
-    if "listeners, noises" not in rows.index:
+    if tables.LISTENERS not in rows.index:
         return "The published run is not complete."
-    row = rows.loc["listeners, noises"]
+    row = rows.loc[tables.LISTENERS]
     pairs = (
         f"By listeners' judgements of noises, {row['2 to 6 dB']:.0f} % of pairs with gaps of 2 to 6 dB are called the same, where the paper "
-        "prints 96.73 %"
+        f"prints {tables.stated_share():g} %"
     )
-    if not len(frame.records(found, "arms")):
+    judged = {f.id: f for f in claims.findings(found)}["C3"]
+    if judged.interval is None:
         return f"{pairs}. Whether such pairs teach quality is not tested yet: the networks are built, their trainings are still to come."
-    gain = tables.paired(found, claims.WITHOUT, claims.SCRATCH, f"pcc_{claims.TEST}")
-    return f"{pairs}. Pretraining on such pairs changes PCC with P.835's listeners by {gain.mean():+.2f} against a random start."
+    said = {"holds": "raises", "fails": "does not raise"}.get(judged.verdict, "changes")
+    return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners against a random start: {judged.interval.text('+.2f')}."
+
+
+def _judgements(found: pd.DataFrame) -> str:
+    """How many judgements were used."""
+    count = sum(len(r.items()) for r in frame.records(found, "judgements"))
+    return f"{count:,}" if count else MISSING
 
 
 def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
@@ -74,7 +81,9 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
     if len(thresholds):
         low, high = thresholds.iloc[0], thresholds.iloc[-1]
         text = f"{low['threshold, dB']:.1f} to {high['threshold, dB']:.1f} dB"
-        out.append((text, f"gap that half of the listeners hear, from {low['kind']} to {high['kind']}; the paper says about 3 dB"))
+        out.append(
+            (text, f'gap from which half of the answers are "different", {low["kind"]} to {high["kind"]}; the paper says about 3 dB')
+        )
     judgements = tables.judgements_table(found)
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
@@ -89,13 +98,15 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
 
 def glue_values(found: pd.DataFrame) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
-    out = {"arms": str(len(frame.records(found, "arms"))), "dropped": MISSING}
+    demo = [part.count for part in DEMO_TRAIN]
+    out = {"arms": str(len(frame.records(found, "arms"))), "dropped": MISSING, "demo_calls": str(sum(demo))}
+    out |= {"judgements": _judgements(found), "stated": f"{tables.stated_share():g} %"}
     judged = frame.records(found, "judgements")
     if judged:
         out["dropped"] = str(judged[0].metrics["dropped"])
     inside = tables.inside_table(found)
     rows = inside.set_index("answers")["2 to 6 dB"] if len(inside) else {}
-    out["inside_listeners"] = f"{rows['listeners, noises']:.1f} %" if "listeners, noises" in rows else MISSING
+    out["inside_listeners"] = f"{rows[tables.LISTENERS]:.1f} %" if tables.LISTENERS in rows else MISSING
     for midpoint in (3, 6, 8):
         name = f"stated function, midpoint {midpoint} dB"
         out[f"inside_{midpoint}"] = f"{rows[name]:.0f} %" if name in rows else MISSING
@@ -154,7 +165,10 @@ def laws_table() -> pd.DataFrame:
     """The laws that pairs can be drawn by."""
     rows = []
     for name, law in jnd_pairs.LAWS.items():
-        kind = "two stretches of one mixture" if law.crops else "partners of different pairs" if law.shuffled else "one mixture at two SNRs"
+        kind = "one stretch of speech and noise at two SNRs"
+        kind = "two stretches of one mixture" if law.crops else kind
+        kind = "other speech, other noise, an SNR of its own" if law.shuffled else kind
+        kind = "one stretch of speech, two of one noise, at one SNR" if law.new_noise else kind
         rows.append(
             {
                 "law": name,
@@ -171,7 +185,7 @@ def deviations_table() -> pd.DataFrame:
     rows = [
         ("clean speech", "LibriSpeech", "Asterisk prompts, five languages, four real voices", "not measured"),
         ("noise", "CHiME-3", "recorded noises of two collections", "not measured"),
-        ("judgements behind the SVM", "a set that is not identified", f"DPAM's {9438:,} judgements by level; a stated function in SNR beside", "in the table"),
+        ("judgements behind the SVM", "a set that is not identified", "DPAM's judgements by level; a stated function of SNR beside", "in the table"),
         ("channel plan", "16 layers, 512 numbers, 26 million parameters", "CDPAM's, the first half of 1,024", "in the table of plans"),
         ("temperature, batch, optimiser, epochs", "not stated", "0.5; Adam; in the plan", "not measured"),
         ("tuning and test", "the NISQA corpus, splits not stated", "PESQ of calls; P.835's listeners", "cannot be measured"),

@@ -9,7 +9,7 @@ from ...learning import quality
 from ...learning.calls_networks import TRAIN_VOICES, VALID_VOICES
 from ...learning.jsqa import PretrainSettings, TuneSettings
 from ...learning.quality import Part
-from ...models.jsqa import CDPAM_FILE, EncoderSettings
+from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, EncoderSettings
 from ...results.trials import Trial
 from ..shared import ChapterSettings
 from .trials import ArmTrial, DistanceTrial, JudgementTrial, ListenersSurfaceTrial, Material, SurfaceTrial, material_hash
@@ -86,7 +86,7 @@ def arms() -> list[Trial]:
             pretraining = {"pretraining": replace(PRETRAINING, law=law)} | pairs
             planned.append(ArmTrial(**_about("real"), seed=seed, listeners=listeners, **_arm(name, **common), **pretraining))
     if _has_cdpam():
-        cdpam = common | {"encoder": EncoderSettings(), "tuning": replace(TUNING, frozen=True)}
+        cdpam = common | {"encoder": EncoderSettings(rate=CDPAM_RATE), "tuning": replace(TUNING, frozen=True)}
         planned += [ArmTrial(**_about("real"), seed=s, listeners=listeners, **_arm("cdpam", **cdpam)) for s in CONTROL_SEEDS]
     return planned
 

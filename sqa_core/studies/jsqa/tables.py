@@ -1,10 +1,12 @@
 """Tables of the chapter on JSQA. Numbers stay numbers; the page decides how they are shown."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.optimize import curve_fit
 from sklearn.metrics import roc_auc_score
 
@@ -13,20 +15,26 @@ from ...corpora.jnd_pairs import LAWS
 from ...metrics import Interval
 from ...results import frame, published
 from ...results.records import Record
-from .plan import SLUG, TUNING
+from ...results.trials import canonical
+from .plan import ENCODER, SLUG, TUNING
 from .trials import NOISES
 
 # How the page calls the starts, in its order; a law by its own name.
 STARTS = {"scratch": "from scratch", "2 to 6 dB": "pretrained, without projection head", "with head": "pretrained, with projection head"}
 MEASURES = ("rmse", "mae", "pcc", "srcc")
-TESTS = {"fullband": "P.835, full band", "wideband": "P.835, wide band", "calls": "calls, PESQ"}
-DRAWS = 1000
+TESTS = {
+    "fullband": "listeners, P.835 full band",
+    "wideband": "listeners, P.835 wide band",
+    "calls_real": "PESQ, calls of real voices",
+    "calls_synthetic": "PESQ, calls of synthetic voices",
+}
+DRAWS = 250  # of talkers
 BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
 
 
 def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
     """How well a machine that was trained on the other kinds answers for one: a row a kind, with the interval of the area under the ROC curve
-    over talkers, drawn with replacement."""
+    over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of machines gives."""
     rows = []
     for r in frame.records(found, "judgements"):
         items = r.items()
@@ -42,7 +50,7 @@ def _auc_interval(items: pd.DataFrame) -> Interval:
     of_talker = [np.flatnonzero(items["talker"] == talker) for talker in items["talker"].unique()]
     different, value = items["different"].to_numpy(int), items["value"].to_numpy(float)
     samples = []
-    for _ in range(DRAWS // 4):
+    for _ in range(DRAWS):
         drawn = np.concatenate([of_talker[i] for i in rng.integers(len(of_talker), size=len(of_talker))])
         if 0 < different[drawn].mean() < 1:
             samples.append(roc_auc_score(different[drawn], value[drawn]))
@@ -62,8 +70,8 @@ def answers_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
-    """The gap at which half of the listeners hear a difference, by kind of noise: a logistic function in the gap with a floor and a ceiling for
-    wrong answers, and its interval over talkers."""
+    """The gap at which half of the answers are "different", by kind of noise: where a logistic function of the gap, with a floor and a ceiling
+    for wrong answers, crosses 0.5; with its interval over talkers, drawn with replacement."""
     rows = []
     for r in frame.records(found, "judgements"):
         items = r.items()
@@ -71,41 +79,55 @@ def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
             continue
         rng, talkers = np.random.default_rng(0), items["talker"].unique()
         of_talker = {talker: items[items["talker"] == talker] for talker in talkers}
-        samples = [_midpoint(pd.concat([of_talker[t] for t in rng.choice(talkers, len(talkers))])) for _ in range(100)]
-        interval = Interval(_midpoint(items), *np.nanquantile(samples, [0.025, 0.975]).tolist())
+        samples = [_half(pd.concat([of_talker[t] for t in rng.choice(talkers, len(talkers))])) for _ in range(100)]
+        interval = Interval(_half(items), *np.nanquantile(samples, [0.025, 0.975]).tolist())
         rows.append({"kind": r.trial["held_out"].replace("_", " ")} | interval.columns("threshold, dB") | {"pairs": len(items)})
     return pd.DataFrame(rows).sort_values("threshold, dB", ignore_index=True) if rows else pd.DataFrame()
 
 
-def _midpoint(items: pd.DataFrame) -> float:
+def _half(items: pd.DataFrame) -> float:
+    """NaN where the fit does not reach 0.5."""
+
     def share(gap, midpoint, slope, floor, ceiling):
         return floor + (ceiling - floor) / (1 + np.exp(-slope * (gap - midpoint)))
 
     gap, different = items["gap_db"].to_numpy(float), items["different"].to_numpy(float)
     bounds = ([0, 0.05, 0, 0.5], [40, 5, 0.4, 1])
     try:
-        return float(curve_fit(share, gap, different, p0=(6, 0.5, 0.05, 0.8), bounds=bounds)[0][0])
+        midpoint, slope, floor, ceiling = curve_fit(share, gap, different, p0=(6, 0.5, 0.05, 0.8), bounds=bounds)[0]
     except RuntimeError:
         return float("nan")
+    part = (0.5 - floor) / (ceiling - floor)
+    return float(midpoint + np.log(part / (1 - part)) / slope) if 0 < part < 1 else float("nan")
+
+
+def stated_share() -> float:
+    """The paper's share of pairs inside, in percent."""
+    return float(published.read(SLUG, "setup").set_index("item").loc["pairs inside the JND by the SVM", "value"])
 
 
 def inside_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What share of pairs a machine calls the same, in percent, by law: a row a source of answers, with the least gap that it calls different."""
+    """What share of pairs a machine calls the same, in percent, by law: a row a source of answers, with the least gap that it calls different,
+    the mean over levels or SNRs that have one."""
     rows = []
     groups: dict[str, list[Record]] = {}
     for r in frame.records(found, "listeners_surface"):
-        groups.setdefault("listeners, noises", []).append(r)
+        groups.setdefault(LISTENERS, []).append(r)
     for r in frame.records(found, "surface"):
         groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
     for name, of in groups.items():
-        row: dict[str, Any] = {"answers": name, "data": of[0].data_status}
+        first = min(of, key=lambda r: r.trial["seed"])
+        row: dict[str, Any] = {"answers": name, "data": first.data_status}
         row |= _over_draws(of, "threshold_db").columns("threshold, dB")
-        inside = _over_draws(of, "inside 2 to 6 dB")
-        row |= Interval(*(100 * v for v in inside)).columns("2 to 6 dB")
+        row["levels without one"] = f"{first.metrics['no_threshold']} of {len(first.items())}"
+        row |= Interval(*(100 * v for v in _over_draws(of, "inside 2 to 6 dB"))).columns("2 to 6 dB")
         for law in ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB"):
             row[law] = 100 * float(np.mean([r.metrics[f"inside {law}"] for r in of if not _redrawn(r)]))
-        rows.append(row | {"paper, 2 to 6 dB": 96.73, "draws": len(of)})
+        rows.append(row | {"paper, 2 to 6 dB": stated_share(), "draws": len(of)})
     return pd.DataFrame(rows)
+
+
+LISTENERS = "listeners, noises"
 
 
 def _redrawn(r: Record) -> bool:
@@ -114,11 +136,12 @@ def _redrawn(r: Record) -> bool:
 
 
 def _over_draws(of: list[Record], metric: str) -> Interval:
-    """Of listeners: the value of all talkers, give or take twice the SD over draws of talkers; else the mean over seeds with its interval."""
+    """Of listeners: the value of all talkers, with the SD over draws of talkers times t; else the mean over seeds with its interval."""
     values = np.array([r.metrics[metric] for r in of], float)
     redrawn = np.array([_redrawn(r) for r in of])
     if redrawn.any():
-        value, half = float(values[~redrawn].mean()), 1.96 * float(np.nanstd(values[redrawn], ddof=1))
+        half = float(stats.t.ppf(0.975, redrawn.sum() - 1) * np.nanstd(values[redrawn], ddof=1)) if redrawn.sum() > 1 else np.inf
+        value = float(values[~redrawn].mean())
         return Interval(value, value - half, value + half)
     return metrics.confidence_t(values)
 
@@ -149,16 +172,26 @@ def order_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def arms(found: pd.DataFrame, start: str, frozen: bool = False) -> list[Record]:
-    """Records of one start of the published run, by seed."""
-    of = [r for r in frame.records(found, "arms") if r.trial["start"] == start and r.trial["tuning"]["frozen"] == frozen]
+    """Records of one start of the published run, with the planned tuning and, but for CDPAM's, the planned encoder; by seed."""
+    tuning, encoder = canonical(replace(TUNING, frozen=frozen)), canonical(ENCODER)
+    of = [
+        r
+        for r in frame.records(found, "arms")
+        if r.trial["start"] == start and r.trial["tuning"] == tuning and (start == "cdpam" or r.trial["encoder"] == encoder)
+    ]
     return sorted(of, key=lambda r: r.trial["seed"])
+
+
+def pairs_by_seed(found: pd.DataFrame, start: str, other: str) -> list[tuple[Record, Record]]:
+    """Records of two starts with the same seed."""
+    first, second = ({r.trial["seed"]: r for r in arms(found, s)} for s in (start, other))
+    return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
 
 
 def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: bool = False) -> np.ndarray:
     """Differences of a metric between two starts, seed by seed; as a share of the other's if relative."""
-    first, second = ({r.trial["seed"]: r.metrics[metric] for r in arms(found, s)} for s in (start, other))
-    both = sorted(first.keys() & second.keys())
-    return np.array([(first[s] - second[s]) / (second[s] if relative else 1.0) for s in both])
+    both = [(a.metrics[metric], b.metrics[metric]) for a, b in pairs_by_seed(found, start, other)]
+    return np.array([(a - b) / (b if relative else 1.0) for a, b in both])
 
 
 def table1(found: pd.DataFrame) -> pd.DataFrame:
@@ -187,15 +220,10 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
             of = arms(found, start, frozen)
             if of:
                 row: dict[str, Any] = {"start": STARTS.get(start, start), "encoder": "frozen" if frozen else "tuned"}
-                for test in ("fullband", "calls"):
+                for test in ("fullband", "calls_real"):
                     row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of]).columns(f"PCC, {TESTS[test]}")
                 rows.append(row | {"seeds": len(of)})
     return pd.DataFrame(rows)
-
-
-def setup_table() -> pd.DataFrame:
-    """What is stated of the paper's setup."""
-    return published.read(SLUG, "setup")[["item", "value", "unit", "status"]].fillna("")
 
 
 def plans_table() -> pd.DataFrame:

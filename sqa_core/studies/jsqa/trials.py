@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from ... import audio, environment, metrics
 from ...corpora import calls, dpam_jnd, jnd_pairs, recordings, registry
 from ...corpora.jnd_pairs import PairLaw
+from ...errors import SettingsError
 from ...files import atomic, short_hash
-from ...learning import jnd, jsqa, quality
+from ...learning import jnd, jsqa, loop, quality
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
 from ...learning.quality import Part
-from ...models.jsqa import RATE, Encoder, EncoderSettings, load_cdpam
+from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, load_cdpam, untrained
 from ...results.trials import Result, Trial, canonical
 from ..emotion import require_hash
 
@@ -58,12 +59,11 @@ class SurfaceTrial(Trial):
 
 
 class ListenersSurfaceTrial(Trial):
-    """The same for a machine on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. seed : of the draw of
-    listeners' talkers, with replacement; 0 takes each once."""
+    """The same for a machine on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. Levels are those of the
+    judged pairs, at whose deciles the thresholds stand. seed : of the draw of talkers, with replacement; 0 takes each once."""
 
     kind: ClassVar[str] = "listeners_surface"
     judgements: str
-    levels_db: tuple[float, ...] = (-60.0, -45.0, -30.0, -15.0, 0.0, 10.0)
 
     def run(self) -> Result:
         found = dpam_jnd.load()
@@ -73,7 +73,8 @@ class ListenersSurfaceTrial(Trial):
             talkers = np.random.default_rng(self.seed).choice(table["talker"].unique(), table["talker"].nunique())
             table = pd.concat([table[table["talker"] == talker] for talker in talkers], ignore_index=True)
         machine = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
-        return _surface(machine, self.levels_db, table["level_db"].to_numpy())
+        levels = found.table.loc[found.table["kind"].isin(NOISES), "level_db"].to_numpy()
+        return _surface(machine, tuple(np.quantile(levels, np.arange(0.1, 1, 0.1)).tolist()), levels)
 
 
 NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "siren")  # whose level is an amplitude
@@ -118,24 +119,29 @@ def sounds_of(material: Material) -> Sounds:
 
 class DistanceTrial(Trial):
     """How far the embeddings of a pair lie apart, by the gap between its SNRs. encoder : "cdpam", trained on listeners' judgements, or
-    "random"."""
+    "random", the same network with random weights and the batch statistics of `STATISTICS` other mixtures. Mixtures are made at 16 kHz and
+    converted to CDPAM's rate for both."""
 
     kind: ClassVar[str] = "distances"
     encoder: Literal["cdpam", "random"]
     sounds: Material
-    pairs: int = 8
-    seconds: float = 1.0
+    pairs: int = 6
+    seconds: float = 0.75
     snrs_db: tuple[float, ...] = (10.0, 25.0)
     gaps_db: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 20.0)
 
     def run(self) -> Result:
-        torch.manual_seed(self.seed)
-        encoder = load_cdpam() if self.encoder == "cdpam" else Encoder().eval()
-        return Result({"parameters": sum(p.numel() for p in encoder.parameters())}, self.distances(encoder))
+        sounds = sounds_of(self.sounds)
+        if self.encoder == "cdpam":
+            encoder = load_cdpam()
+        else:
+            drawn = [jnd_pairs.draw(*sounds, PairLaw(seconds=self.seconds), STATISTICS_SEED, k) for k in range(STATISTICS)]
+            encoder = untrained(EncoderSettings(rate=CDPAM_RATE), _at_cdpams_rate(jnd_pairs.batch(drawn)[:, 0]), self.seed)
+        return Result({"parameters": sum(p.numel() for p in encoder.parameters())}, self.distances(encoder, sounds))
 
-    def distances(self, encoder: Encoder) -> pd.DataFrame:
-        """A row a pair, SNR and gap, with the cosine distance of the two embeddings and the norm of their difference."""
-        sounds, rows = sounds_of(self.sounds), []
+    def distances(self, encoder: Encoder, sounds: Sounds) -> pd.DataFrame:
+        """A row a pair, SNR and gap, with the cosine distance of the two embeddings."""
+        rows = []
         law = PairLaw(snr_db=(0.0, 0.0), gap_db=(0.0, 0.0), seconds=self.seconds)
         for index in range(self.pairs):
             drawn = jnd_pairs.draw(*sounds, law, self.seed, index)
@@ -144,7 +150,7 @@ class DistanceTrial(Trial):
                 levels = torch.tensor([snr, *(snr - gap for gap in self.gaps_db)])
                 mixed = jnd_pairs.mix(speech.expand(len(levels), -1), noise.expand(len(levels), -1), levels)
                 with torch.no_grad():
-                    embedded = encoder(mixed)
+                    embedded = encoder(_at_cdpams_rate(mixed))
                 first, others = embedded[:1], embedded[1:]
                 cosine = 1 - torch.nn.functional.cosine_similarity(first, others).numpy()
                 about = {"pair": index, "noise": drawn.noise_name, "snr_db": snr}
@@ -152,14 +158,17 @@ class DistanceTrial(Trial):
         return pd.DataFrame(rows)
 
 
-# How an arm starts. A law of `jnd_pairs.LAWS` names a pretraining without a head under that law.
-Start = Literal["scratch", "cdpam"] | str
+STATISTICS, STATISTICS_SEED = 8, 1_000_003  # mixtures that an untrained network's batch norms see, and the seed of their draw
+
+
+def _at_cdpams_rate(mixed: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(audio.resample(mixed.numpy(), RATE, CDPAM_RATE))
 
 
 class ArmTrial(Trial):
     """One network, tuned for MOS on calls from one start, and tested on listeners and on other calls.
 
-    start : "scratch", "cdpam", or the name of a law. pretraining : None where there is none. train, valid, tests : calls, see `Part`.
+    start : "scratch", "with head", "cdpam", or the name of a law, for a pretraining without a head. pretraining : None where there is none. train, valid, tests : calls, see `Part`.
     """
 
     kind: ClassVar[str] = "arms"
@@ -179,10 +188,13 @@ class ArmTrial(Trial):
         parts = (*self.train, *self.valid, *self.tests)
         require_hash("the calls", quality.parts_hash(parts), self.material)
         assert_apart(self.train, self.valid, self.tests)
+        if self.pairs:
+            assert_noises_apart(self.pairs.use, "test")
         encoder, facts = self._start()
-        (train, _), (valid, _) = rated(self.train), rated(self.valid)
+        rate = encoder.settings.rate
+        (train, _), (valid, _) = rated(self.train, rate), rated(self.valid, rate)
         network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder("tuning"))
-        best = max(epochs, key=lambda e: e.score)
+        best = max(epochs, key=loop.rank)
         facts |= {
             "parameters": sum(p.numel() for p in network.parameters()),
             "train_sounds": len(train.mos),
@@ -190,9 +202,9 @@ class ArmTrial(Trial):
             "validation_rmse": [e.validation_loss for e in epochs],
             "validation_pcc": [e.score for e in epochs],
         }
-        items = [self._tested(network, *rated(self.tests))]
+        items = [self._tested(network, *rated(self.tests, rate))]
         if self.listeners:
-            items.append(self._tested(network, *p835(self.listeners)))
+            items.append(self._tested(network, *p835(self.listeners, rate)))
         table = pd.concat(items, ignore_index=True)
         for test, rows in table.groupby("test"):
             facts |= {f"{name}_{test}": value for name, value in agreement(rows["predicted"], rows["mos"]).items()}
@@ -233,19 +245,37 @@ def agreement(predicted: Any, mos: Any) -> dict[str, float]:
 
 
 def assert_apart(*groups: tuple[Part, ...]) -> None:
-    """Parts of training, validation and tests share no synthetic voice, and their uses differ, so that they share no sentence, no file and no
-    recorded noise (`calls`)."""
-    uses = [{part.use for part in group} for group in groups]
-    voices = [{v for part in group if part.source == "polyglot" for v in part.voices or ()} for group in groups]
-    for i in range(len(groups)):
-        for j in range(i):
-            assert not uses[i] & uses[j], f"parts {i} and {j} have the same use: {uses[i]}"
-            assert not voices[i] & voices[j], f"parts {i} and {j} share voices: {voices[i] & voices[j]}"
+    """Parts of training, validation and tests share no synthetic voice and no recorded noise, and their uses differ, so that they share no
+    sentence and no file of a corpus (`calls`).
+
+    Raises
+    ------
+    SettingsError
+        They do.
+    """
+    for i, first in enumerate(groups):
+        for second in groups[:i]:
+            uses = [{part.use for part in group} for group in (first, second)]
+            voices = [{v for part in group if part.source == "polyglot" for v in part.voices or ()} for group in (first, second)]
+            if uses[0] & uses[1]:
+                raise SettingsError(f"Two groups of calls have the same use, {min(uses[0] & uses[1])!r}, and so share files.")
+            if voices[0] & voices[1]:
+                raise SettingsError(f"Two groups of calls share voices: {', '.join(sorted(voices[0] & voices[1]))}.")
+            for one in uses[0]:
+                for other in uses[1]:
+                    assert_noises_apart(one, other)
 
 
-def rated(parts: tuple[Part, ...]) -> tuple[Rated, pd.DataFrame]:
-    """Calls at 16 kHz with their label of MOS (PESQ), and a row each with what it is; calls without a label are left out. Kept in the cache."""
-    path = environment.cache_folder() / "material" / f"rated-{quality.parts_hash(parts)}.safetensors"
+def assert_noises_apart(one: recordings.Use, other: recordings.Use) -> None:
+    """Two uses share no recorded noise; raises SettingsError if they do."""
+    if shared := set(recordings.noises(one)) & set(recordings.noises(other)):
+        raise SettingsError(f"{one} and {other} share {len(shared)} recorded noises, {min(shared)} first.")
+
+
+def rated(parts: tuple[Part, ...], rate: int = RATE) -> tuple[Rated, pd.DataFrame]:
+    """Calls with their label of MOS (PESQ), and a row each with what it is: `test` tells synthetic from real voices. Calls without a label
+    are left out. Kept in the cache."""
+    path = environment.cache_folder() / "material" / f"rated-{rate}-{quality.parts_hash(parts)}.safetensors"
     if not path.is_file():
         made = [(part, call) for part in parts for call in quality.make(part)]
         tensors = {
@@ -253,7 +283,7 @@ def rated(parts: tuple[Part, ...]) -> tuple[Rated, pd.DataFrame]:
             for i, (_, call) in enumerate(made)
         }
         rows = [
-            {"test": "calls", "source": part.source, "language": call.language, "item": call.item}
+            {"test": CALLS[part.source == "polyglot"], "source": part.source, "language": call.language, "item": call.item}
             | {"kinds": calls.kinds_of(json.dumps(call.recipe)), "mos": call.labels["mos"]}
             for part, call in made
         ]
@@ -268,11 +298,14 @@ def rated(parts: tuple[Part, ...]) -> tuple[Rated, pd.DataFrame]:
     return Rated(waveforms, table["mos"].to_numpy(float)), table
 
 
-def p835(wanted_hash: str) -> tuple[Rated, pd.DataFrame]:
-    """P.835's files at 16 kHz with the listeners' overall score, and a row each."""
+CALLS = {True: "calls_synthetic", False: "calls_real"}
+
+
+def p835(wanted_hash: str, rate: int = RATE) -> tuple[Rated, pd.DataFrame]:
+    """P.835's files with the listeners' overall score, and a row each."""
     corpus = registry.load("p835")
     require_hash("p835", corpus.hash, wanted_hash)
-    waveforms = [audio.load_mono(path, RATE) for path in corpus.paths()]
+    waveforms = [audio.load_mono(path, rate) for path in corpus.paths()]
     table = corpus.table[["set", "condition", "talker", "mos_ovrl"]].rename(columns={"mos_ovrl": "mos"})
     about = table.assign(test=table["set"], source="p835", language="en").reset_index(drop=True)
     return Rated(waveforms, table["mos"].to_numpy(float)), about

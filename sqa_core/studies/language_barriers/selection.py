@@ -69,7 +69,8 @@ def variants(found: pd.DataFrame) -> pd.DataFrame:
     dimensions are one network."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for r in frame.records(found, "quality"):
-        if r.trial["seed"] == 0 and (name := variant_of(r) or title_of(r) * (title_of(r) == AST)):
+        name = variant_of(r) or title_of(r)
+        if r.trial["seed"] == 0 and name not in (title for title in TITLES.values() if title != AST):
             tables.setdefault(name, []).append(r.items())
     if set(tables) <= {AST}:
         return pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
