@@ -250,9 +250,9 @@ figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
 #   is off by an RMSE of {glue:text}`valid_nisqa` MOS (NISQA) and {glue:text}`valid_ast` MOS (AST). On real voices the
 #   official network, which never saw these labels, has a PCC of MOS with PESQ of {glue:text}`official_real`.
 #   What is said of languages here is said of networks of that quality.
-# - AST is trained at 1.0 million parameters from random weights. The full network and the loading of AudioSet weights
-#   are in the code and tested; no such weights were at hand, so claim C9 is not tested.
-# - Claims C10 and C11 are in the plan and wait for their trainings, if they are not tested above.
+# - AST is trained at 1.0 million parameters. The full network and the loading of AudioSet weights are in the code and
+#   tested; no such weights were at hand, so a small pretraining stands in for them in claim C9.
+# - Claims C9 to C11 need trainings of their own, which are in the plan; each says so above while it is not tested.
 # - Swedish is synthetic only; no real Swedish recordings were found.
 # - Unequal sizes: the paper's sizes by language are not known, so its proportions cannot be imitated.
 # - Trained seeds of each network so far: {glue:text}`seeds`.

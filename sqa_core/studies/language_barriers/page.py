@@ -268,7 +268,7 @@ def deviations_table() -> pd.DataFrame:
         ("data", "120,000 files of the closed P.SAMD pool", "calls made here: synthetic voices equal in six languages, real voices, P.835", "cannot be measured"),
         ("labels", "listeners, or POLQA where there are none", "PESQ of the chain and of each kind of impairment alone", "see the agreement with listeners and with ViSQOL"),
         ("training", "49,062 English files", f"{sum(counts):,} English calls: {counts[0]:,} of six synthetic voices, {counts[1]:,} of one real one", "cannot be measured"),
-        ("bandwidth of training voices", "not said", f"8 or 11 kHz as recorded; {calls.EXTENDED_SHARE:.0%} of the calls get a made high band", "see the curves over bandwidth"),
+        ("bandwidth of training voices", "not said", f"8 or 11 kHz as recorded; {calls.EXTENDED_SHARE:.0%} of the calls get a made high band, and {1 - calls.RATE_SHARES[-1]:.0%} are then kept at a lower sample rate", "see the curves over bandwidth"),
         ("AST", "86.4 million parameters, AudioSet weights, rate 1e-6", "1.0 million, random weights, rate 3e-4", "full size in code; claim C9 asks for a pretrained start"),
         ("NISQA's front end", "128 bands in the summary, 48 in NISQA's code", "its own 48 bands", "not measured"),
         ("epochs, batch, schedule", "early stopping after 20 epochs; batch and schedule not said", f"{epochs}, batches of 20, falling rates; no early stop; NISQA learns from every second segment, anew in each epoch", "see the learning curves"),

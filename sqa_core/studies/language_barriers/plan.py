@@ -40,7 +40,7 @@ PRETRAINED = replace(SETTINGS["ast-small"], start="kinds")  # for claim C9
 FIXED = ("nisqa", "nisqa-confspeech2022")  # trained elsewhere, on listeners' scores: English and German; the second on Mandarin too
 
 # For single gaps, and for level, bandwidth and rate: a few clean calls of two synthetic voices a language, and of real talkers.
-GAPS = tuple(Part("polyglot", language, 6, 9, ("m2", "f4")) for language in calls.LANGUAGES)
+GAPS = tuple(Part("polyglot", language, 4, 9, ("m2", "f4")) for language in calls.LANGUAGES)
 CLEAN = (
     *(Part("polyglot", language, 4, 9, ("m2", "f4")) for language in ("en", "zh")),
     *(Part("clean_voices", language, 4, 9) for language in ("en", "de", "zh", "nl")),
