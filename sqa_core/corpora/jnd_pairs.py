@@ -103,8 +103,8 @@ def draw(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int) -> Drawn
     gap = rng.uniform(*law.gap_db) * rng.choice([-1.0, 1.0])
     if law.new_noise:
         j = noise.names.index(first[3])
-        other, loudness = _stretch(noise.waveforms[j], joined[1].shape[1], rng, first[3], lambda x: levels.level(x[None]))
-        joined[1] = np.stack([first[1], other * 10 ** (-loudness / 20)])
+        again, loudness = _stretch(noise.waveforms[j], joined[1].shape[1], rng, first[3], lambda x: levels.level(x[None]))
+        joined[1] = np.stack([first[1], again * 10 ** (-loudness / 20)])
     second = rng.uniform(*law.snr_db) if law.shuffled else snr + gap
     return Drawn(joined[0], joined[1], np.array([snr, second]), first[2], first[3])
 

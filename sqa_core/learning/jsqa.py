@@ -135,7 +135,7 @@ def _hash_of(waveforms: Sequence[np.ndarray]) -> str:
     """Tells sounds from others of the same names or number, so that a training is not continued on them."""
     digest = hashlib.sha256()
     for waveform in waveforms:
-        digest.update(np.ascontiguousarray(waveform))
+        digest.update(np.ascontiguousarray(waveform).tobytes())
     return digest.hexdigest()[:16]
 
 
