@@ -88,12 +88,17 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
         out.append((text, "area under the ROC curve on a kind of sound that the machine was not trained on"))
-    order = tables.order_table(found)
-    cdpam = order[order["encoder"] == tables.ENCODERS["cdpam"]] if len(order) else order
-    if len(cdpam):
-        values = cdpam["SRCC of distance and gap"]
-        out.append((f"{values.min():.2f} to {values.max():.2f}", "Spearman's correlation of CDPAM's distance with the gap, by SNR"))
+    distances = {name: _at_6_db(found, name) for name in tables.ENCODERS}
+    if all(len(part) for part in distances.values()):
+        text = " and ".join(f"{part['distance'].mean():.3f}" for part in distances.values())
+        out.append((text, "cosine distance at a gap of 6 dB, mean over SNRs: CDPAM, and the same network with random weights"))
     return out
+
+
+def _at_6_db(found: pd.DataFrame, encoder: str) -> pd.DataFrame:
+    """Rows of `tables.distances_table` of one encoder at the paper's widest gap."""
+    distances = tables.distances_table(found)
+    return distances[(distances["encoder"] == tables.ENCODERS[encoder]) & (distances["gap, dB"] == 6.0)] if len(distances) else distances
 
 
 def glue_values(found: pd.DataFrame) -> dict[str, str]:
@@ -110,11 +115,12 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     for midpoint in (3, 6, 8):
         name = f"stated function, midpoint {midpoint} dB"
         out[f"inside_{midpoint}"] = f"{rows[name]:.0f} %" if name in rows else MISSING
-    distances = tables.distances_table(found)
+    order = tables.order_table(found)
     for encoder, title in tables.ENCODERS.items():
-        part = distances[(distances["encoder"] == title) & (distances["gap, dB"] == 6.0)] if len(distances) else distances
-        values = [f"{r['distance']:.3f} at {r['SNR, dB']:.0f} dB" for _, r in part.iterrows()]
+        values = [f"{r['distance']:.3f} at {r['SNR, dB']:.0f} dB" for _, r in _at_6_db(found, encoder).iterrows()]
         out[f"distance_{encoder}"] = ", ".join(values) or MISSING
+        ranks = order.loc[order["encoder"] == title, "SRCC of distance and gap"] if len(order) else []
+        out[f"order_{encoder}"] = f"{min(ranks):.2f}" if len(ranks) else MISSING
     return out
 
 
