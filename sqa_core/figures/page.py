@@ -220,13 +220,14 @@ def source_of(found: Sequence[Record]) -> str:
 
     def network(trial: dict[str, Any]) -> str | None:
         name = trial.get("network") or trial.get("encoder")
-        return f"{name} {trial['weights_hash']}" if name else f"trained anew after {trial['recipe']}" if "recipe" in trial else None
+        if isinstance(name, str) and name:
+            return f"{name} {trial['weights_hash']}" if "weights_hash" in trial else name
+        return f"trained anew after {trial['recipe']}" if "recipe" in trial else "trained anew" if name or trial.get("training") else None
 
     def data(record: Record) -> str:
-        if "recipe" in record.trial:  # the training material of our own networks
+        if "recipe" in record.trial and "steps" not in record.trial:  # the training material of our own networks
             return "polyglot (synthetic speech), asterisk (real recordings)"
-        corpus = record.trial.get("corpus") or ("p835" if "set" in record.trial else "polyglot")
-        return f"{corpus} ({STATUS_WORDS[record.data_status]})"
+        return f"{_corpora(record.trial)} ({STATUS_WORDS[record.data_status]})"
 
     parts = [
         f"data: {distinct(map(data, found))}",
@@ -238,6 +239,21 @@ def source_of(found: Sequence[Record]) -> str:
     return f'<p class="sqa-provenance">{html.escape(" · ".join(parts))}</p>'
 
 
+def _corpora(trial: dict[str, Any]) -> str:
+    """The corpora that a trial was tested on, by the fields that chapters name them with."""
+    if trial.get("corpus"):
+        return str(trial["corpus"])
+    parts = trial.get("tests") or trial.get("parts") or [trial[name] for name in ("part",) if name in trial]
+    names = [part["source"] for part in parts] + [clean for clean, _ in trial.get("sounds", {}).get("clean", ())]
+    names += ["p835"] * ("set" in trial or bool(trial.get("listeners"))) + ["dpam_jnd"] * ("judgements" in trial)
+    return ", ".join(dict.fromkeys(names)) or ("a stated function" if "midpoint_db" in trial else "polyglot")
+
+
+def _network_name(trial: dict[str, Any]) -> str:
+    name = trial.get("network") or trial.get("encoder", "none")
+    return name if isinstance(name, str) else "trained anew"
+
+
 def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: Any) -> Any:
     """The card at the end of a page: what the published run and this run were made of. Times are of the published run alone."""
 
@@ -247,7 +263,7 @@ def run_card(published: Sequence[Record], this_run: Sequence[Record], settings: 
     rows = {
         "trials": lambda found: str(len(found)),
         "data": lambda found: cell(found, lambda r: STATUS_WORDS[r.data_status]),
-        "networks": lambda found: cell(found, lambda r: r.trial.get("network") or r.trial.get("encoder", "none")),
+        "networks": lambda found: cell(found, lambda r: _network_name(r.trial)),
         "device": lambda found: cell(found, lambda r: r.device),
         "commit": lambda found: cell(found, lambda r: r.commit),
         "torch": lambda found: cell(found, lambda r: r.versions.get("torch", "?")),
