@@ -194,9 +194,9 @@ def learn(
 def _kinds_learnt(train: Material, valid: Material, settings: QualitySettings, seed: int, folder: Path) -> dict[str, Tensor]:
     """Weights of a transformer that names the kinds of impairment in a call, but for those of its heads."""
     named = QualityTransformer(replace(SIZES[settings.network], outputs=tuple(calls.KINDS)))
-    sides = [list(zip(one.mels["ast"], _kinds_of(one.table), strict=True)) for one in (train, valid)]
+    items, checks = ([(mel, kinds) for mel, kinds in zip(one.mels["ast"], _kinds_of(one.table), strict=True)] for one in (train, valid))
     shorter = replace(settings, outputs=tuple(calls.KINDS), epochs=max(1, settings.epochs // 2))
-    _learn_transformer(named, *sides, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits, "last")
+    _learn_transformer(named, items, checks, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits, "last")
     return {key: value for key, value in named.state_dict().items() if not key.startswith("heads.")}
 
 

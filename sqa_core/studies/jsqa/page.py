@@ -141,7 +141,8 @@ def abx_pairs() -> list[tuple[audio.Sound, audio.Sound, float]]:
                 noise = degrade.coloured_noise(speech.shape, RATE, "pink", rng)
                 snr = 18.0 - gap / 2
                 both = [degrade.add_noise(speech, RATE, noise, level) for level in (snr, snr + gap)]
-                out.append((*(audio.Sound(_levelled(x)[None], RATE) for x in both), gap))
+                noisier, cleaner = (audio.Sound(_levelled(x)[None], RATE) for x in both)
+                out.append((noisier, cleaner, gap))
     return out
 
 
