@@ -71,7 +71,6 @@ figures.shown(
 figures.table(page.deviations_table(), "deviations", "Differences from the paper")
 
 # %% [markdown]
-# (claims)=
 # ## The claims, tested
 #
 # Each row quotes the summary of the paper. The bar shows the number that decides, with its 95 % interval; the shaded range

@@ -46,13 +46,10 @@ class Bar(NamedTuple):
 
 
 def links(slug: str, details: str, cite: str) -> dict[str, str]:
-    """The buttons of a chapter's first screen. details : the text of the link to its second page. cite : the paper's address."""
-    return {
-        "Open in Colab": f"{COLAB}/v{__version__}/notebooks/{slug}.ipynb",
-        details: f"{slug}_details.html",
-        "Claims": "#claims",
-        "Cite": cite,
-    }
+    """The buttons of a chapter's first screen. details : the text of the link to its second page, "" where there is none. cite : the paper's
+    address."""
+    second = {details: f"{slug}_details.html"} if details else {}
+    return {"Open in Colab": f"{COLAB}/v{__version__}/notebooks/{slug}.ipynb"} | second | {"Claims": "#claims", "Cite": cite}
 
 
 def badge(verdict: Verdict, before: str = "", words: Mapping[Verdict, str] = WORDS) -> str:

@@ -46,7 +46,7 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
         },
         "verdicts": [Bar("Claims", tally(judged))],
         "found": three_numbers(found),
-        "links": verdicts.links(SLUG, "Claims and tables", "https://arxiv.org/abs/2507.11636"),
+        "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2507.11636"),
     }
 
 
