@@ -228,7 +228,8 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
 
 def plans_table() -> pd.DataFrame:
     """Regular plans of 16 layers and their parameters: which of them have 26 million?"""
-    return published.read(SLUG, "encoder_plans")[["plan", "last_channels", "parameters_with_bias_and_batchnorm", "against_26M_percent"]]
+    names = {"plan": "plan", "parameters_with_bias_and_batchnorm": "parameters", "against_26M_percent": "against 26 M, %"}
+    return published.read(SLUG, "encoder_plans")[list(names)].rename(columns=names)
 
 
 def windows_table(found: pd.DataFrame) -> pd.DataFrame:
