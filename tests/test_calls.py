@@ -206,7 +206,7 @@ def test_training_validation_and_test_share_nothing():
     with pytest.raises(CorpusError, match="in English"):
         calls.sentences("train", "de")
     digests = [f"{i * 0x9E3779B1 % 2**32:08x}" for i in range(2000)]
-    assert np.mean([calls.for_validation(d) for d in digests]) == pytest.approx(calls.VALID_SHARE, abs=0.01)
+    assert np.mean([recordings.for_validation(d, calls.VALID_SHARE) for d in digests]) == pytest.approx(calls.VALID_SHARE, abs=0.01)
     assert not set(recordings.NOISE_COLLECTIONS["train"]) & set(recordings.NOISE_COLLECTIONS["test"])
     assert not set(recordings.noises("train")) & set(recordings.noises("valid"))
     assert not recordings.rooms("train")

@@ -479,7 +479,7 @@ def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
 
 def test_nothing_is_shown_where_the_published_run_is_not():
     empty = frame.of([])
-    assert page.reply(empty) == "The published run is not complete."
+    assert page.reply(empty, claims.findings(empty)) == "The published run is not complete."
     values = page.glue_values(empty)
     assert {text for name, text in values.items() if name not in ("stated", "demo_calls")} <= {page.MISSING, "0"}
 

@@ -393,8 +393,7 @@ def real(
     """
     rng = np.random.default_rng([seed, 0])
     table = corpus.table[(corpus.table["language"] == language) & corpus.table["seconds"].between(0.4, 20)]
-    if use != "test":
-        table = table[table["sha256"].map(for_validation) == (use == "valid")]
+    table = recordings.of_use(table, use, VALID_SHARE)
     if table.empty:
         raise CorpusError(f"{corpus.name}: no recordings in {language!r} between 0.4 and 20 s.")
     talkers = {str(name): rows for name, rows in table.groupby("speaker")}
@@ -405,11 +404,6 @@ def real(
         parts.append(_two_stretches(files, rng))
         plan.append(voice)
     return _all(seed, use, language, plan, parts, _rivals(seed, language, use), on_item, made)
-
-
-def for_validation(digest: str) -> bool:
-    """Whether a file with this SHA-256 is one of the `VALID_SHARE` that are validated on."""
-    return int(digest[:8], 16) / 16**8 < VALID_SHARE
 
 
 def _two_stretches(files: list[Path], rng: np.random.Generator) -> list[np.ndarray]:

@@ -33,10 +33,20 @@ def noises(use: Use) -> tuple[str, ...]:
     table = pd.read_csv(folder / "manifest.csv")
     collection = table["file"].str.split("/").str[0]
     chosen = table[collection.isin(NOISE_COLLECTIONS[use]) & (table["seconds"] >= LEAST_S)]
-    if use != "test":
-        kept = chosen["sha256"].map(lambda digest: int(digest[:8], 16) / 16**8 < VALID_SHARE)
-        chosen = chosen[kept == (use == "valid")]
+    chosen = of_use(chosen, use, VALID_SHARE)
     return tuple(f"noise/{file}" for file in sorted(chosen["file"]))
+
+
+def of_use(table: pd.DataFrame, use: Use, valid_share: float) -> pd.DataFrame:
+    """The files of a table with `sha256` that are for a use: training and validation divide them, tests take all."""
+    if use == "test":
+        return table
+    return table[table["sha256"].map(lambda digest: for_validation(digest, valid_share)) == (use == "valid")]
+
+
+def for_validation(digest: str, share: float) -> bool:
+    """Whether a file with this SHA-256 is one of the `share` that are validated on."""
+    return int(digest[:8], 16) / 16**8 < share
 
 
 def rooms(use: Use) -> tuple[str, ...]:

@@ -67,6 +67,11 @@ class Judged:
     verdicts: dict[str, Finding]
 
 
+def not_tested(claim: str, needs: str, evidence: str = "") -> Finding:
+    """A claim that nothing here tests yet, and what would."""
+    return Finding(claim, "not tested", evidence, "nothing yet", needs=needs)
+
+
 def judge(interval: Interval, low: float = -float("inf"), high: float = float("inf")) -> Verdict:
     """ "holds" if the whole interval is in [low, high], "fails" if none of it is, "inconclusive" otherwise.
 
@@ -143,7 +148,7 @@ def judged(ledger: pd.DataFrame, quotations: pd.DataFrame, **findings: Sequence[
 
 
 def _nothing_on(claim: str) -> Finding:
-    return Finding(claim, "not tested", "", "nothing yet", needs="records that the published run does not have")
+    return not_tested(claim, "records that the published run does not have")
 
 
 def table(claims: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from ...losses import nt_xent
 from ...metrics import Interval
 from ...models.jsqa import Encoder
 from ...results import published
-from ...results.claims import Finding, Verdict, against, all_of, decisive
+from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, not_tested
 from . import tables
 from .plan import SLUG
 
@@ -47,14 +47,9 @@ def findings(found: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _needs(claim: str, needs: str = ARMS, evidence: str = "") -> Finding:
-    return Finding(claim, "not tested", evidence, "nothing yet", needs=needs)
-
-
-def _finding(claim: str, evidence: str, *tests, also: tuple[Verdict, ...] = (), status: str = "real") -> Finding:
+def _finding(claim: str, evidence: str, *tests: Test) -> Finding:
     interval, criterion = decisive(tests)
-    verdict = all_of([*(v for v, *_ in tests), *also])
-    return Finding(claim, verdict, evidence, "our run", interval, status, "other", criterion=criterion)
+    return Finding(claim, all_of([v for v, *_ in tests]), evidence, "our run", interval, "real", "other", criterion=criterion)
 
 
 def _enough(found: pd.DataFrame, *starts: str) -> bool:
@@ -71,7 +66,7 @@ def _stated(measure: str) -> float:
 def _change(found: pd.DataFrame, claim: str, measure: str, lower: bool = False) -> Finding:
     """C1 to C4: the difference of a measure from scratch, paired over seeds, and as a share of it where scratch is clearly above 0."""
     if not _enough(found, WITHOUT, SCRATCH):
-        return _needs(claim)
+        return not_tested(claim, ARMS)
     pairs = tables.pairs_by_seed(found, WITHOUT, SCRATCH)
     values = np.array([[r.metrics[f"{measure}_{TEST}"] for r in pair] for pair in pairs], float)
     if np.isnan(values).any():
@@ -91,7 +86,7 @@ def _change(found: pd.DataFrame, claim: str, measure: str, lower: bool = False) 
 def _without_head(found: pd.DataFrame) -> Finding:
     """C5: PCC without a projection head minus PCC with one."""
     if not _enough(found, WITHOUT, HEAD):
-        return _needs("C5")
+        return not_tested("C5", ARMS)
     gap = metrics.confidence_t(tables.paired(found, WITHOUT, HEAD, f"pcc_{TEST}"))
     return _finding("C5", f"PCC without a head minus PCC with one: {gap.text('+.3f')}", against(gap, "PCC, without − with head", low=0.0))
 
@@ -99,7 +94,7 @@ def _without_head(found: pd.DataFrame) -> Finding:
 def _every_epoch(found: pd.DataFrame) -> Finding:
     """C6: the validation PCC without a head is ahead in every epoch of every seed."""
     if not _enough(found, WITHOUT, HEAD):
-        return _needs("C6")
+        return not_tested("C6", ARMS)
     ahead = [
         a > b
         for first, second in tables.pairs_by_seed(found, WITHOUT, HEAD)
@@ -113,7 +108,7 @@ def _every_epoch(found: pd.DataFrame) -> Finding:
 def _loss_and_error(found: pd.DataFrame) -> Finding:
     """C7: with a head, the contrastive loss is lower and the error of MOS higher."""
     if not _enough(found, WITHOUT, HEAD):
-        return _needs("C7")
+        return not_tested("C7", ARMS)
     name = "contrastive_validation_loss"
     losses = [b.metrics[name][-1] - a.metrics[name][-1] for a, b in tables.pairs_by_seed(found, WITHOUT, HEAD)]
     loss, error = metrics.confidence_t(losses), metrics.confidence_t(tables.paired(found, HEAD, WITHOUT, f"rmse_{TEST}"))
@@ -125,7 +120,7 @@ def _loss_and_error(found: pd.DataFrame) -> Finding:
 def _head_gains_nothing(found: pd.DataFrame) -> Finding:
     """C8: PCC with a head minus PCC from scratch is nothing."""
     if not _enough(found, HEAD, SCRATCH):
-        return _needs("C8")
+        return not_tested("C8", ARMS)
     gap = metrics.confidence_t(tables.paired(found, HEAD, SCRATCH, f"pcc_{TEST}"))
     holds = "contains" if gap.low <= 0 <= gap.high else "does not contain"
     evidence = (
@@ -145,7 +140,7 @@ def _share_of_wav2vec() -> Finding:
     """C10: only the ratio can be checked."""
     ratio = sum(p.numel() for p in Encoder().parameters()) / WAV2VEC_PARAMETERS
     stated = _setup("share of wav2vec 2.0 parameters")
-    return _needs(
+    return not_tested(
         "C10", "wav2vec 2.0's weights", f"the ratio of parameters is {ratio:.1%}, the paper says {stated} %; PCC cannot be compared here"
     )
 
@@ -165,7 +160,7 @@ def _inside(found: pd.DataFrame) -> Finding:
     """C11: the share of pairs that a machine calls the same, within 2 points of the paper's, by listeners' answers and by the stated function."""
     row = _listeners(found)
     if row is None:
-        return _needs("C11", "listeners' judgements of pairs")
+        return not_tested("C11", "listeners' judgements of pairs")
     listeners, stated = Interval(*row[["2 to 6 dB", "2 to 6 dB, low", "2 to 6 dB, high"]].astype(float)), tables.stated_share()
     evidence = f"by judgements of noises at the levels that were judged, {listeners.text('.1f')} % of pairs with gaps of 2 to 6 dB are called the same"
     rows = tables.inside_table(found).set_index("answers")
@@ -179,7 +174,7 @@ def _threshold(found: pd.DataFrame) -> Finding:
     """C12: the gap that a machine calls different is 2 to 4 dB, by listeners' answers."""
     row = _listeners(found)
     if row is None:
-        return _needs("C12", "listeners' judgements of pairs")
+        return not_tested("C12", "listeners' judgements of pairs")
     gap = Interval(*row[["threshold, dB", "threshold, dB, low", "threshold, dB, high"]].astype(float))
     evidence = f"a machine on judgements of noises calls gaps different from {gap.text('.1f')} dB on, mean over levels; {row['levels without one']} levels have no such gap"
     direct = tables.thresholds_table(found)
@@ -195,7 +190,7 @@ def _wider_gaps(found: pd.DataFrame) -> Finding:
     of = {law: {r.trial["seed"]: r for r in tables.arms(found, law)} for law in LAWS_BY_WIDTH}
     seeds = sorted(set.intersection(*(set(records) for records in of.values())))
     if row is None or len(seeds) < 3:
-        return _needs("C13", "arms with narrower and wider gaps, at least three seeds")
+        return not_tested("C13", "arms with narrower and wider gaps, at least three seeds")
     inside = [float(row[law]) for law in LAWS_BY_WIDTH]
     each = [metrics.srcc(np.array(inside), np.array([of[law][seed].metrics[f"rmse_{TEST}"] for law in LAWS_BY_WIDTH])) for seed in seeds]
     rho = metrics.confidence_t(each)
@@ -232,7 +227,7 @@ def _share_of_data() -> Finding:
 def _other_distortions(found: pd.DataFrame) -> Finding:
     """C16: the gain in PCC on real voices with other impairments than noise, and its difference from the gain on noise; paired over seeds."""
     if not _enough(found, WITHOUT, SCRATCH):
-        return _needs("C16")
+        return not_tested("C16", ARMS)
     gains: dict[str, list[float]] = {"noise": [], "others": []}
     for pair in tables.pairs_by_seed(found, WITHOUT, SCRATCH):
         tested = [items[items["test"] == "calls_real"] for items in (r.items() for r in pair)]

@@ -37,7 +37,7 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
     """What `figures.answer` shows."""
     return {
         "question": QUESTION,
-        "reply": reply(found),
+        "reply": reply(found, judged),
         "faithful": {
             "pairs": "Asterisk prompts and recorded noises for LibriSpeech and CHiME-3",
             "judgements": f"{_judgements(found)} of listeners, DPAM",
@@ -50,7 +50,7 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
     }
 
 
-def reply(found: pd.DataFrame) -> str:
+def reply(found: pd.DataFrame, judged: list[Finding]) -> str:
     """The answer in two sentences."""
     inside = tables.inside_table(found)
     rows = inside.set_index("answers") if len(inside) else inside
@@ -61,11 +61,11 @@ def reply(found: pd.DataFrame) -> str:
         f"By listeners' judgements of noises, {row['2 to 6 dB']:.0f} % of pairs with gaps of 2 to 6 dB are called the same, where the paper "
         f"prints {tables.stated_share():g} %"
     )
-    judged = {f.id: f for f in claims.findings(found)}["C3"]
-    if judged.interval is None:
+    gain = next(f for f in judged if f.id == "C3")
+    if gain.interval is None:
         return f"{pairs}. Whether such pairs teach quality is not tested yet: the networks are built, their trainings are still to come."
-    said = {"holds": "raises", "fails": "does not raise"}.get(judged.verdict, "changes")
-    return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners against a random start: {judged.interval.text('+.2f')}."
+    said = {"holds": "raises", "fails": "does not raise"}.get(gain.verdict, "changes")
+    return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners against a random start: {gain.interval.text('+.2f')}."
 
 
 def _judgements(found: pd.DataFrame) -> str:

@@ -66,28 +66,23 @@ def arms() -> list[Trial]:
     """Networks from each start, in the order in which they matter."""
     listeners = registry.load("p835").hash
     common: dict[str, Any] = {"encoder": ENCODER, "tuning": TUNING, "train": TRAIN, "valid": VALID, "tests": TESTS}
-    paper = replace(PRETRAINING, head=True)
     pairs = {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
+
+    def arm(start: str, seed: int, pretraining: PretrainSettings | None = None, **other: Any) -> Trial:
+        fields = _arm(start, **common | other) | ({"pretraining": pretraining} | pairs if pretraining else {})
+        return ArmTrial(**_about("real"), seed=seed, listeners=listeners, **fields)
+
+    frozen: dict[str, Any] = {"tuning": replace(TUNING, frozen=True)}
     planned: list[Trial] = []
     for seed in SEEDS:
-        for start, more in (
-            ("scratch", {}),
-            ("2 to 6 dB", {"pretraining": PRETRAINING} | pairs),
-            ("with head", {"pretraining": paper} | pairs),
-        ):
-            planned.append(ArmTrial(**_about("real"), seed=seed, listeners=listeners, **_arm(start, **common), **more))
-    frozen = common | {"tuning": replace(TUNING, frozen=True)}
+        planned += [arm("scratch", seed), arm("2 to 6 dB", seed, PRETRAINING), arm("with head", seed, replace(PRETRAINING, head=True))]
     for seed in CONTROL_SEEDS:
-        planned.append(
-            ArmTrial(**_about("real"), seed=seed, listeners=listeners, **_arm("2 to 6 dB", **frozen), pretraining=PRETRAINING, **pairs)
-        )
+        planned.append(arm("2 to 6 dB", seed, PRETRAINING, **frozen))
         for name in CONTROLS:
             law = replace(jnd_pairs.LAWS[name], seconds=PRETRAINING.law.seconds)
-            pretraining = {"pretraining": replace(PRETRAINING, law=law)} | pairs
-            planned.append(ArmTrial(**_about("real"), seed=seed, listeners=listeners, **_arm(name, **common), **pretraining))
+            planned.append(arm(name, seed, replace(PRETRAINING, law=law)))
     if _has_cdpam():
-        cdpam = common | {"encoder": EncoderSettings(rate=CDPAM_RATE), "tuning": replace(TUNING, frozen=True)}
-        planned += [ArmTrial(**_about("real"), seed=s, listeners=listeners, **_arm("cdpam", **cdpam)) for s in CONTROL_SEEDS]
+        planned += [arm("cdpam", seed, encoder=EncoderSettings(rate=CDPAM_RATE), **frozen) for seed in CONTROL_SEEDS]
     return planned
 
 

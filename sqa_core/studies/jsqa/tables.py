@@ -230,18 +230,3 @@ def plans_table() -> pd.DataFrame:
     """Regular plans of 16 layers and their parameters: which of them have 26 million?"""
     names = {"plan": "plan", "parameters_with_bias_and_batchnorm": "parameters", "against_26M_percent": "against 26 M, %"}
     return published.read(SLUG, "encoder_plans")[list(names)].rename(columns=names)
-
-
-def windows_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Whole sounds against the mean of windows in testing: PCC on each test, mean over the seeds of each start."""
-    rows = []
-    for start, name in STARTS.items():
-        for test, title in TESTS.items():
-            parts = [p[p["test"] == test] for p in (r.items() for r in arms(found, start))]
-            if parts and len(parts[0]):
-                pairs = {
-                    f"PCC, {what}": float(np.mean([metrics.pcc(p[column].to_numpy(float), p["mos"].to_numpy(float)) for p in parts]))
-                    for what, column in (("whole", "predicted"), (f"windows of {TUNING.seconds:g} s", "predicted_windows"))
-                }
-                rows.append({"start": name, "test": title} | pairs | {"seeds": len(parts)})
-    return pd.DataFrame(rows)

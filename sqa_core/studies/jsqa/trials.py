@@ -108,11 +108,10 @@ def sounds_of(material: Material) -> Sounds:
     require_hash("the sounds of pairs", material_hash(material.clean, material.use), material.hash)
     paths = []
     for name, language in material.clean:
-        table = registry.load(name).where(language=language).table
-        if material.use != "test":
-            table = table[table["sha256"].map(calls.for_validation) == (material.use == "valid")]
+        corpus = registry.load(name).where(language=language)
+        table = recordings.of_use(corpus.table, material.use, calls.VALID_SHARE)
         table = table[table["seconds"].between(1.0, 20.0)]
-        paths += [registry.load(name).root / file for file in table["file"]]
+        paths += [corpus.root / file for file in table["file"]]
     noises = [path for name in recordings.noises(material.use) if (path := environment.find("data", name))]
     return Sounds(jnd_pairs.bank(paths, "clean speech"), jnd_pairs.bank(noises, "noise"))
 

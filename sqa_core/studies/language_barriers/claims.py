@@ -10,7 +10,7 @@ from scipy import stats
 from ... import metrics
 from ...corpora.calls import DIMENSIONS
 from ...metrics import Draws, Interval, bias_corrected
-from ...results.claims import WORDS, Finding, Test, Verdict, against, all_of, decisive
+from ...results.claims import WORDS, Finding, Test, Verdict, against, all_of, decisive, not_tested
 from . import selection, tables
 from .selection import AST, DIMENSION_TITLES, LANGUAGES, NISQA, OURS, TESTED, Grid, Status
 
@@ -72,10 +72,6 @@ def _finding(claim: str, evidence: str, *tests: Test, also: tuple[Verdict, ...] 
     return Finding(claim, verdict, f"{evidence}; intervals over items", "our run", interval, criterion=criterion)
 
 
-def _needs(claim: str, needs: str) -> Finding:
-    return Finding(claim, "not tested", "", "nothing yet", needs=needs)
-
-
 def _steadier(of: Grid, tested: list[str]) -> Finding:
     """C1: the range of PCC over languages, AST minus NISQA."""
     gaps = {
@@ -100,7 +96,7 @@ def _by_probability(claim: str, text: dict[str, str], probability: dict[str, flo
 def _highest(of: Grid, tested: list[str]) -> Finding:
     """C2: Mandarin has the highest PCC of MOS."""
     if "zh" not in tested:
-        return _needs("C2", "Mandarin voices")
+        return not_tested("C2", "Mandarin voices")
     values = {n: selection.stacked(of, n, "mos", tested) for n in OURS}
     text = {n: f"highest in {LANGUAGES[tested[int(v[0].argmax())]]} ({v[0].max():.2f})" for n, v in values.items()}
     share = {n: float((v[1:].argmax(axis=1) == tested.index("zh")).mean()) for n, v in values.items()}
@@ -110,7 +106,7 @@ def _highest(of: Grid, tested: list[str]) -> Finding:
 def _lowest(of: Grid, tested: list[str]) -> Finding:
     """C3: Swedish and Dutch have the two lowest PCC of MOS."""
     if not set(HARDEST) <= set(tested):
-        return _needs("C3", "Swedish and Dutch voices")
+        return not_tested("C3", "Swedish and Dutch voices")
     values = {n: selection.stacked(of, n, "mos", tested) for n in OURS}
     lowest = {n: {tested[i] for i in np.argsort(v[0])[:2]} for n, v in values.items()}
     text = {n: f"lowest in {_named(sorted(x))}" for n, x in lowest.items()}
@@ -153,7 +149,7 @@ def _weakest_dimension(of: Grid, languages: list[str]) -> Finding:
 def _mandarin(of: Grid) -> Finding:
     """C6: discontinuity in Mandarin, NISQA minus AST."""
     if not all((network, "zh", "dis") in of for network in OURS):
-        return _needs("C6", "Mandarin voices")
+        return not_tested("C6", "Mandarin voices")
     a, b = (of[network, "zh", "dis"] for network in OURS)
     evidence = f"PCC of discontinuity in Mandarin: {NISQA} {a.value:.2f}, {AST} {b.value:.2f}"
     return _finding("C6", evidence, against(bias_corrected(a - b), "PCC in Mandarin discontinuity, NISQA − AST", low=0.0))
@@ -162,7 +158,7 @@ def _mandarin(of: Grid) -> Finding:
 def _english(of: Grid) -> Finding:
     """C7: English MOS within 0.05 of the stated values, and NISQA ahead by no more than 0.05."""
     if not all((network, "en", "mos") in of for network in OURS):
-        return _needs("C7", "English voices")
+        return not_tested("C7", "English voices")
     cells = {network: of[network, "en", "mos"] for network in OURS}
     tests = [
         against(bias_corrected(d), f"PCC of English MOS, {network}", low=STATED[network] - 0.05, high=STATED[network] + 0.05)
@@ -203,7 +199,7 @@ def _has(varied: Grid, name: str, dimensions: Sequence[str], languages: list[str
 def _pretrained(varied: Grid, languages: list[str]) -> Finding:
     """C9: a pretrained start against a random one, MOS. AudioSet's weights were not at hand; a stand-in has learnt to name impairments."""
     if not _has(varied, "pretrained", ("mos",), languages):
-        return _needs("C9", "AST weights from images and AudioSet, or a pretraining of the small network")
+        return not_tested("C9", "AST weights from images and AudioSet, or a pretraining of the small network")
     gains = {x: _gain(varied, "pretrained", "mos", x) for x in languages}
     text = ", ".join(f"{LANGUAGES[x]} {g.value:+.2f}" for x, g in gains.items())
     evidence = f"not the paper's weights: small AST, pretrained for half as many epochs more on naming the impairments of the same calls; PCC of MOS against a random start: {text}; one seed"
@@ -214,7 +210,7 @@ def _pretrained(varied: Grid, languages: list[str]) -> Finding:
 def _shared(varied: Grid, languages: list[str]) -> Finding:
     """C10: one network of five heads against five networks of one, trained equally long; over all dimensions, and discontinuity alone."""
     if not _has(varied, "single", DIMENSIONS, languages):
-        return _needs("C10", "networks of a single dimension")
+        return not_tested("C10", "networks of a single dimension")
     gains = {d: Draws.mean([varied[AST, x, d] - varied["single", x, d] for x in languages]) for d in DIMENSIONS}
     mean, alone = bias_corrected(Draws.mean(list(gains.values()))), bias_corrected(gains["dis"])
     text = ", ".join(f"{DIMENSION_TITLES[d]} {g.value:+.2f}" for d, g in gains.items())
@@ -226,7 +222,7 @@ def _stand_ins(varied: Grid, languages: list[str]) -> Finding:
     """C11: where an algorithm's overall score stands in for half of the ratings, discontinuity suffers more than noise and coloration."""
     name = "stand-in 0.5"
     if not _has(varied, name, ("noi", "dis", "col"), languages):
-        return _needs("C11", "networks trained on labels of which a part is the overall score")
+        return not_tested("C11", "networks trained on labels of which a part is the overall score")
     gains = {d: _mean_gain(varied, name, d, languages) for d in ("noi", "dis", "col")}
     more = bias_corrected(Draws.mean([gains["noi"], gains["col"]]) - gains["dis"])
     text = ", ".join(f"{DIMENSION_TITLES[d]} {g.value:+.2f}" for d, g in gains.items())
@@ -237,7 +233,7 @@ def _stand_ins(varied: Grid, languages: list[str]) -> Finding:
 def _language_or_data(of: Grid, tested: list[str], status: Status) -> Finding:
     """C12: with the same sentences, voices and impairments, Swedish and Dutch are as easy as the others."""
     if status != "synthetic" or not set(HARDEST) <= set(tested):
-        return _needs("C12", "the same voices and sentences in all languages, which real recordings do not have")
+        return not_tested("C12", "the same voices and sentences in all languages, which real recordings do not have")
     rest = [x for x in tested if x not in HARDEST]
     tests, text = [], []
     for network in OURS:

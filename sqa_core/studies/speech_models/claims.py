@@ -10,7 +10,7 @@ import pandas as pd
 from ...corpora.emotion import catalogue
 from ...metrics import Draws, Interval, bias_corrected, confidence_t
 from ...models.heads import HEADS
-from ...results.claims import Criterion, Finding, Verdict, against, all_of, decisive, judge
+from ...results.claims import Criterion, Finding, Verdict, against, all_of, decisive, judge, not_tested
 from . import open_questions, tables
 from .claims_printed import CLOSE, EQUIVALENT, GREEK_AND_PERSIAN, LARGE_SETS, MAJORITY_MARGIN, MULTILINGUAL_SETS, signs
 from .plan import (
@@ -45,9 +45,9 @@ def findings(run: Run) -> list[Finding]:
     known = {f.id for f in tested}
     for claim, models in NEEDS.items():
         if claim not in known:
-            tested.append(Finding(claim, "not tested", "", "nothing yet", needs=_what_to_run(run, models)))
+            tested.append(not_tested(claim, _what_to_run(run, models)))
     printed = "nothing of a run: it is arithmetic on the paper's own tables, and is tested there"
-    return _in_order([*tested, Finding("C12", "not tested", "", "nothing yet", needs=printed)])
+    return _in_order([*tested, not_tested("C12", printed)])
 
 
 # Which models a claim is about; without their records it is not tested.
