@@ -1,4 +1,4 @@
-"""Spectrograms: NISQA's mel spectrogram in dB and its segments, Whisper's log-mel, and AST's filter bank.
+"""Spectrograms: NISQA's mel spectrogram in dB and its segments, Whisper's log-mel, MFCCs, and AST's filter bank.
 
 The arithmetic of NISQA's front end is librosa's (`melspectrogram` with power 1, then `amplitude_to_db` with ref 1, amin 1e-4, top_db 80), without
 librosa: where the window is shorter than the FFT, frames are taken at the window's length and only then padded with zeros.
@@ -25,6 +25,7 @@ SPEECH_RATE = 16_000  # Hz, of Whisper and AST
 WHISPER_WINDOW = 400  # samples, 25 ms; also the FFT's length
 WHISPER_HOP = 160  # samples, 10 ms
 WHISPER_RANGE = 8.0  # in log10 of power, below a sound's maximum
+MFCC_WINDOW, MFCC_HOP, MFCC_BANDS = 640, 320, 40  # samples at 16 kHz: 40 ms, 20 ms
 AST_BANDS = 128  # Kaldi's mel bands, windows of 25 ms every 10 ms
 
 
@@ -200,6 +201,34 @@ def whisper_log_mel(
     filters = mel_filters(WHISPER_WINDOW, n_mels, SPEECH_RATE / 2, SPEECH_RATE)
     mel = (filters.T.to(device) @ power).clamp(min=1e-10).log10()
     return (torch.maximum(mel, mel.max() - WHISPER_RANGE) + 4.0) / 4.0
+
+
+def mfcc(waveform: Float[np.ndarray, " samples"]) -> Float[torch.Tensor, "frames 39"]:
+    """13 mel-frequency cepstral coefficients of a sound at 16 kHz with their first and second differences: Hamming windows of 40 ms every
+    20 ms, 40 mel bands in dB (the number of bands is our choice), differences over five frames with the first and last repeated.
+
+    Raises
+    ------
+    AudioError
+        Shorter than half a window.
+    """
+    if len(waveform) <= MFCC_WINDOW // 2:
+        raise AudioError(f"{len(waveform) / SPEECH_RATE:.3f} s is too short for MFCCs; half a window of 40 ms is needed.")
+    transform = _mfcc_transform()
+    from torchaudio.functional import compute_deltas
+
+    found = transform(torch.from_numpy(np.ascontiguousarray(waveform, np.float32)))
+    first = compute_deltas(found)
+    return torch.cat([found, first, compute_deltas(first)]).T
+
+
+@lru_cache(maxsize=1)
+def _mfcc_transform() -> torch.nn.Module:
+    audio.import_torchaudio()
+    from torchaudio.transforms import MFCC
+
+    bands = {"n_fft": MFCC_WINDOW, "hop_length": MFCC_HOP, "n_mels": MFCC_BANDS, "window_fn": torch.hamming_window}
+    return MFCC(SPEECH_RATE, 13, melkwargs=bands)
 
 
 def ast_filter_bank(waveforms: Sequence[Float[np.ndarray, " _"]], frames: int) -> Float[torch.Tensor, "files frames bands"]:

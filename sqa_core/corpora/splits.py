@@ -229,6 +229,48 @@ def _stratified(table: pd.DataFrame, seed: int) -> np.ndarray:
     return part
 
 
+@dataclass(frozen=True)
+class Share:
+    """A part of a corpus to tune on, as indices of files. rest : files to test on. fixed : those of them that are the same for every share
+    of one seed."""
+
+    tune: np.ndarray
+    rest: np.ndarray
+    fixed: np.ndarray
+
+
+HELD_OUT = 1 / 3  # of the speakers (or files): tested at every share, tuned on at none
+
+
+def share_of(corpus: Manifest, share: float, seed: int, by: Literal["speaker", "file"] = "speaker") -> Share:
+    """A share of a corpus's files to tune on, and the rest.
+
+    by : "speaker" takes speakers in random order, aliases merged, and all files of each, of the last one as many as are wanted; the rest
+    are the files of speakers of whom none was taken, so no speaker is on both sides. "file" takes files at random, whoever speaks, and the
+    rest are all others. The last third of the speakers (or files) is never tuned on, so a share of 1 means all of the other two thirds.
+
+    Raises
+    ------
+    SettingsError
+        The share is not between 0 and 1.
+    CorpusError
+        Fewer than two speakers.
+    """
+    if not 0 <= share <= 1:
+        raise SettingsError(f"A share is between 0 and 1, not {share:g}.")
+    rng = np.random.default_rng(seed)
+    count = len(corpus.table)
+    owner = speakers_merged(corpus).to_numpy() if by == "speaker" else np.arange(count)
+    order = rng.permutation(np.unique(owner))
+    if len(order) < 2:
+        raise CorpusError(f"{corpus.name}: one speaker cannot be both tuned and tested on.")
+    held = order[len(order) - max(1, round(HELD_OUT * len(order))) :]
+    pool = np.concatenate([rng.permutation(np.flatnonzero(owner == one)) for one in order if one not in set(held)])
+    tune = pool[: max(1, round(share * count))] if share else pool[:0]
+    rest = np.flatnonzero(~np.isin(owner, np.unique(owner[tune])))
+    return Share(np.sort(tune), rest, np.flatnonzero(np.isin(owner, held)))
+
+
 def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) -> pd.DataFrame:
     """What a split achieved: a row a part and fold.
 

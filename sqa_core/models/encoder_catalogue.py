@@ -1,6 +1,7 @@
 """Speech encoders by name: which there are, where their weights are on this machine, how to fetch them, and the hash of what is found."""
 
 import importlib.util
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,25 @@ def weight_files(folder: Path) -> list[Path]:
         if found := sorted(folder.glob(pattern)):
             return found
     return []
+
+
+def shape(name: str) -> tuple[int, int]:
+    """Transformer layers of an encoder and the width of its frames, from its configuration; of one with layers only.
+
+    Raises
+    ------
+    WeightsError
+        It is not on this machine, or its configuration names neither.
+    """
+    if name == MINI:
+        return MINI_LAYOUT["encoder_layers"], MINI_LAYOUT["d_model"]
+    path = folder_of(name) / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        layers = config["encoder_layers"] if "encoder_layers" in config else config["num_hidden_layers"]
+        return int(layers), int(config["d_model"] if "d_model" in config else config["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise WeightsError(f"{path}: no layers and width of a speech encoder can be read from it ({type(e).__name__}).") from e
 
 
 def weights_hash(name: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..corpora import registry
+from ..corpora.emotion import catalogue
 from ..corpora.manifest import Manifest
 from ..corpora.splits import Split
 from ..errors import CorpusError, SqaError, WeightsError
@@ -58,6 +59,12 @@ def bank_with_progress(corpus: Manifest, encoder: str, settings: FeatureSettings
             on_start=lambda size: bar.set_description(f"{text} ({size / 1e9:.1f} GB)", refresh=False),
             on_audio=on_audio,
         )
+
+
+def usual_features(corpus: str) -> FeatureSettings:
+    """The features that the chapters on emotion use of a corpus: the whole file, the channel that the catalogue names, 32 bits."""
+    channel = catalogue.CORPORA[corpus].channel if corpus in catalogue.CORPORA else "mean"
+    return FeatureSettings(whole_window=False, channel=channel, precision="fp32")
 
 
 def load_corpus(name: str, corpus_hash: str) -> Manifest:

@@ -16,6 +16,7 @@ from ...learning.probes import ProbeSettings
 from ...models import encoder_catalogue
 from ...models.heads import HEADS, Head
 from ...results.trials import Trial
+from ..emotion import usual_features
 from ..shared import ChapterSettings
 from .trials import (
     AcrossTrial,
@@ -187,12 +188,6 @@ def _corpus_hash(corpus: str) -> str:
 def _split_hash(corpus: str, protocol: splits.Protocol, languages: tuple[str, ...] = (), seed: int = 0) -> str:
     found = registry.load(corpus)
     return splits.of(found.where(language=languages) if languages else found, protocol, seed=seed).hash
-
-
-def usual_features(corpus: str) -> FeatureSettings:
-    """The features that the chapter uses of a corpus: the whole file, the channel that the catalogue names, 32 bits."""
-    channel = catalogue.CORPORA[corpus].channel if corpus in catalogue.CORPORA else "mean"
-    return FeatureSettings(whole_window=False, channel=channel, precision="fp32")
 
 
 def _fields(corpus: str, encoder: str, **more: Any) -> dict[str, Any]:

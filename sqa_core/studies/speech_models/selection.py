@@ -20,7 +20,8 @@ from ...models.heads import HEADS
 from ...results import frame
 from ...results.records import Record
 from ...results.trials import canonical
-from .plan import ASTS, PAPERS_CORPORA, USUAL, USUAL_AST, usual_features
+from ..emotion import usual_features
+from .plan import ASTS, PAPERS_CORPORA, USUAL, USUAL_AST
 
 FULL = "full"  # the head of AST, which is trained as a whole
 HEAD_TITLES = {**HEADS, FULL: "full model, from scratch"}

@@ -1,0 +1,213 @@
+"""The plan of the chapter on HuMP-CAT: source, targets and shares, the variants of the network, and the grid of trials."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any, Literal
+
+from ...corpora import registry
+from ...corpora.emotion import catalogue
+from ...errors import SettingsError
+from ...learning.humpcat import TrainSettings
+from ...models import encoder_catalogue
+from ...models.humpcat import HumpcatSettings
+from ...prosody import DISVOICE, ProsodySettings
+from ...results.trials import Trial
+from ..emotion import usual_features
+from ..shared import ChapterSettings
+from .trials import CLASSES, Layers, SourceTrial, TransferTrial
+
+SLUG = "humpcat"
+CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
+
+PAPERS_SOURCE, PAPERS_ENCODER = "iemocap", "hubert-base-ls960"
+PAPERS_TARGETS = ("emodb", "emovo")  # the two of seven that what is known of the paper names
+SOURCES = (PAPERS_SOURCE, "ravdess")  # the first that is found
+# HuBERT first, then encoders of its size, then smaller ones: the first that is found.
+ENCODERS = (
+    PAPERS_ENCODER, "wavlm-base-plus", "wav2vec2-base", "whisper-small", "whisper-small-int8", "whisper-base", "whisper-tiny",
+)  # fmt: skip
+
+# The paper's width is 252 and its epochs are 50; these are what two cores can do many times over.
+WIDTH, SOURCE_EPOCHS, EPOCHS = 64, 20, 30
+# DisVoice as it is, but for the level of a frame of zeros, which would decide every mean that it enters.
+PROSODY = replace(DISVOICE, silent_db=-100.0)
+SEEDS = (0, 1, 2)
+SHARE = 0.25
+SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.33, 0.5, 1.0)
+
+DEMO_LANGUAGES = ("de", "it")
+
+
+class Settings(ChapterSettings):
+    """The notebook's parameters. width : of the cross-attention; 252 is the paper's. epochs : of the source and of tuning; 50 is the
+    paper's, 0 takes the book's own numbers."""
+
+    width: int = WIDTH
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the usual network and training. layers : of the encoder, as counted in one of 12 layers."""
+
+    network: tuple[tuple[str, Any], ...] = ()
+    training: tuple[tuple[str, Any], ...] = ()
+    layers: Layers = (1, 9)
+    prosody: ProsodySettings = PROSODY
+
+
+def _network(**changes: Any) -> Variant:
+    return Variant(network=tuple(changes.items()))
+
+
+def _training(cosine: bool = True, **changes: Any) -> Variant:
+    return Variant(network=() if cosine else (("cosine", False),), training=tuple(changes.items()))
+
+
+USUAL = "as in the paper"
+# In the order of their importance: what the claims need comes first.
+VARIANTS: dict[str, Variant] = {
+    USUAL: Variant(),
+    "concatenation": _network(fusion="concatenation"),
+    "one stage": _network(stages=1),
+    "without encoder": _network(streams=("mfcc", "prosody")),
+    "without MFCCs": _network(streams=("encoder", "prosody")),
+    "without prosody": _network(streams=("encoder", "mfcc")),
+    "layer 1": Variant(network=(("encoder_layers", 1),), layers=(1,)),
+    "layer 9": Variant(network=(("encoder_layers", 1),), layers=(9,)),
+    "last layer": Variant(network=(("encoder_layers", 1),), layers=(12,)),
+    "softmax": _training(cosine=False, loss="softmax"),
+    "margin 0": _training(margin=0.0),
+    "prosody over time": _network(contours=True),
+    "gate": _network(fusion="gate"),
+    "mean": _network(fusion="mean"),
+    "margin 0.2": _training(margin=0.2),
+    "margin 0.5": _training(margin=0.5),
+    "DisVoice without its traps": Variant(prosody=ProsodySettings()),
+    "Praat's pitch": Variant(prosody=replace(PROSODY, pitch="praat")),
+    "1 head": _network(heads=1),
+    "8 heads": _network(heads=8),
+    "depth 2": _network(depth=2),
+    "width 128": _network(width=128),
+    "width 252": _network(width=252),
+}
+
+
+def layers_of(encoder: str, of_twelve: Sequence[int]) -> Layers:
+    """Layers at the relative depth that these have among HuBERT's 12."""
+    count, _ = encoder_catalogue.shape(encoder)
+    return tuple(max(1, count * layer // 12) for layer in of_twelve)
+
+
+def trials(settings: Settings) -> list[Trial]:
+    """Transfers at the usual share and their counterparts from random weights; other shares; variants; the source by itself.
+
+    Raises
+    ------
+    SettingsError
+        A width that four heads cannot divide, or a negative number of epochs.
+    """
+    if settings.width < 4 or settings.width % 4 or settings.epochs < 0:
+        raise SettingsError(f"The width must be a multiple of 4 and epochs not negative, not {settings.width} and {settings.epochs}.")
+    if settings.profile == "demo":
+        return _demo()
+    source, encoder, targets = found_source(), found_encoder(), found_targets()
+    if not (source and encoder and targets):
+        return []
+    plan = Plan(source, encoder, settings)
+    planned = [plan.transfer(t, start, SHARE, seed) for seed in SEEDS for t in targets for start in ("source", "random")]
+    planned += [plan.transfer(t, "source", SHARE, seed, by="file") for seed in SEEDS for t in targets]
+    for share in (s for s in SHARES if s != SHARE):
+        starts = ("source", "random") if share else ("source",)
+        planned += [plan.transfer(t, start, share, seed) for seed in SEEDS for t in targets for start in starts]
+    for variant in (v for v in VARIANTS if v != USUAL):
+        planned += [plan.transfer(t, "source", SHARE, seed, variant) for seed in SEEDS for t in targets]
+    return planned + plan.sources()
+
+
+def found_source() -> str | None:
+    return next((name for name in SOURCES if registry.find(name) is not None), None)
+
+
+def found_encoder() -> str | None:
+    return next((name for name in ENCODERS if encoder_catalogue.available(name)), None)
+
+
+def found_targets() -> list[str]:
+    """Corpora on this machine that can be targets: all but the sources, those of the paper first."""
+    others = (name for name in catalogue.CORPORA if name not in (*SOURCES, *PAPERS_TARGETS))
+    return [name for name in (*PAPERS_TARGETS, *others) if registry.find(name) is not None]
+
+
+class Plan:
+    """Trials that share a source, an encoder and the sizes of network and training."""
+
+    def __init__(self, source: str, encoder: str, settings: Settings):
+        self.source, self.encoder, self.width = source, encoder, settings.width
+        self.source_training = TrainSettings(epochs=settings.epochs or SOURCE_EPOCHS)
+        self.tuning = TrainSettings(epochs=settings.epochs or EPOCHS)
+
+    def transfer(
+        self,
+        target: str,
+        start: Literal["source", "random"],
+        share: float,
+        seed: int,
+        variant: str = USUAL,
+        by: Literal["speaker", "file"] = "speaker",
+    ) -> TransferTrial:
+        chosen = VARIANTS[variant]
+        aimed: dict[str, Any] = {"target": target, "target_hash": _hash(target), "target_features": usual_features(target)}
+        tuning = replace(self.tuning, **dict(chosen.training))
+        return TransferTrial(**self._common(chosen, target), **aimed, start=start, share=share, by=by, tuning=tuning, seed=seed)
+
+    def sources(self) -> list[Trial]:
+        """The source's speakers, each left out once."""
+        speakers = sorted(registry.load(self.source).table["speaker"].unique())
+        common = self._common(VARIANTS[USUAL], self.source)
+        return [SourceTrial(**common, held_out=speaker, seed=0) for speaker in speakers]
+
+    def _common(self, variant: Variant, tested: str) -> dict[str, Any]:
+        network = HumpcatSettings(encoder_width=encoder_catalogue.shape(self.encoder)[1], width=self.width, classes=len(CLASSES))
+        return {
+            "study": SLUG,
+            "data_status": data_status([self.source, tested]),
+            "model_status": "paper" if self.encoder == PAPERS_ENCODER else "other",
+            "source": self.source,
+            "source_hash": _hash(self.source),
+            "source_features": usual_features(self.source),
+            "encoder": self.encoder,
+            "weights_hash": encoder_catalogue.weights_hash(self.encoder),
+            "layers": layers_of(self.encoder, variant.layers),
+            "network": replace(network, **dict(variant.network)),
+            "prosody": variant.prosody,
+            "source_training": replace(self.source_training, **dict(variant.training)),
+        }
+
+
+def data_status(corpora: Iterable[str]) -> Literal["paper", "real", "synthetic"]:
+    """ "paper" if all of these corpora are the paper's own."""
+    papers = (PAPERS_SOURCE, *PAPERS_TARGETS)
+    statuses = {"paper" if name in papers else "synthetic" if registry.known(name).status == "synthetic" else "real" for name in corpora}
+    return next(s for s in ("synthetic", "real", "paper") if s in statuses)  # type: ignore[return-value]
+
+
+@cache
+def _hash(corpus: str) -> str:
+    return registry.load(corpus).hash
+
+
+def _demo() -> list[Trial]:
+    """English to German and Italian, synthetic voices and an encoder that needs no weights: does the machinery learn the built-in rules?"""
+    mini = encoder_catalogue.MINI
+    network = HumpcatSettings(encoder_width=encoder_catalogue.shape(mini)[1], width=16, classes=len(CLASSES))
+    common: dict[str, Any] = {
+        "study": SLUG, "data_status": "synthetic", "model_status": "random", "source": "polyglot-acted",
+        "source_hash": _hash("polyglot-acted"), "source_languages": ("en",), "encoder": mini,
+        "weights_hash": encoder_catalogue.weights_hash(mini), "layers": layers_of(mini, (1, 9)), "network": network, "prosody": PROSODY,
+        "source_training": TrainSettings(epochs=10), "tuning": TrainSettings(epochs=10), "target": "polyglot-acted",
+        "target_hash": _hash("polyglot-acted"), "share": SHARE,
+    }  # fmt: skip
+    return [TransferTrial(**common, target_languages=(x,), start=start) for x, start in product(DEMO_LANGUAGES, ("source", "random"))]

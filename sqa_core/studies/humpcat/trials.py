@@ -1,0 +1,185 @@
+"""The trials of the chapter on HuMP-CAT: networks trained on the source, and moved to targets with a share of their files."""
+
+import json
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from sklearn.metrics import recall_score
+from torch import Tensor
+
+from ... import environment
+from ...corpora import splits
+from ...corpora.manifest import Manifest
+from ...errors import CorpusError, WeightsError
+from ...files import short_hash
+from ...learning import humpcat
+from ...learning.feature_bank import FeatureSettings
+from ...learning.humpcat import TrainSettings
+from ...learning.loop import Checkpoint
+from ...learning.streams import Streams, acoustics, streams
+from ...metrics import scores
+from ...models import encoder_catalogue
+from ...models.humpcat import HumpcatSettings
+from ...prosody import ProsodySettings
+from ...results.trials import Result, Trial, canonical
+from ..emotion import bank_with_progress, load_corpus, require_hash
+
+CLASSES = ("anger", "happiness", "neutral", "sadness")
+WATCHED = 8  # files whose attention is measured after each epoch
+
+Layers = tuple[int, ...]
+
+
+def four(corpus: Manifest, merge_excitement: bool = True) -> Manifest:
+    """The files of a corpus in the four classes; excitement is happiness, as is usual for IEMOCAP, if it is merged.
+
+    Raises
+    ------
+    CorpusError
+        No file is in one of them.
+    """
+    table = corpus.table
+    if merge_excitement:
+        table = table.assign(emotion=table["emotion"].replace("excitement", "happiness"))
+    chosen = table["emotion"].isin(CLASSES)
+    if not chosen.any():
+        raise CorpusError(f"{corpus.name}: no file is angry, happy, neutral or sad.")
+    return Manifest(corpus.name, table[chosen].reset_index(drop=True), corpus.root, corpus.status)
+
+
+class HumpcatTrial(Trial):
+    """What the trials of this chapter have in common.
+
+    source : the corpus that the network learns first. layers : of the encoder, from 1. source_training : of the source. source_languages :
+    of a source that has several; all if empty.
+    """
+
+    source: str
+    source_hash: str
+    encoder: str
+    weights_hash: str
+    layers: Layers
+    source_features: FeatureSettings = FeatureSettings()
+    source_languages: tuple[str, ...] = ()
+    network: HumpcatSettings
+    prosody: ProsodySettings
+    source_training: TrainSettings
+    merge_excitement: bool = True
+
+    def loaded(self, corpus: str, corpus_hash: str, features: FeatureSettings, languages: tuple[str, ...]) -> tuple[Manifest, Streams]:
+        """A corpus in four classes with its streams."""
+        require_hash(f"the weights of {self.encoder}", encoder_catalogue.weights_hash(self.encoder), self.weights_hash, WeightsError)
+        layers, contours = self.layers, self.network.contours
+        return _loaded(corpus, corpus_hash, self.encoder, features, languages, layers, self.prosody, contours, self.merge_excitement)
+
+    def of_source(self) -> tuple[Manifest, Streams]:
+        return self.loaded(self.source, self.source_hash, self.source_features, self.source_languages)
+
+    def source_weights(self) -> dict[str, Tensor]:
+        """Weights of the network that has learnt the whole source, trained first where this machine has none of these settings."""
+        fields = [self.source, self.source_hash, self.source_languages, self.encoder, self.weights_hash, self.layers, self.seed]
+        settings = [canonical(x) for x in (self.source_features, self.network, self.prosody, self.source_training)]
+        run = {"fields": fields, "settings": settings, "merge_excitement": self.merge_excitement}
+        folder = environment.cache_folder() / "training" / f"humpcat-{short_hash(json.dumps(run, default=asdict), 16)}"
+        checkpoint = Checkpoint(folder, run)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            corpus, found = self.of_source()
+            labels, files = corpus.labels(list(CLASSES)), np.arange(len(corpus.table))
+            learnt = humpcat.learn(found, labels, files, self.network, self.source_training, self.seed, checkpoint=checkpoint)
+        return learnt.network.state_dict()
+
+
+@lru_cache(maxsize=8)
+def _loaded(
+    corpus: str,
+    corpus_hash: str,
+    encoder: str,
+    features: FeatureSettings,
+    languages: tuple[str, ...],
+    layers: Layers,
+    prosody: ProsodySettings,
+    contours: bool,
+    merge_excitement: bool,
+) -> tuple[Manifest, Streams]:
+    found = load_corpus(corpus, corpus_hash)
+    found = four(found.where(language=languages) if languages else found, merge_excitement)
+    held = acoustics(found, features.channel, prosody)
+    return found, streams(bank_with_progress(found, encoder, features), held, found.table["file"].tolist(), layers, contours)
+
+
+class SourceTrial(HumpcatTrial):
+    """The source with speakers apart: a network that has learnt all of its speakers but one answers for that one."""
+
+    kind: ClassVar[str] = "source"
+    held_out: str
+
+    def run(self) -> Result:
+        corpus, found = self.of_source()
+        person = splits.speakers_merged(corpus)
+        test, train = (np.flatnonzero(mask) for mask in (person == self.held_out, person != self.held_out))
+        if not len(test):
+            raise CorpusError(f"{self.source} has no speaker {self.held_out}.")
+        labels = corpus.labels(list(CLASSES))
+        learnt = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed)
+        predicted = humpcat.predict(learnt.network, found, test).argmax(axis=1)
+        parameters = sum(p.numel() for p in learnt.network.parameters())
+        return Result(tested(labels[test], predicted) | {"parameters": parameters}, answers(corpus, test, predicted))
+
+
+class TransferTrial(HumpcatTrial):
+    """A target corpus, answered by a network that was tuned on a share of its files, from the source's network or from random weights.
+
+    share : of the target's files; 0 tests the source's network as it is. by : whole speakers are drawn, or files whoever speaks. tuning :
+    of the target. The answers are those for the rest (`splits.share_of`), `fixed` marks files that are tested at every share.
+    """
+
+    kind: ClassVar[str] = "transfer"
+    target: str
+    target_hash: str
+    target_features: FeatureSettings = FeatureSettings()
+    target_languages: tuple[str, ...] = ()
+    start: Literal["source", "random"]
+    share: float
+    by: Literal["speaker", "file"] = "speaker"
+    tuning: TrainSettings
+
+    def run(self) -> Result:
+        corpus, found = self.loaded(self.target, self.target_hash, self.target_features, self.target_languages)
+        labels = corpus.labels(list(CLASSES))
+        part = splits.share_of(corpus, self.share, self.seed, self.by)
+        start = self.source_weights() if self.start == "source" else None
+        watched = part.rest[:: max(1, len(part.rest) // WATCHED)][:WATCHED]
+        # A share of 0 has no file to learn from; scales and weights are the source's.
+        tuning = self.tuning if len(part.tune) else replace(self.tuning, epochs=0)
+        learnt = humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched)
+        predicted = humpcat.predict(learnt.network, found, part.rest).argmax(axis=1)
+        fixed = np.isin(part.rest, part.fixed)
+        facts: dict[str, Any] = tested(labels[part.rest], predicted) | {"tuned": len(part.tune)}
+        facts |= {f"fixed_{k}": v for k, v in tested(labels[part.fixed], predicted[fixed]).items() if not isinstance(v, dict)}
+        facts["missing"] = [c for i, c in enumerate(CLASSES) if i in labels and i not in labels[part.tune]]
+        facts["speakers"] = int(splits.speakers_merged(corpus).iloc[part.tune].nunique())
+        facts["parameters"] = sum(p.numel() for p in learnt.network.parameters())
+        facts["losses"] = [round(e.loss, 4) for e in learnt.epochs]
+        facts["entropies"] = {name: [round(x, 5) for x in values] for name, values in learnt.entropies.items()}
+        return Result(facts, answers(corpus, part.rest, predicted).assign(fixed=fixed))
+
+
+def tested(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Accuracy, unweighted average recall over the classes that occur, and macro F1, in percent, and the share of answers "neutral"."""
+    recall = recall_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0)
+    neutral = CLASSES.index("neutral")
+    wrong = predicted != true
+    found = scores(true, predicted, list(CLASSES)) | {"uar": 100 * float(recall)}
+    found["neutral_of_wrong"] = 100 * float(np.mean(predicted[wrong] == neutral)) if wrong.any() else 0.0
+    return found
+
+
+def answers(corpus: Manifest, files: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    """A row a tested file."""
+    table = corpus.table.loc[files, ["file", "speaker", "emotion"]].reset_index(drop=True)
+    return table.assign(predicted=np.array(CLASSES)[predicted])
