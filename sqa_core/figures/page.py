@@ -219,7 +219,7 @@ def source_of(found: Sequence[Record]) -> str:
         return ", ".join(named[:limit]) + (f" and {len(named) - limit} more" if len(named) > limit else "")
 
     def network(trial: dict[str, Any]) -> str | None:
-        name = trial.get("network") or trial.get("encoder")
+        name = trial.get("encoder") if isinstance(trial.get("encoder"), str) else trial.get("network") or trial.get("encoder")
         if isinstance(name, str) and name:
             return f"{name} {trial['weights_hash']}" if "weights_hash" in trial else name
         return f"trained anew after {trial['recipe']}" if "recipe" in trial else "trained anew" if name or trial.get("training") else None
@@ -243,6 +243,8 @@ def _corpora(trial: dict[str, Any]) -> str:
     """The corpora that a trial was tested on, by the fields that chapters name them with."""
     if trial.get("corpus"):
         return str(trial["corpus"])
+    if trial.get("source"):  # learnt from, and tested on where that is another
+        return ", ".join(str(trial[name]) for name in ("source", "target") if name in trial)
     parts = trial.get("tests") or trial.get("parts") or [trial[name] for name in ("part",) if name in trial]
     names = [part["source"] for part in parts] + [clean for clean, _ in trial.get("sounds", {}).get("clean", ())]
     names += ["p835"] * ("set" in trial or bool(trial.get("listeners"))) + ["dpam_jnd"] * ("judgements" in trial)

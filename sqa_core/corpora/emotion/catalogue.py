@@ -7,6 +7,7 @@ schema is read by that. `emotion` has the same words for all corpora, `speaker` 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...audio import ChannelName
 
@@ -22,6 +23,8 @@ class EmotionCorpus:
     path into labels. expected : files by emotion. source : of the naming rule. parser_verified : whether the parser was tried on a real
     copy. channel : the one used of several. total : of files, where counts by emotion are not known. same_talker : a speaker's name to
     that of the same person under another name. fully_crossed : every speaker says every sentence in every emotion, equally often.
+    labels_beside : of a corpus whose file names do not say the emotion, its emotions by the files' names without ending, from the texts beside
+    them; a file without one is left out.
     """
 
     name: str
@@ -44,6 +47,7 @@ class EmotionCorpus:
     notes: tuple[str, ...] = ()
     same_talker: dict[str, str] = field(default_factory=dict)
     fully_crossed: bool = False
+    labels_beside: Callable[[Path], dict[str, str]] | None = None
 
     @property
     def files(self) -> int:
@@ -167,6 +171,38 @@ def _savee(m: re.Match[str]) -> Labels:
         "emotion": emotion,
         "sentence": m["sentence"] if common else f"{emotion} {m['sentence']}",
     }
+
+
+IEMOCAP = {
+    "ang": "anger",
+    "hap": "happiness",
+    "exc": "excitement",
+    "neu": "neutral",
+    "sad": "sadness",
+    "fru": "frustration",
+    "fea": "fear",
+    "sur": "surprise",
+    "dis": "disgust",
+    "oth": "other",
+    "xxx": "no agreement",
+}
+
+
+def _iemocap(m: re.Match[str]) -> Labels:
+    # The last letter says who speaks, the one after the session who wears the sensors.
+    speaker = f"{m['session']}{m['who']}"
+    return {"speaker": speaker, "gender": _GENDERS[m["who"].lower()], "take": m["utterance"]}
+
+
+def _iemocap_emotions(folder: Path) -> dict[str, str]:
+    """Emotions by utterance, from the lines `[start - end] utterance emotion [valence, activation, dominance]` of its evaluations."""
+    line = re.compile(r"\[[\d. ]+-[\d. ]+\]\t(Ses0\d[FM]_\w+)\t(\w{3})\t")
+    out: dict[str, str] = {}
+    for path in sorted(folder.rglob("dialog/EmoEvaluation/Ses*.txt")):
+        for utterance, emotion in line.findall(path.read_text(encoding="utf-8", errors="replace")):
+            if emotion in IEMOCAP:
+                out[utterance] = IEMOCAP[emotion]
+    return out
 
 
 CORPORA = {
@@ -363,6 +399,35 @@ CORPORA = {
         source="the owners' description",
         fully_crossed=True,
         notes=("some copies hold the whole tree twice", "a few files are stereo with equal channels"),
+    ),
+    "iemocap": EmotionCorpus(
+        name="IEMOCAP",
+        title="IEMOCAP, acted and improvised, English",
+        language="en",
+        licence="research only, by agreement",
+        citation="C. Busso et al.: IEMOCAP: interactive emotional dyadic motion capture database, LRE 42 (2008), doi:10.1007/s10579-008-9076-6",
+        obtain="https://sail.usc.edu/iemocap, by agreement",
+        pattern=r"Session[1-5]/sentences/wav/Ses\d\d[FM]_\w+/(?P<utterance>Ses(?P<session>0[1-5])[FM]_(?:impro|script)\w+_(?P<who>[FM])\w*\d)",
+        parse=_iemocap,
+        speakers=10,
+        expected={
+            "anger": 1103,
+            "disgust": 2,
+            "excitement": 1041,
+            "fear": 40,
+            "frustration": 1849,
+            "happiness": 595,
+            "neutral": 1708,
+            "no agreement": 2507,
+            "other": 3,
+            "sadness": 1084,
+            "surprise": 107,
+        },
+        sample_rate=16_000,
+        megabytes=1500,
+        source="the corpus's documentation, and programs that read it",
+        notes=("emotions are in dialog/EmoEvaluation, one file a dialogue", "excitement is usually counted as happiness"),
+        labels_beside=_iemocap_emotions,
     ),
     "savee": EmotionCorpus(
         name="SAVEE",

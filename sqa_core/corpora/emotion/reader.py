@@ -58,10 +58,16 @@ def _tried(folder: Path, name: str) -> Iterator[tuple[Path, re.Match[str] | None
 
 
 def _matched(folder: Path, name: str) -> tuple[dict[str, Labels], list[str]]:
-    """Labels of the sounds below a folder whose paths follow the corpus's rule, and the paths of those that do not."""
+    """Labels of the sounds below a folder whose paths follow the corpus's rule, and the paths of those that do not, or have no emotion."""
     tried = sorted(_tried(folder, name), key=lambda pair: pair[0])
-    named = {path.as_posix(): CORPORA[name].parse(match) for path, match in tried if match}
-    return named, [path.as_posix() for path, match in tried if not match]
+    corpus = CORPORA[name]
+    named = {path.as_posix(): corpus.parse(match) for path, match in tried if match}
+    strange = [path.as_posix() for path, match in tried if not match]
+    if corpus.labels_beside:
+        emotions = corpus.labels_beside(folder)
+        strange += sorted(file for file in named if Path(file).stem not in emotions)
+        named = {file: labels | {"emotion": emotions[Path(file).stem]} for file, labels in named.items() if Path(file).stem in emotions}
+    return named, strange
 
 
 def manifest(folder: Path, name: str) -> Manifest:
@@ -167,7 +173,8 @@ def problems(folder: Path, name: str) -> list[str]:
     everything = _all_that_can_be_read(folder, name)
     table = everything[~_strays(everything)]
     readable = set(everything["file"])
-    out = [f"{file}: not named as the corpus names its files; it is left out" for file in strange]
+    unknown = "not named as the corpus names its files" + (", or without an emotion in its texts" if corpus.labels_beside else "")
+    out = [f"{file}: {unknown}; it is left out" for file in strange]
     for file in sorted(set(named) - readable):
         try:
             audio.load(folder / file)

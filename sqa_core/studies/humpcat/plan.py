@@ -24,10 +24,11 @@ CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
 PAPERS_SOURCE, PAPERS_ENCODER = "iemocap", "hubert-base-ls960"
 PAPERS_TARGETS = ("emodb", "emovo")  # the two of seven that what is known of the paper names
 SOURCES = (PAPERS_SOURCE, "ravdess")  # the first that is found
-# HuBERT first, then encoders of its size, then smaller ones: the first that is found.
-ENCODERS = (
-    PAPERS_ENCODER, "wavlm-base-plus", "wav2vec2-base", "whisper-small", "whisper-small-int8", "whisper-base", "whisper-tiny",
-)  # fmt: skip
+# HuBERT first, then encoders of its size, then smaller ones, with their layers: the first that is found.
+ENCODERS = {
+    PAPERS_ENCODER: 12, "wavlm-base-plus": 12, "wav2vec2-base": 12, "whisper-small": 12, "whisper-small-int8": 12, "whisper-base": 6,
+    "whisper-tiny": 4,
+}  # fmt: skip
 
 # The paper's width is 252 and its epochs are 50; these are what two cores can do many times over.
 WIDTH, SOURCE_EPOCHS, EPOCHS = 64, 20, 30
@@ -95,9 +96,8 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def layers_of(encoder: str, of_twelve: Sequence[int]) -> Layers:
-    """Layers at the relative depth that these have among HuBERT's 12."""
-    count, _ = encoder_catalogue.shape(encoder)
+def layers_of(count: int, of_twelve: Sequence[int]) -> Layers:
+    """Layers of an encoder with so many, at the relative depth that these have among HuBERT's 12."""
     return tuple(max(1, count * layer // 12) for layer in of_twelve)
 
 
@@ -117,13 +117,14 @@ def trials(settings: Settings) -> list[Trial]:
     if not (source and encoder and targets):
         return []
     plan = Plan(source, encoder, settings)
-    planned = [plan.transfer(t, start, SHARE, seed) for seed in SEEDS for t in targets for start in ("source", "random")]
+    planned: list[Trial] = [plan.transfer(t, start, SHARE, seed) for seed in SEEDS for t in targets for start in ("source", "random")]
     planned += [plan.transfer(t, "source", SHARE, seed, by="file") for seed in SEEDS for t in targets]
     for share in (s for s in SHARES if s != SHARE):
         starts = ("source", "random") if share else ("source",)
         planned += [plan.transfer(t, start, share, seed) for seed in SEEDS for t in targets for start in starts]
-    for variant in (v for v in VARIANTS if v != USUAL):
-        planned += [plan.transfer(t, "source", SHARE, seed, variant) for seed in SEEDS for t in targets]
+    # Without the source a variant costs a fifth: all of them from random weights first.
+    for start, variant in product(("random", "source"), (v for v in VARIANTS if v != USUAL)):
+        planned += [plan.transfer(t, start, SHARE, seed, variant) for seed in SEEDS for t in targets]
     return planned + plan.sources()
 
 
@@ -180,7 +181,7 @@ class Plan:
             "source_features": usual_features(self.source),
             "encoder": self.encoder,
             "weights_hash": encoder_catalogue.weights_hash(self.encoder),
-            "layers": layers_of(self.encoder, variant.layers),
+            "layers": layers_of(ENCODERS[self.encoder], variant.layers),
             "network": replace(network, **dict(variant.network)),
             "prosody": variant.prosody,
             "source_training": replace(self.source_training, **dict(variant.training)),
@@ -202,11 +203,12 @@ def _hash(corpus: str) -> str:
 def _demo() -> list[Trial]:
     """English to German and Italian, synthetic voices and an encoder that needs no weights: does the machinery learn the built-in rules?"""
     mini = encoder_catalogue.MINI
-    network = HumpcatSettings(encoder_width=encoder_catalogue.shape(mini)[1], width=16, classes=len(CLASSES))
+    layers, width = encoder_catalogue.shape(mini)
+    network = HumpcatSettings(encoder_width=width, width=16, classes=len(CLASSES))
     common: dict[str, Any] = {
         "study": SLUG, "data_status": "synthetic", "model_status": "random", "source": "polyglot-acted",
         "source_hash": _hash("polyglot-acted"), "source_languages": ("en",), "encoder": mini,
-        "weights_hash": encoder_catalogue.weights_hash(mini), "layers": layers_of(mini, (1, 9)), "network": network, "prosody": PROSODY,
+        "weights_hash": encoder_catalogue.weights_hash(mini), "layers": layers_of(layers, (1, 9)), "network": network, "prosody": PROSODY,
         "source_training": TrainSettings(epochs=10), "tuning": TrainSettings(epochs=10), "target": "polyglot-acted",
         "target_hash": _hash("polyglot-acted"), "share": SHARE,
     }  # fmt: skip

@@ -1,0 +1,107 @@
+"""Figures of the chapter on HuMP-CAT."""
+
+import numpy as np
+import pandas as pd
+
+from ...figures.charts import confusion, intervals
+from ...figures.style import COLOURS, closed, narrow, width_in
+
+MARKERS = "osD^"
+
+
+def targets(table: pd.DataFrame):
+    """Accuracy of each target: from the source, from random weights, without tuning, and what the paper prints."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(width_in(), 1.6 + 0.75 * len(table)))
+    names = [n for n in ("accuracy", "random start", "not tuned") if f"{n}, %" in table]
+    words = {
+        "accuracy": "source, then a quarter of the target",
+        "random start": "a quarter of the target alone",
+        "not tuned": "source alone",
+    }
+    for i, name in enumerate(names):
+        part = pd.DataFrame(
+            {
+                "y": range(len(table)),
+                "value": table[f"{name}, %"],
+                "low": table[f"{name}, %, low"],
+                "high": table[f"{name}, %, high"],
+            }
+        )
+        intervals(part.replace([np.inf, -np.inf], np.nan).bfill(axis=1), axis, words[name], 0.16 * (1 - i), i)
+    axis.scatter(table["paper, %"], range(len(table)), marker="*", s=90, color="black", zorder=3, label="the paper prints")
+    axis.scatter(table["most frequent class, %"], range(len(table)), marker="|", s=160, color="0.4", zorder=3, label="most frequent class")
+    axis.set_yticks(range(len(table)), [f"{r['target']} ({r['language']})" for _, r in table.iterrows()])
+    axis.set(xlabel="accuracy, %", xlim=(0, 100), ylim=(len(table) - 0.5, -0.5))
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=1 if narrow() else 3)
+    return closed(figure)
+
+
+def shares(table: pd.DataFrame):
+    """Accuracy by share, a panel a target: from the source and from random weights."""
+    import matplotlib.pyplot as plt
+
+    targets = list(dict.fromkeys(table["target"]))
+    columns = 1 if narrow() else 2
+    rows = -(-len(targets) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(width_in(), 2.5 * rows), sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(targets) :]:
+        axis.axis("off")
+    for axis, target in zip(axes.flat, targets, strict=False):
+        part = table[table["target"] == target].sort_values("share, %")
+        places = np.arange(len(part))
+        for i, name in enumerate(("from the source", "from random weights")):
+            if f"{name}, %" not in part:
+                continue
+            axis.plot(places, part[f"{name}, %"], f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=name)
+            low, high = (part[f"{name}, %, {end}"].clip(0, 100) for end in ("low", "high"))
+            axis.fill_between(places, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
+        axis.set_xticks(places, [f"{s:g}" for s in part["share, %"]])
+        axis.set(title=target, ylim=(0, 100))
+    for axis in axes[-1]:
+        axis.set_xlabel("share tuned on, %")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("accuracy, %")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return closed(figure)
+
+
+def variants(table: pd.DataFrame):
+    """Forest plot: what each change of the network costs or gives, a marker for each start."""
+    import matplotlib.pyplot as plt
+
+    order = table.groupby("variant")["change, points"].mean().sort_values().index
+    place = {name: i for i, name in enumerate(order)}
+    figure, axis = plt.subplots(figsize=(width_in(), 1.2 + 0.36 * len(order)))
+    for i, (start, part) in enumerate(table.groupby("start")):
+        drawn = pd.DataFrame({"y": part["variant"].map(place), "value": part["change, points"]})
+        drawn = drawn.assign(low=part["change, points, low"], high=part["change, points, high"])
+        words = "trained on the source first" if start == "source" else "from random weights"
+        intervals(drawn, axis, words, 0.15 * (1 - 2 * i) * (table["start"].nunique() > 1), i)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.set_yticks(range(len(order)), order)
+    axis.set_xlabel("accuracy, variant − usual network, points")
+    axis.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
+    return closed(figure)
+
+
+def entropy_over_epochs(table: pd.DataFrame):
+    """Entropy of each direction over the epochs of tuning, mean over targets and draws."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.4))
+    for i, (direction, part) in enumerate(table.groupby("direction", sort=False)):
+        mean = part.groupby("epoch")["entropy"].mean()
+        axis.plot(mean.index, mean, f"{MARKERS[i % 4]}-", color=COLOURS[i], markersize=3, label=direction)
+    axis.set(xlabel="epoch of tuning (0: before)", ylabel="entropy, share of the largest", ylim=(0, 1.03))
+    figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
+    return closed(figure)
+
+
+def confusions(answers: dict[str, pd.DataFrame]):
+    """A confusion matrix by the name of its cell, for `figures.gallery`."""
+    return {name: confusion(table["emotion"].tolist(), table["predicted"].tolist(), name) for name, table in answers.items()}

@@ -1,0 +1,232 @@
+"""Tables of the chapter on HuMP-CAT. Numbers stay numbers; the page decides how they are shown."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ... import metrics
+from ...corpora.emotion import catalogue
+from ...models.humpcat import Humpcat, HumpcatSettings
+from ...results import frame, published
+from . import selection
+from .plan import PAPERS_TARGETS, SHARE, SHARES, SLUG, SOURCES, USUAL, VARIANTS
+from .trials import CLASSES
+
+# Steps up the family tree from English to the first ancestor that two languages share, by Glottolog's groups: our own table.
+GROUPS = {
+    "en": ("English", 0, "the same language"),
+    "de": ("German", 1, "West Germanic"),
+    "it": ("Italian", 3, "Indo-European: Romance"),
+    "es": ("Spanish", 3, "Indo-European: Romance"),
+    "fr": ("French", 3, "Indo-European: Romance"),
+    "el": ("Greek", 3, "Indo-European: Greek"),
+    "ur": ("Urdu", 3, "Indo-European: Indo-Aryan"),
+    "fa": ("Persian", 3, "Indo-European: Iranian"),
+    "ar": ("Arabic", 4, "another family"),
+    "zh": ("Chinese", 4, "another family"),
+}
+PRINTED = {"emodb": "EMODB", "emovo": "EMOVO"}
+STREAMS = ("without encoder", "without MFCCs", "without prosody")
+
+
+def title(target: str) -> str:
+    return catalogue.title(target)
+
+
+def language(target: str) -> str:
+    code = catalogue.CORPORA[target].language.split("-")[0] if target in catalogue.CORPORA else ""
+    return GROUPS[code][0] if code in GROUPS else code
+
+
+def in_order(targets: Any) -> list[str]:
+    """Targets as the page lists them: the paper's own first."""
+    present = set(targets)
+    return [t for t in PAPERS_TARGETS if t in present] + [t for t in catalogue.in_order(present) if t not in PAPERS_TARGETS]
+
+
+def corpora_table() -> pd.DataFrame:
+    """Source and targets that the catalogue knows: what is kept of each in four classes, and what is dropped, as distributed."""
+    rows = []
+    for name in (*SOURCES, *in_order(set(catalogue.CORPORA) - set(SOURCES))):
+        c = catalogue.CORPORA[name]
+        if not c.expected or sum(c.expected.values()) != c.files:
+            continue  # counts by emotion are not published
+        kept = {e: n for e, n in c.expected.items() if e in CLASSES or e == "excitement"}
+        dropped = {e: n for e, n in c.expected.items() if e not in kept}
+        role = "source" if name in SOURCES else "target"
+        if name in ("iemocap", *PAPERS_TARGETS):
+            role += ", the paper's"
+        rows.append(
+            {
+                "corpus": c.name,
+                "language": language(name),
+                "role": role,
+                "speakers": c.speakers,
+                "files in four classes": sum(kept.values()),
+                "absent": ", ".join(e for e in CLASSES if e not in kept) or "none",
+                "dropped": ", ".join(f"{e} {n}" for e, n in dropped.items()) or "none",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _printed(target: str) -> float:
+    table = published.read(SLUG, "results").set_index("dataset")["value"]
+    return float(table[PRINTED[target]]) if target in PRINTED else float("nan")
+
+
+def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
+    """A row a target at the usual share: accuracy after transfer, from random weights and without tuning, with intervals over draws of
+    speakers; unweighted average recall; the share of the most frequent class; what the paper prints."""
+    table = selection.transfers(found)
+    cells = {
+        "accuracy": selection.chosen(table),
+        "random start": selection.chosen(table, start="random"),
+        "not tuned": selection.chosen(table, share=0.0),
+    }
+    rows = []
+    for target in in_order(cells["accuracy"]["target"]):
+        row: dict[str, Any] = {"target": title(target), "language": language(target)}
+        for name, cell in cells.items():
+            values = cell.loc[cell["target"] == target, "accuracy"]
+            row |= metrics.confidence_t(values).columns(f"{name}, %") if len(values) else {}
+        of = cells["accuracy"][cells["accuracy"]["target"] == target]
+        row["UAR, %"], row["macro F1, %"] = of["uar"].mean(), of["f1"].mean()
+        row["most frequent class, %"] = np.mean([100 * r.items()["emotion"].value_counts(normalize=True).max() for r in of["record"]])
+        rows.append(row | {"paper, %": _printed(target), "tuned files": of["tuned"].mean(), "draws": len(of)})
+    return pd.DataFrame(rows)
+
+
+def shares_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy on the files that are tested at every share, by target and share: from the source, from random weights, and the gain, paired
+    over draws of speakers."""
+    table = selection.transfers(found)
+    rows = []
+    for target in in_order(table["target"]):
+        of = table[table["target"] == target]
+        for share in SHARES:
+            source, other = selection.chosen(of, share=share), selection.chosen(of, start="random", share=share)
+            if not len(source):
+                continue
+            row: dict[str, Any] = {"target": title(target), "share, %": 100 * share, "files": source["tuned"].mean()}
+            row |= metrics.confidence_t(source["fixed_accuracy"]).columns("from the source, %")
+            if len(other):
+                row |= metrics.confidence_t(other["fixed_accuracy"]).columns("from random weights, %")
+            gain = selection.over_folds(selection.difference(source, other, "fixed_accuracy"))
+            row |= gain.columns("gain, points") if gain else {}
+            rows.append(row | {"draws": len(source)})
+    return pd.DataFrame(rows)
+
+
+def variants_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What each change of the network costs or gives: accuracy minus that of the usual network with the same start, paired over targets and
+    draws of speakers. Variants are trained on the target's share alone; those that are trained on the source too have a second row."""
+    table = selection.transfers(found)
+    rows = []
+    for start, name in product(("random", "source"), VARIANTS):
+        cell = selection.chosen(table, name, start)
+        change = selection.difference(cell, selection.chosen(table, start=start))
+        interval = selection.over_folds(change)
+        if name == USUAL or interval is None:
+            continue
+        row: dict[str, Any] = {"variant": name, "start": "random weights" if start == "random" else "source"}
+        row |= interval.columns("change, points") | {"folds": len(change)}
+        row |= {title(t): change.loc[change["target"] == t, "difference"].mean() for t in in_order(change["target"])}
+        rows.append(row | {"parameters": int(cell["parameters"].iloc[0])})
+    return pd.DataFrame(rows)
+
+
+def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy if whole speakers are tuned on or tested, and if files are drawn whoever speaks; a row a target."""
+    table = selection.transfers(found)
+    apart, mixed = selection.chosen(table), selection.chosen(table, by="file")
+    rows = []
+    for target in in_order(mixed["target"]):
+        both = [cell[cell["target"] == target] for cell in (apart, mixed)]
+        row: dict[str, Any] = {"target": title(target)}
+        for name, cell in zip(("speakers apart, %", "speakers mixed, %"), both, strict=True):
+            row |= metrics.confidence_t(cell["accuracy"]).columns(name)
+        gap = selection.over_folds(selection.difference(both[1], both[0]))
+        rows.append(row | (gap.columns("mixed − apart, points") if gap else {}) | {"draws": len(both[1])})
+    return pd.DataFrame(rows)
+
+
+def attention_table(found: pd.DataFrame) -> pd.DataFrame:
+    """How even attention is by direction, as a share of the largest entropy possible: before tuning, after it, and with random weights.
+    Means over targets and draws."""
+    table = selection.transfers(found)
+    rows: dict[str, dict[str, Any]] = {}
+    for variant in (USUAL, "prosody over time"):
+        for start, name in (("random", "random weights"), ("source", "after the source")):
+            for r in selection.chosen(table, variant, start)["record"]:
+                for direction, values in r.metrics["entropies"].items():
+                    row = rows.setdefault(f"{variant}/{direction}", {"network": variant, "direction": direction})
+                    row.setdefault(name, []).append(values[0])
+                    if start == "source":
+                        row.setdefault("after tuning", []).append(values[-1])
+    return pd.DataFrame([{k: float(np.mean(v)) if isinstance(v, list) else v for k, v in row.items()} for row in rows.values()])
+
+
+def entropy_over_epochs(found: pd.DataFrame) -> pd.DataFrame:
+    """Mean entropy of each direction after each epoch of tuning: direction, epoch (0 before tuning), target, entropy."""
+    parts = []
+    for row in selection.chosen(selection.transfers(found)).itertuples():
+        for direction, values in row.record.metrics["entropies"].items():
+            parts.append(pd.DataFrame({"direction": direction, "epoch": range(len(values)), "target": row.target, "entropy": values}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["direction", "epoch", "target", "entropy"])
+
+
+def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
+    """English bias: which share of the wrong answers is "neutral", and which share of files is; before tuning and after it."""
+    table = selection.transfers(found)
+    rows = []
+    for target in in_order(table["target"]):
+        row: dict[str, Any] = {"target": title(target)}
+        for name, share in (("not tuned", 0.0), (f"{SHARE:.0%} tuned", SHARE)):
+            cell = selection.chosen(table[table["target"] == target], share=share)
+            if len(cell):
+                row |= metrics.confidence_t(cell["neutral_of_wrong"]).columns(f"neutral of wrong answers, {name}, %")
+                row["neutral files, %"] = np.mean([100 * (r.items()["emotion"] == "neutral").mean() for r in cell["record"]])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def languages_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Gain of the source over random weights by target and relation to English. Four languages decide nothing about distance."""
+    table = selection.transfers(found)
+    gain = selection.difference(selection.chosen(table), selection.chosen(table, start="random"))
+    rows = []
+    for target in in_order(gain["target"]):
+        code = catalogue.CORPORA[target].language.split("-")[0]
+        _, steps, relation = GROUPS[code]
+        of = selection.over_folds(gain[gain["target"] == target])
+        row = {"target": title(target), "language": language(target), "shared with English": relation, "steps": steps}
+        rows.append(row | (of.columns("gain, points") if of else {}))
+    return pd.DataFrame(rows).sort_values("steps", kind="stable", ignore_index=True) if rows else pd.DataFrame()
+
+
+def source_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy on each speaker of the source by a network that has learnt the others."""
+    rows = [
+        {"speaker": r.trial["held_out"], "accuracy, %": r.metrics["accuracy"], "UAR, %": r.metrics["uar"], "files": r.metrics["tested"]}
+        for r in frame.records(found, "source")
+    ]
+    return pd.DataFrame(rows).sort_values("speaker", ignore_index=True) if rows else pd.DataFrame()
+
+
+def answers(found: pd.DataFrame, **cell: Any) -> dict[str, pd.DataFrame]:
+    """True and predicted emotions of each target in one cell, draws of speakers together."""
+    table = selection.chosen(selection.transfers(found), **cell)
+    return {
+        target: pd.concat([r.items() for r in table.loc[table["target"] == target, "record"]], ignore_index=True)
+        for target in in_order(table["target"])
+    }
+
+
+def parts_table() -> pd.DataFrame:
+    """Parameters of each part at the paper's width."""
+    network = Humpcat(HumpcatSettings())
+    rows = [{"part": name, "parameters": count} for name, count in network.parts().items()]
+    return pd.DataFrame([*rows, {"part": "all", "parameters": sum(p.numel() for p in network.parameters())}])
