@@ -114,3 +114,13 @@ def attention_entropy(network: Humpcat, streams: Streams, files: Int[np.ndarray,
     inputs = _on(next(network.parameters()).device.type, streams.batch(files))
     _, weights = network.looked_at(inputs)
     return {name: float(entropy(w, inputs.steps).nanmean()) for name, w in weights.items()}
+
+
+@torch.no_grad()
+def attention(network: Humpcat, streams: Streams, file: int) -> tuple[int, dict[str, Float[np.ndarray, " steps"]]]:
+    """The class that a file is given, and the attention that each of its steps receives, by direction: mean over heads and over the steps
+    that look, times the number of steps, so that 1 is uniform."""
+    network.eval()
+    inputs = _on(next(network.parameters()).device.type, streams.batch(np.array([file])))
+    scores, weights = network.looked_at(inputs)
+    return int(scores.argmax()), {name: (w[0].mean(dim=0) * w.shape[2]).cpu().numpy() for name, w in weights.items()}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def acoustics(corpus: Manifest, channel: ChannelName = "mean", settings: Prosody
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            jobs = [(str(file), channel, settings) for file in corpus.paths()]
+            jobs = [(path, channel, settings) for path in corpus.paths()]
             found = in_processes(_of_file, jobs, 16, lambda: None)
             mfcc, lines, numbers, voiced = zip(*found, strict=True)
             held = {
@@ -67,7 +68,7 @@ def acoustics(corpus: Manifest, channel: ChannelName = "mean", settings: Prosody
     return Acoustics(mfcc=held["mfcc"], contours=held["contours"], prosody=held["prosody"], **ends)
 
 
-def _of_file(job: tuple[str, ChannelName, ProsodySettings]) -> tuple[Tensor, np.ndarray, np.ndarray, bool]:
+def _of_file(job: tuple[Path, ChannelName, ProsodySettings]) -> tuple[Tensor, np.ndarray, np.ndarray, bool]:
     path, channel, settings = job
     torch.set_num_threads(1)
     x = audio.load_mono(path, SPEECH_RATE, channel)

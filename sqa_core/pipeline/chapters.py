@@ -14,7 +14,7 @@ from ..errors import CorpusError, SettingsError
 from ..results import trials
 
 # A chapter's slug names its notebook, its package in `studies` and its folders in `book`. A new chapter is added here.
-CHAPTERS = ("score", "labels", "nisqa_explained", "language_barriers", "jsqa", "speech_models")
+CHAPTERS = ("score", "labels", "nisqa_explained", "language_barriers", "jsqa", "speech_models", "humpcat")
 DETAILS = "_details"  # ending of the notebook with a chapter's second page, if it has one
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ... import audio
-from ...corpora import polyglot
+from ...corpora import polyglot, registry
 from ...figures import verdicts
+from ...figures.page import absent
 from ...figures.verdicts import Bar
+from ...figures.widgets import map_chooser
 from ...files import short_hash
 from ...results import frame
 from ...results.claims import Finding, tally
@@ -20,6 +22,8 @@ from .trials import CLASSES
 
 MISSING = "not available"
 QUESTION = "Can a network that fuses three kinds of features and has learnt emotion from English be moved to other languages with a quarter of their files?"
+STEP_FRAMES = 8  # of 10 ms in a step of the convolution
+MAY_BE_HEARD = ("emodb",)  # of the targets, by licence
 HEARD = {"en": "English", "de": "German", "it": "Italian", "el": "Greek"}
 
 
@@ -163,3 +167,22 @@ def deviations_table() -> pd.DataFrame:
         ("DisVoice", "as it is", "as it is, but frames of zeros count as −100 dB, not −10³⁰", "in the forest plot, where computed"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])
+
+
+def attention_chooser(found: pd.DataFrame) -> Any:
+    """Maps of attention over time for one file of each target; with the sound where it may be passed on and is on this machine."""
+    shown = {r.trial["target"]: r for r in frame.records(found, "attention")}
+    target = next((t for t in tables.in_order(shown)), None)
+    if target is None:
+        return absent()
+    record = shown[target]
+    arrays, mel = record.arrays(), record.arrays()["mel"].astype(np.float32)
+    maps, texts = {}, {}
+    for name, row in zip(record.metrics["directions"], arrays["weights"], strict=True):
+        over_time = np.repeat(row, STEP_FRAMES)[: len(mel)]
+        over_time = np.pad(over_time, (0, len(mel) - len(over_time)), mode="edge") - 1.0
+        maps[name] = np.repeat(over_time[None], mel.shape[1], axis=0)
+        texts[name] = f"{name}: from {row.min():.2f} to {row.max():.2f} times the even share; answered {record.metrics['predicted']}"
+    folder = registry.find(target) if target in MAY_BE_HEARD else None
+    sound = audio.load(folder / record.metrics["file"]) if folder else None
+    return map_chooser(mel.T, maps, texts, sound, "attention-map", "real")

@@ -16,7 +16,7 @@ from ...prosody import DISVOICE, ProsodySettings
 from ...results.trials import Trial
 from ..emotion import usual_features
 from ..shared import ChapterSettings
-from .trials import CLASSES, Layers, SourceTrial, TransferTrial
+from .trials import CLASSES, AttentionTrial, Layers, SourceTrial, Start, TransferTrial
 
 SLUG = "humpcat"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
@@ -37,6 +37,8 @@ PROSODY = replace(DISVOICE, silent_db=-100.0)
 SEEDS = (0, 1, 2)
 SHARE = 0.25
 SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.33, 0.5, 1.0)
+
+STARTS: tuple[Start, ...] = ("random", "source")
 
 DEMO_LANGUAGES = ("de", "it")
 
@@ -117,13 +119,14 @@ def trials(settings: Settings) -> list[Trial]:
     if not (source and encoder and targets):
         return []
     plan = Plan(source, encoder, settings)
-    planned: list[Trial] = [plan.transfer(t, start, SHARE, seed) for seed in SEEDS for t in targets for start in ("source", "random")]
+    planned: list[Trial] = [plan.transfer(t, start, SHARE, seed) for seed in SEEDS for t in targets for start in STARTS]
+    planned += [plan.attention(t) for t in targets]
     planned += [plan.transfer(t, "source", SHARE, seed, by="file") for seed in SEEDS for t in targets]
     for share in (s for s in SHARES if s != SHARE):
-        starts = ("source", "random") if share else ("source",)
+        starts = STARTS if share else STARTS[1:]
         planned += [plan.transfer(t, start, share, seed) for seed in SEEDS for t in targets for start in starts]
     # Without the source a variant costs a fifth: all of them from random weights first.
-    for start, variant in product(("random", "source"), (v for v in VARIANTS if v != USUAL)):
+    for start, variant in product(STARTS, (v for v in VARIANTS if v != USUAL)):
         planned += [plan.transfer(t, start, SHARE, seed, variant) for seed in SEEDS for t in targets]
     return planned + plan.sources()
 
@@ -153,16 +156,19 @@ class Plan:
     def transfer(
         self,
         target: str,
-        start: Literal["source", "random"],
+        start: Start,
         share: float,
         seed: int,
         variant: str = USUAL,
         by: Literal["speaker", "file"] = "speaker",
     ) -> TransferTrial:
         chosen = VARIANTS[variant]
-        aimed: dict[str, Any] = {"target": target, "target_hash": _hash(target), "target_features": usual_features(target)}
         tuning = replace(self.tuning, **dict(chosen.training))
-        return TransferTrial(**self._common(chosen, target), **aimed, start=start, share=share, by=by, tuning=tuning, seed=seed)
+        return TransferTrial(**self._common(chosen, target), **_aim(target), start=start, share=share, by=by, tuning=tuning, seed=seed)
+
+    def attention(self, target: str, emotion: str = "anger") -> AttentionTrial:
+        common = self._common(VARIANTS[USUAL], target)
+        return AttentionTrial(**common, **_aim(target), start="source", share=SHARE, tuning=self.tuning, seed=0, emotion=emotion)
 
     def sources(self) -> list[Trial]:
         """The source's speakers, each left out once."""
@@ -186,6 +192,10 @@ class Plan:
             "prosody": variant.prosody,
             "source_training": replace(self.source_training, **dict(variant.training)),
         }
+
+
+def _aim(target: str) -> dict[str, Any]:
+    return {"target": target, "target_hash": _hash(target), "target_features": usual_features(target)}
 
 
 def data_status(corpora: Iterable[str]) -> Literal["paper", "real", "synthetic"]:

@@ -11,14 +11,15 @@ from filelock import FileLock
 from sklearn.metrics import recall_score
 from torch import Tensor
 
-from ... import environment
+from ... import audio, environment, prosody, spectrogram
 from ...corpora import splits
 from ...corpora.manifest import Manifest
+from ...corpora.splits import Share
 from ...errors import CorpusError, WeightsError
 from ...files import short_hash
 from ...learning import humpcat
 from ...learning.feature_bank import FeatureSettings
-from ...learning.humpcat import TrainSettings
+from ...learning.humpcat import Learnt, TrainSettings
 from ...learning.loop import Checkpoint
 from ...learning.streams import Streams, acoustics, streams
 from ...metrics import scores
@@ -26,12 +27,16 @@ from ...models import encoder_catalogue
 from ...models.humpcat import HumpcatSettings
 from ...prosody import ProsodySettings
 from ...results.trials import Result, Trial, canonical
+from ...spectrogram import SPEECH_RATE, MelSettings
 from ..emotion import bank_with_progress, load_corpus, require_hash
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 WATCHED = 8  # files whose attention is measured after each epoch
 
+DRAWN = MelSettings(n_fft=1024, fmax=8000.0)  # of the spectrogram that attention is drawn with
+
 Layers = tuple[int, ...]
+Start = Literal["source", "random"]
 
 
 def four(corpus: Manifest, merge_excitement: bool = True) -> Manifest:
@@ -131,32 +136,45 @@ class SourceTrial(HumpcatTrial):
         return Result(tested(labels[test], predicted) | {"parameters": parameters}, answers(corpus, test, predicted))
 
 
-class TransferTrial(HumpcatTrial):
-    """A target corpus, answered by a network that was tuned on a share of its files, from the source's network or from random weights.
+class TargetTrial(HumpcatTrial):
+    """A target corpus, and a network that was tuned on a share of its files, from the source's network or from random weights.
 
-    share : of the target's files; 0 tests the source's network as it is. by : whole speakers are drawn, or files whoever speaks. tuning :
-    of the target. The answers are those for the rest (`splits.share_of`), `fixed` marks files that are tested at every share.
+    share : of the target's files; 0 keeps the source's network as it is. by : whole speakers are drawn, or files whoever speaks. tuning :
+    of the target.
     """
 
-    kind: ClassVar[str] = "transfer"
     target: str
     target_hash: str
     target_features: FeatureSettings = FeatureSettings()
     target_languages: tuple[str, ...] = ()
-    start: Literal["source", "random"]
+    start: Start
     share: float
     by: Literal["speaker", "file"] = "speaker"
     tuning: TrainSettings
 
-    def run(self) -> Result:
+    def of_target(self) -> tuple[Manifest, Streams, Share]:
+        """The target with its streams, and which of its files are tuned on."""
         corpus, found = self.loaded(self.target, self.target_hash, self.target_features, self.target_languages)
-        labels = corpus.labels(list(CLASSES))
-        part = splits.share_of(corpus, self.share, self.seed, self.by)
+        return corpus, found, splits.share_of(corpus, self.share, self.seed, self.by)
+
+    def tuned(self, corpus: Manifest, found: Streams, part: Share) -> tuple[Learnt, np.ndarray]:
+        """The network, and the files whose attention was watched while it was tuned."""
         start = self.source_weights() if self.start == "source" else None
         watched = part.rest[:: max(1, len(part.rest) // WATCHED)][:WATCHED]
-        # A share of 0 has no file to learn from; scales and weights are the source's.
-        tuning = self.tuning if len(part.tune) else replace(self.tuning, epochs=0)
-        learnt = humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched)
+        tuning = self.tuning if len(part.tune) else replace(self.tuning, epochs=0)  # there is nothing to learn from
+        labels = corpus.labels(list(CLASSES))
+        return humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched), watched
+
+
+class TransferTrial(TargetTrial):
+    """Answers for the rest of the target (`splits.share_of`); `fixed` marks the files that are tested at every share."""
+
+    kind: ClassVar[str] = "transfer"
+
+    def run(self) -> Result:
+        corpus, found, part = self.of_target()
+        learnt, _ = self.tuned(corpus, found, part)
+        labels = corpus.labels(list(CLASSES))
         predicted = humpcat.predict(learnt.network, found, part.rest).argmax(axis=1)
         fixed = np.isin(part.rest, part.fixed)
         facts: dict[str, Any] = tested(labels[part.rest], predicted) | {"tuned": len(part.tune)}
@@ -167,6 +185,35 @@ class TransferTrial(HumpcatTrial):
         facts["losses"] = [round(e.loss, 4) for e in learnt.epochs]
         facts["entropies"] = {name: [round(x, 5) for x in values] for name, values in learnt.entropies.items()}
         return Result(facts, answers(corpus, part.rest, predicted).assign(fixed=fixed))
+
+
+class AttentionTrial(TargetTrial):
+    """Where a tuned network looks in one file: the first, by name, of an emotion among those that are tested at every share.
+
+    Arrays: `weights` (directions, steps), the attention that each step receives, mean over heads and over the steps that look, times the
+    number of steps, so 1 is uniform; `mel` (frames, bands) in dB; `contours` (tens of ms, 3) as `prosody.contours` gives them.
+    """
+
+    kind: ClassVar[str] = "attention"
+    emotion: str
+
+    def run(self) -> Result:
+        corpus, found, part = self.of_target()
+        learnt, _ = self.tuned(corpus, found, part)
+        table = corpus.table.iloc[part.fixed]
+        of_emotion = table[table["emotion"] == self.emotion].sort_values("file")
+        if of_emotion.empty:
+            raise CorpusError(f"{self.target}: no file with the emotion {self.emotion} is tested at every share.")
+        file = of_emotion.index[:1].to_numpy()
+        predicted, weights = humpcat.attention(learnt.network, found, int(file[0]))
+        x = audio.load_mono(corpus.root / of_emotion["file"].iloc[0], SPEECH_RATE, self.target_features.channel)
+        arrays = {
+            "weights": np.stack(list(weights.values())),
+            "mel": spectrogram.mel_db(x, SPEECH_RATE, DRAWN).numpy().astype(np.float16),
+            "contours": prosody.contours(x, SPEECH_RATE, self.prosody.pitch),
+        }
+        facts = {"file": of_emotion["file"].iloc[0], "predicted": CLASSES[predicted], "directions": list(weights)}
+        return Result(facts, arrays=arrays)
 
 
 def tested(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
