@@ -105,7 +105,7 @@ figures.table(
 
 # %% tags=["hide-input"]
 groups, constant = page.chooser(ours)
-figures.bars(groups, constant, "chooser", "target, share and streams", "%") if groups else figures.absent()
+figures.bars(groups, constant, "chooser", "target, share and streams", "%", "the most frequent emotion") if groups else figures.absent()
 
 # %% tags=["hide-input"]
 said = {
@@ -169,7 +169,7 @@ figures.table(changed, "variants-table", "Variants; intervals over folds", {"cha
 # a set of identical queries, and all of them receive one weighted mean of the MFCCs. So the first stage cannot relate a moment of
 # one stream to a moment of the other. The measured evenness of MFCCs' attention to prosody is {glue:text}`even_prosody`, 1
 # being uniform. With F0, level and voicing over time instead of 103 numbers it is {glue:text}`even_contours`, and accuracy
-# changes by {glue:text}`gap_prosody_over_time` (the sign is that of 103 numbers minus contours).
+# changes by {glue:text}`gap_contours`.
 
 # %% tags=["hide-input"]
 figures.table(

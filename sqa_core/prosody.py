@@ -6,7 +6,7 @@ durations. `DISVOICE` gives its numbers; the default leaves out what its code lo
 
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -52,6 +52,9 @@ class ProsodySettings:
     two_durations : statistics of durations are 0 for a single segment.
     silent_db : the level of a frame of zeros; DisVoice's -1e30 decides every mean that it enters.
     keep_undefined : skewness and kurtosis of a contour that does not change are NaN, as in DisVoice with a recent SciPy, and not 0.
+    running_dither : RAPT adds noise, and pysptk's generator of it has one bit of memory: after a sound with an odd number of samples the next
+        one gets other noise, so the numbers of a file depend on the files that the process has read before it. Off, every sound gets the
+        same noise.
     """
 
     pitch: Literal["rapt", "praat"] = "rapt"
@@ -61,9 +64,10 @@ class ProsodySettings:
     two_durations: bool = False
     silent_db: float = -100.0
     keep_undefined: bool = False
+    running_dither: bool = field(default=False, metadata={"absent_means": True})  # records before this field had it
 
 
-DISVOICE = ProsodySettings(drop_last=True, zero_few=True, two_durations=True, silent_db=-1e30, keep_undefined=True)
+DISVOICE = ProsodySettings(drop_last=True, zero_few=True, two_durations=True, silent_db=-1e30, keep_undefined=True, running_dither=True)
 
 
 class Prosody(NamedTuple):
@@ -77,15 +81,15 @@ class Prosody(NamedTuple):
 
 
 def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings: ProsodySettings = ProsodySettings()) -> Prosody:
-    """The 103 numbers of one sound: Hz, dB against the sound's peak, and seconds.
+    """The 103 numbers of one sound: Hz, dB against the sound's peak, and seconds. A sound without voice, and one of silence, has numbers too.
 
     Raises
     ------
     AudioError
-        Shorter than 0.1 s, or silent from start to end.
+        Shorter than 0.1 s.
     """
     x = _prepared(waveform, sample_rate)
-    f0 = _tracked(x, sample_rate, settings.pitch)
+    f0 = _tracked(x, sample_rate, settings.pitch, settings.running_dither)
     step = STEP_S * sample_rate
     voiced = _segments(f0 != 0, step, len(x), settings.drop_last)
     unvoiced = _segments(f0 == 0, step, len(x), settings.drop_last)
@@ -119,11 +123,11 @@ def f0_contour(waveform: Float[np.ndarray, " samples"], sample_rate: int, pitch:
     return _tracked(_prepared(waveform, sample_rate), sample_rate, pitch)
 
 
-def _tracked(x: np.ndarray, sample_rate: int, pitch: str) -> np.ndarray:
+def _tracked(x: np.ndarray, sample_rate: int, pitch: str, running_dither: bool = False) -> np.ndarray:
+    if not x.any():
+        return np.zeros(-(-len(x) // int(STEP_S * sample_rate)), np.float32)
     if pitch == "rapt":
-        scaled = (x * 2**15).astype(np.float32)
-        with _RAPT:
-            return _rapt()(scaled, sample_rate, int(STEP_S * sample_rate), min=MIN_HZ, max=MAX_HZ, voice_bias=VOICE_BIAS, otype="f0")
+        return _RAPT((x * 2**15).astype(np.float32), sample_rate, running_dither)
     if pitch != "praat":
         raise SettingsError(f'Pitch is tracked by "rapt" or "praat", not by {pitch!r}.')
     try:
@@ -138,7 +142,27 @@ def _tracked(x: np.ndarray, sample_rate: int, pitch: str) -> np.ndarray:
     return out
 
 
-_RAPT = threading.Lock()  # its C code keeps its state between calls
+class _Rapt:
+    """pysptk's RAPT, one sound at a time, since its C code keeps its state between calls: whether an odd number of samples has gone by."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.odd = False
+
+    def __call__(self, x: np.ndarray, sample_rate: int, running_dither: bool) -> Float[np.ndarray, " frames"]:
+        with self.lock:
+            if self.odd and not running_dither:
+                self._track(_ODD_NOISE, 16_000)
+            return self._track(x, sample_rate)
+
+    def _track(self, x: np.ndarray, sample_rate: int) -> np.ndarray:
+        self.odd ^= bool(len(x) % 2)
+        hop = int(STEP_S * sample_rate)
+        return _rapt()(x, sample_rate, hop, min=MIN_HZ, max=MAX_HZ, voice_bias=VOICE_BIAS, otype="f0")
+
+
+_RAPT = _Rapt()
+_ODD_NOISE = np.random.default_rng(0).normal(size=1601).astype(np.float32)
 
 
 def _rapt() -> Any:
@@ -152,13 +176,12 @@ def _rapt() -> Any:
 
 
 def _prepared(waveform: np.ndarray, sample_rate: int) -> Float[np.ndarray, " samples"]:
-    """Without its mean, at a peak of 1."""
+    """Without its mean, at a peak of 1; silence stays as it is."""
     if len(waveform) < MIN_S * sample_rate:
         raise AudioError(f"{len(waveform) / sample_rate:.3f} s is too short for prosody; {MIN_S} s are needed.")
     x = waveform.astype(float) - np.mean(waveform, dtype=float)
-    if (peak := np.abs(x).max()) == 0:
-        raise AudioError("Every sample has the same value, so there is no prosody to describe.")
-    return x / peak
+    peak = np.abs(x).max()
+    return x / peak if peak else x
 
 
 def _segments(chosen: np.ndarray, step: float, samples: int, drop_last: bool) -> Int[np.ndarray, "segments 2"]:

@@ -161,7 +161,7 @@ function startBars(box) {
       })
     );
     const said = document.createElement("p");
-    said.textContent = `${data.unit}${line === undefined ? "" : `; line: ${line} in the paper`}`;
+    said.textContent = `${data.unit}${line === undefined ? "" : `; line (${data.line}): ${line}`}`;
     rows.append(said);
   }
   stepThrough(box, select, choose);

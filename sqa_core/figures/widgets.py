@@ -108,17 +108,17 @@ _STEPPER = """<div class="sqa-stepper" id="{id}">
 <script type="application/json">{data}</script></div>"""
 
 
-def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str, label: str, unit: str) -> Any:
+def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str, label: str, unit: str, line: str = "in the paper") -> Any:
     """Bars of one group of several, chosen from a list or with "previous" and "next".
 
-    groups : by the name in the list, values from 0 to 100 by the name of their bar. lines : a value to compare with, by group. unit : of
-    the values, for the caption.
+    groups : by the name in the list, values from 0 to 100 by the name of their bar. lines : a value to compare with, by group; `line` says
+    what it is. unit : of the values, for the caption.
     """
     first = next(iter(groups))
     options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups)
     known = {k: round(v, 2) for k, v in lines.items() if np.isfinite(v)}
     values = {k: {n: round(v, 1) for n, v in group.items()} for k, group in groups.items()}
-    data = json.dumps({"groups": values, "lines": known, "unit": unit}, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps({"groups": values, "lines": known, "unit": unit, "line": line}, separators=(",", ":")).replace("</", "<\\/")
     plain = "; ".join(f"{n} {v:.1f}" for n, v in groups[first].items())
     return html_output(
         f'<div class="sqa-bars" id="{html.escape(name)}"><div class="sqa-controls"><button type="button">previous</button>'

@@ -113,8 +113,8 @@ def _source_helps(table: pd.DataFrame) -> Finding:
         if _complete(source) and _complete(other):
             gain = selection.over_folds(selection.difference(source, other))
             assert gain is not None
-            tests.append(against(gain, f"source − random start at {share:.0%}, points", low=0.0))
-            parts.append(f"{share:.0%}: {gain.text('+.1f')} points")
+            tests.append(against(gain, f"source − random start at {100 * share:g} %, points", low=0.0))
+            parts.append(f"{100 * share:g} %: {gain.text('+.1f')} points")
     if not tests:
         return not_tested("C9", RUN)
     return _finding("C9", f"source minus random start at {'; '.join(parts)}; intervals over folds", tests)
@@ -136,7 +136,9 @@ def _speakers_apart(table: pd.DataFrame) -> Finding:
     mixed = selection.chosen(table, by="file")
     gap = selection.over_folds(selection.difference(mixed, selection.chosen(table))) if len(mixed) else None
     evidence = (
-        f"drawing {SHARE:.0%} of the files whoever speaks changes accuracy by {gap.text('+.1f')} points, interval over folds" if gap else ""
+        f"drawing {100 * SHARE:g} % of the files whoever speaks changes accuracy by {gap.text('+.1f')} points, interval over folds"
+        if gap
+        else ""
     )
     return not_tested("C12", "the paper's lists of files; of targets it says only which share is tuned on", evidence)
 

@@ -27,6 +27,10 @@ MAY_BE_HEARD = ("emodb",)  # of the targets, by licence
 HEARD = {"en": "English", "de": "German", "it": "Italian", "el": "Greek"}
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
 def card() -> dict[str, Any]:
     """What the start page says of the chapter."""
     found = published_run(SLUG)
@@ -63,7 +67,7 @@ def reply(found: pd.DataFrame, judged: list[Finding]) -> str:
         return "The published run is not complete."
     low, high = accuracy.loc[accuracy["accuracy, %"].idxmin()], accuracy.loc[accuracy["accuracy, %"].idxmax()]
     first = (
-        f"With {SHARE:.0%} of the target's files, accuracy on other speakers is {low['accuracy, %']:.0f} % on {low['target']} to "
+        f"With {percent(SHARE)} of the target's files, accuracy on other speakers is {low['accuracy, %']:.0f} % on {low['target']} to "
         f"{high['accuracy, %']:.0f} % on {high['target']}"
     )
     gain = next(f for f in judged if f.id == "C9")
@@ -104,10 +108,11 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
 def glue_values(found: pd.DataFrame) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
     table = selection.transfers(found)
-    out = {"transfers": str(len(frame.records(found, "transfer"))), "share": f"{SHARE:.0%}", "draws": str(table["seed"].nunique())}
+    out = {"transfers": str(len(frame.records(found, "transfer"))), "share": percent(SHARE), "draws": str(table["seed"].nunique())}
     usual, alone = selection.chosen(table), selection.chosen(table, start="random")
     pairs = {"source": (usual, alone), "mixed": (selection.chosen(table, by="file"), usual)}
-    for name in ("concatenation", "one stage", "prosody over time", "softmax", *STREAMS):
+    pairs["contours"] = (selection.chosen(table, "prosody over time", "random"), alone)
+    for name in ("concatenation", "one stage", "softmax", *STREAMS):
         pairs[name.replace(" ", "_")] = (alone, selection.chosen(table, name, "random"))
     for name, (one, other) in pairs.items():
         gap = selection.over_folds(selection.difference(one, other)) if len(one) and len(other) else None
@@ -130,8 +135,8 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
     """For `figures.bars`: recall of each class and accuracy by target, share and streams, and the most frequent class to compare with."""
     groups: dict[str, dict[str, float]] = {}
     lines: dict[str, float] = {}
-    cells: dict[str, dict[str, Any]] = {f"{share:.0%} of the files, all streams": {"share": share} for share in SHARES}
-    cells |= {f"{SHARE:.0%} of the files alone, {name}": {"variant": name, "start": "random"} for name in (USUAL, *STREAMS)}
+    cells: dict[str, dict[str, Any]] = {f"{percent(share)} of the files, all streams": {"share": share} for share in SHARES}
+    cells |= {f"{percent(SHARE)} of the files alone, {name}": {"variant": name, "start": "random"} for name in (USUAL, *STREAMS)}
     for text, cell in cells.items():
         for target, answers in tables.answers(found, **cell).items():
             right = answers["predicted"] == answers["emotion"]

@@ -184,7 +184,7 @@ def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for target in in_order(table["target"]):
         row: dict[str, Any] = {"target": title(target)}
-        for name, share in (("not tuned", 0.0), (f"{SHARE:.0%} tuned", SHARE)):
+        for name, share in (("not tuned", 0.0), (f"{100 * SHARE:g} % tuned", SHARE)):
             cell = selection.chosen(table[table["target"] == target], share=share)
             if len(cell):
                 row |= metrics.confidence_t(cell["neutral_of_wrong"]).columns(f"neutral of wrong answers, {name}, %")
