@@ -13,6 +13,9 @@ import pandas as pd
 from sqa_core.models import encoder_catalogue
 from sqa_core.results import frame
 from sqa_core.results.claims import Finding
+from sqa_core.studies.humpcat import claims as humpcat_claims
+from sqa_core.studies.humpcat import page as humpcat_page
+from sqa_core.studies.humpcat import tables as humpcat
 from sqa_core.studies.jsqa import claims as jsqa_claims
 from sqa_core.studies.jsqa import page as jsqa_page
 from sqa_core.studies.jsqa import tables as jsqa
@@ -150,6 +153,24 @@ def of_jsqa(found: pd.DataFrame) -> Named:
     yield "glue", _values(jsqa_page.glue_values(found))
 
 
+def of_humpcat(found: pd.DataFrame) -> Named:
+    made: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        "accuracy": humpcat.accuracy_table,
+        "shares": humpcat.shares_table,
+        "variants": humpcat.variants_table,
+        "speakers": humpcat.speakers_table,
+        "attention": humpcat.attention_table,
+        "neutral": humpcat.neutral_table,
+        "languages": humpcat.languages_table,
+        "source": humpcat.source_table,
+        "broken": humpcat_claims.broken,
+    }
+    for name, make in made.items():
+        yield name, make(found)
+    yield "claims", _verdicts(humpcat_claims.findings(found))
+    yield "glue", _values(humpcat_page.glue_values(found))
+
+
 CHAPTERS: dict[str, Callable[[Any], Named]] = {
     "score": of_score,
     "labels": of_labels,
@@ -157,6 +178,7 @@ CHAPTERS: dict[str, Callable[[Any], Named]] = {
     "language_barriers": of_language_barriers,
     "jsqa": of_jsqa,
     "speech_models": of_speech_models,
+    "humpcat": of_humpcat,
 }
 
 

@@ -45,7 +45,9 @@ NAMES = {
 
 
 def test_every_corpus_has_its_names_tried():
-    assert set(NAMES) == set(catalogue.CORPORA)
+    without_emotion = {name for name, corpus in catalogue.CORPORA.items() if corpus.labels_beside}  # tried in test_humpcat
+    assert set(NAMES) == set(catalogue.CORPORA) - without_emotion
+    assert without_emotion == {"iemocap"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,6 +101,7 @@ def test_every_package_that_the_library_imports_is_declared():
 
     known = {
         "PIL": "matplotlib",
+        "parselmouth": "praat-parselmouth",
         "sklearn": "scikit-learn",
         "huggingface_hub": "transformers",
         "cycler": "matplotlib",

@@ -1,0 +1,390 @@
+"""HuMP-CAT: the network's parts and counts, masks, attention to one vector, shares by speaker, transfers, claims, IEMOCAP's tree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from torch.nn import functional as F
+
+from sqa_core import losses
+from sqa_core.corpora import splits
+from sqa_core.corpora.emotion import reader
+from sqa_core.corpora.manifest import Manifest
+from sqa_core.errors import CorpusError, SettingsError
+from sqa_core.learning import humpcat as learning
+from sqa_core.learning.humpcat import TrainSettings
+from sqa_core.learning.streams import Streams
+from sqa_core.models import humpcat
+from sqa_core.models.humpcat import Humpcat, HumpcatSettings, averaged, count_steps
+from sqa_core.results import frame
+from sqa_core.results.records import Record
+from sqa_core.studies.humpcat import claims, page, plan, selection, tables, trials
+from tests.conftest import stored
+
+SMALL = HumpcatSettings(encoder_width=48, width=16)
+
+
+def made_streams(lengths, settings=SMALL, seed=0) -> Streams:
+    """Random streams of files with so many frames of the encoder."""
+    rng = torch.Generator().manual_seed(seed)
+    encoder = [torch.randn(settings.encoder_layers, n, settings.encoder_width, generator=rng).half() for n in lengths]
+    mfcc = [averaged(torch.randn(n + 1, 39, generator=rng), count_steps(n)) for n in lengths]
+    if settings.contours:
+        return Streams(encoder, mfcc, [averaged(torch.randn(2 * n, 3, generator=rng), count_steps(n)) for n in lengths])
+    return Streams(encoder, mfcc, [torch.randn(103, generator=rng) for _ in lengths])
+
+
+# The network
+
+
+def test_parts_have_the_counts_of_the_specification():
+    parts = Humpcat().parts()
+    assert parts == {
+        "encoder: convolution": 301,
+        "MFCCs: LSTM": 168_336,
+        "prosody: two layers": 89_964,
+        "fusion 1": 2 * 765_324 + 127_260,
+        "fusion 2": 2 * 765_324 + 127_260,
+        "classes": 2_016,
+    }
+    assert sum(parts.values()) == sum(p.numel() for p in Humpcat().parameters()) == 3_576_433
+
+
+@pytest.mark.parametrize("fusion", ["concatenation", "gate", "mean"])
+@pytest.mark.parametrize("width", [64, 252])
+def test_other_fusions_have_as_many_parameters(fusion, width):
+    usual, other = (sum(Humpcat(HumpcatSettings(width=width, fusion=f)).parts().values()) for f in ("cross-attention", fusion))
+    assert other == pytest.approx(usual, rel=0.002)
+
+
+@pytest.mark.parametrize("width", [768, 512, 64, 50])
+def test_the_product_of_matrices_is_the_convolution(width):
+    stream = humpcat.EncoderStream(HumpcatSettings(encoder_width=width))
+    layers = torch.randn(2, 203, width)
+    torch.testing.assert_close(stream.convolved(layers), stream.convolution(layers[None])[0, 0], atol=1e-5, rtol=1e-4)
+    assert stream.convolved(layers).shape == ((203 - 10) // 4 + 1, (width - 15) // 3 + 1)
+
+
+VARIED = [{}, {"stages": 1}, {"fusion": "gate"}, {"streams": ("encoder", "mfcc")}, {"streams": ("prosody",)}, {"depth": 2}, {"contours": True},
+          {"cosine": False}, {"heads": 1}]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", VARIED, ids=str)
+def test_a_file_has_the_same_output_alone_and_in_a_batch(changes):
+    torch.manual_seed(0)
+    settings = replace(SMALL, **changes)
+    network, found = Humpcat(settings), made_streams([150, 10, 61, 98], settings)
+    network.scale_inputs(**found.moments(np.arange(4)))
+    together = learning.predict(network, found, np.arange(4))
+    for i in range(4):
+        np.testing.assert_allclose(learning.predict(network, found, np.array([i]))[0], together[i], atol=2e-6)
+
+
+def test_identical_keys_make_attention_uniform_and_identical_queries_one_pooling():
+    torch.manual_seed(0)
+    attention = humpcat.CrossAttention(16, 4).eval()
+    one, many = torch.randn(3, 1, 16).expand(-1, 9, -1), torch.randn(3, 9, 16)
+    outside = torch.zeros(3, 9, dtype=torch.bool)
+    outside[1, 6:] = True
+    _, to_one = attention(many, one, outside)
+    for i, steps in enumerate((9, 6, 9)):
+        torch.testing.assert_close(to_one[i, :, :steps], torch.full((9, steps), 1 / steps))
+    result, from_one = attention(one, many, outside)
+    assert (from_one - from_one[:, :1]).abs().max() < 1e-6, "every query has the same weights"
+    assert (result - result[:, :1]).abs().max() < 1e-5, "so every step has the same result"
+    _, free = attention(many, torch.randn(3, 9, 16), outside)
+    assert (free - free[:, :1]).abs().max() > 1e-3, "the control: with keys that differ, weights do too"
+
+
+def test_with_contours_stage_1_can_attend():
+    torch.manual_seed(0)
+    for contours in (False, True):
+        settings = replace(SMALL, contours=contours)
+        network, found = Humpcat(settings).eval(), made_streams([90], settings)
+        with torch.no_grad():
+            weights = network.looked_at(found.batch(np.arange(1)))[1]["mfcc on prosody"]
+        uneven = float((weights * weights.shape[2] - 1).abs().max())
+        assert uneven > 1e-4 if contours else uneven < 1e-5
+
+
+def test_entropy_is_1_for_uniform_weights_and_0_for_one_key():
+    steps = torch.tensor([4, 3])
+    uniform = torch.zeros(2, 4, 4)
+    uniform[0], uniform[1, :, :3] = 1 / 4, 1 / 3
+    torch.testing.assert_close(humpcat.entropy(uniform, steps), torch.ones(2))
+    torch.testing.assert_close(humpcat.entropy(torch.eye(4).expand(2, 4, 4), steps), torch.zeros(2))
+
+
+def test_mean_and_variance_are_over_true_steps():
+    x = torch.randn(2, 5, 3)
+    inside = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
+    found = humpcat.mean_and_variance(x, inside)
+    torch.testing.assert_close(found[1], torch.cat([x[1, :2].mean(0), x[1, :2].var(0, correction=0)]))
+
+
+def test_wrong_streams_are_refused():
+    with pytest.raises(SettingsError, match="Streams are encoder, mfcc, prosody"):
+        Humpcat(replace(SMALL, streams=("encoder", "encoder")))
+    with pytest.raises(SettingsError, match="One stage is defined for cross-attention"):
+        Humpcat(replace(SMALL, stages=1, fusion="mean"))
+
+
+# The loss
+
+
+def test_am_softmax_follows_its_formula():
+    torch.manual_seed(0)
+    cosines, target = torch.rand(6, 4) * 2 - 1, torch.tensor([0, 1, 2, 3, 0, 1])
+    expected = 0.0
+    for row, y in zip(cosines, target, strict=True):
+        top = torch.exp(30 * (row[y] - 0.35))
+        others = sum(torch.exp(30 * row[j]) for j in range(4) if j != y)
+        expected -= float(torch.log(top / (top + others))) / 6
+    assert float(losses.am_softmax(cosines, target, 30.0, 0.35)) == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(losses.am_softmax(cosines, target, 7.0, 0.0), F.cross_entropy(7 * cosines, target))
+
+
+def test_the_last_layer_gives_cosines():
+    head, x = humpcat.CosineHead(6, 4), torch.randn(5, 6)
+    torch.testing.assert_close(head(x), F.cosine_similarity(x[:, None], head.weight[None], dim=2))
+
+
+# Training
+
+
+def learnable(count=32):
+    """Streams whose class stands in the prosody, and their labels."""
+    found, labels = made_streams([40 + i for i in range(count)]), np.arange(count) % 4
+    for i, y in enumerate(labels):
+        found.prosody[i][y::4] += 3.0
+    return found, labels
+
+
+def test_training_learns_what_is_there_and_depends_on_the_seed_alone():
+    found, labels = learnable()
+    files, test = np.arange(24), np.arange(24, 32)
+    one, same, other = (learning.learn(found, labels, files, SMALL, TrainSettings(epochs=20), s, watched=test) for s in (0, 0, 1))
+    predicted = [learning.predict(x.network, found, test) for x in (one, same, other)]
+    np.testing.assert_array_equal(predicted[0], predicted[1])
+    assert not np.array_equal(predicted[0], predicted[2])
+    assert (predicted[0].argmax(1) == labels[test]).mean() >= 0.75
+    assert len(one.entropies["mfcc on prosody"]) == 21, "before training, and after each epoch"
+    noise = np.random.default_rng(0).permutation(labels)
+    control = learning.learn(found, noise, files, SMALL, TrainSettings(epochs=20), 0)
+    assert (learning.predict(control.network, found, test).argmax(1) == noise[test]).mean() <= 0.6, "the control: nothing to learn"
+
+
+def test_a_tuned_network_starts_from_its_source_with_its_scales():
+    found, labels = learnable()
+    source = learning.learn(found, labels, np.arange(16), SMALL, TrainSettings(epochs=2), 0).network.state_dict()
+    start = {k: v.clone() for k, v in source.items()}
+    none = learning.learn(found, labels, np.arange(0), SMALL, TrainSettings(epochs=0), 5, start)
+    for name, value in none.network.state_dict().items():
+        torch.testing.assert_close(value, start[name])
+    tuned = learning.learn(found, labels, np.arange(16, 24), SMALL, TrainSettings(epochs=1), 5, start).network.state_dict()
+    torch.testing.assert_close(tuned["prosody_shift"], start["prosody_shift"])
+    assert not torch.equal(tuned["classify.weight"], start["classify.weight"])
+
+
+def test_numbers_without_a_definition_become_the_mean_of_training_files():
+    found, _ = learnable()
+    found.prosody[3][50] = torch.nan
+    network = Humpcat(SMALL)
+    network.scale_inputs(**found.moments(np.arange(24)))
+    with_nan = learning.predict(network, found, np.array([3]))
+    assert np.isfinite(with_nan).all()
+    found.prosody[3][50] = network.get_buffer("prosody_shift")[50]
+    np.testing.assert_allclose(learning.predict(network, found, np.array([3])), with_nan, atol=1e-6)
+
+
+# Shares
+
+
+def corpus_of(speakers=6, each=20, name="made"):
+    rows = [(f"{s}/{i}.wav", s, trials.CLASSES[i % 4]) for s in map(str, range(speakers)) for i in range(each)]
+    table = pd.DataFrame(rows, columns=["file", "speaker", "emotion"])
+    return Manifest(name, table, None, "real")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.25, 0.5, 1.0])
+def test_shares_by_speaker_keep_speakers_apart(share):
+    corpus = corpus_of()
+    speaker = corpus.table["speaker"].to_numpy()
+    part = splits.share_of(corpus, share, 3)
+    assert len(part.tune) == min(round(share * 120), 80) or (share == 0.01 and len(part.tune) == 1)
+    assert not set(speaker[part.tune]) & set(speaker[part.rest])
+    assert set(part.fixed) <= set(part.rest)
+    assert len(set(speaker[part.fixed])) == 2
+    np.testing.assert_array_equal(part.fixed, splits.share_of(corpus, 0.25, 3).fixed, err_msg="the same at every share")
+    assert set(splits.share_of(corpus, 0.1, 3).tune) <= set(splits.share_of(corpus, 0.5, 3).tune), "a larger share holds the smaller one"
+
+
+def test_shares_by_file_mix_speakers():
+    corpus = corpus_of()
+    part = splits.share_of(corpus, 0.25, 0, "file")
+    speaker = corpus.table["speaker"].to_numpy()
+    assert len(part.tune) == 30
+    assert len(part.rest) == 90
+    assert set(speaker[part.tune]) & set(speaker[part.rest])
+
+
+def test_shares_that_cannot_be():
+    with pytest.raises(SettingsError, match=r"between 0 and 1, not 1\.5"):
+        splits.share_of(corpus_of(), 1.5, 0)
+    with pytest.raises(CorpusError, match="one speaker cannot be both"):
+        splits.share_of(corpus_of(speakers=1), 0.5, 0)
+
+
+def test_aliases_of_one_person_stay_together():
+    corpus = corpus_of(name="urdu")
+    corpus.table["speaker"] = corpus.table["speaker"].replace({"0": "SF1", "1": "SF4"})
+    speaker = corpus.table["speaker"].to_numpy()
+    for seed in range(12):
+        part = splits.share_of(corpus, 0.5, seed)
+        sides = ["tune" if s in set(speaker[part.tune]) else "rest" for s in ("SF1", "SF4")]
+        in_rest = set(speaker[part.rest])
+        assert not ("tune" in sides and in_rest & {"SF1", "SF4"})
+
+
+def test_four_classes_and_what_is_merged():
+    corpus = corpus_of()
+    corpus.table.loc[:4, "emotion"] = "excitement"
+    corpus.table.loc[5:9, "emotion"] = "fear"
+    assert len(trials.four(corpus).table) == 115
+    assert len(trials.four(corpus, merge_excitement=False).table) == 110
+    corpus.table["emotion"] = "fear"
+    with pytest.raises(CorpusError, match="no file is angry, happy, neutral or sad"):
+        trials.four(corpus)
+
+
+# The plan and its records
+
+
+def test_layers_stand_at_the_same_relative_depth():
+    assert [plan.layers_of(count, (1, 9, 12)) for count in (12, 6, 4)] == [(1, 9, 12), (1, 4, 6), (1, 3, 4)]
+
+
+def test_the_paper_is_named_only_where_all_is_its_own():
+    assert plan.data_status(["iemocap", "emodb"]) == "paper"
+    assert plan.data_status(["ravdess", "emodb"]) == "real"
+    assert plan.data_status(["polyglot-acted"]) == "synthetic"
+
+
+def test_widths_that_heads_cannot_divide_are_refused():
+    with pytest.raises(SettingsError, match="multiple of 4"):
+        plan.trials(plan.Settings(profile="paper", width=66))
+
+
+ENCODER = "whisper-small-int8"
+
+
+def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("as in the paper", "concatenation")):
+    """Records of made transfers: the source is ahead of random weights by `lead` points, the usual network ahead of concatenation by 4."""
+    rng, out = np.random.default_rng(0), []
+    for target in ("emodb", "emovo"):
+        for seed in seeds:
+            common = rng.normal(0, 3)
+            for variant in variants:
+                for start in ("source", "random"):
+                    for share in (0.25, 1.0):
+                        fields = selection._fields(variant, 12, 768)
+                        accuracy = 60 + common + lead * (start == "source") - 4 * (variant == "concatenation") + rng.normal(0, 0.3)
+                        trial = {
+                            "kind": "transfer",
+                            "study": "humpcat",
+                            "target": target,
+                            "source": "ravdess",
+                            "seed": seed,
+                            "start": start,
+                        }
+                        trial |= {"share": share, "by": "speaker", "encoder": ENCODER, "weights_hash": "x"} | fields
+                        facts = {
+                            "accuracy": accuracy,
+                            "fixed_accuracy": accuracy + 2 * (share == 1),
+                            "uar": accuracy,
+                            "f1": accuracy,
+                            "tuned": 80,
+                        }
+                        facts |= {"neutral_of_wrong": 20.0, "parameters": 1, "entropies": {"mfcc on prosody": [1.0, 1.0]}}
+                        items = pd.DataFrame({"file": ["a", "b"], "emotion": ["anger", "neutral"], "predicted": ["anger", "anger"]})
+                        key = f"{len(out):016x}"
+                        record = Record(key, trial, facts, "real", "other", 1.0, "CPU", {}, "commit")
+                        out.append(stored(record, tmp_path, items))
+    return frame.of(out)
+
+
+def test_claims_follow_planted_differences(tmp_path):
+    found = made_run(tmp_path)
+    verdicts = {f.id: f for f in claims.findings(found)}
+    assert list(verdicts) == [f"C{i}" for i in range(1, 14)]
+    assert verdicts["C5"].verdict == "holds"
+    assert verdicts["C5"].interval.value == pytest.approx(4, abs=0.5)
+    assert verdicts["C9"].verdict == "holds"
+    assert verdicts["C10"].verdict == "holds"
+    assert verdicts["C3"].verdict == "fails"
+    assert verdicts["C6"].verdict == "not tested"
+    against = {f.id: f.verdict for f in claims.findings(made_run(tmp_path / "other", lead=-6.0))}
+    assert against["C9"] == "fails"
+
+
+def test_too_few_draws_decide_nothing(tmp_path):
+    verdicts = {f.id: f.verdict for f in claims.findings(made_run(tmp_path, seeds=(0, 1)))}
+    assert set(verdicts.values()) == {"not tested"}
+
+
+def test_records_of_other_sizes_are_left_out(tmp_path):
+    found = made_run(tmp_path)
+    count = len(selection.transfers(found))
+    longer = [replace(r, trial=r.trial | {"tuning": r.trial["tuning"] | {"epochs": 50}}) for r in found["record"][:4]]
+    wider = [replace(r, trial=r.trial | {"network": r.trial["network"] | {"width": 32}}) for r in found["record"][4:6]]
+    known = [replace(r, trial=r.trial | {"network": r.trial["network"] | {"width": 252}}) for r in found["record"][8:10]]
+    kept = selection.transfers(frame.of([*longer, *wider, *known, *found["record"][6:8], *found["record"][10:]]))
+    assert count - len(kept) == 6
+    assert (kept["variant"] == "width 252").sum() == 2
+
+
+def test_an_empty_run_makes_a_page(tmp_path):
+    empty = frame.of([])
+    assert page.reply(empty, claims.findings(empty)) == "The published run is not complete."
+    assert page.three_numbers(empty) == []
+    assert set(page.glue_values(empty)) == set(page.glue_values(made_run(tmp_path)))
+    for make in (tables.accuracy_table, tables.shares_table, tables.variants_table, tables.speakers_table, tables.attention_table,
+                 tables.neutral_table, tables.languages_table, tables.source_table, claims.broken):  # fmt: skip
+        assert make(empty).empty
+    assert page.chooser(empty) == ({}, {})
+
+
+# IEMOCAP
+
+
+def test_iemocaps_official_tree_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "iemocap" / "IEMOCAP_full_release"
+    said = {
+        "Ses01F_impro01_F000": "neu", "Ses01F_impro01_M000": "exc", "Ses02M_script01_1b_F003": "ang", "Ses05F_script03_2_M041": "xxx",
+    }  # fmt: skip
+    for i, (name, _) in enumerate([*said.items(), ("Ses03F_impro02_F001", "")]):
+        session, dialogue = name[4], name.rsplit("_", 1)[0]
+        folder = root / f"Session{session}/sentences/wav/{dialogue}"
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", np.random.default_rng(i).normal(0, 0.1, 3200), 16_000)
+    for name, emotion in said.items():
+        session, dialogue = name[4], name.rsplit("_", 1)[0]
+        texts = root / f"Session{session}/dialog/EmoEvaluation"
+        texts.mkdir(parents=True, exist_ok=True)
+        with (texts / f"{dialogue}.txt").open("a") as f:
+            f.write("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n")
+            f.write(f"[6.2901 - 8.2357]\t{name}\t{emotion}\t[2.5000, 2.5000, 2.5000]\nC-E2:\tNeutral;\t()\n")
+        (texts / f"._{dialogue}.txt").write_bytes(b"\x00\x05\x16\x07")
+    table = reader.manifest(tmp_path / "iemocap", "iemocap").table.set_index("take")
+    assert table["emotion"].to_dict() == {
+        "Ses01F_impro01_F000": "neutral", "Ses01F_impro01_M000": "excitement", "Ses02M_script01_1b_F003": "anger",
+        "Ses05F_script03_2_M041": "no agreement",
+    }  # fmt: skip
+    assert table["speaker"].to_dict()["Ses02M_script01_1b_F003"] == "02F", "who speaks, not who wears the sensors"
+    assert len(trials.four(reader.manifest(tmp_path / "iemocap", "iemocap")).table) == 3
+    told = "\n".join(reader.problems(tmp_path / "iemocap", "iemocap"))
+    assert "Ses03F_impro02_F001.wav: not named as the corpus names its files, or without an emotion in its texts" in told
