@@ -10,6 +10,7 @@ import torch
 from .calls import bench_calls, bench_quality
 from .common import Report, machine, peak
 from .explanations import bench_attribution, bench_occlusion, bench_survey
+from .humpcat import bench_humpcat
 from .jsqa import bench_jsqa
 from .scores import bench_memory, bench_score, bench_small_files
 from .tables import bench_many, bench_tables
@@ -31,6 +32,7 @@ PARTS = {
     "calls": bench_calls,
     "quality": bench_quality,
     "jsqa": bench_jsqa,
+    "humpcat": bench_humpcat,
 }
 
 

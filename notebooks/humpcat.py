@@ -211,6 +211,13 @@ page.attention_chooser(ours)
 figures.guess(page.synthetic_examples(), "synthetic")
 
 # %% [markdown]
+# In a running kernel, the next cell shows sliders: change the voice's pitch, rate or level, listen, and read how sure the demo's
+# network is of each emotion.
+
+# %% tags=["hide-input", "remove-output"]
+figures.live_strength(page.changed_voice, page.CHANGES, page.scorers(settings), "change")
+
+# %% [markdown]
 # ## Do speakers have to be kept apart?
 #
 # If the files to tune on are drawn whoever speaks, test speakers have been heard before. Accuracy changes by {glue:text}`gap_mixed`.

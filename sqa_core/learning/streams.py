@@ -16,8 +16,9 @@ from .. import audio, environment, prosody, spectrogram
 from ..audio import ChannelName
 from ..corpora.manifest import Manifest
 from ..corpora.workers import in_processes
-from ..errors import CorpusError, SettingsError
+from ..errors import AudioError, CorpusError, SettingsError
 from ..files import atomic, short_hash
+from ..models.encoders import Encoder
 from ..models.humpcat import FRAMES, Inputs, averaged, count_steps
 from ..prosody import DISVOICE, ProsodySettings
 from ..spectrogram import SPEECH_RATE
@@ -117,6 +118,27 @@ class Streams:
             spread = (x - middle).square().nanmean(dim=0).sqrt().nan_to_num()
             found[name] = (middle.float(), spread.float())
         return found
+
+
+def of_sound(
+    waveform: Float[np.ndarray, " samples"], encoder: Encoder, layers: tuple[int, ...], contours: bool, settings: ProsodySettings
+) -> Streams:
+    """Streams of one sound at 16 kHz, as `streams` gives them for a corpus.
+
+    Raises
+    ------
+    AudioError
+        It is shorter than ten frames of the encoder.
+    """
+    frames = encoder.hidden_states([waveform])[0][[layer - 1 for layer in layers]].half()
+    steps = count_steps(frames.shape[1])
+    if steps < 1:
+        raise AudioError(f"{len(waveform) / SPEECH_RATE:.3f} s are fewer than the ten frames of the encoder that the network needs.")
+    if contours:
+        described = averaged(torch.from_numpy(prosody.contours(waveform, SPEECH_RATE, settings.pitch)), steps)
+    else:
+        described = torch.from_numpy(prosody.prosody(waveform, SPEECH_RATE, settings).values).float()
+    return Streams([frames], [averaged(spectrogram.mfcc(waveform), steps)], [described])
 
 
 def streams(bank: Bank, found: Acoustics, names: list[str], layers: tuple[int, ...], contours: bool = False) -> Streams:

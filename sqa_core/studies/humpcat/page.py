@@ -1,5 +1,7 @@
 """What the page on HuMP-CAT takes from its records: its first screen, values for its prose, sounds, and the reader's chooser."""
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,17 @@ from ...figures.page import absent
 from ...figures.verdicts import Bar
 from ...figures.widgets import map_chooser
 from ...files import short_hash
+from ...learning import humpcat
+from ...learning.streams import of_sound
+from ...models import encoders
 from ...results import frame
 from ...results.claims import Finding, tally
+from ...spectrogram import SPEECH_RATE
 from ..shared import published_run
 from . import claims, selection, tables
-from .plan import EPOCHS, SHARE, SHARES, SLUG, SOURCE_EPOCHS, USUAL, WIDTH
+from .plan import EPOCHS, SHARE, SHARES, SLUG, SOURCE_EPOCHS, USUAL, WIDTH, Settings, trials
 from .tables import STREAMS
-from .trials import CLASSES
+from .trials import CLASSES, TargetTrial
 
 MISSING = "not available"
 QUESTION = "Can a network that fuses three kinds of features and has learnt emotion from English be moved to other languages with a quarter of their files?"
@@ -172,6 +178,41 @@ def deviations_table() -> pd.DataFrame:
         ("DisVoice", "as it is", "as it is, but frames of zeros count as −100 dB, not −10³⁰", "in the forest plot, where computed"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])
+
+
+CHANGES = {"pitch, steps of eSpeak": (-30.0, 0.0, 45.0), "rate, factor": (0.6, 1.0, 1.6), "level, dB": (-20.0, 0.0, 6.0)}
+
+
+def changed_voice(kind: str, value: float) -> tuple[audio.Sound, str]:
+    """The built-in voice with another pitch, rate or level, and in words what was changed."""
+    job = polyglot.acted_job("de", "f4", polyglot.sentences("de")[1], "neutral")
+    if kind.startswith("pitch"):
+        job["pitch"] = int(np.clip(job["pitch"] + round(value), 0, 99))
+    if kind.startswith("rate"):
+        job["rate"] = round(job["rate"] * value)
+    (sound,) = polyglot.synthesise([job])
+    if kind.startswith("level"):
+        sound = audio.Sound((sound.waveform * 10 ** (value / 20)).astype(np.float32), sound.sample_rate)
+    return sound, f"{kind.split(',')[0]} {value:g}"
+
+
+def scorers(settings: Settings) -> dict[str, Callable[[audio.Sound], float]]:
+    """How sure the demo's network for German is of each emotion, from 0 to 1: AM-Softmax's scale on its cosines."""
+    trial = next(t for t in trials(settings.model_copy(update={"profile": "demo"})) if isinstance(t, TargetTrial) and t.start == "source")
+    corpus, found, part = trial.of_target()
+    network, encoder = trial.tuned(corpus, found, part)[0].network, encoders.load(trial.encoder)
+
+    @lru_cache(maxsize=2)  # one answer for the four emotions of a sound
+    def answer(samples: bytes, rate: int) -> np.ndarray:
+        x = audio.resample(np.frombuffer(samples, np.float32).copy()[None], rate, SPEECH_RATE)[0]
+        cosines = humpcat.predict(network, of_sound(x, encoder, trial.layers, False, trial.prosody), np.array([0]))[0]
+        sure = np.exp(trial.tuning.scale * (cosines - cosines.max()))
+        return sure / sure.sum()
+
+    def sureness(sound: audio.Sound, emotion: int) -> float:
+        return float(answer(sound.waveform[0].tobytes(), sound.sample_rate)[emotion])
+
+    return {name: partial(sureness, emotion=i) for i, name in enumerate(CLASSES)}
 
 
 def attention_chooser(found: pd.DataFrame) -> Any:
