@@ -50,7 +50,7 @@ class ProsodySettings:
     zero_few : energies are 0 where there are fewer than two segments of a kind; ratios of durations are 0 unless there are segments of
         all three kinds.
     two_durations : statistics of durations are 0 for a single segment.
-    silent_db : the level of a frame of zeros; DisVoice's -1e30 decides every mean that it enters.
+    silent_db : the level of a frame of zeros, in a sound whose mean is 0; DisVoice's -1e30 decides every mean that it enters.
     keep_undefined : skewness and kurtosis of a contour that does not change are NaN, as in DisVoice with a recent SciPy, and not 0.
     running_dither : RAPT adds noise, and pysptk's generator of it has one bit of memory: after a sound with an odd number of samples the next
         one gets other noise, so the numbers of a file depend on the files that the process has read before it. Off, every sound gets the
@@ -195,8 +195,10 @@ def _segments(chosen: np.ndarray, step: float, samples: int, drop_last: bool) ->
 
 def _levels(x: np.ndarray, starts: np.ndarray, ends: np.ndarray, silent_db: float) -> np.ndarray:
     """Mean power in dB of stretches of a sound."""
-    power = np.concatenate([[0.0], np.cumsum(x**2)])
-    mean = (power[ends] - power[starts]) / np.maximum(ends - starts, 1)
+    # Not a difference of cumulative sums, which loses what is quiet after what is loud.
+    squares = np.concatenate([x**2, [0.0]])
+    sums = np.add.reduceat(squares, np.column_stack([starts, np.maximum(ends, starts)]).ravel())[::2] if len(starts) else np.zeros(0)
+    mean = np.where(ends > starts, sums / np.maximum(ends - starts, 1), 0.0)
     return np.where(mean > 0, 10 * np.log10(np.where(mean > 0, mean, 1.0)), silent_db)
 
 
@@ -231,13 +233,13 @@ def _moments(values: np.ndarray) -> list[float]:
     y = values - values.mean()
     m2 = (y**2).mean()
     skewness, kurtosis = _shape(values.mean(), m2, (y**3).mean(), (y**4).mean())
-    return [values.mean(), np.sqrt(m2), float(skewness), float(kurtosis)]
+    return [float(values.mean()), float(np.sqrt(m2)), float(skewness), float(kurtosis)]
 
 
 def _six(values: np.ndarray) -> list[float]:
     """mean, standard deviation, largest, least, skewness, excess kurtosis."""
     mean, deviation, skewness, kurtosis = _moments(values)
-    return [mean, deviation, values.max(), values.min(), skewness, kurtosis]
+    return [mean, deviation, float(values.max()), float(values.min()), skewness, kurtosis]
 
 
 def _of_f0(f0: np.ndarray, settings: ProsodySettings) -> np.ndarray:

@@ -301,6 +301,7 @@ def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("as in the paper", "
                             "start": start,
                         }
                         trial |= {"share": share, "by": "speaker", "encoder": ENCODER, "weights_hash": "x"} | fields
+                        trial |= {"source_hash": "s", "target_hash": "t", "merge_excitement": True}
                         facts = {
                             "accuracy": accuracy,
                             "fixed_accuracy": accuracy + 2 * (share == 1),
@@ -308,7 +309,7 @@ def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("as in the paper", "
                             "f1": accuracy,
                             "tuned": 80,
                         }
-                        facts |= {"neutral_of_wrong": 20.0, "parameters": 1, "entropies": {"mfcc on prosody": [1.0, 1.0]}}
+                        facts |= {"neutral_of_wrong": 20.0, "parameters": 1, "missing": [], "entropies": {"mfcc on prosody": [1.0, 1.0]}}
                         items = pd.DataFrame({"file": ["a", "b"], "emotion": ["anger", "neutral"], "predicted": ["anger", "anger"]})
                         key = f"{len(out):016x}"
                         record = Record(key, trial, facts, "real", "other", 1.0, "CPU", {}, "commit")
@@ -344,6 +345,15 @@ def test_records_of_other_sizes_are_left_out(tmp_path):
     kept = selection.transfers(frame.of([*longer, *wider, *known, *found["record"][6:8], *found["record"][10:]]))
     assert count - len(kept) == 6
     assert (kept["variant"] == "width 252").sum() == 2
+
+
+def test_records_of_another_encoder_do_not_enter_the_same_cells(tmp_path):
+    found = made_run(tmp_path)
+    other = [replace(r, trial=r.trial | {"weights_hash": "y"}) for r in found["record"][:8]]
+    both = frame.of([*found["record"], *other])
+    pd.testing.assert_frame_equal(selection.transfers(both).drop(columns="record"), selection.transfers(found).drop(columns="record"))
+    usual = [selection.chosen(selection.transfers(x), start=s) for x in (found, both) for s in ("source", "random")]
+    assert selection.over_folds(selection.difference(*usual[:2])) == selection.over_folds(selection.difference(*usual[2:]))
 
 
 def test_an_empty_run_makes_a_page(tmp_path):

@@ -1,5 +1,6 @@
 """Many items made by all cores, in order."""
 
+import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ def in_processes(function: Callable[[Any], Any], jobs: Sequence[Any], chunk: int
     made = []
     with ExitStack() as stack:
         run: Callable = map
-        if len(jobs) > FEW:
+        # A worker of dask's own clusters is a daemon, which may not start processes.
+        if len(jobs) > FEW and not multiprocessing.current_process().daemon:
             run = partial(stack.enter_context(ProcessPoolExecutor(mp_context=environment.spawn_context())).map, chunksize=chunk)
         for one in run(function, jobs):
             made.append(one)

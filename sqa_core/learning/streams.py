@@ -73,8 +73,11 @@ def _of_file(job: tuple[Path, ChannelName, ProsodySettings]) -> tuple[Tensor, np
     path, channel, settings = job
     torch.set_num_threads(1)
     x = audio.load_mono(path, SPEECH_RATE, channel)
-    found = prosody.prosody(x, SPEECH_RATE, settings)
-    return spectrogram.mfcc(x), prosody.contours(x, SPEECH_RATE, settings.pitch), found.values, found.voiced
+    try:
+        found = prosody.prosody(x, SPEECH_RATE, settings)
+        return spectrogram.mfcc(x), prosody.contours(x, SPEECH_RATE, settings.pitch), found.values, found.voiced
+    except AudioError as e:
+        raise CorpusError(f"{path}: {e} Leave the file out of the corpus.") from e
 
 
 @dataclass(frozen=True, eq=False)

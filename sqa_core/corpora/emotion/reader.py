@@ -102,17 +102,17 @@ def _all_that_can_be_read(folder: Path, name: str) -> pd.DataFrame:
     named, _ = _matched(folder, name)
     if not named:
         raise CorpusError(f"{name}: no file below {folder} is named as the corpus names them; see `sqa data list`.")
-    kept = environment.cache_folder() / "manifests" / f"{name}-{_state(folder, list(named))}.csv"
+    kept = environment.cache_folder() / "manifests" / f"{name}-{_state(folder, list(named), list(named.values()))}.csv"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         manifests.write(Manifest(name, _describe(folder, named, corpus), folder, STATUS), kept)
     return manifests.read(kept, name, STATUS, TEXT).table
 
 
-def _state(folder: Path, files: list[str]) -> str:
-    """Hash of the files' names, sizes and times, and of the rules that read them."""
+def _state(folder: Path, files: list[str], labels: list[Labels]) -> str:
+    """Hash of the files' names, sizes, times and labels, and of the rules that read them."""
     stats = [(f, (folder / f).stat().st_size, (folder / f).stat().st_mtime_ns) for f in files]
-    return short_hash(repr((str(folder), stats, sha256(Path(catalogue.__file__)))), 16)
+    return short_hash(repr((str(folder), stats, sha256(Path(catalogue.__file__)), labels)), 16)
 
 
 def _describe(folder: Path, named: dict[str, Labels], corpus: EmotionCorpus) -> pd.DataFrame:

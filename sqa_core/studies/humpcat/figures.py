@@ -18,7 +18,7 @@ def targets(table: pd.DataFrame):
     words = {
         "accuracy": "source, then a quarter of the target",
         "random start": "a quarter of the target alone",
-        "not tuned": "source alone",
+        "not tuned": "source alone, the same files",
     }
     for i, name in enumerate(names):
         part = pd.DataFrame(
@@ -58,7 +58,7 @@ def shares(table: pd.DataFrame):
             axis.plot(places, part[f"{name}, %"], f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=name)
             low, high = (part[f"{name}, %, {end}"].clip(0, 100) for end in ("low", "high"))
             axis.fill_between(places, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
-        axis.set_xticks(places, [f"{s:g}" for s in part["share, %"]])
+        axis.set_xticks(places, [f"{s:g}" if s < 100 else "all others" for s in part["share, %"]])
         axis.set(title=target, ylim=(0, 100))
     for axis in axes[-1]:
         axis.set_xlabel("share tuned on, %")
@@ -97,7 +97,7 @@ def entropy_over_epochs(table: pd.DataFrame):
     for i, (direction, part) in enumerate(table.groupby("direction", sort=False)):
         mean = part.groupby("epoch")["entropy"].mean()
         axis.plot(mean.index, mean, f"{MARKERS[i % 4]}-", color=COLOURS[i], markersize=3, label=direction)
-    axis.set(xlabel="epoch of tuning (0: before)", ylabel="entropy, share of the largest", ylim=(0, 1.03))
+    axis.set(xlabel="epoch of tuning (0: before)", ylabel="normalised entropy", ylim=(0, 1.03))
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ... import metrics
@@ -15,19 +14,27 @@ from ...results.trials import canonical
 from .plan import ENCODERS, EPOCHS, SHARE, SOURCE_EPOCHS, USUAL, VARIANTS, WIDTH, layers_of
 
 FOLD = ["target", "seed"]
+ONE_RUN = ("encoder", "weights_hash", "source", "source_hash", "merge_excitement")  # what must be the same in one table
 
 
 def transfers(found: pd.DataFrame) -> pd.DataFrame:
     """The book's own transfers, a row a record: record, variant, target, start, share, by, seed, and the numbers of its metrics. Those with
-    other widths or epochs, which a reader may run, are left out."""
+    other widths or epochs, which a reader may run, are left out. Of several encoders or sources, or versions of them, the one with most
+    records is taken: numbers of two must not stand in one cell."""
     rows = []
     for r in frame.records(found, "transfer"):
         variant = variant_of(r.trial)
         if variant is not None:
-            row = {"record": r, "variant": variant} | {name: r.trial[name] for name in ("target", "start", "share", "by", "seed")}
+            row: dict[str, Any] = {"run": " ".join(str(r.trial[name]) for name in ONE_RUN), "version": r.trial["target_hash"]}
+            row |= {"record": r, "variant": variant} | {name: r.trial[name] for name in ("target", "start", "share", "by", "seed")}
             rows.append(row | {k: v for k, v in r.metrics.items() if isinstance(v, int | float)})
     columns = ["record", "variant", "target", "start", "share", "by", "seed", "accuracy", "fixed_accuracy"]
-    return pd.DataFrame(rows, columns=None if rows else columns)
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    table = pd.DataFrame(rows)
+    table = table[table["run"] == table["run"].mode()[0]]
+    versions = table.groupby("target")["version"].transform(lambda of: of.mode()[0])
+    return table[table["version"] == versions].drop(columns=["run", "version"]).reset_index(drop=True)
 
 
 def variant_of(trial: dict[str, Any]) -> str | None:
@@ -60,7 +67,7 @@ def chosen(table: pd.DataFrame, variant: str = USUAL, start: str = "source", sha
 
 def difference(one: pd.DataFrame, other: pd.DataFrame, metric: str = "accuracy") -> pd.DataFrame:
     """target, seed and `difference` of a metric, for folds that both have."""
-    both = one[[*FOLD, metric]].merge(other[[*FOLD, metric]], on=FOLD, suffixes=("", "_other"))
+    both = one[[*FOLD, metric]].merge(other[[*FOLD, metric]], on=FOLD, suffixes=("", "_other"), validate="one_to_one")
     return both.assign(difference=both[metric] - both[f"{metric}_other"])[[*FOLD, "difference"]]
 
 
@@ -69,6 +76,17 @@ def over_folds(values: pd.DataFrame) -> Interval | None:
     return metrics.confidence_t(values["difference"].to_numpy(float)) if len(values) > 1 else None
 
 
-def by_target(table: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
-    """The metric's values of each target, one a seed."""
-    return {str(target): part[metric].to_numpy(float) for target, part in table.groupby("target")}
+def over_targets(values: pd.DataFrame) -> Interval | None:
+    """The same with an interval over the means of targets, which is what a new target would need; None for a single target."""
+    means = values.groupby("target")["difference"].mean() if len(values) else values
+    return metrics.confidence_t(means.to_numpy(float)) if len(means) > 1 else None
+
+
+def not_tuned(table: pd.DataFrame) -> pd.DataFrame:
+    """The source's network as it is, on the files that the usual transfer of the same seed is tested on: target, seed, answers."""
+    both = chosen(table, share=0.0).merge(chosen(table), on=FOLD, suffixes=("", "_usual"), validate="one_to_one")
+    rows = []
+    for row in both.itertuples():
+        answers, tested = row.record.items(), set(row.record_usual.items()["file"])
+        rows.append({"target": row.target, "seed": row.seed, "answers": answers[answers["file"].isin(tested)]})
+    return pd.DataFrame(rows, columns=["target", "seed", "answers"])

@@ -5,27 +5,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import f1_score
 
 from ... import metrics
 from ...corpora.emotion import catalogue
 from ...models.humpcat import Humpcat, HumpcatSettings
 from ...results import frame, published
 from . import selection
-from .plan import PAPERS_TARGETS, SHARE, SHARES, SLUG, SOURCES, USUAL, VARIANTS
+from .plan import PAPERS_TARGETS, SHARE, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
-# Steps up the family tree from English to the first ancestor that two languages share, by Glottolog's groups: our own table.
+# A coarse table of our own: how far a language is from English, and the smallest group that both are in.
 GROUPS = {
-    "en": ("English", 0, "the same language"),
-    "de": ("German", 1, "West Germanic"),
-    "it": ("Italian", 3, "Indo-European: Romance"),
-    "es": ("Spanish", 3, "Indo-European: Romance"),
-    "fr": ("French", 3, "Indo-European: Romance"),
-    "el": ("Greek", 3, "Indo-European: Greek"),
-    "ur": ("Urdu", 3, "Indo-European: Indo-Aryan"),
-    "fa": ("Persian", 3, "Indo-European: Iranian"),
-    "ar": ("Arabic", 4, "another family"),
-    "zh": ("Chinese", 4, "another family"),
+    "en": ("English", 0, "English"),
+    "de": ("German", 1, "Germanic"),
+    "it": ("Italian", 2, "Indo-European"),
+    "es": ("Spanish", 2, "Indo-European"),
+    "fr": ("French", 2, "Indo-European"),
+    "el": ("Greek", 2, "Indo-European"),
+    "ur": ("Urdu", 2, "Indo-European"),
+    "fa": ("Persian", 2, "Indo-European"),
+    "ar": ("Arabic", 3, "none"),
+    "zh": ("Chinese", 3, "none"),
 }
 PRINTED = {"emodb": "EMODB", "emovo": "EMOVO"}
 STREAMS = ("without encoder", "without MFCCs", "without prosody")
@@ -81,10 +82,11 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
     """A row a target at the usual share: accuracy after transfer, from random weights and without tuning, with intervals over draws of
     speakers; unweighted average recall; the share of the most frequent class; what the paper prints."""
     table = selection.transfers(found)
+    zero = selection.not_tuned(table)
     cells = {
         "accuracy": selection.chosen(table),
         "random start": selection.chosen(table, start="random"),
-        "not tuned": selection.chosen(table, share=0.0),
+        "not tuned": zero.assign(accuracy=[100 * float((a["predicted"] == a["emotion"]).mean()) for a in zero["answers"]]),
     }
     rows = []
     for target in in_order(cells["accuracy"]["target"]):
@@ -93,10 +95,23 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
             values = cell.loc[cell["target"] == target, "accuracy"]
             row |= metrics.confidence_t(values).columns(f"{name}, %") if len(values) else {}
         of = cells["accuracy"][cells["accuracy"]["target"] == target]
-        row["UAR, %"], row["macro F1, %"] = of["uar"].mean(), of["f1"].mean()
-        row["most frequent class, %"] = np.mean([100 * r.items()["emotion"].value_counts(normalize=True).max() for r in of["record"]])
-        rows.append(row | {"paper, %": _printed(target), "tuned files": of["tuned"].mean(), "draws": len(of)})
+        items = [r.items() for r in of["record"]]
+        row["UAR, %"], row["macro F1, %"] = of["uar"].mean(), np.mean([_macro_f1(table) for table in items])
+        row["most frequent class, %"] = np.mean([100 * table["emotion"].value_counts(normalize=True).max() for table in items])
+        row |= {"paper, %": _printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
+        rows.append(row | {"draws": len(of)})
     return pd.DataFrame(rows)
+
+
+def _macro_f1(answers: pd.DataFrame) -> float:
+    """In percent, over the classes that a corpus has: a stray answer of another class does not count as a class."""
+    present = sorted(answers["emotion"].unique())
+    return 100 * float(f1_score(answers["emotion"], answers["predicted"], labels=present, average="macro", zero_division=0))
+
+
+def _missing(cell: pd.DataFrame) -> float:
+    """How many classes of the target are absent from what was tuned on, mean over draws."""
+    return float(np.mean([len(r.metrics["missing"]) for r in cell["record"]]))
 
 
 def shares_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +126,7 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
             if not len(source):
                 continue
             row: dict[str, Any] = {"target": title(target), "share, %": 100 * share, "files": source["tuned"].mean()}
+            row["classes not tuned on"] = _missing(source)
             row |= metrics.confidence_t(source["fixed_accuracy"]).columns("from the source, %")
             if len(other):
                 row |= metrics.confidence_t(other["fixed_accuracy"]).columns("from random weights, %")
@@ -154,18 +170,18 @@ def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def attention_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How even attention is by direction, as a share of the largest entropy possible: before tuning, after it, and with random weights.
-    Means over targets and draws."""
+    """How even attention is by direction: entropy of the mean over heads of the first layer's weights, as a share of the largest possible.
+    At random weights, and after training on the share alone, on the source, and on both. Means over targets and draws."""
     table = selection.transfers(found)
     rows: dict[str, dict[str, Any]] = {}
+    names = {"random": ("random weights", "the share alone"), "source": ("the source", "source and share")}
     for variant in (USUAL, "prosody over time"):
-        for start, name in (("random", "random weights"), ("source", "after the source")):
+        for start in STARTS:
             for r in selection.chosen(table, variant, start)["record"]:
                 for direction, values in r.metrics["entropies"].items():
                     row = rows.setdefault(f"{variant}/{direction}", {"network": variant, "direction": direction})
-                    row.setdefault(name, []).append(values[0])
-                    if start == "source":
-                        row.setdefault("after tuning", []).append(values[-1])
+                    for name, value in zip(names[start], (values[0], values[-1]), strict=True):
+                        row.setdefault(name, []).append(value)
     return pd.DataFrame([{k: float(np.mean(v)) if isinstance(v, list) else v for k, v in row.items()} for row in rows.values()])
 
 
@@ -179,16 +195,21 @@ def entropy_over_epochs(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
-    """English bias: which share of the wrong answers is "neutral", and which share of files is; before tuning and after it."""
+    """English bias: the share of answers that are "neutral" less the share of files that are, before tuning and after it, on the same files. A
+    corpus without neutral files has no such balance: there every neutral answer is wrong."""
     table = selection.transfers(found)
+    usual, zero = selection.chosen(table), selection.not_tuned(table)
     rows = []
-    for target in in_order(table["target"]):
+    for target in in_order(zero["target"]):
+        answers = {
+            "not tuned": zero.loc[zero["target"] == target, "answers"],
+            f"{100 * SHARE:g} % tuned": [r.items() for r in usual.loc[usual["target"] == target, "record"]],
+        }
         row: dict[str, Any] = {"target": title(target)}
-        for name, share in (("not tuned", 0.0), (f"{100 * SHARE:g} % tuned", SHARE)):
-            cell = selection.chosen(table[table["target"] == target], share=share)
-            if len(cell):
-                row |= metrics.confidence_t(cell["neutral_of_wrong"]).columns(f"neutral of wrong answers, {name}, %")
-                row["neutral files, %"] = np.mean([100 * (r.items()["emotion"] == "neutral").mean() for r in cell["record"]])
+        row["neutral files, %"] = np.mean([100 * (a["emotion"] == "neutral").mean() for a in answers["not tuned"]])
+        for name, of in answers.items():
+            extra = [100 * float((a["predicted"] == "neutral").mean() - (a["emotion"] == "neutral").mean()) for a in of]
+            row |= metrics.confidence_t(extra).columns(f"neutral answers − files, {name}, points")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -199,10 +220,10 @@ def languages_table(found: pd.DataFrame) -> pd.DataFrame:
     gain = selection.difference(selection.chosen(table), selection.chosen(table, start="random"))
     rows = []
     for target in in_order(gain["target"]):
-        code = catalogue.CORPORA[target].language.split("-")[0]
-        _, steps, relation = GROUPS[code]
+        code = catalogue.CORPORA[target].language.split("-")[0] if target in catalogue.CORPORA else ""
+        _, steps, relation = GROUPS.get(code, (code, np.nan, ""))
         of = selection.over_folds(gain[gain["target"] == target])
-        row = {"target": title(target), "language": language(target), "shared with English": relation, "steps": steps}
+        row: dict[str, Any] = {"target": title(target), "language": language(target), "group shared with English": relation, "steps": steps}
         rows.append(row | (of.columns("gain, points") if of else {}))
     return pd.DataFrame(rows).sort_values("steps", kind="stable", ignore_index=True) if rows else pd.DataFrame()
 

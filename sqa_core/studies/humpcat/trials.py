@@ -17,7 +17,8 @@ from ...corpora.manifest import Manifest
 from ...corpora.splits import Share
 from ...errors import CorpusError, WeightsError
 from ...files import short_hash
-from ...learning import humpcat
+from ...learning import feature_bank, humpcat
+from ...learning import streams as streams_module
 from ...learning.feature_bank import FeatureSettings
 from ...learning.humpcat import Learnt, TrainSettings
 from ...learning.loop import Checkpoint
@@ -88,7 +89,8 @@ class HumpcatTrial(Trial):
         """Weights of the network that has learnt the whole source, trained first where this machine has none of these settings."""
         fields = [self.source, self.source_hash, self.source_languages, self.encoder, self.weights_hash, self.layers, self.seed]
         settings = [canonical(x) for x in (self.source_features, self.network, self.prosody, self.source_training)]
-        run = {"fields": fields, "settings": settings, "merge_excitement": self.merge_excitement}
+        formats = [streams_module.FORMAT, feature_bank.FORMAT]  # features of another format make another network
+        run = {"fields": fields, "settings": settings, "merge_excitement": self.merge_excitement, "formats": formats}
         folder = environment.cache_folder() / "training" / f"humpcat-{short_hash(json.dumps(run, default=asdict), 16)}"
         checkpoint = Checkpoint(folder, run)
         folder.mkdir(parents=True, exist_ok=True)
