@@ -207,6 +207,13 @@ figures.table(
 page.attention_chooser(ours)
 
 # %% [markdown]
+# The same for a sentence of each target. Their recordings may not be passed on, but what the network does may be shown.
+
+# %% tags=["hide-input"]
+looked = {name: draw.attention(**parts) for name, parts in page.attended(ours).items()}
+figures.gallery(looked, "attention-targets", "target", "Spectrogram with F0, and attention over time by direction")
+
+# %% [markdown]
 # ## Hear it
 #
 # A synthetic voice acting out the four emotions, by documented rules of pitch, rate, level and brightness: it shows what

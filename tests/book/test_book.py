@@ -62,7 +62,10 @@ def test_every_page_of_the_contents_is_there(html):
         "notebooks/labels.html",
         "notebooks/nisqa_explained.html",
         "notebooks/nisqa_explained_details.html",
+        "notebooks/language_barriers.html",
+        "notebooks/language_barriers_details.html",
         "notebooks/jsqa.html",
+        "notebooks/humpcat.html",
         "notebooks/speech_models.html",
         "notebooks/speech_models_details.html",
         "book/bibliography.html",
@@ -229,6 +232,25 @@ def test_the_listening_test_runs_by_keyboard(site, browser):
     press("start again")
     assert "Pair 1 of 20" in test.locator(".sqa-progress").inner_text()
     assert problems == []
+    page.close()
+
+
+def test_targets_shares_and_streams_are_chosen_by_keyboard(site, browser):
+    """Bars follow the list; confusion matrices too."""
+    page = browser.new_page()
+    page.goto(site + "notebooks/humpcat.html")
+    bars = page.locator("#chooser")
+    first = bars.locator(".sqa-rows").inner_text()
+    bars.get_by_role("button", name="next").focus()
+    page.keyboard.press("Enter")
+    assert bars.locator(".sqa-rows").inner_text() != first
+    assert "accuracy" in bars.locator(".sqa-rows").inner_text()
+    assert "the most frequent emotion" in bars.locator(".sqa-rows").inner_text()
+    gallery = page.locator("#confusions")
+    before = gallery.locator("img").get_attribute("src")
+    gallery.get_by_role("button", name="next").click()
+    assert gallery.locator("img").get_attribute("src") != before
+    assert "EMOVO" in gallery.locator("img").get_attribute("alt")
     page.close()
 
 

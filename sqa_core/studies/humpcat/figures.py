@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ...figures.charts import confusion, intervals
+from ...figures.maps import spectrogram_image
 from ...figures.style import COLOURS, closed, narrow, width_in
 
 MARKERS = "osD^"
@@ -98,6 +99,30 @@ def entropy_over_epochs(table: pd.DataFrame):
         mean = part.groupby("epoch")["entropy"].mean()
         axis.plot(mean.index, mean, f"{MARKERS[i % 4]}-", color=COLOURS[i], markersize=3, label=direction)
     axis.set(xlabel="epoch of tuning (0: before)", ylabel="normalised entropy", ylim=(0, 1.03))
+    figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
+    return closed(figure)
+
+
+def attention(mel: np.ndarray, directions: list[str], weights: np.ndarray, contours: np.ndarray, title: str):
+    """Spectrogram with F0, and below it the attention that each moment receives, a line a direction; 1 is even.
+
+    mel : (frames, bands). weights : (directions, steps). contours : (frames, 3) as `prosody.contours` gives them.
+    """
+    import matplotlib.pyplot as plt
+
+    seconds = len(mel) / 100
+    figure, axes = plt.subplots(2, 1, figsize=(min(width_in(), 6.8), 4.2), sharex=True)
+    spectrogram_image(axes[0], mel.T, (0, seconds, 0, mel.shape[1]))
+    axes[0].set(ylabel="mel band", title=title)
+    pitch = np.where(contours[:, 2] > 0, 100 * 2 ** contours[:, 0], np.nan)
+    twin = axes[0].twinx()
+    twin.plot(np.arange(len(pitch)) / 100, pitch, color="white", linewidth=1.5)
+    twin.set(ylabel="F0, Hz", ylim=(0, 400))
+    for i, (name, row) in enumerate(zip(directions, weights, strict=True)):
+        step, middle = (0.08, 0.1) if name.endswith("on encoder") else (seconds / len(row), seconds / len(row) / 2)
+        axes[1].plot(np.arange(len(row)) * step + middle, row, color=COLOURS[i], label=name)
+    axes[1].axhline(1, color="0.6", linewidth=0.8)
+    axes[1].set(xlabel="time, s", ylabel="attention, 1 is even")
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)
 

@@ -214,6 +214,20 @@ def scorers(settings: Settings) -> dict[str, Callable[[audio.Sound], float]]:
     return {name: partial(sureness, emotion=i) for i, name in enumerate(CLASSES)}
 
 
+def attended(found: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What `figures.attention` takes, by target."""
+    records = {r.trial["target"]: r for r in frame.records(found, "attention")}
+    out = {}
+    for target in tables.in_order(records):
+        r, arrays = records[target], records[target].arrays()
+        said = f"{tables.title(target)}, {r.trial['emotion']}, answered {r.metrics['predicted']}"
+        out[tables.title(target)] = {
+            "mel": arrays["mel"].astype(np.float32), "directions": r.metrics["directions"], "weights": arrays["weights"],
+            "contours": arrays["contours"], "title": said,
+        }  # fmt: skip
+    return out
+
+
 def _step_of(frame: np.ndarray, frames: int, steps: int, convolved: bool) -> np.ndarray:
     """Which step stands for a frame of 10 ms. Steps of the encoder are windows of 200 ms every 80 ms, drawn around their middles; those of
     MFCCs and prosody divide the sound evenly."""
