@@ -16,13 +16,27 @@ from ...figures.widgets import map_chooser
 from ...files import short_hash
 from ...learning import humpcat
 from ...learning.streams import of_sound
-from ...models import encoders
+from ...models import encoder_catalogue, encoders
 from ...results import frame
 from ...results.claims import Finding, tally
 from ...spectrogram import SPEECH_RATE
 from ..shared import published_run
 from . import claims, selection, tables
-from .plan import EPOCHS, SHARE, SHARES, SLUG, SOURCE_EPOCHS, USUAL, WIDTH, Settings, trials
+from .plan import (
+    ENCODERS,
+    EPOCHS,
+    PAPERS_ENCODER,
+    PAPERS_SOURCE,
+    PAPERS_TARGETS,
+    SHARE,
+    SHARES,
+    SLUG,
+    SOURCE_EPOCHS,
+    USUAL,
+    WIDTH,
+    Settings,
+    trials,
+)
 from .tables import STREAMS
 from .trials import CLASSES, TargetTrial
 
@@ -54,16 +68,29 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
     return {
         "question": QUESTION,
         "reply": reply(found, judged),
-        "faithful": {
-            "source": "RAVDESS for IEMOCAP",
-            "targets": "EmoDB and EMOVO, which the paper names; URDU and AESDD for the five it does not",
-            "encoder": "Whisper small (weights rounded to 8 bits) for HuBERT base, layers 1 and 9 of 12",
-            "network": f"all of its parts, at width {WIDTH} for 252; {SOURCE_EPOCHS} and {EPOCHS} epochs for 50",
-        },
+        "faithful": made_of(found),
         "verdicts": [Bar("Claims", tally(judged))],
         "found": three_numbers(found),
         "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2501.10408"),
     }
+
+
+def made_of(found: pd.DataFrame) -> dict[str, str]:
+    """How near the run is to the paper, from its records."""
+    table = selection.transfers(found)
+    out = {"network": f"all of its parts, at width {WIDTH} for 252; {SOURCE_EPOCHS} and {EPOCHS} epochs for 50"}
+    if not len(table):
+        return out
+    trial = selection.chosen(table)["record"].iloc[0].trial
+    targets = tables.in_order(table["target"])
+    named, others = ([tables.title(t) for t in targets if (t in PAPERS_TARGETS) == papers] for papers in (True, False))
+    source, encoder, layers = trial["source"], trial["encoder"], " and ".join(map(str, trial["layers"]))
+    stands_for = ("" if source == PAPERS_SOURCE else " for IEMOCAP", "" if encoder == PAPERS_ENCODER else " for HuBERT base")
+    return {
+        "source": f"{tables.title(source)}{stands_for[0]}",
+        "targets": f"{' and '.join(named) or 'none'} of those that the paper names; {', '.join(others) or 'none'} for the five that it does not",
+        "encoder": f"{encoder_catalogue.title(encoder)}{stands_for[1]}, layers {layers} of {ENCODERS[encoder]}",
+    } | out
 
 
 def reply(found: pd.DataFrame, judged: list[Finding]) -> str:
