@@ -123,12 +123,12 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
         of = table[table["target"] == target]
         for share in SHARES:
             source, other = selection.chosen(of, share=share), selection.chosen(of, start="random", share=share)
-            if not len(source):
+            if len(source) < 2:  # one draw has no interval
                 continue
             row: dict[str, Any] = {"target": title(target), "share, %": 100 * share, "files": source["tuned"].mean()}
             row["classes not tuned on"] = _missing(source)
             row |= metrics.confidence_t(source["fixed_accuracy"]).columns("from the source, %")
-            if len(other):
+            if len(other) > 1:
                 row |= metrics.confidence_t(other["fixed_accuracy"]).columns("from random weights, %")
             gain = selection.over_folds(selection.difference(source, other, "fixed_accuracy"))
             row |= gain.columns("gain, points") if gain else {}
