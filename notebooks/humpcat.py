@@ -23,7 +23,7 @@ width = 64
 epochs = 0
 
 # %% [markdown]
-# # Does emotion learnt in English travel?
+# # Does emotion recognition trained on English travel?
 #
 # *Leveraging Cross-Attention Transformer and Multi-Feature Fusion for Cross-Linguistic Speech Emotion Recognition (HuMP-CAT),
 # {cite}`humpcat2025`. Only a summary of the paper is known to us.*
@@ -88,20 +88,20 @@ figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
 # %% [markdown]
 # ## Targets
 #
-# A network learns the source, then {glue:text}`share` of the target's files, drawn by speaker: whole speakers in random
+# A network is trained on the source, then on {glue:text}`share` of the target's files, drawn by speaker: all files of one speaker after another, in random
 # order, so that no speaker is on both sides. Speakers of whom no file was tuned on are the test. {glue:text}`draws` draws of speakers and
 # initial weights stand behind each interval. The network keeps its last epoch, so no file is needed to choose one.
 
 # %% tags=["hide-input"]
 figures.table(
-    accuracy.drop(columns=["most frequent class, %", "tuned files"], errors="ignore"),
+    accuracy.drop(columns=["language", "most frequent class, %", "tuned files", "draws"], errors="ignore"),
     "accuracy",
     "Accuracy by target; intervals over draws of speakers",
 )
 
 # %% [markdown]
 # Choose a target, a share and the streams, and read the recall of each emotion. The line marks the share of the most
-# frequent emotion, which is what a constant answer scores.
+# frequent emotion, which is what always answering that emotion scores.
 
 # %% tags=["hide-input"]
 groups, constant = page.chooser(ours)
@@ -232,7 +232,7 @@ figures.live_strength(page.changed_voice, page.CHANGES, page.scorers(settings), 
 # %% [markdown]
 # ## Do speakers have to be kept apart?
 #
-# If the files to tune on are drawn whoever speaks, test speakers have been heard before. Accuracy changes by {glue:text}`gap_mixed`.
+# If the files to tune on are drawn at random, test speakers are in the training set too. Accuracy changes by {glue:text}`gap_mixed`.
 
 # %% tags=["hide-input"]
 figures.table(tables.speakers_table(ours), "speakers", "Speakers apart and mixed; intervals over draws", {"mixed − apart, points": "+1"})

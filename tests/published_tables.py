@@ -162,7 +162,6 @@ def of_humpcat(found: pd.DataFrame) -> Named:
         "attention": humpcat.attention_table,
         "neutral": humpcat.neutral_table,
         "languages": humpcat.languages_table,
-        "source": humpcat.source_table,
         "broken": humpcat_claims.broken,
     }
     for name, make in made.items():

@@ -246,7 +246,7 @@ def share_of(corpus: Manifest, share: float, seed: int, by: Literal["speaker", "
     """A share of a corpus's files to tune on, and the rest.
 
     by : "speaker" takes speakers in random order, aliases merged, and all files of each, of the last one as many as are wanted; the rest
-    are the files of speakers of whom none was taken, so no speaker is on both sides. "file" takes files at random, whoever speaks, and the
+    are the files of speakers of whom none was taken, so no speaker is on both sides. "file" takes files at random, and the
     rest are all others. The last third of the speakers (or files) is never tuned on, so a share of 1 means all of the other two thirds.
 
     Raises

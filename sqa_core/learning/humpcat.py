@@ -37,7 +37,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Trained:
     """A trained network in evaluation mode, its epochs, and how even its attention was before them and after each, by direction: the mean
     over the watched files of `models.humpcat.entropy`."""
 
@@ -56,7 +56,7 @@ def learn(
     start: dict[str, Tensor] | None = None,
     watched: Int[np.ndarray, " few"] | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Learnt:
+) -> Trained:
     """Train on `files` and keep the last epoch: nothing chooses an epoch, so that no file is needed for it.
 
     start : weights to begin with, else random ones by the seed; all of them are trained. watched : files whose attention is measured before
@@ -91,7 +91,7 @@ def learn(
 
     watch()
     epochs = fit(model, optimizer, batches, loss_of, watch, settings.epochs, keep="last", checkpoint=checkpoint)
-    return Learnt(model.eval(), epochs, entropies)
+    return Trained(model.eval(), epochs, entropies)
 
 
 def _on(device: str, inputs: Inputs) -> Inputs:

@@ -41,10 +41,10 @@ from .tables import STREAMS
 from .trials import CLASSES, TargetTrial
 
 MISSING = "not available"
-QUESTION = "Can a network that fuses three kinds of features and has learnt emotion from English be moved to other languages with a quarter of their files?"
+QUESTION = "Can a network that fuses three kinds of features and has been trained on emotion in English be moved to other languages with a quarter of their files?"
 STEP_FRAMES, HALF_WINDOW = 8, 10  # of 10 ms: a step of the convolution, and half of what it sees
-MAY_BE_HEARD = ("emodb",)  # of the targets, by licence
-HEARD = {"en": "English", "de": "German", "it": "Italian", "el": "Greek"}
+REDISTRIBUTABLE = ("emodb",)  # of the targets, by licence
+SPOKEN = {"en": "English", "de": "German", "it": "Italian", "el": "Greek"}
 
 
 def percent(share: float) -> str:
@@ -56,7 +56,7 @@ def card() -> dict[str, Any]:
     found = published_run(SLUG)
     screen = first_screen(found, claims.findings(found))
     return {
-        "title": "Does emotion learnt in English travel?",
+        "title": "Does emotion recognition trained on English travel?",
         "paper": "Leveraging Cross-Attention Transformer and Multi-Feature Fusion for Cross-Linguistic Speech Emotion Recognition (HuMP-CAT), 2025",
         "reply": screen["reply"],
         "verdicts": screen["verdicts"],
@@ -119,7 +119,7 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
         (alone, selection.chosen(table, "concatenation", "random"),
          "cross-attention minus concatenation with as many parameters, trained on the target's share alone; interval over targets and draws"),
         (selection.chosen(table, by="file"), usual,
-         "what drawing files whoever speaks would add to accuracy, against speakers kept apart; interval over targets and draws"),
+         "what mixing speakers between tuning and test would add to accuracy; interval over targets and draws"),
     )  # fmt: skip
     for one, other, name in found_gaps:
         gap = selection.over_folds(selection.difference(one, other))
@@ -158,7 +158,7 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     ):
         row = even[(even["network"] == network) & (even["direction"] == direction)] if len(even) else even
         column = "the share alone"  # which both networks have been trained on
-        out[name] = f"{row[column].iloc[0]:.3f}" if len(row) and column in row else MISSING
+        out[name] = f"{row[column].iloc[0]:.4f}" if len(row) and column in row else MISSING
     return out
 
 
@@ -181,7 +181,7 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
 def synthetic_examples(voice: str = "f4") -> dict[str, list[tuple[audio.Sound, str, str]]]:
     """One sentence in several languages in the manner of the four emotions: (sound, label, emotion) by language, without a pattern."""
     out = {}
-    for code, name in HEARD.items():
+    for code, name in SPOKEN.items():
         text = polyglot.sentences(code)[1]
         order = sorted(CLASSES, key=lambda e: short_hash(f"{code} {e} {voice}", 64))
         sounds = polyglot.synthesise([polyglot.acted_job(code, voice, text, e) for e in order])
@@ -277,6 +277,6 @@ def attention_chooser(found: pd.DataFrame) -> Any:
         over_time = row[_step_of(np.arange(len(mel)), len(mel), len(row), name.endswith("on encoder"))] - 1.0
         maps[name] = np.repeat(over_time[None], mel.shape[1], axis=0)
         texts[name] = f"{name}: from {row.min():.2f} to {row.max():.2f} times the even share; answered {record.metrics['predicted']}"
-    folder = registry.find(target) if target in MAY_BE_HEARD else None
+    folder = registry.find(target) if target in REDISTRIBUTABLE else None
     sound = audio.load(folder / record.metrics["file"]) if folder else None
     return map_chooser(mel.T, maps, texts, sound, "attention-map", "real")

@@ -150,6 +150,7 @@ class Plan:
 
     def __init__(self, source: str, encoder: str, settings: Settings):
         self.source, self.encoder, self.width = source, encoder, settings.width
+        self.encoder_width, self.weights_hash = encoder_catalogue.shape(encoder)[1], encoder_catalogue.weights_hash(encoder)
         self.source_training = TrainSettings(epochs=settings.epochs or SOURCE_EPOCHS)
         self.tuning = TrainSettings(epochs=settings.epochs or EPOCHS)
 
@@ -177,7 +178,7 @@ class Plan:
         return [SourceTrial(**common, held_out=speaker, seed=0) for speaker in speakers]
 
     def _common(self, variant: Variant, tested: str) -> dict[str, Any]:
-        network = HumpcatSettings(encoder_width=encoder_catalogue.shape(self.encoder)[1], width=self.width, classes=len(CLASSES))
+        network = HumpcatSettings(encoder_width=self.encoder_width, width=self.width, classes=len(CLASSES))
         return {
             "study": SLUG,
             "data_status": data_status([self.source, tested]),
@@ -186,7 +187,7 @@ class Plan:
             "source_hash": _hash(self.source),
             "source_features": usual_features(self.source),
             "encoder": self.encoder,
-            "weights_hash": encoder_catalogue.weights_hash(self.encoder),
+            "weights_hash": self.weights_hash,
             "layers": layers_of(ENCODERS[self.encoder], variant.layers),
             "network": replace(network, **dict(variant.network)),
             "prosody": variant.prosody,

@@ -229,7 +229,7 @@ def languages_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on each speaker of the source by a network that has learnt the others."""
+    """Accuracy on each speaker of the source by a network trained on the others."""
     rows = [
         {"speaker": r.trial["held_out"], "accuracy, %": r.metrics["accuracy"], "UAR, %": r.metrics["uar"], "files": r.metrics["tested"]}
         for r in frame.records(found, "source")

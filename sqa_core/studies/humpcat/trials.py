@@ -20,7 +20,7 @@ from ...files import short_hash
 from ...learning import feature_bank, humpcat
 from ...learning import streams as streams_module
 from ...learning.feature_bank import FeatureSettings
-from ...learning.humpcat import Learnt, TrainSettings
+from ...learning.humpcat import Trained, TrainSettings
 from ...learning.loop import Checkpoint
 from ...learning.streams import Streams, acoustics, streams
 from ...metrics import scores
@@ -86,7 +86,7 @@ class HumpcatTrial(Trial):
         return self.loaded(self.source, self.source_hash, self.source_features, self.source_languages)
 
     def source_weights(self) -> dict[str, Tensor]:
-        """Weights of the network that has learnt the whole source, trained first where this machine has none of these settings."""
+        """Weights of the network that was trained on the whole source, now where this machine has none of these settings."""
         fields = [self.source, self.source_hash, self.source_languages, self.encoder, self.weights_hash, self.layers, self.seed]
         settings = [canonical(x) for x in (self.source_features, self.network, self.prosody, self.source_training)]
         formats = [streams_module.FORMAT, feature_bank.FORMAT]  # features of another format make another network
@@ -97,8 +97,8 @@ class HumpcatTrial(Trial):
         with FileLock(folder / ".lock"):
             corpus, found = self.of_source()
             labels, files = corpus.labels(list(CLASSES)), np.arange(len(corpus.table))
-            learnt = humpcat.learn(found, labels, files, self.network, self.source_training, self.seed, checkpoint=checkpoint)
-        return learnt.network.state_dict()
+            trained = humpcat.learn(found, labels, files, self.network, self.source_training, self.seed, checkpoint=checkpoint)
+        return trained.network.state_dict()
 
 
 @lru_cache(maxsize=8)
@@ -120,7 +120,7 @@ def _loaded(
 
 
 class SourceTrial(HumpcatTrial):
-    """The source with speakers apart: a network that has learnt all of its speakers but one answers for that one."""
+    """The source with speakers apart: a network trained on all speakers but one is tested on that one."""
 
     kind: ClassVar[str] = "source"
     held_out: str
@@ -132,16 +132,16 @@ class SourceTrial(HumpcatTrial):
         if not len(test):
             raise CorpusError(f"{self.source} has no speaker {self.held_out}.")
         labels = corpus.labels(list(CLASSES))
-        learnt = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed)
-        predicted = humpcat.predict(learnt.network, found, test).argmax(axis=1)
-        parameters = sum(p.numel() for p in learnt.network.parameters())
+        trained = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed)
+        predicted = humpcat.predict(trained.network, found, test).argmax(axis=1)
+        parameters = sum(p.numel() for p in trained.network.parameters())
         return Result(tested(labels[test], predicted) | {"parameters": parameters}, answers(corpus, test, predicted))
 
 
 class TargetTrial(HumpcatTrial):
     """A target corpus, and a network that was tuned on a share of its files, from the source's network or from random weights.
 
-    share : of the target's files; 0 keeps the source's network as it is. by : whole speakers are drawn, or files whoever speaks. tuning :
+    share : of the target's files; 0 keeps the source's network as it is. by : speakers are drawn with all of their files, or files at random. tuning :
     of the target.
     """
 
@@ -159,7 +159,7 @@ class TargetTrial(HumpcatTrial):
         corpus, found = self.loaded(self.target, self.target_hash, self.target_features, self.target_languages)
         return corpus, found, splits.share_of(corpus, self.share, self.seed, self.by)
 
-    def tuned(self, corpus: Manifest, found: Streams, part: Share) -> tuple[Learnt, np.ndarray]:
+    def tuned(self, corpus: Manifest, found: Streams, part: Share) -> tuple[Trained, np.ndarray]:
         """The network, and the files whose attention was watched while it was tuned."""
         start = self.source_weights() if self.start == "source" else None
         watched = part.rest[:: max(1, len(part.rest) // WATCHED)][:WATCHED]
@@ -175,17 +175,17 @@ class TransferTrial(TargetTrial):
 
     def run(self) -> Result:
         corpus, found, part = self.of_target()
-        learnt, _ = self.tuned(corpus, found, part)
+        trained, _ = self.tuned(corpus, found, part)
         labels = corpus.labels(list(CLASSES))
-        predicted = humpcat.predict(learnt.network, found, part.rest).argmax(axis=1)
+        predicted = humpcat.predict(trained.network, found, part.rest).argmax(axis=1)
         fixed = np.isin(part.rest, part.fixed)
         facts: dict[str, Any] = tested(labels[part.rest], predicted) | {"tuned": len(part.tune)}
         facts |= {f"fixed_{k}": v for k, v in tested(labels[part.fixed], predicted[fixed]).items() if not isinstance(v, dict)}
         facts["missing"] = [c for i, c in enumerate(CLASSES) if i in labels and i not in labels[part.tune]]
         facts["speakers"] = int(splits.speakers_merged(corpus).iloc[part.tune].nunique())
-        facts["parameters"] = sum(p.numel() for p in learnt.network.parameters())
-        facts["losses"] = [round(e.loss, 4) for e in learnt.epochs]
-        facts["entropies"] = {name: [round(x, 5) for x in values] for name, values in learnt.entropies.items()}
+        facts["parameters"] = sum(p.numel() for p in trained.network.parameters())
+        facts["losses"] = [round(e.loss, 4) for e in trained.epochs]
+        facts["entropies"] = {name: [round(x, 5) for x in values] for name, values in trained.entropies.items()}
         return Result(facts, answers(corpus, part.rest, predicted).assign(fixed=fixed))
 
 
@@ -201,13 +201,13 @@ class AttentionTrial(TargetTrial):
 
     def run(self) -> Result:
         corpus, found, part = self.of_target()
-        learnt, _ = self.tuned(corpus, found, part)
+        trained, _ = self.tuned(corpus, found, part)
         table = corpus.table.iloc[part.fixed]
         of_emotion = table[table["emotion"] == self.emotion].sort_values("file")
         if of_emotion.empty:
             raise CorpusError(f"{self.target}: no file with the emotion {self.emotion} is tested at every share.")
         file = of_emotion.index[:1].to_numpy()
-        predicted, weights = humpcat.attention(learnt.network, found, int(file[0]))
+        predicted, weights = humpcat.attention(trained.network, found, int(file[0]))
         x = audio.load_mono(corpus.root / of_emotion["file"].iloc[0], SPEECH_RATE, self.target_features.channel)
         arrays = {
             "weights": np.stack(list(weights.values())),
