@@ -73,6 +73,7 @@ figures.table(
     tables.corpora_table(),
     "corpora",
     "Sources and targets in four classes, as their owners distribute them. Which five more targets the paper took is not known; that these are among them is a guess",
+    fold="Sources and targets",
 )
 
 # %% [markdown]
@@ -258,7 +259,7 @@ figures.table(tables.source_table(ours), "source", "The source, each speaker lef
 # ## The network
 
 # %% tags=["hide-input"]
-figures.table(tables.parts_table(), "parts", "Parameters at the paper's width of 252", 0)
+figures.table(tables.parts_table(), "parts", "Parameters at the paper's width of 252", 0, fold="Parameters of each part")
 
 # %% [markdown]
 # ## Contradictions in what is known of the paper
