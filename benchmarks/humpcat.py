@@ -80,7 +80,6 @@ def _prosody(report: Report) -> None:
     sounds = [x[: len(x) // 2 * 2] for x in sounds]  # an even number of samples, so that RAPT's dither is the same for both
     torch.set_num_threads(1)
     mine, fast = timed(lambda: [_ours(x) for x in sounds], 3)
-    in_processes(_ours, sounds[:40], 16, lambda: None)
     _, together = timed(lambda: in_processes(_ours, sounds * 4, 16, lambda: None), 2)
     torch.set_num_threads(2)
     report.say(f"prosody of {FILES} sounds: {1000 * fast / FILES:.1f} ms a file on one core")

@@ -4,10 +4,9 @@ import pandas as pd
 
 from ... import metrics
 from ...metrics import Interval
-from ...results import published
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, judge, not_tested
 from . import selection, tables
-from .plan import SHARE, SLUG
+from .plan import SHARE
 
 WITHIN = 3.0  # points around a printed accuracy
 ENOUGH = 0.9  # of the accuracy at the whole share
@@ -58,10 +57,6 @@ def _complete(cell: pd.DataFrame) -> bool:
     return len(cell) > 0 and bool((cell.groupby("target").size() >= MIN_DRAWS).all())
 
 
-def _printed(dataset: str) -> float:
-    return float(published.read(SLUG, "results").set_index("dataset")["value"][dataset])
-
-
 def _mean(table: pd.DataFrame) -> Finding:
     """C1: not decided by other targets; their mean stands as evidence."""
     cell = selection.chosen(table)
@@ -79,7 +74,7 @@ def _best_target(table: pd.DataFrame) -> Finding:
         return not_tested("C2", RUN)
     by_seed = cell.pivot(index="seed", columns="target", values="accuracy").dropna()
     lead = metrics.confidence_t(by_seed["emodb"] - by_seed.drop(columns="emodb").max(axis=1))
-    value, printed = metrics.confidence_t(by_seed["emodb"]), _printed("EMODB")
+    value, printed = metrics.confidence_t(by_seed["emodb"]), tables.printed("emodb")
     evidence = f"EmoDB {value.text('.1f')} %, printed {printed:g}; ahead of the best other target by {lead.text('+.1f')} points; intervals over draws of speakers"
     tests = [
         against(lead, "EmoDB − the best other target, points", low=0.0),
@@ -93,7 +88,7 @@ def _near_printed(table: pd.DataFrame, claim: str, target: str) -> Finding:
     values = cell.loc[cell["target"] == target, "accuracy"]
     if len(values) < MIN_DRAWS:
         return not_tested(claim, RUN)
-    value, printed = metrics.confidence_t(values), _printed(tables.PRINTED[target])
+    value, printed = metrics.confidence_t(values), tables.printed(target)
     name = tables.title(target)
     evidence = f"{name} {value.text('.1f')} %, printed {printed:g}; interval over draws of speakers"
     return _finding(cell, claim, evidence, [against(value, f"accuracy on {name}, %", printed - WITHIN, printed + WITHIN)])
@@ -183,7 +178,7 @@ def broken(found: pd.DataFrame) -> pd.DataFrame:
         row("attention is uniform", f"entropy of {direction}, mean over heads, share of the largest", value, met)
     zero = [a for a in selection.not_tuned(table)["answers"] if (a["emotion"] == "neutral").any()]
     if len(zero) > 1:
-        extra = metrics.confidence_t([100 * float((a["predicted"] == "neutral").mean() - (a["emotion"] == "neutral").mean()) for a in zero])
+        extra = metrics.confidence_t([tables.extra_neutral(a) for a in zero])
         row("bias towards neutral before tuning", "neutral answers − neutral files, points", extra, judge(extra, low=0.0))
     for target in tables.in_order(cell["target"]):
         change = selection.difference(cell, selection.chosen(table, start="random"))

@@ -227,7 +227,7 @@ def scorers(settings: Settings) -> dict[str, Callable[[audio.Sound], float]]:
     """How sure the demo's network for German is of each emotion, from 0 to 1: AM-Softmax's scale on its cosines."""
     trial = next(t for t in trials(settings.model_copy(update={"profile": "demo"})) if isinstance(t, TargetTrial) and t.start == "source")
     corpus, found, part = trial.of_target()
-    network, encoder = trial.tuned(corpus, found, part)[0].network, encoders.load(trial.encoder)
+    network, encoder = trial.tuned(corpus, found, part).network, encoders.load(trial.encoder)
 
     @lru_cache(maxsize=2)  # one answer for the four emotions of a sound
     def answer(samples: bytes, rate: int) -> np.ndarray:

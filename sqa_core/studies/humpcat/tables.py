@@ -73,7 +73,8 @@ def corpora_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _printed(target: str) -> float:
+def printed(target: str) -> float:
+    """The paper's accuracy on a target in percent; NaN where it is not known."""
     table = published.read(SLUG, "results").set_index("dataset")["value"]
     return float(table[PRINTED[target]]) if target in PRINTED else float("nan")
 
@@ -98,7 +99,7 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
         items = [r.items() for r in of["record"]]
         row["UAR, %"], row["macro F1, %"] = of["uar"].mean(), np.mean([_macro_f1(table) for table in items])
         row["most frequent class, %"] = np.mean([100 * table["emotion"].value_counts(normalize=True).max() for table in items])
-        row |= {"paper, %": _printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
+        row |= {"paper, %": printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
         rows.append(row | {"draws": len(of)})
     return pd.DataFrame(rows)
 
@@ -208,10 +209,14 @@ def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"target": title(target)}
         row["neutral files, %"] = np.mean([100 * (a["emotion"] == "neutral").mean() for a in answers["not tuned"]])
         for name, of in answers.items():
-            extra = [100 * float((a["predicted"] == "neutral").mean() - (a["emotion"] == "neutral").mean()) for a in of]
-            row |= metrics.confidence_t(extra).columns(f"neutral answers − files, {name}, points")
+            row |= metrics.confidence_t([extra_neutral(a) for a in of]).columns(f"neutral answers − files, {name}, points")
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def extra_neutral(answers: pd.DataFrame) -> float:
+    """The share of answers that are "neutral" less the share of files that are, in points."""
+    return 100 * float((answers["predicted"] == "neutral").mean() - (answers["emotion"] == "neutral").mean())
 
 
 def languages_table(found: pd.DataFrame) -> pd.DataFrame:

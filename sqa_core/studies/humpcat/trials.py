@@ -159,13 +159,13 @@ class TargetTrial(HumpcatTrial):
         corpus, found = self.loaded(self.target, self.target_hash, self.target_features, self.target_languages)
         return corpus, found, splits.share_of(corpus, self.share, self.seed, self.by)
 
-    def tuned(self, corpus: Manifest, found: Streams, part: Share) -> tuple[Trained, np.ndarray]:
-        """The network, and the files whose attention was watched while it was tuned."""
+    def tuned(self, corpus: Manifest, found: Streams, part: Share) -> Trained:
+        """The network, whose attention was measured on some of the files to test while it was tuned."""
         start = self.source_weights() if self.start == "source" else None
         watched = part.rest[:: max(1, len(part.rest) // WATCHED)][:WATCHED]
         tuning = self.tuning if len(part.tune) else replace(self.tuning, epochs=0)  # there is nothing to learn from
         labels = corpus.labels(list(CLASSES))
-        return humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched), watched
+        return humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched)
 
 
 class TransferTrial(TargetTrial):
@@ -175,7 +175,7 @@ class TransferTrial(TargetTrial):
 
     def run(self) -> Result:
         corpus, found, part = self.of_target()
-        trained, _ = self.tuned(corpus, found, part)
+        trained = self.tuned(corpus, found, part)
         labels = corpus.labels(list(CLASSES))
         predicted = humpcat.predict(trained.network, found, part.rest).argmax(axis=1)
         fixed = np.isin(part.rest, part.fixed)
@@ -201,7 +201,7 @@ class AttentionTrial(TargetTrial):
 
     def run(self) -> Result:
         corpus, found, part = self.of_target()
-        trained, _ = self.tuned(corpus, found, part)
+        trained = self.tuned(corpus, found, part)
         table = corpus.table.iloc[part.fixed]
         of_emotion = table[table["emotion"] == self.emotion].sort_values("file")
         if of_emotion.empty:
