@@ -77,7 +77,7 @@ def arms() -> list[Trial]:
     for seed in SEEDS:
         planned += [arm("scratch", seed), arm("2 to 6 dB", seed, PRETRAINING), arm("with head", seed, replace(PRETRAINING, head=True))]
     for seed in CONTROL_SEEDS:
-        planned.append(arm("2 to 6 dB", seed, PRETRAINING, **frozen))
+        planned += [arm("2 to 6 dB", seed, PRETRAINING, **frozen), arm("scratch", seed, **frozen)]
         for name in CONTROLS:
             law = replace(jnd_pairs.LAWS[name], seconds=PRETRAINING.law.seconds)
             planned.append(arm(name, seed, replace(PRETRAINING, law=law)))
