@@ -84,24 +84,24 @@ class Encoder(nn.Module):
         self.encoder = nn.ModuleList(
             nn.Conv1d(channels[i], channels[i + 1], settings.kernel, padding=settings.kernel // 2) for i in range(LAYERS)
         )
-        self.ebatch = nn.ModuleList(nn.BatchNorm1d(n) for n in channels[1:])
+        self.ebatch = nn.ModuleList(nn.BatchNorm2d(n) for n in channels[1:])
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch size"]:
         """Embeddings of waveforms of one length, 16 samples or more."""
-        x = waveforms[:, None]
+        # As pictures of one line with the channels last, convolutions of few channels are up to four times as fast on a CPU.
+        last = torch.channels_last if waveforms.device.type == "cpu" else torch.contiguous_format
+        x = waveforms[:, None, None].contiguous(memory_format=last)
         for i in range(LAYERS):
             x = checkpoint(self._layer, i, x, use_reentrant=False) if self.settings.recompute and self.training else self._layer(i, x)
-        return x.mean(dim=2)[:, : self.settings.size]
+        return x.mean(dim=(2, 3))[:, : self.settings.size]
 
     def _layer(self, i: int, x: Tensor) -> Tensor:
         convolution = self.encoder[i]
         assert isinstance(convolution, nn.Conv1d)
-        if i in KEPT_HALF and self.settings.kept_only:
-            x = F.conv1d(x, convolution.weight, convolution.bias, stride=2, padding=self.settings.kernel // 2)
-        else:
-            x = convolution(x)
+        stride = 2 if i in KEPT_HALF and self.settings.kept_only else 1
+        x = F.conv2d(x, convolution.weight[:, :, None], convolution.bias, (1, stride), (0, self.settings.kernel // 2))
         x = F.leaky_relu(self.ebatch[i](x), self.settings.slope, inplace=True)
-        return x[:, :, ::2] if i in KEPT_HALF and not self.settings.kept_only else x
+        return x[..., ::2] if i in KEPT_HALF and not self.settings.kept_only else x
 
 
 def projection_head(size: int = 512, dropout: float = 0.25) -> nn.Sequential:
