@@ -19,6 +19,8 @@ profile = "demo"
 engine = "local"
 scheduler = ""
 store = ""
+kinds = ""
+seeds = ""
 width = 64
 epochs = 0
 
@@ -38,7 +40,9 @@ from sqa_core.studies.humpcat import figures as draw
 from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, width=width, epochs=epochs)
+settings = plan.Settings(
+    profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds, width=width, epochs=epochs
+)
 this_run = settings.run(plan.trials(settings))
 ours = published_run(plan.SLUG)
 judged = claims.findings(ours)

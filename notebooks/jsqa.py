@@ -19,6 +19,8 @@ profile = "demo"
 engine = "local"
 scheduler = ""
 store = ""
+kinds = ""
+seeds = ""
 
 # %% [markdown]
 # # Does hearing alike teach quality?
@@ -36,7 +38,7 @@ from sqa_core.studies.jsqa import figures as draw
 from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds)
 this_run = settings.run(plan.trials(settings))
 ours = published_run(plan.SLUG)
 judged = claims.findings(ours)

@@ -19,6 +19,8 @@ profile = "demo"
 engine = "local"
 scheduler = ""
 store = ""
+kinds = ""
+seeds = ""
 
 # %% [markdown]
 # # Language barriers: all cells and tables
@@ -35,7 +37,7 @@ from sqa_core.studies.language_barriers import page, plan, tables
 from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store)
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds)
 this_run = settings.run(plan.trials(settings))  # stored already: the main page runs them
 ours = published_run(plan.SLUG)
 run = page.Run(ours)

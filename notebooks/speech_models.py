@@ -19,6 +19,10 @@ profile = "demo"
 engine = "local"
 scheduler = ""
 store = ""
+kinds = ""
+seeds = ""
+heads = ""
+protocols = ""
 encoders = ""
 corpora = ""
 precision = "fp32"
@@ -40,7 +44,18 @@ from sqa_core.studies.speech_models import figures as draw
 
 figures.style()
 settings = plan.Settings(
-    profile=profile, engine=engine, scheduler=scheduler, store=store, encoders=encoders, corpora=corpora, precision=precision, split=split
+    profile=profile,
+    engine=engine,
+    scheduler=scheduler,
+    store=store,
+    kinds=kinds,
+    seeds=seeds,
+    heads=heads,
+    protocols=protocols,
+    encoders=encoders,
+    corpora=corpora,
+    precision=precision,
+    split=split,
 )
 this_run = settings.run(plan.trials(settings))
 now = selection.run_of(this_run)

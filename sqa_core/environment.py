@@ -41,12 +41,12 @@ def cache_folder() -> Path:
 def find(kind: str, name: str) -> Path | None:
     """First existing `name` under SQA_DATA or SQA_WEIGHTS (`kind`: "data" or "weights"), then under the cache.
 
-    `name` is relative; one that would climb out of the folder raises SettingsError.
+    `name` is relative; one that would climb out of the folder raises SettingsError. Links that the user made there are followed.
     """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise SettingsError(f"The name {name!r} leads out of the folders in SQA_{kind.upper()}; give a name below them.")
     for folder in [*search_path(f"SQA_{kind.upper()}"), cache_folder() / kind]:
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise SettingsError(f"The name {name!r} leads out of {folder}; give a name below it.")
         if path.exists():
             return path
     return None

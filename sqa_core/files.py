@@ -3,7 +3,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,21 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def below(folder: Path, on_refused: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:
+    """Every file below a folder, links to folders followed and each folder entered once.
+
+    on_refused : called for each folder that cannot be read.
+    """
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=on_refused):
+        here = Path(place).stat()
+        if (here.st_dev, here.st_ino) in seen:  # a link back to where the walk has been
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        yield from (Path(place, name) for name in files)
 
 
 def sha256(path: Path) -> str:

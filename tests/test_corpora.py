@@ -8,6 +8,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from sqa_core import audio, intrusive, levels
 from sqa_core.corpora import asterisk, manifest, pesq_material, polyglot, registry
@@ -338,3 +339,98 @@ def test_a_missing_emotion_is_named_with_its_row(tmp_path):
     (tmp_path / "manifest.csv").write_text("\n".join(",".join(row) for row in rows))
     with pytest.raises(CorpusError, match="row 3: `emotion` is empty"):
         manifest.read(tmp_path / "manifest.csv", "mine", "real", ("emotion",))
+
+
+# Corpora of one's own
+
+
+@pytest.fixture
+def mine(tmp_path, tone, monkeypatch):
+    """A folder with three sounds and a manifest that measures nothing, on a machine that has nothing else."""
+    monkeypatch.setenv("SQA_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    registry.load.cache_clear()
+    folder = tmp_path / "recordings"
+    (folder / "a").mkdir(parents=True)
+    for i in range(3):
+        soundfile.write(folder / "a" / f"{i}.wav", tone.waveform[0] * (i + 1) / 4, tone.sample_rate)
+    rows = [{"file": f"a\\{i}.wav", "speaker": f"0{i}", "emotion": "None"} for i in range(3)]
+    pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False, sep=";")
+    yield folder
+    registry.load.cache_clear()
+
+
+def test_a_folder_with_a_manifest_becomes_a_corpus_of_its_own(mine, tone):
+    with pytest.raises(CorpusError, match="no column language; give one value for all files with --language"):
+        registry.add("mine", mine)
+    seen = []
+    added = registry.add("mine", mine, "de", "CC0", seen.append)
+    assert seen == ["a/0.wav", "a/1.wav", "a/2.wav"]
+    found = registry.load("mine")
+    assert (found.name, found.status, found.root, found.hash) == ("mine", "real", mine.resolve(), added.hash)
+    assert found.table["speaker"].tolist() == ["00", "01", "02"]
+    assert found.classes() == ["None"]
+    assert set(found.table["sample_rate"]) == {tone.sample_rate}
+    assert "mine" in registry.everything()
+    assert registry.known("mine").verify(found) == []
+    assert {p.name for p in mine.iterdir()} == {"a", "manifest.csv"}  # nothing is written there
+    (mine / "a" / "1.wav").write_bytes((mine / "a" / "0.wav").read_bytes())
+    assert [p for p in registry.known("mine").verify(found) if "1.wav" in p and "hash differs" in p]
+
+
+def test_a_corpus_below_sqa_data_needs_no_adding(mine, tmp_path):
+    registry.add("mine", mine, "de", "CC0")
+    table = registry.load("mine").table
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "also_mine").symlink_to(mine, target_is_directory=True)  # a link is followed
+    table.to_csv(mine / "manifest.csv", index=False)
+    assert registry.load("also_mine").table["file"].tolist() == table["file"].tolist()
+
+
+def test_only_an_added_corpus_may_have_its_sounds_elsewhere(mine, tmp_path):
+    registry.add("mine", mine, "de", "CC0")
+    copied = tmp_path / "data" / "copied"
+    copied.mkdir(parents=True)
+    for name in ("manifest.csv", "folder.txt"):
+        (copied / name).write_bytes((tmp_path / "cache" / "data" / "mine" / name).read_bytes())
+    assert registry.load("copied").root.resolve() == copied.resolve()
+    shutil.rmtree(mine)
+    registry.load.cache_clear()
+    with pytest.raises(CorpusError, match="is gone; add the corpus again"):
+        registry.load("mine")
+
+
+def test_what_cannot_be_added_is_refused_in_one_sentence(mine):
+    with pytest.raises(SettingsError, match="known already"):
+        registry.add("emodb", mine, "de", "CC0")
+    for name in ("", "../up", "Mine", "a" * 41, ".hidden"):
+        with pytest.raises(SettingsError, match="cannot name a corpus"):
+            registry.add(name, mine, "de", "CC0")
+    with pytest.raises(CorpusError, match="there is no such file"):
+        registry.add("mine", mine / "a", "de", "CC0")
+    (mine / "a" / "2.wav").write_bytes(b"no sound")
+    with pytest.raises(CorpusError, match=r"2\.wav"):
+        registry.add("mine", mine, "de", "CC0")
+    (mine / "a" / "2.wav").unlink()
+    with pytest.raises(CorpusError, match="1 of its 3 files are not in"):
+        registry.add("mine", mine, "de", "CC0")
+    assert "mine" not in registry.everything()
+
+
+def test_a_linked_corpus_is_found_and_its_linked_folders_are_entered_once(tmp_path, tone, monkeypatch):
+    real = tmp_path / "elsewhere"
+    (real / "wav").mkdir(parents=True)
+    soundfile.write(real / "wav" / "03a01Fa.wav", tone.waveform[0], tone.sample_rate)
+    (tmp_path / "data" / "emodb").mkdir(parents=True)
+    (tmp_path / "data" / "emodb" / "wav").symlink_to(real / "wav", target_is_directory=True)
+    (real / "wav" / "loop").symlink_to(real, target_is_directory=True)
+    monkeypatch.setenv("SQA_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path / "cache"))
+    registry.load.cache_clear()
+    assert registry.load("emodb").table["file"].tolist() == ["wav/03a01Fa.wav"]
+    (tmp_path / "data" / "emodb" / "wav").unlink()
+    (tmp_path / "data" / "emodb").rmdir()
+    (tmp_path / "data" / "emodb").symlink_to(real, target_is_directory=True)
+    registry.load.cache_clear()
+    assert registry.load("emodb").table["file"].tolist() == ["wav/03a01Fa.wav"]
+    registry.load.cache_clear()

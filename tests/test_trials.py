@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import fsspec
+import numpy as np
 import pytest
 
 from sqa_core.errors import SettingsError, TrialError
-from sqa_core.results import records, trials
+from sqa_core.results import durations, records, trials
 from sqa_core.results.trials import Result, Trial
 from tests.conftest import ROOT
 
@@ -199,3 +200,24 @@ def test_a_store_is_listed_once_and_not_asked_for_each(tmp_path, monkeypatch):
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: calls.append(url) or real(url))
     assert trials.missing(planned, tmp_path) == []
     assert len(calls) <= 2, "listed, and its packed files looked for"
+
+
+def test_quick_kinds_of_trials_run_first_and_the_time_is_told(tmp_path, monkeypatch, capsys):
+    """By records of earlier trials: of the same kind and settings, else of the same kind, else a minute."""
+
+    def record(trial, seconds):
+        about = {"data_status": "synthetic", "model_status": "none", "device": "", "versions": {}, "commit": ""}
+        return records.Record(key=trial.key, trial=trial.canonical, metrics={}, wall_s=seconds, **about)
+
+    pairs = [Pair(study="dice", data_status="synthetic", size=size, seed=9) for size in (1, 2)]
+    past = [record(pairs[0], 30.0), record(pairs[1], 10.0)]
+    wanted = [*pairs, *dice(tmp_path, 1)]
+    assert durations.expected_s(wanted, past).tolist() == [20.0, 20.0, durations.UNKNOWN_S]
+    monkeypatch.setattr(durations, "expected_s", lambda trials: np.array([9.0 if isinstance(t, Die) else t.size for t in trials]))
+    order = []
+    monkeypatch.setitem(
+        trials.ENGINES, "local", lambda planned, store, scheduler: [(order.append(t), (t, trials.make(t, store)))[1] for t in planned]
+    )
+    trials.run([*dice(tmp_path, 1), pairs[1], pairs[0]], str(tmp_path / "store"))
+    assert order == [pairs[0], pairs[1], *dice(tmp_path, 1)]
+    assert "on the machine of the published run" in capsys.readouterr().err

@@ -1,12 +1,12 @@
 """Which files of a folder are sound. Nothing is left out without being counted."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from ..errors import SettingsError
+from ..files import below
 from . import kinds
 from .layout import read_at
 from .reading import shown
@@ -57,24 +57,16 @@ def describe(left_out: Counter[str]) -> str:
 def _below(folder: Path) -> tuple[list[Path], Counter[str]]:
     sounds: list[Path] = []
     others: Counter[str] = Counter()
-    seen: set[tuple[int, int]] = set()
 
     def refused(_: OSError) -> None:
         others["a folder that cannot be read"] += 1
 
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=refused):
-        here = Path(place).stat()
-        if (here.st_dev, here.st_ino) in seen:  # a link back to where the walk has been
-            folders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        for name in files:
-            path = Path(place, name)
-            what = _not_sound(path)
-            if what is None:
-                sounds.append(path)
-            else:
-                others[what] += 1
+    for path in below(folder, refused):
+        what = _not_sound(path)
+        if what is None:
+            sounds.append(path)
+        else:
+            others[what] += 1
     return sorted(sounds), others
 
 

@@ -67,7 +67,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
         "encoders": {name: str(encoder_catalogue.find(name) or "not installed") for name in encoder_catalogue.HUB},
         "chapters": {},
     }
-    for name, corpus in registry.CORPORA.items():
+    for name, corpus in registry.everything().items():
         place = registry.find(name)
         how = "generated when needed" if corpus.generated else f"not installed: sqa data fetch {name}"
         found["corpora"][name] = str(place) if place else how

@@ -1,6 +1,7 @@
 """The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -65,15 +66,34 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
     CorpusError
         No such file, not a CSV table, or a table that `check` refuses.
     """
+    table = read_table(path, text)
+    check(table, str(path))
+    return Manifest(name, table, path.parent, status)
+
+
+def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The table of a manifest as it is, unchecked; names of files with forward slashes.
+
+    Raises
+    ------
+    CorpusError
+        No such file, or not a CSV table.
+    """
     try:
         table = _read_csv(path, {*TEXT, *text})
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as e:
         raise CorpusError(f"{path}: not a CSV table ({type(e).__name__}).") from e
-    table["file"] = [PureWindowsPath(f).as_posix() if isinstance(f, str) else f for f in table.get("file", [])]
-    check(table, str(path))
-    return Manifest(name, table, path.parent, status)
+    if "file" in table:
+        table["file"] = [PureWindowsPath(f).as_posix() if isinstance(f, str) else f for f in table["file"]]
+    return table
+
+
+def is_in(folder: Path) -> bool:
+    """Whether a folder holds a `manifest.csv` with the required columns."""
+    path = folder / "manifest.csv"
+    return path.is_file() and set(REQUIRED) <= set(header(path)[0])
 
 
 SEPARATORS = (",", ";", "\t")
@@ -105,20 +125,22 @@ def write(manifest: Manifest, path: Path) -> None:
         manifest.table.to_csv(partial, index=False, float_format="%.9g")
 
 
-def check(table: pd.DataFrame, name: str) -> None:
+def check(table: pd.DataFrame, name: str, without: tuple[str, ...] = ()) -> None:
     """The schema: required columns, no empty table, no double or climbing names, hashes, rates and lengths that can be.
+
+    without : columns that may be missing.
 
     Raises
     ------
     CorpusError
         Something of it is not so; the message names the row and column.
     """
-    missing = [c for c in REQUIRED if c not in table.columns]
+    missing = [c for c in REQUIRED if c not in table.columns and c not in without]
     if missing:
         raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.")
     if table.empty:
         raise CorpusError(f"{name}: the manifest has no rows.")
-    for column in TEXT:
+    for column in (c for c in TEXT if c in table):
         if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
             raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
     if "emotion" in table and (bad := [i for i, v in enumerate(table["emotion"]) if not isinstance(v, str) or not v]):
@@ -129,17 +151,19 @@ def check(table: pd.DataFrame, name: str) -> None:
     if table["file"].duplicated().any():
         twice = table["file"][table["file"].duplicated()].iloc[0]
         raise CorpusError(f"{name}: {twice} occurs twice in the manifest.")
-    if not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
+    if "sha256" in table and not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
         raise CorpusError(f"{name}: a `sha256` is not 64 hexadecimal digits.")
     for column, most in [("sample_rate", audio.MAX_RATE), ("seconds", audio.MAX_SECONDS)]:
+        if column not in table:
+            continue
         values = pd.to_numeric(table[column], errors="coerce")
         if not ((values > 0) & (values <= most) & np.isfinite(values)).all():
             row = int((~((values > 0) & (values <= most))).to_numpy().argmax())
             raise CorpusError(f"{name}, row {row + 2}: `{column}` is {table[column].iloc[row]!r}, not a number above 0 and up to {most}.")
 
 
-def describe(root: Path, files: list[str]) -> pd.DataFrame:
-    """file, sha256, sample_rate and seconds of files below `root`, by reading them.
+def describe(root: Path, files: list[str], on_file: Callable[[str], None] = lambda _: None) -> pd.DataFrame:
+    """file, sha256, sample_rate and seconds of files below `root`, by reading them; each is reported when it is done.
 
     Raises
     ------
@@ -153,6 +177,7 @@ def describe(root: Path, files: list[str]) -> pd.DataFrame:
         except AudioError as e:
             raise CorpusError(str(e)) from e
         rows.append((file, sha256(root / file), rate, waveform.shape[1] / rate))
+        on_file(file)
     return pd.DataFrame(rows, columns=REQUIRED[:4])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import environment
 from ..errors import CorpusError, SettingsError
-from . import asterisk, manifest, p835, polyglot
+from . import asterisk, manifest, own, p835, polyglot
 from .emotion import catalogue, reader
 from .manifest import Manifest
 
@@ -45,10 +45,8 @@ def _emotional(name: str) -> Corpus:
     )
 
 
-def _not_fetched(folder: Path, **_: object) -> None:
-    raise CorpusError(
-        "clean_voices is a collection from several sources without one address; put its folder with its manifest.csv below SQA_DATA."
-    )
+def _not_fetched(name: str, folder: Path, **_: object) -> None:
+    raise CorpusError(f"{name} has no address that it could be fetched from; put its folder with its manifest.csv below SQA_DATA.")
 
 
 CORPORA = {
@@ -76,7 +74,7 @@ CORPORA = {
         licence="CC0, Magic Data 1.0 and others; see its manifest",
         megabytes=60,
         read=lambda folder: manifest.read(folder / "manifest.csv", "clean_voices", "real"),
-        fetch=_not_fetched,
+        fetch=partial(_not_fetched, "clean_voices"),
     ),
     "polyglot": Corpus(
         title="built-in synthetic speech, eleven languages",
@@ -100,17 +98,50 @@ CORPORA = {
 }
 
 
+def everything() -> dict[str, Corpus]:
+    """All corpora by name: those of this list, and the user's own."""
+    return CORPORA | {name: _own(name) for name in own.names() if name not in CORPORA}
+
+
 def known(name: str) -> Corpus:
-    """The catalogue's entry; raises SettingsError if there is none."""
-    if name not in CORPORA:
-        raise SettingsError(f"There is no corpus {name!r}; known are {', '.join(CORPORA)}.")
-    return CORPORA[name]
+    """A corpus of this list, or one of the user's own; raises SettingsError if there is none."""
+    if name in CORPORA:
+        return CORPORA[name]
+    if name in own.names():
+        return _own(name)
+    raise SettingsError(f"There is no corpus {name!r}; known are {', '.join(everything())}. `sqa data add NAME FOLDER` adds one.")
+
+
+def _own(name: str) -> Corpus:
+    return Corpus(
+        title="a corpus of your own",
+        status=own.STATUS,
+        licence="as in its manifest",
+        megabytes=0,
+        read=partial(own.read, name=name),
+        fetch=partial(_not_fetched, name),
+    )
 
 
 def find(name: str) -> Path | None:
     """The corpus's folder on this machine, or None; a folder without a complete corpus does not count."""
     folder = environment.find("data", name)
-    return folder if folder and CORPORA[name].complete(folder) else None
+    return folder if folder and known(name).complete(folder) else None
+
+
+def add(name: str, folder: Path, language: str = "", licence: str = "", on_file: Callable[[str], None] = lambda _: None) -> Manifest:
+    """Make a folder of the user's known under a name; see `own.add`.
+
+    Raises
+    ------
+    SettingsError
+        The name is that of a corpus of this list.
+    """
+    if name in CORPORA:
+        raise SettingsError(f"{name} is a corpus that is known already; give yours another name.")
+    found = own.add(name, folder, language, licence, on_file)
+    load.cache_clear()
+    return found
 
 
 @lru_cache(maxsize=32)

@@ -21,7 +21,7 @@ MAX_CONTROLS = 1_000  # pairs with one file reversed that are searched for the t
 FINE_CONTROLS = 20  # of these, the most alike, that are compared at the fine rate
 MAX_COMPARED = 3_000  # files, each with each
 SEARCHED_S = 15.0  # of each file, from its start
-ROWS = 256  # that are compared at once
+ROWS = 32  # that are compared at once: what they take fits into the cache of a core
 
 
 class SharedAudio(NamedTuple):
@@ -33,20 +33,23 @@ class SharedAudio(NamedTuple):
     threshold: float
 
 
-def search(corpus: Manifest) -> SharedAudio:
+def search(corpus: Manifest, on_file: Callable[[], None] = lambda: None) -> SharedAudio:
     """Pairs of files that share at least 0.3 s, and about a tenth of their length, of one recording.
 
     Whole files are correlated at 2 kHz, each with each; the overlap of pairs with a high correlation is correlated at 2 kHz and then at
     8 kHz, where two different recordings of one sentence have little in common. Differences of the waveforms are compared; otherwise
     shared mains hum would look like shared audio. The control is the same search with one file of each pair reversed: it has the same
     spectrum and cannot share audio. The threshold is halfway between the control and 1. A corpus of more than MAX_COMPARED files is
-    searched speaker by speaker.
+    searched speaker by speaker. on_file : called for each file that was compared with all others.
     """
     paths, table = corpus.paths(), corpus.table
     with ThreadPoolExecutor() as readers:
         coarse = list(readers.map(lambda path: _read(path, COARSE_HZ), paths))
     together = [table.index] if len(table) <= MAX_COMPARED else [part.index for _, part in table.groupby("speaker")]
-    pairs = [(index[i], index[j]) for index in together for i, j in _alike([coarse[i] for i in index])]
+    likeness: dict[tuple[int, int], float] = {}
+    for index in together:
+        likeness |= {(index[i], index[j]): alike for (i, j), alike in _alike([coarse[i] for i in index], on_file).items()}
+    pairs = sorted(likeness)
 
     @lru_cache(maxsize=200)
     def fine(i: int) -> np.ndarray:
@@ -56,7 +59,7 @@ def search(corpus: Manifest) -> SharedAudio:
     threshold = (1 + control) / 2
     rows = []
     for one, other in pairs:
-        if overlap(coarse[one], coarse[other], COARSE_HZ)[0] > LIKELY:
+        if likeness[one, other] > LIKELY:
             alike, seconds = overlap(fine(one), fine(other), FINE_HZ)
             if alike > threshold:
                 names = {"file": table["file"][one], "other": table["file"][other]}
@@ -85,23 +88,50 @@ def _read(path: Path, rate: int) -> np.ndarray:
     return np.diff(samples.astype(float), n=2 if rate == COARSE_HZ else 1)
 
 
-def _alike(waveforms: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance."""
+def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict[tuple[int, int], float]:
+    """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance; for each the highest
+    correlation of the overlap (as in `overlap`, at COARSE_HZ) at the shifts where that is so."""
     import torch
 
     order = np.argsort([-len(x) for x in waveforms], kind="stable").tolist()  # so that short ones are compared in short transforms
     sorted_ = [torch.from_numpy(waveforms[i]).float() for i in order]
     padded = torch.nn.functional.normalize(torch.nn.utils.rnn.pad_sequence(sorted_, batch_first=True), dim=1)
-    found, size, spectra = [], 0, padded
+    # Energy up to each sample: of file i from `starts[i]` on, a number more than it has samples.
+    energy = np.concatenate(
+        [np.r_[0.0, np.cumsum(np.square(x[: len(y)].numpy(), dtype=float))] for x, y in zip(padded, sorted_, strict=True)]
+    )
+    lengths = np.array([len(x) for x in sorted_])
+    starts = np.r_[0, np.cumsum(lengths + 1)[:-1]]
+    found: dict[tuple[int, int], float] = {}
+    size, spectra = 0, padded
     for i in range(len(order) - 1):
-        needed = 1 << (len(sorted_[i]) + len(sorted_[i + 1]) - 1).bit_length()
+        needed = 1 << int(lengths[i] + lengths[i + 1] - 1).bit_length()
         if needed != size:
-            size, spectra = needed, torch.fft.rfft(padded[:, : len(sorted_[i])], needed)
-        shorter = spectra[i + 1 :].split(ROWS)
-        highest = torch.cat([torch.fft.irfft(rows * spectra[i].conj(), size).abs().amax(dim=1) for rows in shorter])
-        alike = torch.nonzero(highest > CANDIDATE).flatten().tolist()
-        found += [tuple(sorted((order[i], order[i + 1 + j]))) for j in alike]
-    return sorted(found)
+            size, spectra = needed, torch.fft.rfft(padded[:, : lengths[i]], needed)
+        for first in range(i + 1, len(order), ROWS):
+            products = torch.fft.irfft(spectra[first : first + ROWS] * spectra[i].conj(), size).abs_()
+            rows, lags = (x.numpy() for x in torch.nonzero(products > CANDIDATE, as_tuple=True))
+            if not len(rows):
+                continue
+            alike = _at_shifts(
+                products.numpy()[rows, lags], i, rows + first, lags - size * (lags >= lengths[rows + first]), lengths, starts, energy
+            )
+            highest = pd.Series(alike).groupby(rows).max()
+            found |= {tuple(sorted((order[i], order[first + row]))): value for row, value in highest.items()}  # type: ignore[misc]
+        on_file()
+    return found
+
+
+def _at_shifts(
+    products: np.ndarray, i: int, others: np.ndarray, shifts: np.ndarray, lengths: np.ndarray, starts: np.ndarray, energy: np.ndarray
+) -> np.ndarray:
+    """(shifts,) correlation of the parts of file i and of others that lie over each other at a shift, as `overlap` counts it."""
+    begin = np.maximum(-shifts, 0)  # of the overlap, in file i
+    end = np.minimum(lengths[i], lengths[others] - shifts)
+    one = energy[starts[i] + end] - energy[starts[i] + begin]
+    other = energy[starts[others] + end + shifts] - energy[starts[others] + begin + shifts]
+    counts = (end - begin >= MIN_SHARED_S * COARSE_HZ) & (one > MIN_ENERGY) & (other > MIN_ENERGY)
+    return np.where(counts, products / np.sqrt(np.where(counts, one * other, 1.0)), 0.0)
 
 
 def overlap(one: np.ndarray, other: np.ndarray, rate: int) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from .. import environment
 from ..errors import SettingsError, SqaError, TrialError
 from ..files import short_hash
-from . import records
+from . import durations, records
 from .records import Record
 from .store import Store
 
@@ -114,7 +114,8 @@ def missing(trials: Sequence[Trial], store: Store) -> list[Trial]:
 
 
 def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler: str = "") -> list[Record]:
-    """Records of the trials, in their order; trials without a record in `store/STUDY` are run, with a progress bar.
+    """Records of the trials, in their order; trials without a record in `store/STUDY` are run, the quickest first, with a progress bar and
+    the time they are expected to take by the records of the published run.
 
     Parameters
     ----------
@@ -131,9 +132,16 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
     if engine not in ENGINES:
         raise SettingsError(f"The engines are {', '.join(ENGINES)}; {engine!r} is not one.")
     wanted = missing(trials, store)
+    expected = dict(zip((t.key for t in wanted), durations.expected_s(wanted).tolist(), strict=True)) if wanted else {}
+    wanted.sort(key=lambda t: expected[t.key])  # those that take equally long stay in the plan's order
     failed: dict[str, str] = {}
-    with bar(total=len(wanted), unit="trial", disable=len(wanted) < 2) as done:
+    start, left = time.perf_counter(), sum(expected.values())
+    with bar(total=len(wanted), unit="trial", disable=len(wanted) < 2, bar_format=TRIALS_BAR) as done:
+        done.set_postfix_str(f"about {durations.in_words(left)} on the machine of the published run")
         for trial, problem in ENGINES[engine](wanted, store, scheduler):
+            left -= expected[trial.key]
+            speed = (sum(expected.values()) - left) / (time.perf_counter() - start)
+            done.set_postfix_str(f"about {durations.in_words(left / speed)} left", refresh=False)
             done.update()
             if problem:
                 failed[trial.key] = problem
@@ -154,6 +162,7 @@ def bar(**options: Any) -> Any:
 
 
 BAR_EVERY_S = 10.0
+TRIALS_BAR = "{percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} trials, {postfix}"
 Outcomes = Iterator[tuple[Trial, str]]  # a trial that is done, and what went wrong (empty if nothing)
 
 

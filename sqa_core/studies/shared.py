@@ -1,12 +1,13 @@
 """What every chapter shares: the notebook's parameters, where its records are, and the published run as a table."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from .. import environment
+from ..errors import SettingsError
 from ..results import code, frame, records, trials
 from ..results.records import Record
 from ..results.trials import Trial
@@ -29,6 +30,55 @@ class ChapterSettings(BaseModel):
     def run(self, planned: Sequence[Trial]) -> list[Record]:
         """Records of trials; those without a record are run first."""
         return trials.run(planned, self.store_of(planned), self.engine, self.scheduler)
+
+
+class GridSettings(ChapterSettings):
+    """Of a chapter whose trials are a large grid.
+
+    kinds, seeds, heads, protocols : values, separated by commas, of the trials to run; all of them where nothing is named. A trial that has
+    no head or protocol is left out where one is named.
+    """
+
+    kinds: str = ""
+    seeds: str = ""
+    heads: str = ""
+    protocols: str = ""
+
+    def run(self, planned: Sequence[Trial]) -> list[Record]:
+        """Records of the trials that are named; those without a record are run first.
+
+        Raises
+        ------
+        SettingsError
+            No trial of the plan is like that.
+        """
+        chosen = list(planned)
+        for name, field in (("kinds", "kind"), ("seeds", "seed"), ("heads", "settings.head"), ("protocols", "protocol")):
+            if wanted := names_in(getattr(self, name)):
+                values = [_value(t, field) for t in chosen]
+                if unknown := sorted(set(wanted) - set(values)):
+                    there = ", ".join(sorted({v for v in values if v is not None})) or "none"
+                    raise SettingsError(f"No trial of this plan has {name}={unknown[0]}; there are {there}.")
+                chosen = [t for t, value in zip(chosen, values, strict=True) if value in wanted]
+        return super().run(chosen)
+
+
+def names_in(text: str) -> list[str]:
+    """Names in a parameter, where commas separate them.
+
+    Examples
+    --------
+    >>> names_in("emodb, emovo,")
+    ['emodb', 'emovo']
+    """
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def _value(trial: Trial, field: str) -> str | None:
+    found: Any = trial
+    for part in field.split("."):
+        found = getattr(found, part, None)
+    return None if found is None else str(found)
 
 
 def published_run(slug: str) -> pd.DataFrame:

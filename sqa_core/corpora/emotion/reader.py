@@ -10,7 +10,7 @@ import pandas as pd
 
 from ... import audio, environment
 from ...errors import AudioError, CorpusError
-from ...files import sha256, short_hash
+from ...files import below, sha256, short_hash
 from .. import manifest as manifests
 from ..manifest import Manifest
 from . import catalogue
@@ -38,20 +38,13 @@ def fetch(folder: Path, name: str, on_file: Callable[[str], None] = lambda _: No
 
 def holds(folder: Path, name: str) -> bool:
     """Whether a folder holds the corpus: its files by name, or a manifest of this book."""
-    return _own_manifest(folder) or any(match for _, match in _tried(folder, name))
-
-
-def _own_manifest(folder: Path) -> bool:
-    path = folder / "manifest.csv"
-    if not path.is_file():
-        return False
-    return set(manifests.REQUIRED) <= set(manifests.header(path)[0])
+    return manifests.is_in(folder) or any(match for _, match in _tried(folder, name))
 
 
 def _tried(folder: Path, name: str) -> Iterator[tuple[Path, re.Match[str] | None]]:
     """Each sound below a folder, and how the corpus's rule reads its path."""
     rule = re.compile(rf"(?:.*/)?{CORPORA[name].pattern}")
-    for path in folder.rglob("*"):
+    for path in below(folder):
         if path.suffix.lower() in ENDINGS and path.is_file():
             relative = path.relative_to(folder)
             yield relative, rule.fullmatch(unicodedata.normalize("NFC", relative.with_suffix("").as_posix()))
@@ -80,7 +73,7 @@ def manifest(folder: Path, name: str) -> Manifest:
     CorpusError
         The folder holds no file of the corpus, or its own manifest is not one of emotional speech.
     """
-    if _own_manifest(folder):
+    if manifests.is_in(folder):
         found = manifests.read(folder / "manifest.csv", name, STATUS, TEXT)
         if "emotion" not in found.table:
             raise CorpusError(f"{folder / 'manifest.csv'}: the column `emotion` is missing.")
@@ -167,7 +160,7 @@ def problems(folder: Path, name: str) -> list[str]:
     A folder with a manifest of its own is compared with that.
     """
     corpus = CORPORA[name]
-    if _own_manifest(folder):
+    if manifests.is_in(folder):
         return manifests.verify(manifest(folder, name))
     named, strange = _matched(folder, name)
     everything = _all_that_can_be_read(folder, name)

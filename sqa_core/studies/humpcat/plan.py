@@ -15,7 +15,7 @@ from ...models.humpcat import HumpcatSettings
 from ...prosody import DISVOICE, ProsodySettings
 from ...results.trials import Trial
 from ..emotion import usual_features
-from ..shared import ChapterSettings
+from ..shared import GridSettings
 from .trials import CLASSES, AttentionTrial, Layers, SourceTrial, Start, TransferTrial
 
 SLUG = "humpcat"
@@ -43,7 +43,7 @@ STARTS: tuple[Start, ...] = ("random", "source")
 DEMO_LANGUAGES = ("de", "it")
 
 
-class Settings(ChapterSettings):
+class Settings(GridSettings):
     """The notebook's parameters. width : of the cross-attention; 252 is the paper's. epochs : of the source and of tuning; 50 is the
     paper's, 0 takes the book's own numbers."""
 

@@ -14,12 +14,12 @@ from ...learning.calls_networks import SETTINGS, TRAIN, TRAIN_VOICES, VALID, VAL
 from ...learning.quality import Part, QualitySettings
 from ...models import weights
 from ...results.trials import Trial
-from ..shared import ChapterSettings
+from ..shared import GridSettings
 from .trials import GapTrial, ListeningTrial, QualityTrial, SensitivityTrial, TeachersTrial, Training
 
 SLUG = "language_barriers"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": (), "paper": ("asterisk", "clean_voices", "emodb", "emovo", "p835")}
-Settings = ChapterSettings
+Settings = GridSettings
 
 TEST_VOICES = ("m2", "m4", "m6", "f4")
 TEST_SEED = 5

@@ -17,7 +17,7 @@ from ...models import encoder_catalogue
 from ...models.heads import HEADS, Head
 from ...results.trials import Trial
 from ..emotion import usual_features
-from ..shared import ChapterSettings
+from ..shared import GridSettings, names_in
 from .trials import (
     AcrossTrial,
     AugmentedTrial,
@@ -99,7 +99,7 @@ OTHER_SETTINGS = (
 )
 
 
-class Settings(ChapterSettings):
+class Settings(GridSettings):
     """The notebook's parameters.
 
     encoders, corpora : names, separated by commas, to run instead of all that are found; an encoder may be any of a known family, by the
@@ -152,7 +152,7 @@ def found_encoders(named: str = "") -> list[str]:
     if not named:
         return [name for name in (*ENCODERS, *CONTROLS) if encoder_catalogue.available(name)]
     by_hub = {hub: name for name, hub in encoder_catalogue.HUB.items() if hub}
-    names = [by_hub.get(name, name) for name in _names(named)]
+    names = [by_hub.get(name, name) for name in names_in(named)]
     for name in names:
         if not encoder_catalogue.available(name):
             raise WeightsError(encoder_catalogue.missing_message(name))
@@ -163,15 +163,10 @@ def found_corpora(named: str = "") -> list[str]:
     """Those named, each of which must be on this machine, or all that are found."""
     if not named:
         return [name for name in catalogue.CORPORA if registry.find(name) is not None]
-    for name in (names := _names(named)):
-        if name not in catalogue.CORPORA:
-            raise SettingsError(f"{name!r} is not a corpus of emotional speech; known are {', '.join(catalogue.CORPORA)}.")
-        registry.load(name)
+    for name in (names := names_in(named)):
+        if "emotion" not in registry.load(name).table:
+            raise SettingsError(f"{name!r} is not a corpus of emotional speech: its files have no emotion.")
     return names
-
-
-def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def _at(precision: Literal["fp32", "fp16", "bf16"], trial: Trial) -> Trial:
@@ -274,7 +269,7 @@ def _own_split_trials(encoders: list[str], corpora: list[str], path: str) -> lis
 def _speaker_assignment_trials(encoders: list[str], corpora: list[str]) -> list[Trial]:
     """All pairs of test and validation speakers, with the paper's Whisper Small or its stand-in, in as many runs as the paper has."""
     encoder = next((e for e in ("whisper-small", "whisper-small-int8") if e in encoders), None)
-    few = [c for c in corpora if catalogue.CORPORA[c].speakers <= MAX_ASSIGNED_SPEAKERS]
+    few = [c for c in corpora if registry.load(c).table["speaker"].nunique() <= MAX_ASSIGNED_SPEAKERS]
     return [
         SpeakerAssignmentTrial(**_fields(c, encoder, seed=seed, fewer=c == "aesdd", settings=USUAL))
         for c in few

@@ -1,0 +1,92 @@
+"""Corpora of one's own: folders of sounds with a manifest, each known by a name, as the built-in ones are."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import environment
+from ..errors import CorpusError, SettingsError
+from ..files import atomic
+from . import manifest as manifests
+from .manifest import Manifest
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+PLACE = "folder.txt"  # beside the manifest of a corpus that was added: the folder its sounds are in
+STATUS = "real"
+MEASURED = ("sha256", "sample_rate", "seconds")  # of a file; a manifest may leave them out when it is added
+TEXT = ("emotion", "gender", "sentence", "take")  # columns of text, also where it looks like a number
+
+
+def names() -> list[str]:
+    """Names of the folders below SQA_DATA and the cache that hold a manifest with this book's columns, sorted. Those of known corpora
+    are among them."""
+    places = [*environment.search_path("SQA_DATA"), environment.cache_folder() / "data"]
+    folders = [folder for place in places if place.is_dir() for folder in place.iterdir()]
+    return sorted({folder.name for folder in folders if NAME.fullmatch(folder.name) and manifests.is_in(folder)})
+
+
+def read(folder: Path, name: str) -> Manifest:
+    """The corpus of a folder: its manifest, with the sounds beside it, or where they were when the corpus was added.
+
+    Raises
+    ------
+    CorpusError
+        The manifest is not right (`manifest.read`), or the sounds' folder is gone.
+    """
+    found = manifests.read(folder / "manifest.csv", name, STATUS, TEXT)
+    place = folder / PLACE
+    if folder.parent != environment.cache_folder() / "data" or not place.is_file():  # a folder of unknown origin may not point elsewhere
+        return found
+    root = Path(place.read_text())
+    if not root.is_dir():
+        raise CorpusError(f"{name}: its folder {root} is gone; add the corpus again with `sqa data add {name} FOLDER`.")
+    return Manifest(name, found.table, root, STATUS)
+
+
+def add(name: str, folder: Path, language: str = "", licence: str = "", on_file: Callable[[str], None] = lambda _: None) -> Manifest:
+    """Make a folder with a `manifest.csv` known as a corpus. Its sounds stay where they are.
+
+    language, licence : of all files, where the manifest has no such column. What the manifest leaves out of `MEASURED` is measured;
+    what it has is compared with the files. on_file : called with each file that was measured.
+
+    Raises
+    ------
+    SettingsError
+        A name that cannot be used.
+    CorpusError
+        No folder, no manifest, a manifest that is not right, or files that are missing, cannot be read or differ from it.
+    """
+    if not NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} cannot name a corpus; use up to 40 small letters, digits, '_', '.' and '-', a letter or digit first."
+        )
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        raise CorpusError(
+            f"{path}: there is no such file. A corpus needs a CSV table with a row a file and the columns file and speaker, "
+            "and emotion for the chapters on emotion."
+        )
+    table = manifests.read_table(path, TEXT)
+    for column, value in (("language", language), ("licence", licence)):
+        if value and column not in table:
+            table[column] = value
+    if absent := [c for c in ("language", "licence") if c not in table]:
+        raise CorpusError(f"{path}: it has no column {absent[0]}; give one value for all files with --{absent[0]}.")
+    manifests.check(table, str(path), without=MEASURED)
+    measured = Manifest(name, table, folder.resolve(), STATUS)
+    if gone := [f for f, p in zip(table["file"], measured.paths(), strict=True) if not p.is_file()]:
+        raise CorpusError(f"{path}: {len(gone)} of its {len(table)} files are not in {folder}, {gone[0]} first.")
+    if set(MEASURED) <= set(table):
+        problems = manifests.verify(measured)
+        if problems:
+            raise CorpusError(f"{path}: {len(problems)} of its {len(table)} files differ from it. The first: {problems[0]}")
+    else:
+        described = manifests.describe(measured.root, list(table["file"]), on_file)
+        table = table.assign(**{c: described[c] for c in MEASURED})
+    manifests.check(table, str(path))
+    kept = environment.cache_folder() / "data" / name
+    kept.mkdir(parents=True, exist_ok=True)
+    with atomic(kept / PLACE) as partial:
+        partial.write_text(str(measured.root))
+    manifests.write(Manifest(name, table, measured.root, STATUS), kept / "manifest.csv")
+    return read(kept, name)
