@@ -25,7 +25,10 @@ $(ready): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(pip) install -q $(torch_index) torch==$(TORCH)
 	$(pip) install -q $(torch_index) --no-deps torchaudio==$(TORCHAUDIO)
-	$(pip) install -q --no-deps --require-hashes -r requirements.lock
+	# uv installs 200 packages several times as fast; it does not read pip's configuration, so pip does it where uv reaches no index.
+	$(pip) install -q $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
+	$(bin)/uv pip install -q --python $(bin)/python --no-deps --require-hashes -r requirements.lock \
+	  || $(pip) install -q --no-deps --require-hashes -r requirements.lock
 	$(pip) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -41,15 +41,16 @@ figures.style()
 settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds)
 this_run = settings.run(plan.trials(settings))
 ours = published_run(plan.SLUG)
-judged = claims.findings(ours)
+run = tables.Run(ours)
+judged = claims.findings(run)
 records = frame.records(ours, "judgements")
 
 # %% tags=["remove-cell"]
-for name, text in page.glue_values(ours).items():
+for name, text in page.glue_values(run).items():
     figures.glue(name, text)
 
 # %% tags=["hide-input"]
-figures.answer(**page.first_screen(ours, judged))
+figures.answer(**page.first_screen(run, judged))
 
 # %% tags=["hide-input"]
 said = tables.answers_table(ours)
@@ -92,14 +93,14 @@ figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
 # the answers are "different". Who answered is not in the data, so no interval covers the spread between listeners.
 
 # %% tags=["hide-input"]
-figures.table(tables.thresholds_table(ours), "thresholds", 'Gap from which half of the answers are "different"; intervals over talkers', 1)
+figures.table(run.thresholds, "thresholds", 'Gap from which half of the answers are "different"; intervals over talkers', 1)
 
 # %% [markdown]
 # The paper lets a support vector machine decide. Here one is trained on seven kinds of sound and tested on the eighth.
 
 # %% tags=["hide-input"]
 figures.table(
-    tables.judgements_table(ours),
+    run.judgements,
     "judgements",
     "A machine on level and gap, trained on the other seven kinds; intervals over talkers",
     {"pairs": 0, "different, %": 0, "AUC": 2, "accuracy": 2, "calibration error": 2},
@@ -116,7 +117,7 @@ figures.table(
 
 # %% tags=["hide-input"]
 figures.table(
-    tables.inside_table(ours).drop(columns=["data", "levels without one", "0 to 6 dB", "paper, 2 to 6 dB", "draws"], errors="ignore"),
+    run.inside.drop(columns=["data", "levels without one", "0 to 6 dB", "paper, 2 to 6 dB", "draws"], errors="ignore"),
     "inside",
     "Share of pairs called the same, in percent, by law; intervals over draws of talkers (listeners) or seeds (stated function)",
     1,
@@ -140,7 +141,7 @@ figures.figure(
 # at least {glue:text}`order_random` for the other too, so it says nothing about training; how fast distances grow does.
 
 # %% tags=["hide-input"]
-apart = tables.distances_table(ours)
+apart = run.distances
 figures.shown(
     frame.records(ours, "distances"),
     lambda _: draw.distances(apart),

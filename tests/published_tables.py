@@ -149,8 +149,9 @@ def of_jsqa(found: pd.DataFrame) -> Named:
     }
     for name, make in made.items():
         yield name, make(found)
-    yield "claims", _verdicts(jsqa_claims.findings(found))
-    yield "glue", _values(jsqa_page.glue_values(found))
+    run = jsqa.Run(found)
+    yield "claims", _verdicts(jsqa_claims.findings(run))
+    yield "glue", _values(jsqa_page.glue_values(run))
 
 
 def of_humpcat(found: pd.DataFrame) -> Named:

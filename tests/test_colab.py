@@ -9,10 +9,11 @@ import jupytext
 import pytest
 
 from sqa_core import __version__
-from sqa_core.pipeline import build
+from sqa_core.pipeline import build, chapters
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("colab")]
+# After the tests of the book, in one process: the chapters' demos are computed once and read from the same store.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
 
 
 def run(*command, **more):
@@ -75,10 +76,30 @@ print(__version__, len(published.claims("nisqa_explained")), weights.load("polyg
     assert str(ROOT) not in said.split()[3]
 
 
+def test_the_wheel_holds_every_file_of_the_library(colab, tmp_path):
+    """With it the notebooks below show that pages are made away from the repository; their trials may have been run in it."""
+    tracked = run("git", "-C", ROOT, "ls-files", "sqa_core", "networks", "book/results", "book/published", "book/splits").split("\n")
+    package = Path(run(colab, "-c", "from sqa_core.environment import PACKAGE; print(PACKAGE)", cwd=tmp_path).strip())
+    moved = {name: package.parent / name if name.startswith("sqa_core/") else package / "data" / name for name in tracked if name}
+    assert len(moved) > 200
+    assert [name for name, path in moved.items() if not path.is_file()] == []
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """One for all notebooks, as a reader who opens one after another has it: a second page finds what the first has run."""
-    return tmp_path_factory.mktemp("cache")
+    """One for all notebooks, as a reader who opens one after another has it: a second page finds what the first has run. Trials of the
+    demos that this checkout has run with the same code are found too."""
+    folder = tmp_path_factory.mktemp("cache")
+    store = folder / "results" / f"v{__version__}"
+    store.mkdir(parents=True)
+    for slug in chapters.CHAPTERS:
+        settings = chapters.settings(slug, {"profile": "demo"})
+        planned = chapters.plan(slug).trials(settings)
+        for study in {t.study for t in planned}:
+            ran = Path(settings.store_of(planned)) / study
+            if ran.is_dir() and not (store / study).exists():
+                (store / study).symlink_to(ran, target_is_directory=True)
+    return folder
 
 
 @pytest.mark.parametrize("slug", build.in_toc(ROOT))

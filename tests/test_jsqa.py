@@ -429,15 +429,15 @@ def arms(folder, without: float, head: float, scratch: float, seeds: int = 5) ->
 
 
 def test_claims_hold_and_fail_where_they_are_made_to(tmp_path):
-    paper = {f.id: f.verdict for f in claims.findings(arms(tmp_path / "a", 0.82, 0.71, 0.71))}
+    paper = {f.id: f.verdict for f in claims.findings(tables.Run(arms(tmp_path / "a", 0.82, 0.71, 0.71)))}
     assert [paper[c] for c in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C16")] == ["holds"] * 9
-    turned = {f.id: f.verdict for f in claims.findings(arms(tmp_path / "b", 0.60, 0.75, 0.68))}
+    turned = {f.id: f.verdict for f in claims.findings(tables.Run(arms(tmp_path / "b", 0.60, 0.75, 0.68)))}
     assert [turned[c] for c in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8")] == ["fails"] * 8
 
 
 def test_claims_without_their_arms_are_not_tested(tmp_path):
     for found in (frame.of([]), arms(tmp_path, 0.82, 0.71, 0.71, seeds=3)):
-        judged = {f.id: f for f in claims.findings(found)}
+        judged = {f.id: f for f in claims.findings(tables.Run(found))}
         assert list(judged) == [f"C{i}" for i in range(1, 17)]
         assert {judged[c].verdict for c in ("C1", "C5", "C6", "C7", "C8", "C10", "C11", "C12", "C13", "C16")} == {"not tested"}
         assert {judged[c].verdict for c in ("C9", "C14", "C15")} == {"holds"}
@@ -449,7 +449,7 @@ def test_an_undefined_pcc_is_named_and_one_bad_epoch_refutes_every_epoch(tmp_pat
     constant = next(r for r in found if r.trial["start"] == "scratch")
     constant.metrics["pcc_fullband"] = float("nan")
     found[0].metrics["validation_pcc"][0] = 0.1
-    judged = {f.id: f for f in claims.findings(frame.of(found))}
+    judged = {f.id: f for f in claims.findings(tables.Run(frame.of(found)))}
     assert judged["C3"].verdict == "inconclusive"
     assert "undefined for 1 of 5 seeds" in judged["C3"].evidence
     assert judged["C6"].verdict == "fails"
@@ -457,7 +457,7 @@ def test_an_undefined_pcc_is_named_and_one_bad_epoch_refutes_every_epoch(tmp_pat
 
 
 def test_a_baseline_below_zero_does_not_turn_the_sign(tmp_path):
-    found = {f.id: f for f in claims.findings(arms(tmp_path, 0.3, 0.1, -0.2))}
+    found = {f.id: f for f in claims.findings(tables.Run(arms(tmp_path, 0.3, 0.1, -0.2)))}
     assert found["C3"].verdict == "holds"
     assert "%" not in found["C3"].evidence, "a share of a negative PCC means nothing"
 
@@ -479,8 +479,8 @@ def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
 
 def test_nothing_is_shown_where_the_published_run_is_not():
     empty = frame.of([])
-    assert page.reply(empty, claims.findings(empty)) == "The published run is not complete."
-    values = page.glue_values(empty)
+    assert page.reply(tables.Run(empty), claims.findings(tables.Run(empty))) == "The published run is not complete."
+    values = page.glue_values(tables.Run(empty))
     assert {text for name, text in values.items() if name not in ("stated", "demo_calls")} <= {page.MISSING, "0"}
 
 

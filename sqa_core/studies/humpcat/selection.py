@@ -1,6 +1,7 @@
 """Records of the chapter on HuMP-CAT as tables: which variant each is of, and differences paired over folds."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -50,6 +51,7 @@ def _of(trial: dict[str, Any]) -> dict[str, Any]:
     return {name: trial[name] for name in ("network", "source_training", "tuning", "prosody")} | {"layers": list(trial["layers"])}
 
 
+@cache
 def _fields(variant: str, depth: int, encoder_width: int) -> dict[str, Any]:
     """What a record of a variant has in its trial."""
     v = VARIANTS[variant]

@@ -25,8 +25,9 @@ LAWS_BY_WIDTH = ("0 to 3 dB", "2 to 6 dB", "0 to 6 dB", "0 to 12 dB")
 ARMS = "trained arms of the published run, at least five seeds"
 
 
-def findings(found: pd.DataFrame) -> list[Finding]:
+def findings(run: tables.Run) -> list[Finding]:
     """Verdicts in the order of the claims."""
+    found = run.found
     return [
         _change(found, "C1", "rmse", lower=True),
         _change(found, "C2", "mae", lower=True),
@@ -38,9 +39,9 @@ def findings(found: pd.DataFrame) -> list[Finding]:
         _head_gains_nothing(found),
         _parameters(),
         _share_of_wav2vec(),
-        _inside(found),
-        _threshold(found),
-        _wider_gaps(found),
+        _inside(run),
+        _threshold(run),
+        _wider_gaps(run),
         _one_positive(),
         _share_of_data(),
         _other_distortions(found),
@@ -149,45 +150,45 @@ def _setup(item: str) -> str:
     return str(published.read(SLUG, "setup").set_index("item").loc[item, "value"])
 
 
-def _listeners(found: pd.DataFrame) -> pd.Series | None:
-    """The row of `tables.inside_table` on listeners' judgements."""
-    table = tables.inside_table(found)
+def _listeners(run: tables.Run) -> pd.Series | None:
+    """The row of `Run.inside` on listeners' judgements."""
+    table = run.inside
     rows = table[table["answers"] == tables.LISTENERS] if len(table) else table
     return rows.iloc[0] if len(rows) else None
 
 
-def _inside(found: pd.DataFrame) -> Finding:
+def _inside(run: tables.Run) -> Finding:
     """C11: the share of pairs that a machine calls the same, within 2 points of the paper's, by listeners' answers and by the stated function."""
-    row = _listeners(found)
+    row = _listeners(run)
     if row is None:
         return not_tested("C11", "listeners' judgements of pairs")
     listeners, stated = Interval(*row[["2 to 6 dB", "2 to 6 dB, low", "2 to 6 dB, high"]].astype(float)), tables.stated_share()
     evidence = f"by judgements of noises at the levels that were judged, {listeners.text('.1f')} % of pairs with gaps of 2 to 6 dB are called the same"
-    rows = tables.inside_table(found).set_index("answers")
+    rows = run.inside.set_index("answers")
     if (name := "stated function, midpoint 3 dB") in rows.index:
         evidence += f"; by a function with its midpoint at 3 dB, {rows.loc[name, '2 to 6 dB']:.0f} %"
     test = against(listeners, "pairs called the same, %", stated - WITHIN, stated + WITHIN)
     return _finding("C11", f"{evidence}; interval over talkers", test)
 
 
-def _threshold(found: pd.DataFrame) -> Finding:
+def _threshold(run: tables.Run) -> Finding:
     """C12: the gap that a machine calls different is 2 to 4 dB, by listeners' answers."""
-    row = _listeners(found)
+    row = _listeners(run)
     if row is None:
         return not_tested("C12", "listeners' judgements of pairs")
     gap = Interval(*row[["threshold, dB", "threshold, dB, low", "threshold, dB, high"]].astype(float))
     evidence = f"a machine on judgements of noises calls gaps different from {gap.text('.1f')} dB on, mean over levels; {row['levels without one']} levels have no such gap"
-    direct = tables.thresholds_table(found)
+    direct = run.thresholds
     if len(direct):
         each = ", ".join(f"{r['kind']} {r['threshold, dB']:.1f}" for _, r in direct.iterrows())
         evidence += f'; half of the answers are "different" from these gaps on: {each}'
     return _finding("C12", f"{evidence}; interval over talkers", against(gap, "least gap called different, dB", 2.0, 4.0))
 
 
-def _wider_gaps(found: pd.DataFrame) -> Finding:
+def _wider_gaps(run: tables.Run) -> Finding:
     """C13: the more pairs lie outside, the higher the error: Spearman's correlation over four laws, within each seed."""
-    row = _listeners(found)
-    of = {law: {r.trial["seed"]: r for r in tables.arms(found, law)} for law in LAWS_BY_WIDTH}
+    row = _listeners(run)
+    of = {law: {r.trial["seed"]: r for r in tables.arms(run.found, law)} for law in LAWS_BY_WIDTH}
     seeds = sorted(set.intersection(*(set(records) for records in of.values())))
     if row is None or len(seeds) < 3:
         return not_tested("C13", "arms with narrower and wider gaps, at least three seeds")

@@ -23,8 +23,8 @@ QUESTION = "Does an encoder that has learnt which noisy sounds listeners cannot 
 
 def card() -> dict[str, Any]:
     """What the start page says of the chapter."""
-    found = published_run(SLUG)
-    screen = first_screen(found, claims.findings(found))
+    run = tables.Run(published_run(SLUG))
+    screen = first_screen(run, claims.findings(run))
     return {
         "title": "Does hearing alike teach quality?",
         "paper": "JSQA: Speech Quality Assessment with Perceptually-Inspired Contrastive Pretraining Based on JND Audio Pairs, 2025",
@@ -33,26 +33,26 @@ def card() -> dict[str, Any]:
     }
 
 
-def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
+def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
     """What `figures.answer` shows."""
     return {
         "question": QUESTION,
-        "reply": reply(found, judged),
+        "reply": reply(run, judged),
         "faithful": {
             "pairs": "Asterisk prompts and recorded noises for LibriSpeech and CHiME-3",
-            "judgements": f"{_judgements(found)} of listeners, DPAM",
+            "judgements": f"{_judgements(run.found)} of listeners, DPAM",
             "labels": "PESQ in training, listeners (P.835) in tests",
             "network": f"built with 26.1 million parameters, planned at width {ENCODER.width}",
         },
         "verdicts": [Bar("Claims", tally(judged))],
-        "found": three_numbers(found),
+        "found": three_numbers(run),
         "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2507.11636"),
     }
 
 
-def reply(found: pd.DataFrame, judged: list[Finding]) -> str:
+def reply(run: tables.Run, judged: list[Finding]) -> str:
     """The answer in two sentences."""
-    inside = tables.inside_table(found)
+    inside = run.inside
     rows = inside.set_index("answers") if len(inside) else inside
     if tables.LISTENERS not in rows.index:
         return "The published run is not complete."
@@ -74,50 +74,50 @@ def _judgements(found: pd.DataFrame) -> str:
     return f"{count:,}" if count else MISSING
 
 
-def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
+def three_numbers(run: tables.Run) -> list[tuple[str, str]]:
     """Numbers with what they are."""
     out = []
-    thresholds = tables.thresholds_table(found)
+    thresholds = run.thresholds
     if len(thresholds):
         low, high = thresholds.iloc[0], thresholds.iloc[-1]
         text = f"{low['threshold, dB']:.1f} to {high['threshold, dB']:.1f} dB"
         out.append(
             (text, f'gap from which half of the answers are "different", {low["kind"]} to {high["kind"]}; the paper says about 3 dB')
         )
-    judgements = tables.judgements_table(found)
+    judgements = run.judgements
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
         out.append((text, "area under the ROC curve on a kind of sound that the machine was not trained on"))
-    distances = {name: _at_6_db(found, name) for name in tables.ENCODERS}
+    distances = {name: _at_6_db(run, name) for name in tables.ENCODERS}
     if all(len(part) for part in distances.values()):
         text = " and ".join(f"{part['distance'].mean():.3f}" for part in distances.values())
         out.append((text, "cosine distance at a gap of 6 dB, mean over SNRs: CDPAM, and the same network with random weights"))
     return out
 
 
-def _at_6_db(found: pd.DataFrame, encoder: str) -> pd.DataFrame:
-    """Rows of `tables.distances_table` of one encoder at the paper's widest gap."""
-    distances = tables.distances_table(found)
+def _at_6_db(run: tables.Run, encoder: str) -> pd.DataFrame:
+    """Rows of `Run.distances` of one encoder at the paper's widest gap."""
+    distances = run.distances
     return distances[(distances["encoder"] == tables.ENCODERS[encoder]) & (distances["gap, dB"] == 6.0)] if len(distances) else distances
 
 
-def glue_values(found: pd.DataFrame) -> dict[str, str]:
+def glue_values(run: tables.Run) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
     demo = [part.count for part in DEMO_TRAIN]
-    out = {"arms": str(len(frame.records(found, "arms"))), "dropped": MISSING, "demo_calls": str(sum(demo))}
-    out |= {"judgements": _judgements(found), "stated": f"{tables.stated_share():g} %"}
-    judged = frame.records(found, "judgements")
+    out = {"arms": str(len(frame.records(run.found, "arms"))), "dropped": MISSING, "demo_calls": str(sum(demo))}
+    out |= {"judgements": _judgements(run.found), "stated": f"{tables.stated_share():g} %"}
+    judged = frame.records(run.found, "judgements")
     if judged:
         out["dropped"] = str(judged[0].metrics["dropped"])
-    inside = tables.inside_table(found)
+    inside = run.inside
     rows = inside.set_index("answers")["2 to 6 dB"] if len(inside) else {}
     out["inside_listeners"] = f"{rows[tables.LISTENERS]:.1f} %" if tables.LISTENERS in rows else MISSING
     for midpoint in (3, 6, 8):
         name = f"stated function, midpoint {midpoint} dB"
         out[f"inside_{midpoint}"] = f"{rows[name]:.0f} %" if name in rows else MISSING
-    order = tables.order_table(found)
+    order = tables.order_table(run.found)
     for encoder, title in tables.ENCODERS.items():
-        values = [f"{r['distance']:.3f} at {r['SNR, dB']:.0f} dB" for _, r in _at_6_db(found, encoder).iterrows()]
+        values = [f"{r['distance']:.3f} at {r['SNR, dB']:.0f} dB" for _, r in _at_6_db(run, encoder).iterrows()]
         out[f"distance_{encoder}"] = ", ".join(values) or MISSING
         ranks = order.loc[order["encoder"] == title, "SRCC of distance and gap"] if len(order) else []
         out[f"order_{encoder}"] = f"{min(ranks):.2f}" if len(ranks) else MISSING

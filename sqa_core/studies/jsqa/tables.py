@@ -1,6 +1,7 @@
 """Tables of the chapter on JSQA. Numbers stay numbers; the page decides how they are shown."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,29 @@ TESTS = {
 }
 DRAWS = 250  # of talkers
 BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run's records as one table, a row a record, and its tables that take seconds, each computed once."""
+
+    found: pd.DataFrame
+
+    @cached_property
+    def judgements(self) -> pd.DataFrame:
+        return judgements_table(self.found)
+
+    @cached_property
+    def thresholds(self) -> pd.DataFrame:
+        return thresholds_table(self.found)
+
+    @cached_property
+    def inside(self) -> pd.DataFrame:
+        return inside_table(self.found)
+
+    @cached_property
+    def distances(self) -> pd.DataFrame:
+        return distances_table(self.found)
 
 
 def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
