@@ -9,6 +9,7 @@ import jupytext
 import pytest
 
 from sqa_core import __version__
+from sqa_core.corpora import registry
 from sqa_core.pipeline import build, chapters
 from tests.conftest import ROOT
 
@@ -88,8 +89,12 @@ def test_the_wheel_holds_every_file_of_the_library(colab, tmp_path):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """One for all notebooks, as a reader who opens one after another has it: a second page finds what the first has run. Trials of the
-    demos that this checkout has run with the same code are found too."""
+    demos that this checkout has run with the same code are found too, and the speech they were run on."""
     folder = tmp_path_factory.mktemp("cache")
+    (folder / "data").mkdir()
+    for name, corpus in registry.CORPORA.items():
+        if corpus.generated and (made := registry.find(name)):
+            (folder / "data" / name).symlink_to(made, target_is_directory=True)
     store = folder / "results" / f"v{__version__}"
     store.mkdir(parents=True)
     for slug in chapters.CHAPTERS:
