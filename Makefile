@@ -50,7 +50,7 @@ bench: $(ready)  ## measure speeds against peers and the machine's limit
 	@$(bin)/python -m benchmarks.run
 
 serve: $(ready)  ## show the built book on http://localhost:8000
-	@$(bin)/python -m http.server --directory _build/html 8000
+	@$(bin)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 format: $(ready)  ## format the code and pair the notebooks
 	@$(bin)/ruff format .

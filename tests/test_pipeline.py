@@ -377,3 +377,25 @@ def test_sounds_and_data_leave_the_page(tmp_path):
     page.write_text(inside("one.csv", b"a,b") + inside("one.csv", b"c,d"))
     with pytest.raises(BuildError, match="two figures or tables are named one"):
         build.lighten(page)
+
+
+BARS = [
+    "\r 50%|█████     | 1/2 [00:01<00:01]",
+    " 12 %|## | 1/8 trials, about 3 min left\n",
+    "Working ━━━━╺━━ 40% 0:00:03\n",
+    "\x1b[2K\n",
+    "3it/s\n",
+]
+
+
+@pytest.mark.parametrize("bar", BARS)
+def test_no_bar_reaches_a_page(bar, tmp_path):
+    stream = nbformat.v4.new_output("stream", name="stdout", text=f"found 3 files\n{bar}")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[stream])])
+    nbformat.write(notebook, tmp_path / "x.ipynb")
+    with pytest.raises(BuildError, match="cell 1: holds a progress bar"):
+        build.refuse_errors(tmp_path / "x.ipynb")
+    clean = execute.normalised(notebook)
+    assert clean.cells[0].outputs[0].text == "found 3 files\n"
+    nbformat.write(clean, tmp_path / "x.ipynb")
+    build.refuse_errors(tmp_path / "x.ipynb")

@@ -159,3 +159,35 @@ def test_the_model_card_says_what_the_records_say(name):
 
     found = records.read_all(environment.resource("book", "results", "labels"))
     assert environment.resource("networks", name, "README.md").read_text() == own_networks.card(name, found)
+
+
+DAMAGE = {
+    "another trial's record under this key": lambda body: body | {"key": "f" * 16},
+    "a field is missing": lambda body: {k: v for k, v in body.items() if k != "wall_s"},
+    "a field too many": lambda body: body | {"extra": 1},
+    "a time of text": lambda body: body | {"wall_s": "fast"},
+    "metrics that are a list": lambda body: body | {"metrics": []},
+    "a trial without a kind": lambda body: body | {"trial": {}},
+    "a list": lambda body: [body],
+    "a number": lambda body: 3,
+    "null": lambda body: None,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_record_is_one_sentence_that_names_it(tmp_path, name):
+    (record,) = trials.run([coin(seed=1)], tmp_path)
+    path = tmp_path / "coins" / f"{record.key}.json"
+    path.write_text(json.dumps(DAMAGE[name](json.loads(path.read_text()))))
+    with pytest.raises(SettingsError, match=rf"{record.key}\.json: .*; delete it to have"):
+        records.read_all(tmp_path / "coins")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npz"])
+def test_a_damaged_table_or_array_is_one_sentence_that_names_it(tmp_path, ending):
+    (record,) = trials.run([coin(seed=1)], tmp_path)
+    path = tmp_path / "coins" / f"{record.key}.{ending}"
+    for damaged in (b"", path.read_bytes()[: path.stat().st_size // 2], b"no such thing"):
+        path.write_bytes(damaged)
+        with pytest.raises(SettingsError, match=rf"{record.key}\.{ending}: cannot be read"):
+            record.items() if ending == "parquet" else record.arrays()

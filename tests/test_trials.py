@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ import pytest
 from sqa_core.errors import SettingsError, TrialError
 from sqa_core.results import durations, records, trials
 from sqa_core.results.trials import Result, Trial
+from sqa_core.studies.shared import ChapterSettings
 from tests.conftest import ROOT
 
 
@@ -159,13 +161,47 @@ def test_a_scheduler_that_is_not_there_is_told(tmp_path, monkeypatch):
 
 
 def test_any_address_can_be_a_store(tmp_path):
-    planned = dice(tmp_path, 3)
-    trials.run(planned, "memory://book")
-    assert [r.metrics["value"] for r in trials.run(planned, "memory://book")] == [0, 1, 2]
+    planned, address = dice(tmp_path, 3), f"file://{tmp_path}/book"
+    trials.run(planned, address)
+    assert [r.metrics["value"] for r in trials.run(planned, address)] == [0, 1, 2]
     assert ran(tmp_path) == [0, 1, 2]
-    assert records.read_all("memory://book/dice")[0].trial["study"] == "dice"
-    with pytest.raises(SettingsError, match="not a store that can be opened"):
-        trials.run(planned, "nowhere://book")
+    assert records.read_all(f"{address}/dice")[0].trial["study"] == "dice"
+
+
+@pytest.mark.parametrize("address", ["nowhere://book", "memory://book", "://", "s3://", "://book"])
+def test_what_keeps_no_records_is_refused_before_anything_runs(tmp_path, address):
+    with pytest.raises(SettingsError, match="not a store that keeps records"):
+        trials.run(dice(tmp_path, 1), address)
+    assert not (tmp_path / "log").exists()
+    with pytest.raises(SettingsError, match="not a store that keeps records"):
+        ChapterSettings(store=address)
+
+
+def test_a_worker_with_other_code_refuses(tmp_path, monkeypatch):
+    (trial,) = dice(tmp_path, 1)
+    assert trials.make(trial, str(tmp_path), trials._code_of(trial)) == ""
+    (other,) = dice(tmp_path, 1, seconds=0.01)
+    with pytest.raises(SettingsError, match=r"has other code of this library \(\w+\) than this client \(abc\)"):
+        trials.make(other, str(tmp_path), "abc")
+    assert ran(tmp_path) == [0]
+
+
+@pytest.mark.xdist_group("dask")
+def test_a_scheduler_without_workers_or_that_goes_is_told(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(trials, "WORKERS_S", 2.0)
+    monkeypatch.setattr(trials, "POLL_S", 0.5)
+    nobody = pytest.raises(SettingsError, match=r"no worker for 2 s; start workers; what is stored is kept")
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster, nobody:
+        trials.run(dice(tmp_path, 2), tmp_path, engine="dask", scheduler=cluster.scheduler_address)
+    port = 18_786
+    scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"])
+    threading.Timer(8.0, scheduler.kill).start()
+    monkeypatch.setattr(trials, "WORKERS_S", 60.0)
+    with pytest.raises(SettingsError, match="scheduler went while 2 trials were under way"):
+        trials.run(dice(tmp_path, 2), tmp_path, engine="dask", scheduler=f"tcp://127.0.0.1:{port}")
+    scheduler.wait()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -155,8 +156,9 @@ def several(sources: Any) -> Iterable[Any]:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """A path as text that can be written anywhere: bytes of its name that are not UTF-8 appear as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as text that can be written anywhere: bytes of its name that are not UTF-8, and control characters, by which a name could
+    command a terminal, appear as \\xNN."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def name_of(source: Any) -> str:

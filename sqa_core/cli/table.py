@@ -13,11 +13,36 @@ from ..files import PARTIAL
 
 
 def line(values: Iterable[Any], digits: int) -> str:
-    """One line of CSV; floats with so many digits, nothing for None and NaN."""
+    """One line of CSV; floats with so many digits, nothing for None and NaN; text that a spreadsheet would compute is `guarded`."""
     text = io.StringIO()
-    shown = [("" if v != v else f"{v:.{digits}g}") if isinstance(v, float) else v for v in values]
+    shown = [("" if v != v else f"{v:.{digits}g}") if isinstance(v, float) else guarded(v) if isinstance(v, str) else v for v in values]
     csv.writer(text, lineterminator="\r\n").writerow(shown)  # so that a name with either character is quoted
     return text.getvalue()[:-2] + "\n"
+
+
+FORMULA = "=+-@\t\r'"  # how text begins that a spreadsheet takes for a formula, and the sign that says it is none
+
+
+def guarded(text: str) -> str:
+    """Text with an apostrophe before it where a spreadsheet would take it for a formula; numbers as they are.
+
+    Examples
+    --------
+    >>> guarded("=1+1.wav"), guarded("-26.1"), guarded("a.wav"), unguarded(guarded("@a"))
+    ("'=1+1.wav", '-26.1', 'a.wav', '@a')
+    """
+    if not text.startswith(tuple(FORMULA)):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def unguarded(text: str) -> str:
+    """Text from a table as it was before `guarded`."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(tuple(FORMULA)) else text
 
 
 class Printed:
@@ -121,7 +146,9 @@ def resumed(path: Path, columns: list[str], fixed: dict[str, str], *, last_may_b
         raise SettingsError(f"{path}: cannot be read ({e.strerror}).") from e
     whole = text[: text.rfind("\n") + 1]  # a last line that was not finished is computed again
     try:
-        rows = list(csv.DictReader(io.StringIO(whole, newline="")))
+        rows = [
+            {k: unguarded(v) if isinstance(v, str) else v for k, v in row.items()} for row in csv.DictReader(io.StringIO(whole, newline=""))
+        ]
     except csv.Error as e:
         raise SettingsError(f"{path}: is no table that can be gone on with ({e}).") from e
     if not rows:

@@ -86,7 +86,7 @@ def _refuse_stale(slugs: list[str], allow_stale: bool) -> None:
 
 
 def refuse_errors(path: Path) -> None:
-    """Stop the build at a traceback in an executed notebook, which would otherwise be published."""
+    """Stop the build at a traceback or a progress bar in an executed notebook, which would otherwise be published."""
     notebook = nbformat.read(path, as_version=4)
     if notebook.metadata.get("papermill", {}).get("exception"):
         raise BuildError(f"{path.name}: the run broke off; run `sqa run {path.stem} --force`.")
@@ -94,6 +94,8 @@ def refuse_errors(path: Path) -> None:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 raise BuildError(f"{path.name}, cell {number}: holds a traceback ({output.ename}); run `sqa run {path.stem} --force`.")
+            if output.output_type == "stream" and execute.BAR.search("".join(output.text)):
+                raise BuildError(f"{path.name}, cell {number}: holds a progress bar; run `sqa run {path.stem} --force`.")
 
 
 def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:

@@ -199,7 +199,7 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = ["injected-parameters", "remove-cell"]
         if "outputs" in cell:
-            cell["outputs"] = [o for o in cell.outputs if not _a_bar(o)]
+            cell["outputs"] = [o for o in map(without_bars, cell.outputs) if o.output_type != "stream" or o.text.strip()]
         for output in cell.get("outputs", []):
             if "text" in output:
                 output["text"] = _without_folders(output["text"])
@@ -209,10 +209,15 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def _a_bar(output: nbformat.NotebookNode) -> bool:
-    """A progress bar, or the remains of one that was cleared; neither belongs on the page."""
-    text = "".join(output.get("text", ""))
-    return output.get("name") == "stderr" and (not text.strip() or bool(re.search(r"\d+%\|.*\| \d+/\d+ \[", text)))
+# What tqdm, rich and other bars draw with, and terminals' control sequences; none of it belongs on a page.
+BAR = re.compile(r"[\x08\x1b\r]|[▁-▏━╸╺╴╶]|\d+ ?%\|.*\||\b\d+/\d+ \[|\b\d+(\.\d+)?(it/s|s/it)\b")
+
+
+def without_bars(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A stream without the lines that are a progress bar or its remains; other outputs as they are."""
+    if output.output_type == "stream":
+        output["text"] = "".join(line for line in re.split(r"(?<=\n)", "".join(output.text)) if not BAR.search(line.rstrip("\r\n")))
+    return output
 
 
 def _without_folders(text: str) -> str:

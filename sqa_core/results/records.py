@@ -9,8 +9,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,9 +75,11 @@ class _Single:
 
     def items(self, key: str) -> pd.DataFrame:
         try:
-            return pd.read_parquet(io.BytesIO(store.read_bytes(self.folder, f"{key}.parquet")))
+            data = store.read_bytes(self.folder, f"{key}.parquet")
         except FileNotFoundError:
             return packed.Attachments(self.folder, self.kind).items(key)
+        with _readable(f"{self.folder}/{key}.parquet"):
+            return pd.read_parquet(io.BytesIO(data))
 
     def has_items(self, key: str) -> bool:
         return store.exists(self.folder, f"{key}.parquet")
@@ -86,8 +89,17 @@ class _Single:
             data = store.read_bytes(self.folder, f"{key}.npz")
         except FileNotFoundError:
             return packed.Attachments(self.folder, self.kind).arrays(key)
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        with _readable(f"{self.folder}/{key}.npz"), np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return dict(stored)
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """One sentence for a damaged table or damaged arrays, whose readers raise many kinds of errors."""
+    try:
+        yield
+    except Exception as e:
+        raise SettingsError(f"{place}: cannot be read ({type(e).__name__}); delete it and its record to have them computed again.") from e
 
 
 def write(record: Record, folder: Store, items: pd.DataFrame | None = None, arrays: dict[str, np.ndarray] | None = None) -> None:
@@ -124,11 +136,37 @@ def _plain(value: Any) -> Any:
 
 
 def _read_single(folder: Store, key: str) -> Record:
+    place = f"{folder}/{key}.json"
+    body = _checked(store.read_bytes(folder, f"{key}.json"), place, "delete it to have it computed again")
+    if body["key"] != key:
+        raise SettingsError(f"{place}: it holds another record, {body['key']!r}; delete it to have its own computed again.")
+    return Record(**body, attachments=_Single(str(folder), body["trial"]["kind"]))
+
+
+_DICTS, _NUMBERS = ("trial", "metrics", "versions"), ("wall_s",)  # fields of a record; the others are text
+_FIELDS = {f.name for f in fields(Record)} - {"attachments"}
+
+
+def _checked(text: bytes | str, place: str, what_to_do: str) -> dict[str, Any]:
+    """The body of a record from its JSON, with the fields that a record has, of their types, and the key of its own trial.
+
+    Raises
+    ------
+    SettingsError
+        It is not so; place and what_to_do are part of the sentence.
+    """
     try:
-        body = json.loads(store.read_bytes(folder, f"{key}.json"))
-        return Record(**body, attachments=_Single(str(folder), body["trial"].get("kind", "")))
-    except (ValueError, TypeError, KeyError, AttributeError) as e:
-        raise SettingsError(f"{folder}/{key}.json: not a record ({type(e).__name__}); delete it to have it computed again.") from e
+        body = json.loads(text)
+    except ValueError as e:
+        raise SettingsError(f"{place}: not a record (not JSON); {what_to_do}.") from e
+    if not isinstance(body, dict) or body.keys() != _FIELDS:
+        raise SettingsError(f"{place}: not a record (other fields); {what_to_do}.")
+    types = dict.fromkeys(_FIELDS, (str,)) | dict.fromkeys(_DICTS, (dict,)) | dict.fromkeys(_NUMBERS, (int, float))
+    if wrong := [name for name, kinds in types.items() if not isinstance(body[name], kinds)]:
+        raise SettingsError(f"{place}: not a record (`{wrong[0]}` is {body[wrong[0]]!r:.40}); {what_to_do}.")
+    if not isinstance(body["trial"].get("kind"), str):
+        raise SettingsError(f"{place}: not a record (its trial has no kind); {what_to_do}.")
+    return body
 
 
 def _single_keys(folder: Store) -> set[str]:
@@ -225,10 +263,8 @@ def _read_packed(folder: Store, kind: str, wanted: set[str] | None = None) -> li
     out = []
     for number, line in enumerate(_lines(folder, kind), start=1):
         if wanted is None or line[len(_FIRST) :][:KEY_DIGITS] in wanted:
-            try:
-                out.append(Record(**json.loads(line), attachments=attachments))
-            except (ValueError, TypeError) as e:
-                raise SettingsError(f"{folder}/{kind}.jsonl, line {number}: not a record ({type(e).__name__}).") from e
+            body = _checked(line, f"{folder}/{kind}.jsonl, line {number}", "restore the file, or delete the line")
+            out.append(Record(**body, attachments=attachments))
     return out
 
 

@@ -14,6 +14,20 @@ from ..files import PARTIAL, atomic
 Store = str | Path
 
 
+def check(folder: Store) -> None:
+    """Refuse an address that is none, or whose contents end with the process, before anything is computed for it.
+
+    Raises
+    ------
+    SettingsError
+        It is one of these.
+    """
+    protocol, mark, rest = str(folder).partition("://")
+    protocol = protocol.split("::")[-1]
+    if mark and (protocol in ("memory", "dir", "reference") or not rest or protocol not in fsspec.available_protocols()):
+        raise SettingsError(f"{folder}: not a store that keeps records; name a folder, or an address such as s3://bucket/folder.")
+
+
 @contextmanager
 def reaching(folder: Store) -> Iterator[tuple[Any, str]]:
     """The file system of a store and the path in it.

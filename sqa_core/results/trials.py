@@ -1,6 +1,8 @@
 """Trials: everything that decides a number, frozen. Each is run once; its record is read ever after."""
 
 import json
+import math
+import platform
 import sys
 import time
 import traceback
@@ -21,8 +23,9 @@ from .. import environment
 from ..errors import SettingsError, SqaError, TrialError
 from ..files import short_hash
 from . import durations, records
+from .code import library_version
 from .records import Record
-from .store import Store
+from .store import Store, check
 
 ModelStatus = Literal["paper", "other", "random", "none"]
 
@@ -131,6 +134,7 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
     """
     if engine not in ENGINES:
         raise SettingsError(f"The engines are {', '.join(ENGINES)}; {engine!r} is not one.")
+    check(store)
     wanted = missing(trials, store)
     expected = dict(zip((t.key for t in wanted), durations.expected_s(wanted).tolist(), strict=True)) if wanted else {}
     wanted.sort(key=lambda t: expected[t.key])  # those that take equally long stay in the plan's order
@@ -204,20 +208,56 @@ def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
     if not trials:
         return
     try:
-        from distributed import as_completed
+        import distributed  # noqa: F401
     except ImportError as e:
         raise SettingsError('The engine dask needs dask.distributed: pip install "sqa-core[cluster]".') from e
 
     where = str(store) if "://" in str(store) else str(Path(store).resolve())
     with _client(scheduler) as client:
-        futures = {client.submit(make, t, where, key=f"{t.kind}-{t.key}", pure=False): t for t in trials}
-        for future in as_completed(list(futures)):
+        futures = {client.submit(make, t, where, _code_of(t), key=f"{t.kind}-{t.key}", pure=False): t for t in trials}
+        for future in _finished(client, set(futures), math.inf if scheduler == "slurm" else WORKERS_S):
             trial = futures.pop(future)
             if future.status != "finished" and isinstance(future.exception(), SettingsError):
                 raise future.exception()  # the store's fault and not the trial's
             problem = future.result() if future.status == "finished" else f"its worker died ({future.exception()})."
             future.release()
             yield trial, problem
+
+
+def _finished(client: Any, futures: set[Any], patience_s: float) -> Iterator[Any]:
+    """Futures as they finish.
+
+    Raises
+    ------
+    SettingsError
+        There has been no worker for `patience_s` seconds, or the scheduler has gone; what is stored is kept.
+    """
+    from concurrent.futures import CancelledError
+
+    import distributed
+
+    seen = time.monotonic()
+    kept = "what is stored is kept, and the same command goes on."
+    while futures:
+        try:
+            done = distributed.wait(list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED").done
+        except (TimeoutError, distributed.TimeoutError):
+            done = set()
+        except CancelledError:
+            raise SettingsError(f"The dask scheduler went while {len(futures)} trials were under way; {kept}") from None
+        if client.status != "running" or any(f.status in ("cancelled", "lost") for f in done):
+            raise SettingsError(f"The dask scheduler went while {len(futures)} trials were under way; {kept}")
+        if done or client.scheduler_info(n_workers=-1)["workers"]:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > patience_s:
+            raise SettingsError(f"The dask scheduler has had no worker for {patience_s:.0f} s; start workers; {kept}")
+        futures -= done
+        yield from done
+
+
+def _code_of(trial: Trial) -> str:
+    """What names the code that computes a trial."""
+    return library_version(frozenset({type(trial).__module__}))
 
 
 @contextmanager
@@ -254,13 +294,20 @@ def _client(scheduler: str) -> Iterator[Any]:
 
 ENGINES: dict[str, Callable[[list[Trial], Store, str], Outcomes]] = {"local": _run_here, "dask": _run_on_dask}
 MAX_JOBS = 32  # in Slurm at once
+POLL_S = 2.0  # between looks at whether a scheduler and workers are still there
+WORKERS_S = 60.0  # without a worker, after which a run gives up
 
 
-def make(trial: Trial, store: str) -> str:
+def make(trial: Trial, store: str, code: str = "") -> str:
     """Run one trial and store its record, unless the store has it by now; returns what went wrong in one sentence, or "".
 
-    A store that fails is not the trial's fault: SettingsError is raised.
+    code : what names the code that is to compute it; a worker that has other code refuses. That, and a store that fails, is not the trial's
+    fault: SettingsError is raised.
     """
+    if code and code != (own := _code_of(trial)):
+        raise SettingsError(
+            f"The dask worker on {platform.node()} has other code of this library ({own}) than this client ({code}); install the same there."
+        )
     folder = folder_of(trial, store)
     if records.exists(folder, trial.key):
         return ""

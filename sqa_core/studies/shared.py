@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from .. import environment
 from ..errors import SettingsError
 from ..results import code, frame, records, trials
 from ..results.records import Record
+from ..results.store import check
 from ..results.trials import Trial
 
 
@@ -22,6 +23,12 @@ class ChapterSettings(BaseModel):
     engine: Literal["local", "dask"] = "local"
     scheduler: str = ""
     store: str = ""
+
+    @field_validator("store")
+    @classmethod
+    def _keeps(cls, value: str) -> str:
+        check(value)
+        return value
 
     def store_of(self, planned: Sequence[Trial]) -> str:
         """Where the records of these trials are: the store that was named, or a local one for the code that computes them."""
