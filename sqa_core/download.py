@@ -1,14 +1,19 @@
 """Downloads: pooch, with hashes. A file arrives whole and verified or not at all; a second call takes up where the first broke off."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pooch
 import requests
+import urllib3
 
 from .errors import CorpusError
 
 TRIES = 4
+MAX_BYTES = 4 * 2**30  # of one file
+MAX_SECONDS = 3600.0  # for one file: a server that sends a byte now and then never times out
+CHUNK = 2**16
 
 
 def fetch(
@@ -31,17 +36,59 @@ def fetch(
         registry={name: f"sha256:{digest}" for name, digest in hashes.items()},
         retry_if_failed=TRIES - 1,
     )
-    downloader = pooch.HTTPDownloader(timeout=timeout_s)
+
+    def downloader(url: str, target: str, _: object) -> None:
+        _stream(url, Path(target), timeout_s)
+
     paths = []
     for done, name in enumerate(hashes):
         try:
             paths.append(Path(store.fetch(name, downloader=downloader)))
         except ValueError as e:
             raise CorpusError(f"{base_url}{name}: what arrived is not the file expected (its hash differs), {_kept(done)}") from e
-        except (requests.RequestException, OSError) as e:
-            raise CorpusError(f"{base_url}{name}: could not be fetched ({type(e).__name__}), {_kept(done)}") from e
+        except (requests.RequestException, OSError, _Endless) as e:
+            raise CorpusError(f"{base_url}{name}: could not be fetched ({_reason(e)}), {_kept(done)}") from e
         on_file(name)
     return paths
+
+
+def _stream(url: str, target: Path, timeout_s: float) -> None:
+    """One file, as long as it comes within MAX_BYTES and MAX_SECONDS.
+
+    Raises
+    ------
+    _Endless
+        It does not. requests.RequestException: it did not arrive whole.
+    """
+    start, size = time.monotonic(), 0
+    with requests.get(url, stream=True, timeout=timeout_s) as answer, target.open("wb") as file:
+        answer.raise_for_status()
+        promised = int(answer.headers.get("Content-Length", -1))
+        try:
+            while chunk := answer.raw.read1(CHUNK, decode_content=True):  # what is there, and not only when a chunk is full
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise _Endless(f"it is larger than {MAX_BYTES / 2**30:g} GiB")
+                if time.monotonic() - start > MAX_SECONDS:
+                    raise _Endless(f"it took longer than {MAX_SECONDS / 60:g} min, in which {size / 1e6:.1f} MB arrived")
+                file.write(chunk)
+        except urllib3.exceptions.HTTPError as e:
+            raise requests.ConnectionError(f"{size} of {promised} bytes arrived" if size else "nothing arrived") from e
+    if not size:
+        raise requests.ConnectionError("nothing arrived")
+    if promised > size and "Content-Encoding" not in answer.headers:
+        raise requests.ConnectionError(f"{size} of {promised} bytes arrived")
+
+
+class _Endless(Exception):
+    """A download that was given up, and is not tried again."""
+
+
+def _reason(error: Exception) -> str:
+    """What failed: in the words above, or by the kind of error."""
+    own = isinstance(error, _Endless) or "arrived" in str(error)
+    status = error.response.status_code if isinstance(error, requests.HTTPError) and error.response is not None else None
+    return str(error) if own else f"the server answered {status}" if status else type(error).__name__
 
 
 def _kept(done: int) -> str:

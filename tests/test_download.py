@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -31,10 +32,17 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = {"wrong": b"another file", "html": b"<html>busy</html>"}.get(fault, BODY)
         self.send_response(200)
-        self.send_header(
-            "Content-Length", str(len(body) + (1000 if fault == "lies longer" else 0) - (1000 if fault == "lies shorter" else 0))
-        )
+        promised = len(body) + {"lies longer": 1000, "lies shorter": -1000}.get(fault, 0)
+        promised = {"drips": 10**9, "endless": 10**9, "nothing": 0}.get(fault, promised)
+        self.send_header("Content-Length", str(promised))
         self.end_headers()
+        if fault in ("drips", "endless"):
+            while True:
+                try:
+                    self.wfile.write(b"x" if fault == "drips" else BODY)
+                    time.sleep(0.05 if fault == "drips" else 0)
+                except OSError:
+                    return
         if fault in ("drops", "lies longer"):
             self.wfile.write(body[: len(body) // 2] if fault == "drops" else body)
             self.wfile.flush()
@@ -99,6 +107,26 @@ def test_a_name_that_climbs_out_is_refused(server, tmp_path):
     with pytest.raises(CorpusError, match="leads out"):
         get(server, tmp_path / "inside", ("../outside.wav",))
     assert server.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("drips", "longer than 0.005 min, in which 0.0 MB arrived"), ("endless", "larger than 0.000976562 GiB")]
+)
+def test_a_server_that_never_ends_is_given_up(server, tmp_path, monkeypatch, fault, said):
+    monkeypatch.setattr(download, "MAX_SECONDS", 0.3 if fault == "drips" else 60.0)
+    monkeypatch.setattr(download, "MAX_BYTES", 2**20)
+    server.faults = [fault] * 20
+    with pytest.raises(CorpusError, match=said):
+        get(server, tmp_path)
+    assert server.requests == 1, "it would not end another time either"
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize(("fault", "said"), [("nothing", "nothing arrived"), ("500", "the server answered 500")])
+def test_what_failed_is_said(server, tmp_path, fault, said):
+    server.faults = [fault] * 20
+    with pytest.raises(CorpusError, match=rf"a\.wav: could not be fetched \({said}\)"):
+        get(server, tmp_path)
 
 
 def test_no_server_at_all(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from sqa_core import audio
 from sqa_core.corpora import manifest
 from sqa_core.corpora.manifest import Manifest
-from sqa_core.errors import SettingsError
+from sqa_core.errors import CorpusError, SettingsError
 from sqa_core.learning import feature_bank
 from sqa_core.models import encoders
 from tests.test_emotions import put
@@ -104,3 +104,48 @@ def test_two_channels_are_told_apart(tmp_path):
     np.testing.assert_allclose(left, both[0], atol=1e-4)
     np.testing.assert_allclose(right, both[1], atol=1e-4)
     np.testing.assert_allclose(mean, both.mean(axis=0), atol=1e-4)
+
+
+def flip(path):
+    """One byte near the end is another."""
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE = {
+    "an empty file": lambda path: path.write_bytes(b""),
+    "a file cut in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "a file cut and filled with zeros": lambda path: path.write_bytes(
+        path.read_bytes()[: path.stat().st_size // 2].ljust(path.stat().st_size, b"\0")
+    ),
+    "another kind of file": lambda path: path.write_bytes(b"hello, world" * 100),
+    "no file": lambda path: path.unlink(),
+    "a flipped byte": flip,
+}
+
+
+@pytest.mark.parametrize("state", ["whole", "broken off"])
+@pytest.mark.parametrize("name", ["whole.json", "frames.npy", "means.npy", "sums.npy"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_bank_is_noticed_and_made_again(here, damage, name, state, capsys):
+    bank = feature_bank.bank(here, "little")
+    frames, means = np.array(bank.frames), np.array(bank.means)
+    if state == "broken off":
+        if name == "whole.json":
+            pytest.skip("a run that broke off has none")
+        (bank.folder / "whole.json").unlink()
+    DAMAGE[damage](bank.folder / name)
+    heard = []
+    again = feature_bank.bank(here, "little", on_audio=heard.append)
+    np.testing.assert_allclose(again.frames, frames, atol=2e-3)  # files beside others in a batch are padded, so rounded, otherwise
+    np.testing.assert_allclose(again.means, means, atol=1e-3)
+    if state == "whole" and not (name == "whole.json" and damage in ("no file", "a flipped byte")):
+        assert "the features of made are computed again" in capsys.readouterr().err
+    assert feature_bank.bank(here, "little", on_audio=pytest.fail).ends.tolist() == bank.ends.tolist()
+
+
+def test_a_file_that_changed_under_its_manifest_stops_the_bank(here):
+    (here.root / "2.wav").write_bytes((here.root / "0.wav").read_bytes())
+    with pytest.raises(CorpusError, match=r"2\.wav: missing, or not the file of the manifest .*sqa data check made"):
+        feature_bank.bank(here, "little")

@@ -15,6 +15,7 @@ from sqa_core.models import encoder_catalogue, encoders
 from sqa_core.results import claims, published, records
 from sqa_core.results.records import Record
 from sqa_core.results.trials import canonical
+from sqa_core.studies.shared import ChapterSettings
 from sqa_core.studies.speech_models import claims as verdicts
 from sqa_core.studies.speech_models import claims_printed, figures, open_questions, page, plan, selection, tables, variability
 from sqa_core.studies.speech_models.selection import run_of
@@ -270,8 +271,10 @@ def test_what_is_run_can_be_named(monkeypatch, tmp_path):
     assert plan.found_encoders("someone/hubert-large, openai/whisper-tiny") == ["someone/hubert-large", "whisper-tiny"]
     with pytest.raises(WeightsError, match="run `sqa data fetch wavlm-base-plus`, or put its folder under SQA_WEIGHTS"):
         plan.found_encoders("wavlm-base-plus")
-    with pytest.raises(SettingsError, match="'tess' is not a corpus of emotional speech"):
+    with pytest.raises(SettingsError, match="There is no corpus 'tess'"):
         plan.found_corpora("tess")
+    with pytest.raises(SettingsError, match="'polyglot' is not a corpus of emotional speech: its files have no emotion"):
+        plan.found_corpora("polyglot")
     for parameter in ({"encoders": "whisper-tiny"}, {"corpora": "emodb"}, {"precision": "bf16"}):
         with pytest.raises(SettingsError, match="use the profile paper"):
             plan.trials(plan.Settings(**parameter))
@@ -625,3 +628,20 @@ def test_splits_of_the_published_run_are_kept():
             assert len(tested) == r.metrics["tested"]
             split = kept[f"{r.trial['corpus']}-{r.trial['protocol']}-{r.trial.get('split_seed', 0)}"].table
             assert set(tested["file"]) <= set(split[split["part"] == "test"]["file"])
+
+
+def test_a_grid_can_be_narrowed(monkeypatch):
+    planned = plan.trials(plan.Settings())
+    monkeypatch.setattr(ChapterSettings, "run", lambda self, chosen: list(chosen))
+
+    def chosen(**named):
+        return plan.Settings(**named).run(planned)
+
+    assert chosen() == planned
+    linear = chosen(kinds="probe", heads="linear, non-linear", protocols="speaker", seeds="1")
+    assert {(t.kind, t.settings.head, t.protocol, t.seed) for t in linear} == {("probe", h, "speaker", 1) for h in ("linear", "non-linear")}
+    assert {t.kind for t in chosen(heads="linear")} == {"probe"}, "a network without a head is none with a linear one"
+    with pytest.raises(SettingsError, match="No trial of this plan has heads=cubic; there are linear"):
+        chosen(heads="cubic")
+    with pytest.raises(SettingsError, match="seeds=7; there are 0, 1"):
+        chosen(seeds="7")

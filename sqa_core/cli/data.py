@@ -36,7 +36,8 @@ def fetch(
     names: Annotated[list[str], typer.Argument(help="Corpora, encoders by name or hub name, or nisqa-weights.")],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
-    """Download into the cache and check hashes; finished files are kept, so a failed fetch can be repeated."""
+    """Download into the cache; finished files are kept, so a failed fetch can be repeated. Recordings and NISQA's networks are compared with
+    known hashes; of an encoder from the hub, each record keeps the hash of its weights."""
     from ..corpora import registry
     from ..models import encoder_catalogue, weights
 

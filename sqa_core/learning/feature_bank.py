@@ -1,12 +1,15 @@
 """A feature bank: each corpus through each encoder once, kept on disk, read as if it were in memory.
 
 One folder a corpus, encoder and setting. `frames.npy` (layers, frames, width) holds every frame of every file one after the other,
-`means.npy` (files, layers, width) each file's mean. A run that was killed goes on where it stopped.
+`means.npy` (files, layers, width) each file's mean, `sums.npy` (files,) a checksum of both, -1 until they are there. A run that was killed
+goes on where it stopped; a bank that is damaged is noticed by its sizes and checksums, and made again.
 """
 
 import json
 import os
 import shutil
+import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,11 +25,11 @@ from .. import audio, environment
 from ..audio import ChannelName
 from ..corpora.manifest import Manifest
 from ..errors import CorpusError, SettingsError
-from ..files import atomic, short_hash
+from ..files import atomic, sha256, short_hash
 from ..models import encoder_catalogue, encoders
 from ..models.encoders import Encoder
 
-FORMAT = 2  # raise it with every change to the input or the stored features, so that older banks are not reused
+FORMAT = 3  # raise it with every change to the input or the stored features, so that older banks are not reused
 BATCH_S = {"cpu": 12.0, "cuda": 240.0}  # seconds of audio in a batch: more leaves a CPU's caches
 STRETCH = 1.25  # the longest sound of a batch over the shortest: what is padded is computed for nothing
 
@@ -87,13 +90,79 @@ def bank(
     SettingsError : the disk has no room for it, with what it needs and what there is.
     """
     folder = environment.cache_folder() / "features" / key(corpus, encoder, settings)
-    if not (folder / "whole.json").is_file():
+    if _verified.get(folder) != _state(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # of several workers that want one bank, one fills it and the others wait
+            if (folder / "whole.json").is_file() and (damage := _damage(folder)):
+                print(f"{folder}: {damage}; the features of {corpus.name} are computed again.", file=sys.stderr)
+                (folder / "whole.json").unlink()
             if not (folder / "whole.json").is_file():
                 _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_start, on_audio)
+            _verified[folder] = _state(folder)
     stored = json.loads((folder / "whole.json").read_text())
     return Bank(folder, np.concatenate([[0], np.cumsum(stored["counts"])]), stored["layers"], stored["width"])
+
+
+_verified: dict[Path, tuple] = {}  # the state in which this process has compared a bank with its checksums
+
+
+def _state(folder: Path) -> tuple:
+    """Sizes and times of a whole bank's files; None for one that is missing, which never counts as verified."""
+    paths = [folder / name for name in ("whole.json", "frames.npy", "means.npy", "sums.npy")]
+    return tuple((s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in paths)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a whole bank; nothing if it is as it was written."""
+    try:
+        stored = json.loads((folder / "whole.json").read_text())
+        counts, layers, width = [int(n) for n in stored["counts"]], int(stored["layers"]), int(stored["width"])
+    except (ValueError, TypeError, KeyError):
+        return "whole.json is damaged"
+    shapes = _shapes(counts, layers, width)
+    if wrong := [name for name, (kind, shape) in shapes.items() if not _intact(folder / f"{name}.npy", kind, shape)]:
+        return f"{wrong[0]}.npy is missing or damaged"
+    frames, means, sums = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in shapes)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    changed = [i for i in range(len(counts)) if sums[i] != _sum(frames[:, ends[i] : ends[i + 1]], means[i])]
+    return f"{len(changed)} files' features differ from their checksums" if changed else ""
+
+
+def _shapes(counts: Sequence[int], layers: int, width: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of a bank's arrays, by their files' names."""
+    return {
+        "frames": (np.float16, (layers, sum(counts), width)),
+        "means": (np.float32, (len(counts), layers, width)),
+        "sums": (np.int64, (len(counts),)),
+    }
+
+
+def _intact(path: Path, kind: type, shape: tuple[int, ...]) -> bool:
+    """Whether an array's file has this type, shape and size; a file that was cut would be filled up with zeros by mapping it for writing."""
+    try:
+        with path.open("rb") as f:
+            version = np.lib.format.read_magic(f)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            found = read(f)
+            whole = f.tell() + int(np.prod(shape)) * np.dtype(kind).itemsize
+        return found == (shape, False, np.dtype(kind)) and path.stat().st_size == whole
+    except (OSError, ValueError):
+        return False
+
+
+def _sum(frames: np.ndarray, means: np.ndarray) -> int:
+    """Checksum of a file's frames (layers, frames, width) and means (layers, width)."""
+    found = 0
+    for part in (*frames, means):
+        found = zlib.crc32(part.tobytes(), found)
+    return found
 
 
 def _fill(
@@ -108,12 +177,18 @@ def _fill(
     lengths = np.minimum(_lengths(corpus), int(min(encoder.max_seconds, 1e6) * encoders.RATE))
     counts = [encoder.count_frames(n, settings.whole_window) for n in lengths.tolist()]
     on_start(size_bytes(encoder, counts))
-    frames, means, done = _open(folder, counts, encoder)
+    frames, means, sums = _open(folder, counts, encoder)
     ends = np.concatenate([[0], np.cumsum(counts)])
-    order = [i for i in np.argsort(-lengths, kind="stable").tolist() if not done[i]]
-    paths = corpus.paths()
+    order = np.argsort(-lengths, kind="stable").tolist()
+    order = [i for i in order if sums[i] != _sum(frames[:, ends[i] : ends[i + 1]], means[i])]  # not there yet, or damaged since
+    paths, hashes = corpus.paths(), corpus.table["sha256"].tolist()
 
     def read(batch: list[int]) -> list[np.ndarray]:
+        for i in batch:
+            if not paths[i].is_file() or sha256(paths[i]) != hashes[i]:
+                raise CorpusError(
+                    f"{paths[i]}: missing, or not the file of the manifest (its hash differs); run `sqa data check {corpus.name}`."
+                )
         return [audio.load_mono(paths[i], encoders.RATE, settings.channel)[: lengths[i]] for i in batch]
 
     planned = list(batches(order, lengths, encoder.device))
@@ -130,8 +205,8 @@ def _fill(
                 means[i] = found.float().mean(dim=1).cpu().numpy()
             for held in (frames, means):
                 held.flush()
-            done[batch] = True
-            done.flush()
+            sums[batch] = [_sum(frames[:, ends[i] : ends[i + 1]], means[i]) for i in batch]
+            sums.flush()
             on_audio(float(lengths[batch].sum()) / encoders.RATE)
     stored = {"corpus": corpus.name, "encoder": encoder.name, "counts": counts, "layers": encoder.layers, "width": encoder.width}
     with atomic(folder / "whole.json") as partial:
@@ -146,15 +221,13 @@ def _lengths(corpus: Manifest) -> np.ndarray:
 
 
 def _open(folder: Path, counts: list[int], encoder: Encoder) -> tuple[np.memmap, np.memmap, np.memmap]:
-    """The three files, made where they are not there: frames, means, and which files of the corpus are in them."""
-    shapes = {
-        "frames": (np.float16, (encoder.layers, sum(counts), encoder.width)),
-        "means": (np.float32, (len(counts), encoder.layers, encoder.width)),
-        "done": (np.bool_, (len(counts),)),
-    }
-    if all((folder / f"{name}.npy").is_file() for name in shapes):
+    """The three files, made anew where one of them is missing or damaged: frames, means, and checksums of the files that are in them."""
+    shapes = _shapes(counts, encoder.layers, encoder.width)
+    if all(_intact(folder / f"{name}.npy", kind, shape) for name, (kind, shape) in shapes.items()):
         held = [np.lib.format.open_memmap(folder / f"{name}.npy", "r+") for name in shapes]
         return held[0], held[1], held[2]
+    for name in shapes:
+        (folder / f"{name}.npy").unlink(missing_ok=True)
     needed, free = size_bytes(encoder, counts), shutil.disk_usage(folder).free
     if needed > free:
         raise SettingsError(
@@ -165,6 +238,7 @@ def _open(folder: Path, counts: list[int], encoder: Encoder) -> tuple[np.memmap,
         made = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=kind, shape=shape)
         _claim(folder / f"{name}.npy")
         held.append(made)
+    held[2][:] = -1
     return held[0], held[1], held[2]
 
 
