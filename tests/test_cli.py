@@ -413,3 +413,19 @@ def test_a_table_is_replaced_by_the_first_row_and_not_before(many, tmp_path):
     assert len(pd.read_csv(out)) == 40
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("part-")] == []
     assert sqa("score", many, *MODEL, "--resume").returncode == 2
+
+
+def test_what_takes_long_is_not_started_unasked(tmp_path, own, monkeypatch):
+    from sqa_core.cli import score
+    from sqa_core.errors import SettingsError
+
+    path = tmp_path / "a.wav"
+    audio.write_wav(path, np.random.default_rng(0).normal(0, 0.1, (1, 8000)).astype(np.float32), 16_000)
+    monkeypatch.setattr(score, "ASKED_S", 0.0)
+    arguments = {"file": path, "method": "occlusion", "out": tmp_path / "out", "model": own.name, "output": "mos", "fill": "floor"}
+    arguments |= {"baseline": "floor", "start": 0.0, "seconds": None}
+    with pytest.raises(SettingsError, match="occlusion of this sound takes about 1 min here; add --yes"):
+        score.explain(**arguments, yes=False)
+    assert not (tmp_path / "out").exists()
+    score.explain(**arguments, yes=True)
+    assert (tmp_path / "out" / "a-occlusion.npz").is_file()

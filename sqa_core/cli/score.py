@@ -127,6 +127,9 @@ def _score_into(table: Written | Printed, files: list[Path], network, options) -
     return problems
 
 
+ASKED_S = 60.0  # of work, above which the user is asked
+
+
 def explain(
     file: Annotated[Path, typer.Argument(help="A sound file.")],
     method: Annotated[Literal["occlusion", "ig", "deeplift", "conductance"], typer.Option(help="The method.")] = "occlusion",
@@ -142,6 +145,7 @@ def explain(
     ] = "floor",
     start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
     seconds: Annotated[float | None, typer.Option(help="Length of the excerpt; default: to the end.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Start also what takes more than a minute, without being asked.")] = False,
 ) -> None:
     """Explain a score: hide parts of the spectrogram, or follow gradients through the network, and see what moves it."""
     import numpy as np
@@ -149,9 +153,25 @@ def explain(
     from ..explain import files
     from ..figures import maps, style
     from ..models import weights
+    from ..results import durations
 
     network = weights.load(model, environment.device())
-    found = files.explain(file, network, method, output, fill, baseline, start, seconds)
+
+    bar = progress.bar(None, f"{method} of {file.name}")
+
+    def expected(needed_s: float) -> None:
+        if needed_s > ASKED_S:
+            text = f"{method} of this sound takes about {durations.in_words(needed_s)} here"
+            if yes:
+                print(f"sqa: {text}", file=sys.stderr)
+            elif not (sys.stdin.isatty() and typer.confirm(f"{text}. Start?", err=True)):
+                raise SettingsError(f"{text}; add --yes, or choose an excerpt with --start and --seconds.")
+        bar.start()
+
+    try:
+        found = files.explain(file, network, method, output, fill, baseline, start, seconds, on_expected=expected)
+    finally:
+        bar.stop()
     style()
     out.mkdir(parents=True, exist_ok=True)
     made_from = json.dumps([str(file.resolve()), method, network.weights_hash, output, fill, baseline, start, seconds])
