@@ -58,6 +58,8 @@ settings = plan.Settings(
     split=split,
 )
 this_run = settings.run(plan.trials(settings))
+
+# %% tags=["remove-cell"]
 now = selection.run_of(this_run)
 ours = selection.run_of(published_run(plan.SLUG))
 probes = frame.records(ours.frame, "probe")

@@ -1,12 +1,11 @@
 """Downloads: pooch, with hashes. A file arrives whole and verified or not at all; a second call takes up where the first broke off."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pooch
 import requests
-import urllib3
 
 from .errors import CorpusError
 
@@ -64,20 +63,29 @@ def _stream(url: str, target: Path, timeout_s: float) -> None:
     with requests.get(url, stream=True, timeout=timeout_s) as answer, target.open("wb") as file:
         answer.raise_for_status()
         promised = int(answer.headers.get("Content-Length", -1))
-        try:
-            while chunk := answer.raw.read1(CHUNK, decode_content=True):  # what is there, and not only when a chunk is full
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise _Endless(f"it is larger than {MAX_BYTES / 2**30:g} GiB")
-                if time.monotonic() - start > MAX_SECONDS:
-                    raise _Endless(f"it took longer than {MAX_SECONDS / 60:g} min, in which {size / 1e6:.1f} MB arrived")
-                file.write(chunk)
-        except urllib3.exceptions.HTTPError as e:
-            raise requests.ConnectionError(f"{size} of {promised} bytes arrived" if size else "nothing arrived") from e
+        for chunk in _chunks(answer):
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise _Endless(f"it is larger than {MAX_BYTES / 2**30:g} GiB")
+            if time.monotonic() - start > MAX_SECONDS:
+                raise _Endless(f"it took longer than {MAX_SECONDS / 60:g} min, in which {size / 1e6:.1f} MB arrived")
+            file.write(chunk)
     if not size:
         raise requests.ConnectionError("nothing arrived")
     if promised > size and "Content-Encoding" not in answer.headers:
         raise requests.ConnectionError(f"{size} of {promised} bytes arrived")
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """What arrives, as it arrives, and not only when a chunk is full."""
+    while True:
+        try:
+            chunk = answer.raw.read1(CHUNK, decode_content=True)
+        except Exception as e:  # of urllib3, which requests lets pass here
+            raise requests.ConnectionError("less than was promised arrived") from e
+        if not chunk:
+            return
+        yield chunk
 
 
 class _Endless(Exception):
