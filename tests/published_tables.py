@@ -146,6 +146,8 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "inside": jsqa.inside_table,
         "distances": jsqa.distances_table,
         "order": jsqa.order_table,
+        "table1": jsqa.table1,
+        "epochs": jsqa.epochs_table,
     }
     for name, make in made.items():
         yield name, make(found)

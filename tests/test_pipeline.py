@@ -11,6 +11,7 @@ import time
 
 import nbformat
 import pytest
+import typer
 import yaml
 
 from sqa_core.errors import BuildError, CorpusError, SettingsError
@@ -399,3 +400,33 @@ def test_no_bar_reaches_a_page(bar, tmp_path):
     assert clean.cells[0].outputs[0].text == "found 3 files\n"
     nbformat.write(clean, tmp_path / "x.ipynb")
     build.refuse_errors(tmp_path / "x.ipynb")
+
+
+def test_the_kernel_is_this_interpreter_and_litter_of_killed_runs_is_swept(small, tmp_path, monkeypatch):
+    """Another kernel of the same name would compute the page with another library."""
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "other", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    execute.folder().mkdir(parents=True, exist_ok=True)
+    litter = execute.folder() / "part-1-score.ipynb"
+    litter.write_text("{")
+    write_page(small, PAGE + "\nimport sys\n\nprint('interpreter', sys.executable)\n")
+    (outcome,) = execute.run(["score"], {"profile": "demo", "engine": "local"})
+    assert outcome.state == "executed", outcome.problem
+    assert not litter.exists()
+    assert "interpreter" in execute.executed("score").read_text()
+
+
+def test_paths_are_looked_for_where_the_user_stands(tmp_path, monkeypatch):
+    from sqa_core.cli import book
+
+    monkeypatch.chdir(tmp_path)
+    given = {}
+    monkeypatch.setattr(book, "_execute", lambda slugs, parameters, *more: given.update(parameters) or [])
+    with pytest.raises(typer.Exit):
+        book.run(["score"], store="records", param=["recording=x.wav", "seeds=0"])
+    assert given["recording"] == str(tmp_path / "x.wav")
+    assert given["store"] == str(tmp_path / "records")
+    assert given["seeds"] == "0"
+    assert book._from_here("s3://bucket/x") == "s3://bucket/x"

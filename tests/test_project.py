@@ -104,6 +104,7 @@ def test_every_package_that_the_library_imports_is_declared():
         "parselmouth": "praat-parselmouth",
         "sklearn": "scikit-learn",
         "huggingface_hub": "transformers",
+        "jupyter_client": "nbclient",
         "cycler": "matplotlib",
         "IPython": "ipykernel",
         "yaml": "jupyter-book",

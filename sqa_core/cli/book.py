@@ -35,14 +35,22 @@ def run(
     if missing:
         slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
     parameters: dict[str, Any] = {"profile": profile, "engine": engine} | {
-        name: value for name, value in (("scheduler", scheduler), ("store", store)) if value
+        name: value for name, value in (("scheduler", scheduler), ("store", _from_here(store or ""))) if value
     }
     for item in param or []:
         name, equals, value = item.partition("=")
         if not equals:
             raise SettingsError(f"-p takes NAME=VALUE, not {item!r}.")
-        parameters[name] = value
+        parameters[name] = _from_here(value) if name in PATHS else value
     raise typer.Exit(int(any(o.state == "failed" for o in _execute(slugs, parameters, force, timeout_s))))
+
+
+PATHS = ("recording", "split", "store")  # parameters that are paths
+
+
+def _from_here(path: str) -> str:
+    """A path that the user gave, from the folder where the user stands: notebooks run in another one. Addresses stay as they are."""
+    return str(Path(path).expanduser().absolute()) if path and "://" not in path else path
 
 
 def _execute(slugs: list[str], parameters: dict[str, Any], force: bool = False, timeout_s: int | None = None) -> list:

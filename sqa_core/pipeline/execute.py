@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from .. import environment
 from ..errors import BuildError, SqaError
-from ..files import atomic
+from ..files import PARTIAL, atomic
 from . import chapters, staleness
 
 CELL_TIMEOUT_S = 24 * 3600
@@ -43,8 +46,17 @@ def executed(slug: str) -> Path:
     return folder() / f"{slug}.ipynb"
 
 
+class OwnKernel(AsyncKernelManager):
+    """A kernel of this interpreter, whatever kernels are called python3 on this machine: another one would have another library."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
 class ReportingEngine(NBClientEngine):
-    """papermill's own engine, saying which cell it is at."""
+    """papermill's own engine with a kernel of this interpreter, saying which cell it is at."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, on_cell=None, **kwargs):
@@ -57,7 +69,8 @@ class ReportingEngine(NBClientEngine):
 
         nb_man.cell_start = cell_start
         # The kernel's own log holds nothing for readers but a warning of its local connection.
-        return super().execute_managed_notebook(nb_man, kernel_name, extra_arguments=["--Application.log_level=40"], **kwargs)
+        own = {"extra_arguments": ["--Application.log_level=40"], "kernel_manager_class": OwnKernel}
+        return super().execute_managed_notebook(nb_man, kernel_name, **own, **kwargs)
 
 
 papermill_engines.register("sqa", ReportingEngine)
@@ -77,6 +90,9 @@ def run(
     All parameters are checked first, so that a mistake costs no computing. Each chapter is followed by its second page.
     """
     slugs = chapters.pages(slugs)
+    with chapters.one_at_a_time():
+        for left in folder().glob(f"{PARTIAL}*"):  # by a run that was killed: no other is at work under this lock
+            left.unlink(missing_ok=True)
     for slug in slugs:
         chapters.settings(slug, parameters)
         _check_names(slug, parameters)
@@ -120,7 +136,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
     same = target.is_file() and nbformat.read(target, as_version=4).metadata.get("sqa", {}).get("parameters") == parameters
     if same and not force and not staleness.stale(slug, target):
         return Outcome(slug, "fresh")
-    partial = target.with_name(f"part-{os.getpid()}-{slug}.ipynb")
+    partial = target.with_name(f"{PARTIAL}{os.getpid()}-{slug}.ipynb")
     start = time.perf_counter()
     fingerprint = staleness.fingerprint(slug, parameters)
     try:
@@ -154,7 +170,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
             time.perf_counter() - start,
             f"notebooks/{slug}.ipynb, cell {_last_cell(partial)}: took more than {timeout_s} s; what is stored is kept, and the same command with a larger --timeout-s goes on",
         )
-    except (DeadKernelError, SqaError) as e:
+    except (DeadKernelError, SqaError, RuntimeError) as e:  # RuntimeError: the kernel did not start
         return Outcome(
             slug,
             "failed",

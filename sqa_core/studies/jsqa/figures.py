@@ -5,7 +5,7 @@ import pandas as pd
 
 from ...corpora.jnd_pairs import LAWS
 from ...figures.style import COLOURS, closed, narrow, width_in
-from .tables import ENCODERS
+from .tables import ENCODERS, STARTS
 from .trials import NOISES
 
 MARKERS = "osD^v<"
@@ -47,6 +47,29 @@ def distances(table: pd.DataFrame):
     axes[0, 0].set_ylabel("cosine distance")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return closed(figure)
+
+
+def epochs(table: pd.DataFrame):
+    """Validation by epoch, a panel a stage: a thin line a seed, a thick one the mean of a start."""
+    import matplotlib.pyplot as plt
+
+    stages = [stage for stage in ("pretraining", "tuning") if stage in set(table["stage"])]
+    figure, axes = plt.subplots(1, len(stages), figsize=(width_in(), 3.0), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=True):
+        of_stage = table[table["stage"] == stage]
+        for i, start in enumerate(STARTS.values()):
+            part = of_stage[of_stage["start"] == start]
+            for _, one in part.groupby("seed"):
+                axis.plot(one["epoch"], one["value"], color=COLOURS[i], linewidth=0.7, alpha=0.5)
+            if len(part):
+                mean = part.groupby("epoch")["value"].mean()
+                axis.plot(mean.index, mean, f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=start)
+        measure = of_stage["measure"].iloc[0]
+        axis.set(title=stage, xlabel="epoch", ylabel="contrastive loss" if measure == "loss" else measure)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = axes[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=1 if narrow() else 3)
     return closed(figure)
 
 

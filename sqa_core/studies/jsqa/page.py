@@ -63,9 +63,19 @@ def reply(run: tables.Run, judged: list[Finding]) -> str:
     )
     gain = next(f for f in judged if f.id == "C3")
     if gain.interval is None:
-        return f"{pairs}. Whether such pairs teach quality is not tested yet: the networks are built, their trainings are still to come."
+        return f"{pairs}. Whether such pairs teach quality is open: {so_far(run.found)}."
     said = {"holds": "raises", "fails": "does not raise"}.get(gain.verdict, "changes")
     return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners against a random start: {gain.interval.text('+.2f')}."
+
+
+def so_far(found: pd.DataFrame) -> str:
+    """PCC with listeners by start, where there are too few seeds for a verdict."""
+    of = {name: [r.metrics[f"pcc_{claims.TEST}"] for r in tables.arms(found, start)] for start, name in tables.STARTS.items()}
+    seeds = min(map(len, of.values()))
+    if not seeds:
+        return "the networks are built, their trainings are still to come"
+    values = ", ".join(f"{np.mean(pcc):.2f} {name}" for name, pcc in of.items())
+    return f"{seeds} of the {claims.MIN_SEEDS} seeds that a verdict needs are trained, with a mean PCC with P.835's listeners of {values}"
 
 
 def _judgements(found: pd.DataFrame) -> str:
@@ -106,6 +116,11 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     demo = [part.count for part in DEMO_TRAIN]
     out = {"arms": str(len(frame.records(run.found, "arms"))), "dropped": MISSING, "demo_calls": str(sum(demo))}
     out |= {"judgements": _judgements(run.found), "stated": f"{tables.stated_share():g} %"}
+    scratch, pretrained = tables.arms(run.found, "scratch"), tables.arms(run.found, claims.WITHOUT)
+    out["so_far"] = so_far(run.found)
+    out["parameters"] = f"{scratch[0].metrics['parameters'] / 1e6:.2f} million" if scratch else MISSING
+    out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
+    out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
     judged = frame.records(run.found, "judgements")
     if judged:
         out["dropped"] = str(judged[0].metrics["dropped"])

@@ -236,6 +236,19 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The course of training: a row a start, seed, stage and epoch (from 1), with the measure on validation sounds: PCC of the predicted MOS in
+    tuning, the contrastive loss in pretraining."""
+    rows = [
+        {"start": name, "seed": r.trial["seed"], "stage": stage, "epoch": epoch, "measure": measure, "value": value}
+        for start, name in STARTS.items()
+        for r in arms(found, start)
+        for stage, measure, key in (("pretraining", "loss", "contrastive_validation_loss"), ("tuning", "PCC", "validation_pcc"))
+        for epoch, value in enumerate(r.metrics.get(key, ()), start=1)
+    ]
+    return pd.DataFrame(rows, columns=["start", "seed", "stage", "epoch", "measure", "value"])
+
+
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC on P.835 by what was pretrained on: the paper's law, other gaps, and controls. A row a start, mean over seeds with interval."""
     rows = []
