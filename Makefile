@@ -20,12 +20,12 @@ ready := $(VENV)/.ready
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+# uv installs 200 packages several times as fast; it does not read pip's configuration, so pip does it where uv reaches no index.
 $(ready): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; make PYTHON=... names another")'
 	$(PYTHON) -m venv $(VENV)
 	$(pip) install -q $(torch_index) torch==$(TORCH)
 	$(pip) install -q $(torch_index) --no-deps torchaudio==$(TORCHAUDIO)
-	# uv installs 200 packages several times as fast; it does not read pip's configuration, so pip does it where uv reaches no index.
 	$(pip) install -q $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 	$(bin)/uv pip install -q --python $(bin)/python --no-deps --require-hashes -r requirements.lock \
 	  || $(pip) install -q --no-deps --require-hashes -r requirements.lock

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pooch
 import requests
+import urllib3
 
 from .errors import CorpusError
 
@@ -36,11 +37,13 @@ def fetch(
         retry_if_failed=TRIES - 1,
     )
 
-    def downloader(url: str, target: str, _: object) -> None:
-        _stream(url, Path(target), timeout_s)
-
     paths = []
     for done, name in enumerate(hashes):
+        start = time.monotonic()  # of all tries
+
+        def downloader(url: str, target: str, _: object, start: float = start) -> None:
+            _stream(url, Path(target), timeout_s, start)
+
         try:
             paths.append(Path(store.fetch(name, downloader=downloader)))
         except ValueError as e:
@@ -51,18 +54,19 @@ def fetch(
     return paths
 
 
-def _stream(url: str, target: Path, timeout_s: float) -> None:
-    """One file, as long as it comes within MAX_BYTES and MAX_SECONDS.
+def _stream(url: str, target: Path, timeout_s: float, start: float) -> None:
+    """One file, as long as it comes within MAX_BYTES and, from `start` on (time.monotonic), MAX_SECONDS.
 
     Raises
     ------
     _Endless
         It does not. requests.RequestException: it did not arrive whole.
     """
-    start, size = time.monotonic(), 0
+    size = 0
     with requests.get(url, stream=True, timeout=timeout_s) as answer, target.open("wb") as file:
         answer.raise_for_status()
-        promised = int(answer.headers.get("Content-Length", -1))
+        length = answer.headers.get("Content-Length", "")
+        promised = int(length) if length.isdigit() else -1
         for chunk in _chunks(answer):
             size += len(chunk)
             if size > MAX_BYTES:
@@ -81,7 +85,9 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
     while True:
         try:
             chunk = answer.raw.read1(CHUNK, decode_content=True)
-        except Exception as e:  # of urllib3, which requests lets pass here
+        except urllib3.exceptions.ReadTimeoutError as e:
+            raise requests.ConnectionError("nothing more arrived in time") from e
+        except (urllib3.exceptions.HTTPError, OSError) as e:
             raise requests.ConnectionError("less than was promised arrived") from e
         if not chunk:
             return

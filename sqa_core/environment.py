@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def cache_folder() -> Path:
     return found
 
 
-def find(kind: str, name: str) -> Path | None:
-    """First existing `name` under SQA_DATA or SQA_WEIGHTS (`kind`: "data" or "weights"), then under the cache.
+def find(kind: str, name: str, holds: Callable[[Path], bool] = Path.exists) -> Path | None:
+    """First `name` that exists, or that `holds` what is wanted, under SQA_DATA or SQA_WEIGHTS (`kind`: "data" or "weights"), then under the cache.
 
     `name` is relative; one that would climb out of the folder raises SettingsError. Links that the user made there are followed.
     """
@@ -47,7 +48,7 @@ def find(kind: str, name: str) -> Path | None:
         raise SettingsError(f"The name {name!r} leads out of the folders in SQA_{kind.upper()}; give a name below them.")
     for folder in [*search_path(f"SQA_{kind.upper()}"), cache_folder() / kind]:
         path = folder / name
-        if path.exists():
+        if holds(path):
             return path
     return None
 

@@ -1,6 +1,7 @@
 """Away from the repository: the Colab cell in an empty environment, and every notebook alone from the installed wheel."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,7 @@ def cache(tmp_path_factory):
         for study in {t.study for t in planned}:
             ran = Path(settings.store_of(planned)) / study
             if ran.is_dir() and not (store / study).exists():
-                (store / study).symlink_to(ran, target_is_directory=True)
+                shutil.copytree(ran, store / study)
     return folder
 
 

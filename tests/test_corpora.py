@@ -403,7 +403,7 @@ def test_only_an_added_corpus_may_have_its_sounds_elsewhere(mine, tmp_path):
 def test_what_cannot_be_added_is_refused_in_one_sentence(mine):
     with pytest.raises(SettingsError, match="known already"):
         registry.add("emodb", mine, "de", "CC0")
-    for name in ("", "../up", "Mine", "a" * 41, ".hidden"):
+    for name in ("", "../up", "mein Korpus", "a" * 41, ".hidden"):
         with pytest.raises(SettingsError, match="cannot name a corpus"):
             registry.add(name, mine, "de", "CC0")
     with pytest.raises(CorpusError, match="there is no such file"):
@@ -434,3 +434,46 @@ def test_a_linked_corpus_is_found_and_its_linked_folders_are_entered_once(tmp_pa
     registry.load.cache_clear()
     assert registry.load("emodb").table["file"].tolist() == ["wav/03a01Fa.wav"]
     registry.load.cache_clear()
+
+
+def test_what_a_manifest_says_of_its_files_is_compared_with_them(mine):
+    registry.add("mine", mine, "de", "CC0")
+    right = registry.load("mine").table
+    right.to_csv(mine / "manifest.csv", index=False)
+    with pytest.raises(CorpusError, match="has a column language; leave out --language"):
+        registry.add("mine", mine, "fr")
+    for column, wrong in (("sha256", "0" * 64), ("seconds", 9.0), ("sample_rate", 8000)):
+        right.assign(**{column: wrong})[["file", "speaker", "emotion", "language", "licence", column]].to_csv(
+            mine / "manifest.csv", index=False
+        )
+        with pytest.raises(CorpusError, match=f"row 2: `{column}` is {wrong}, of the file it is"):
+            registry.add("mine", mine)
+    assert registry.load("mine").hash == registry.load("mine").hash
+
+
+def test_a_name_that_sqa_data_has_is_refused_and_a_folder_without_the_corpus_is_passed_over(mine, tmp_path):
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    added = registry.add("mine", mine, "de", "CC0")
+    assert registry.load("mine").hash == added.hash
+    added.table.to_csv(tmp_path / "data" / "mine" / "manifest.csv", index=False)
+    with pytest.raises(SettingsError, match="is a corpus called mine, and is found first"):
+        registry.add("mine", mine, "de", "CC0")
+
+
+def test_columns_of_spreadsheets(tmp_path):
+    header, *rows = manifest_rows()
+    path = tmp_path / "manifest.csv"
+    path.write_text("\n".join(";".join([*row, "", ""]) for row in (header, *rows)))
+    assert list(manifest.read(path, "mine", "real").table) == header
+    path.write_text("\n".join([",".join(header), *(",".join([*row, ""]) for row in rows)]))
+    assert manifest.read(path, "mine", "real").table["file"].tolist() == [row[0] for row in rows]
+    path.write_text("\n".join(",".join([*row, row[4]]) for row in (header, *rows)))
+    with pytest.raises(CorpusError, match="the column 'speaker' is there 2 times"):
+        manifest.read(path, "mine", "real")
+
+
+def test_a_strange_folder_below_sqa_data_is_no_corpus(mine, tmp_path):
+    for name, text in {"huge": "x" * 300_000, "binary": "\x00\xff" * 100, "empty": ""}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "manifest.csv").write_text(text)
+    assert not {"huge", "binary", "empty"} & registry.everything().keys()

@@ -106,10 +106,10 @@ def test_two_channels_are_told_apart(tmp_path):
     np.testing.assert_allclose(mean, both.mean(axis=0), atol=1e-4)
 
 
-def flip(path):
-    """One byte near the end is another."""
+def flip(path, at=-3):
+    """One byte is another."""
     data = bytearray(path.read_bytes())
-    data[-3] ^= 1
+    data[at] ^= 1
     path.write_bytes(data)
 
 
@@ -122,6 +122,7 @@ DAMAGE = {
     "another kind of file": lambda path: path.write_bytes(b"hello, world" * 100),
     "no file": lambda path: path.unlink(),
     "a flipped byte": flip,
+    "a flipped byte in the header": lambda path: flip(path, 30),
 }
 
 
@@ -140,7 +141,7 @@ def test_a_damaged_bank_is_noticed_and_made_again(here, damage, name, state, cap
     again = feature_bank.bank(here, "little", on_audio=heard.append)
     np.testing.assert_allclose(again.frames, frames, atol=2e-3)  # files beside others in a batch are padded, so rounded, otherwise
     np.testing.assert_allclose(again.means, means, atol=1e-3)
-    if state == "whole" and not (name == "whole.json" and damage in ("no file", "a flipped byte")):
+    if state == "whole" and not (name == "whole.json" and damage.startswith(("no file", "a flipped byte"))):
         assert "the features of made are computed again" in capsys.readouterr().err
     assert feature_bank.bank(here, "little", on_audio=pytest.fail).ends.tolist() == bank.ends.tolist()
 

@@ -430,3 +430,15 @@ def test_paths_are_looked_for_where_the_user_stands(tmp_path, monkeypatch):
     assert given["store"] == str(tmp_path / "records")
     assert given["seeds"] == "0"
     assert book._from_here("s3://bucket/x") == "s3://bucket/x"
+
+
+def test_what_only_looks_like_a_bar_stays(tmp_path):
+    text = "see 3/4 [note]\n┏━━━━┳━━━━┓\n\x1b[33mWarning: 5 % of files\x1b[0m\n100%|██████| 2/2 [00:01<00:00]\rfound 3 files\n"
+    stream = nbformat.v4.new_output("stream", name="stdout", text=text)
+    widget = nbformat.v4.new_output("display_data", {"text/plain": "  0%|          | 0/5 [00:00<?, ?it/s]"})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[stream, widget])])
+    nbformat.write(notebook, tmp_path / "x.ipynb")
+    with pytest.raises(BuildError, match="holds a progress bar"):
+        build.refuse_errors(tmp_path / "x.ipynb")
+    (left,) = execute.normalised(notebook).cells[0].outputs
+    assert left.text == "see 3/4 [note]\n┏━━━━┳━━━━┓\nWarning: 5 % of files\nfound 3 files\n"

@@ -105,6 +105,7 @@ def test_every_package_that_the_library_imports_is_declared():
         "sklearn": "scikit-learn",
         "huggingface_hub": "transformers",
         "jupyter_client": "nbclient",
+        "urllib3": "requests",
         "cycler": "matplotlib",
         "IPython": "ipykernel",
         "yaml": "jupyter-book",

@@ -191,3 +191,19 @@ def test_a_damaged_table_or_array_is_one_sentence_that_names_it(tmp_path, ending
         path.write_bytes(damaged)
         with pytest.raises(SettingsError, match=rf"{record.key}\.{ending}: cannot be read"):
             record.items() if ending == "parquet" else record.arrays()
+
+
+def test_damaged_packed_files_are_one_sentence_that_names_them(tmp_path):
+    trials.run([coin(seed=s) for s in range(3)], tmp_path)
+    folder = tmp_path / "coins"
+    records.pack(folder)
+    for ending in ("parquet", "npz"):
+        path = folder / f"coin.{ending}"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        record = records.read_all(folder)[0]
+        with pytest.raises(SettingsError, match=rf"coin\.{ending}: cannot be read .*; restore the file"):
+            record.items() if ending == "parquet" else record.arrays()
+    path = folder / "coin.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SettingsError, match=r"coin\.jsonl, line 3: cut short"):
+        records.read_all(folder)

@@ -199,7 +199,7 @@ def test_a_scheduler_without_workers_or_that_goes_is_told(tmp_path, monkeypatch)
     scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"])
     threading.Timer(8.0, scheduler.kill).start()
     monkeypatch.setattr(trials, "WORKERS_S", 60.0)
-    with pytest.raises(SettingsError, match="scheduler went while 2 trials were under way"):
+    with pytest.raises(SettingsError, match="scheduler was lost while 2 trials were under way"):
         trials.run(dice(tmp_path, 2), tmp_path, engine="dask", scheduler=f"tcp://127.0.0.1:{port}")
     scheduler.wait()
 

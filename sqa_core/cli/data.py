@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..errors import SettingsError
+from ..errors import CorpusError, SettingsError
 from . import progress
 
 app = typer.Typer(help="Corpora and weights: list, fetch, check.", no_args_is_help=True)
@@ -60,7 +60,7 @@ def fetch(
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, '_', '.' and '-'.")],
+    name: Annotated[str, typer.Argument(help="What to call it: letters, digits, '_', '.' and '-'.")],
     folder: Annotated[Path, typer.Argument(help="A folder with a manifest.csv: a row a file, with the columns file, speaker and emotion.")],
     language: Annotated[str, typer.Option(help="Of all files, such as de, if the manifest has no such column.")] = "",
     licence: Annotated[str, typer.Option(help="Of all files, if the manifest has no such column.")] = "",
@@ -84,10 +84,13 @@ def check(names: Annotated[list[str] | None, typer.Argument(help="Corpora; all t
     wrong = 0
     for name in names or [n for n in registry.everything() if registry.find(n)]:
         verify = registry.known(name).verify
-        corpus = registry.load(name)
-        problems = verify(corpus)
+        try:
+            corpus = registry.load(name)
+            problems, files = verify(corpus), f"{len(corpus.table)} files, "
+        except CorpusError as e:  # the others are checked all the same
+            problems, files = [str(e)], ""
         wrong += len(problems)
-        print("\n".join([f"{name}: {len(corpus.table)} files, {len(problems)} differences", *problems]))
+        print("\n".join([f"{name}: {files}{len(problems)} difference{'s' * (len(problems) != 1)}", *problems]))
     raise typer.Exit(int(wrong > 0))
 
 

@@ -145,7 +145,7 @@ def explain(
     ] = "floor",
     start: Annotated[float, typer.Option(help="Start of the excerpt, in seconds.")] = 0.0,
     seconds: Annotated[float | None, typer.Option(help="Length of the excerpt; default: to the end.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Start also what takes more than a minute, without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before work of more than a minute.")] = False,
 ) -> None:
     """Explain a score: hide parts of the spectrogram, or follow gradients through the network, and see what moves it."""
     import numpy as np

@@ -91,19 +91,23 @@ def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
 
 
 def is_in(folder: Path) -> bool:
-    """Whether a folder holds a `manifest.csv` with the required columns."""
+    """Whether a folder holds a `manifest.csv` with the required columns that can be read."""
     path = folder / "manifest.csv"
-    return path.is_file() and set(REQUIRED) <= set(header(path)[0])
+    try:
+        return path.is_file() and set(REQUIRED) <= set(header(path)[0])
+    except (OSError, csv.Error):
+        return False
 
 
 SEPARATORS = (",", ";", "\t")
+MAX_HEADER = 65_536  # characters: a longer first line is no header
 ABSENT = ("", "NA", "N/A", "nan", "NaN", "None", "null")  # in columns of numbers; in columns of text they are names
 
 
 def header(path: Path) -> tuple[list[str], str]:
     """The columns of a CSV file, and what separates them: R quotes its headers, other languages write semicolons."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as f:  # lines that are not text are reported by the parser
-        line = f.readline()
+        line = f.readline(MAX_HEADER)
     found = [([c.strip() for c in next(csv.reader([line], delimiter=separator), [])], separator) for separator in SEPARATORS]
     return max(found, key=lambda pair: len(set(REQUIRED) & set(pair[0])))
 
@@ -111,12 +115,23 @@ def header(path: Path) -> tuple[list[str], str]:
 def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
     """Columns of text as they are, also where they say `NA`; numbers with a point, or with a comma where semicolons separate."""
     columns, separator = header(path)
-    options = {"sep": separator, "dtype": dict.fromkeys(text, str), "encoding": "utf-8-sig", "keep_default_na": False, "header": 0}
+    named = columns[: max((i for i, c in enumerate(columns, start=1) if c), default=0)]  # spreadsheets write empty columns at the end
+    if twice := sorted({c for c in named if named.count(c) > 1}):
+        raise CorpusError(f"{path}: the column {twice[0]!r} is there {named.count(twice[0])} times; name each column once.")
+    columns = named + [f"empty {i}" for i in range(len(columns) - len(named))]
+    options = {
+        "sep": separator,
+        "dtype": dict.fromkeys(text, str),
+        "encoding": "utf-8-sig",
+        "keep_default_na": False,
+        "header": 0,
+        "index_col": False,
+    }
     options |= {"names": columns, "na_values": {c: ABSENT for c in columns if c not in text}}
     table = pd.read_csv(path, **options)
     if separator == ";" and "seconds" in table and not pd.api.types.is_numeric_dtype(table["seconds"]):
         table = pd.read_csv(path, **options, decimal=",")
-    return table
+    return table[named]
 
 
 def write(manifest: Manifest, path: Path) -> None:

@@ -10,7 +10,7 @@ from ..files import atomic
 from . import manifest as manifests
 from .manifest import Manifest
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 PLACE = "folder.txt"  # beside the manifest of a corpus that was added: the folder its sounds are in
 STATUS = "real"
 MEASURED = ("sha256", "sample_rate", "seconds")  # of a file; a manifest may leave them out when it is added
@@ -21,8 +21,16 @@ def names() -> list[str]:
     """Names of the folders below SQA_DATA and the cache that hold a manifest with this book's columns, sorted. Those of known corpora
     are among them."""
     places = [*environment.search_path("SQA_DATA"), environment.cache_folder() / "data"]
-    folders = [folder for place in places if place.is_dir() for folder in place.iterdir()]
+    folders = [folder for place in places for folder in _in(place)]
     return sorted({folder.name for folder in folders if NAME.fullmatch(folder.name) and manifests.is_in(folder)})
+
+
+def _in(place: Path) -> list[Path]:
+    """What is in a folder; nothing if it cannot be read."""
+    try:
+        return list(place.iterdir())
+    except OSError:
+        return []
 
 
 def read(folder: Path, name: str) -> Manifest:
@@ -58,7 +66,7 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
     """
     if not NAME.fullmatch(name):
         raise SettingsError(
-            f"{name!r} cannot name a corpus; use up to 40 small letters, digits, '_', '.' and '-', a letter or digit first."
+            f"{name!r} cannot name a corpus; use up to 40 letters without accents, digits, '_', '.' and '-', a letter or digit first."
         )
     path = folder / "manifest.csv"
     if not path.is_file():
@@ -68,7 +76,9 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
         )
     table = manifests.read_table(path, TEXT)
     for column, value in (("language", language), ("licence", licence)):
-        if value and column not in table:
+        if value and column in table:
+            raise CorpusError(f"{path}: it has a column {column}; leave out --{column}.")
+        if value:
             table[column] = value
     if absent := [c for c in ("language", "licence") if c not in table]:
         raise CorpusError(f"{path}: it has no column {absent[0]}; give one value for all files with --{absent[0]}.")
@@ -76,13 +86,15 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
     measured = Manifest(name, table, folder.resolve(), STATUS)
     if gone := [f for f, p in zip(table["file"], measured.paths(), strict=True) if not p.is_file()]:
         raise CorpusError(f"{path}: {len(gone)} of its {len(table)} files are not in {folder}, {gone[0]} first.")
-    if set(MEASURED) <= set(table):
-        problems = manifests.verify(measured)
-        if problems:
-            raise CorpusError(f"{path}: {len(problems)} of its {len(table)} files differ from it. The first: {problems[0]}")
-    else:
-        described = manifests.describe(measured.root, list(table["file"]), on_file)
-        table = table.assign(**{c: described[c] for c in MEASURED})
+    found = manifests.describe(measured.root, list(table["file"]), on_file)
+    for column in MEASURED:
+        if column in table:
+            same = abs(found[column] - table[column]) < 0.001 if column == "seconds" else found[column] == table[column]
+            if not same.all():
+                row = int((~same.to_numpy()).argmax())
+                text = f"{path}, row {row + 2}: `{column}` is {table[column][row]}, of the file it is {found[column][row]}"
+                raise CorpusError(f"{text}; mend the manifest or the file.")
+    table = table.assign(**{c: found[c] for c in MEASURED})
     manifests.check(table, str(path))
     kept = environment.cache_folder() / "data" / name
     kept.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,10 @@ def _emotional(name: str) -> Corpus:
 
 
 def _not_fetched(name: str, folder: Path, **_: object) -> None:
-    raise CorpusError(f"{name} has no address that it could be fetched from; put its folder with its manifest.csv below SQA_DATA.")
+    raise CorpusError(
+        f"{name} has no address that it could be fetched from; put its folder with its manifest.csv below SQA_DATA, or, if it is your own, "
+        f"run `sqa data add {name} FOLDER`."
+    )
 
 
 CORPORA = {
@@ -125,8 +128,8 @@ def _own(name: str) -> Corpus:
 
 def find(name: str) -> Path | None:
     """The corpus's folder on this machine, or None; a folder without a complete corpus does not count."""
-    folder = environment.find("data", name)
-    return folder if folder and known(name).complete(folder) else None
+    complete = known(name).complete
+    return environment.find("data", name, lambda folder: folder.exists() and complete(folder))
 
 
 def add(name: str, folder: Path, language: str = "", licence: str = "", on_file: Callable[[str], None] = lambda _: None) -> Manifest:
@@ -141,6 +144,8 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
         raise SettingsError(f"{name} is a corpus that is known already; give yours another name.")
     found = own.add(name, folder, language, licence, on_file)
     load.cache_clear()
+    if (used := find(name)) != environment.cache_folder() / "data" / name:
+        raise SettingsError(f"{used} is a corpus called {name}, and is found first; give yours another name.")
     return found
 
 

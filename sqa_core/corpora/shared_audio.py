@@ -36,7 +36,7 @@ class SharedAudio(NamedTuple):
 def search(corpus: Manifest, on_file: Callable[[], None] = lambda: None) -> SharedAudio:
     """Pairs of files that share at least 0.3 s, and about a tenth of their length, of one recording.
 
-    Whole files are correlated at 2 kHz, each with each; the overlap of pairs with a high correlation is correlated at 2 kHz and then at
+    Whole files are correlated at 2 kHz, each with each; where that correlation is high, the overlap is correlated at 2 kHz and then at
     8 kHz, where two different recordings of one sentence have little in common. Differences of the waveforms are compared; otherwise
     shared mains hum would look like shared audio. The control is the same search with one file of each pair reversed: it has the same
     spectrum and cannot share audio. The threshold is halfway between the control and 1. A corpus of more than MAX_COMPARED files is

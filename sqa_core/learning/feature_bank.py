@@ -107,7 +107,7 @@ _verified: dict[Path, tuple] = {}  # the state in which this process has compare
 
 
 def _state(folder: Path) -> tuple:
-    """Sizes and times of a whole bank's files; None for one that is missing, which never counts as verified."""
+    """Sizes and times of a bank's files; None for one that is missing."""
     paths = [folder / name for name in ("whole.json", "frames.npy", "means.npy", "sums.npy")]
     return tuple((s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in paths)
 
@@ -153,7 +153,7 @@ def _intact(path: Path, kind: type, shape: tuple[int, ...]) -> bool:
             found = read(f)
             whole = f.tell() + int(np.prod(shape)) * np.dtype(kind).itemsize
         return found == (shape, False, np.dtype(kind)) and path.stat().st_size == whole
-    except (OSError, ValueError):
+    except Exception:  # a damaged header is parsed as Python and can raise anything
         return False
 
 

@@ -94,7 +94,7 @@ def refuse_errors(path: Path) -> None:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 raise BuildError(f"{path.name}, cell {number}: holds a traceback ({output.ename}); run `sqa run {path.stem} --force`.")
-            if output.output_type == "stream" and execute.BAR.search("".join(output.text)):
+            if execute.holds_bar(output):
                 raise BuildError(f"{path.name}, cell {number}: holds a progress bar; run `sqa run {path.stem} --force`.")
 
 

@@ -225,15 +225,28 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-# What tqdm, rich and other bars draw with, and terminals' control sequences; none of it belongs on a page.
-BAR = re.compile(r"[\x08\x1b\r]|[▁-▏━╸╺╴╶]|\d+ ?%\|.*\||\b\d+/\d+ \[|\b\d+(\.\d+)?(it/s|s/it)\b")
+CONTROL = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # a terminal's commands, but for line ends
+# How tqdm, rich and their kin draw a bar: a share before or after it, or a count and times.
+BAR = re.compile(r"\d ?%\|.*\||[━╸╺]{3,}.*\d ?%|\d ?%.*[━╸╺]{3,}|\d+/(\d+|\?) \[[\d:?]+<|\d(\.\d+)? ?(it/s|s/it)\b")
 
 
 def without_bars(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A stream without the lines that are a progress bar or its remains; other outputs as they are."""
+    """A stream without control sequences and without the lines that are a progress bar or its remains; a widget that is a bar becomes an
+    empty stream; other outputs as they are."""
     if output.output_type == "stream":
-        output["text"] = "".join(line for line in re.split(r"(?<=\n)", "".join(output.text)) if not BAR.search(line.rstrip("\r\n")))
+        lines = re.split(r"(?<=\n)|\r", CONTROL.sub("", "".join(output.text)))
+        output["text"] = "".join(line for line in lines if not BAR.search(line))
+    elif output.output_type == "display_data" and BAR.search("".join(output.data.get("text/plain", ""))):
+        return nbformat.v4.new_output("stream", name="stderr", text="")
     return output
+
+
+def holds_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether an output shows a progress bar, or a stream commands a terminal."""
+    if output.output_type == "stream":
+        text = "".join(output.text)
+        return bool(CONTROL.search(text) or "\r" in text or BAR.search(text))
+    return output.output_type == "display_data" and bool(BAR.search("".join(output.data.get("text/plain", ""))))
 
 
 def _without_folders(text: str) -> str:

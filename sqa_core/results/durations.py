@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import environment
+from ..errors import SettingsError
 from . import records
 from .frame import flattened
 from .records import Record
@@ -28,7 +29,10 @@ def expected_s(trials: Sequence[Trial], past: Sequence[Record] | None = None) ->
     """
     if past is None:
         folder = environment.resource("book", "results")
-        past = [r for study in sorted({t.study for t in trials}) for r in records.read_all(folder / study)]
+        try:
+            past = [r for study in sorted({t.study for t in trials}) for r in records.read_all(folder / study)]
+        except SettingsError:  # a damaged record is told where its number is shown; here it only helps to guess
+            past = []
     known: dict[Any, list[float]] = {}
     for r in past:
         for group in (_group(r.trial), r.trial["kind"]):

@@ -8,17 +8,30 @@ joined, except that a categorical column may come back with the categories of al
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..errors import SettingsError
 from . import store
 
 KEY = "key"
 _DIFFERENT = b"sqa_columns"  # metadata: for records that differ from the joined table, their columns and types
+
+
+@contextmanager
+def readable(place: str, what_to_do: str = "delete it and its record to have them computed again") -> Iterator[None]:
+    """One sentence for a damaged table or damaged arrays, whose readers raise many kinds of errors."""
+    try:
+        yield
+    except (FileNotFoundError, SettingsError):
+        raise
+    except Exception as e:
+        raise SettingsError(f"{place}: cannot be read ({type(e).__name__}); {what_to_do}.") from e
 
 
 class Attachments:
@@ -32,7 +45,8 @@ class Attachments:
 
     @cached_property
     def _joined(self) -> "Joined":
-        return Joined(self._bytes("parquet"))
+        with readable(f"{self.folder}/{self.kind}.parquet", "restore the file"):
+            return Joined(self._bytes("parquet"))
 
     def items(self, key: str) -> pd.DataFrame:
         """The table of one record; raises FileNotFoundError if it has none."""
@@ -47,13 +61,15 @@ class Attachments:
     @cached_property
     def _arrays(self) -> Mapping[str, np.ndarray]:
         try:
-            return np.load(self._bytes("npz"), allow_pickle=False)
+            with readable(f"{self.folder}/{self.kind}.npz", "restore the file"):
+                return np.load(self._bytes("npz"), allow_pickle=False)
         except FileNotFoundError:
             return {}
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
         """The arrays of one record by name; none if it has none."""
-        return {n.removeprefix(f"{key}/"): self._arrays[n] for n in self._arrays if n.startswith(f"{key}/")}
+        with readable(f"{self.folder}/{self.kind}.npz", "restore the file"):
+            return {n.removeprefix(f"{key}/"): self._arrays[n] for n in self._arrays if n.startswith(f"{key}/")}
 
 
 class Joined:

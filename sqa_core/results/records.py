@@ -9,8 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -78,7 +77,7 @@ class _Single:
             data = store.read_bytes(self.folder, f"{key}.parquet")
         except FileNotFoundError:
             return packed.Attachments(self.folder, self.kind).items(key)
-        with _readable(f"{self.folder}/{key}.parquet"):
+        with packed.readable(f"{self.folder}/{key}.parquet"):
             return pd.read_parquet(io.BytesIO(data))
 
     def has_items(self, key: str) -> bool:
@@ -89,17 +88,8 @@ class _Single:
             data = store.read_bytes(self.folder, f"{key}.npz")
         except FileNotFoundError:
             return packed.Attachments(self.folder, self.kind).arrays(key)
-        with _readable(f"{self.folder}/{key}.npz"), np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        with packed.readable(f"{self.folder}/{key}.npz"), np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return dict(stored)
-
-
-@contextmanager
-def _readable(place: str) -> Iterator[None]:
-    """One sentence for a damaged table or damaged arrays, whose readers raise many kinds of errors."""
-    try:
-        yield
-    except Exception as e:
-        raise SettingsError(f"{place}: cannot be read ({type(e).__name__}); delete it and its record to have them computed again.") from e
 
 
 def write(record: Record, folder: Store, items: pd.DataFrame | None = None, arrays: dict[str, np.ndarray] | None = None) -> None:
@@ -148,7 +138,7 @@ _FIELDS = {f.name for f in fields(Record)} - {"attachments"}
 
 
 def _checked(text: bytes | str, place: str, what_to_do: str) -> dict[str, Any]:
-    """The body of a record from its JSON, with the fields that a record has, of their types, and the key of its own trial.
+    """The body of a record from its JSON, with the fields that a record has, of their types.
 
     Raises
     ------
@@ -244,7 +234,9 @@ def _packed_kinds(folder: Store) -> list[str]:
 
 def _lines(folder: Store, kind: str) -> list[str]:
     text = store.read_bytes(folder, f"{kind}.jsonl").decode("utf-8", errors="replace")
-    lines = text.split("\n")[:-1]
+    lines = text.split("\n")
+    if lines.pop():
+        raise SettingsError(f"{folder}/{kind}.jsonl, line {len(lines) + 1}: cut short; restore the file.")
     for number, line in enumerate(lines, start=1):
         if not line.startswith(_FIRST):
             raise SettingsError(f"{folder}/{kind}.jsonl, line {number}: not a record; restore the file, or delete the line.")

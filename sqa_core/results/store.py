@@ -12,6 +12,7 @@ from ..errors import SettingsError
 from ..files import PARTIAL, atomic
 
 Store = str | Path
+FLEETING = ("memory", "dir", "reference", "data", "http", "https", "github", "git")  # protocols that keep nothing, or cannot be written
 
 
 def check(folder: Store) -> None:
@@ -22,9 +23,9 @@ def check(folder: Store) -> None:
     SettingsError
         It is one of these.
     """
-    protocol, mark, rest = str(folder).partition("://")
-    protocol = protocol.split("::")[-1]
-    if mark and (protocol in ("memory", "dir", "reference") or not rest or protocol not in fsspec.available_protocols()):
+    links = [link.partition("://") for link in str(folder).split("::")] if "://" in str(folder) else []
+    bad = any(p in FLEETING or p not in fsspec.available_protocols() or (mark and not rest) for p, mark, rest in links)
+    if bad or str(folder).startswith(":") or str(folder).endswith(":"):
         raise SettingsError(f"{folder}: not a store that keeps records; name a folder, or an address such as s3://bucket/folder.")
 
 
@@ -45,7 +46,7 @@ def reaching(folder: Store) -> Iterator[tuple[Any, str]]:
         if isinstance(e, FileNotFoundError):
             raise
         raise SettingsError(f"{folder}: the store cannot be reached ({e.strerror or e}); what is stored is kept.") from e
-    except (ImportError, ValueError) as e:
+    except (ImportError, ValueError, NotImplementedError) as e:
         raise SettingsError(f"{folder}: not a store that can be opened ({e}).") from e
 
 

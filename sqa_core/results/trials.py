@@ -215,7 +215,7 @@ def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
     where = str(store) if "://" in str(store) else str(Path(store).resolve())
     with _client(scheduler) as client:
         futures = {client.submit(make, t, where, _code_of(t), key=f"{t.kind}-{t.key}", pure=False): t for t in trials}
-        for future in _finished(client, set(futures), math.inf if scheduler == "slurm" else WORKERS_S):
+        for future in _finished(client, list(futures), math.inf if scheduler == "slurm" else WORKERS_S):
             trial = futures.pop(future)
             if future.status != "finished" and isinstance(future.exception(), SettingsError):
                 raise future.exception()  # the store's fault and not the trial's
@@ -224,7 +224,7 @@ def _run_on_dask(trials: list[Trial], store: Store, scheduler: str) -> Outcomes:
             yield trial, problem
 
 
-def _finished(client: Any, futures: set[Any], patience_s: float) -> Iterator[Any]:
+def _finished(client: Any, futures: Sequence[Any], patience_s: float) -> Iterator[Any]:
     """Futures as they finish.
 
     Raises
@@ -236,22 +236,26 @@ def _finished(client: Any, futures: set[Any], patience_s: float) -> Iterator[Any
 
     import distributed
 
-    seen = time.monotonic()
-    kept = "what is stored is kept, and the same command goes on."
-    while futures:
-        try:
-            done = distributed.wait(list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED").done
+    seen, pending = time.monotonic(), list(futures)
+    gone = "The dask scheduler was lost while {} trials were under way; what is stored is kept, and the same command goes on."
+    while pending:
+        try:  # on the oldest only: each future that is waited on costs the client a task
+            distributed.wait(pending[:WAITED_ON], timeout=POLL_S, return_when="FIRST_COMPLETED")
         except (TimeoutError, distributed.TimeoutError):
-            done = set()
+            pass
         except CancelledError:
-            raise SettingsError(f"The dask scheduler went while {len(futures)} trials were under way; {kept}") from None
+            raise SettingsError(gone.format(len(pending))) from None
+        done = [f for f in pending if f.done()]
         if client.status != "running" or any(f.status in ("cancelled", "lost") for f in done):
-            raise SettingsError(f"The dask scheduler went while {len(futures)} trials were under way; {kept}")
+            raise SettingsError(gone.format(len(pending)))
         if done or client.scheduler_info(n_workers=-1)["workers"]:
             seen = time.monotonic()
         elif time.monotonic() - seen > patience_s:
-            raise SettingsError(f"The dask scheduler has had no worker for {patience_s:.0f} s; start workers; {kept}")
-        futures -= done
+            raise SettingsError(
+                f"The dask scheduler has had no worker for {patience_s:.0f} s; start workers; what is stored is kept, and the same command goes on."
+            )
+        finished = set(done)
+        pending = [f for f in pending if f not in finished]
         yield from done
 
 
@@ -295,6 +299,7 @@ def _client(scheduler: str) -> Iterator[Any]:
 ENGINES: dict[str, Callable[[list[Trial], Store, str], Outcomes]] = {"local": _run_here, "dask": _run_on_dask}
 MAX_JOBS = 32  # in Slurm at once
 POLL_S = 2.0  # between looks at whether a scheduler and workers are still there
+WAITED_ON = 100  # futures at once
 WORKERS_S = 60.0  # without a worker, after which a run gives up
 
 

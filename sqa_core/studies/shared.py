@@ -1,7 +1,7 @@
 """What every chapter shares: the notebook's parameters, where its records are, and the published run as a table."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -42,14 +42,14 @@ class ChapterSettings(BaseModel):
 class GridSettings(ChapterSettings):
     """Of a chapter whose trials are a large grid.
 
-    kinds, seeds, heads, protocols : values, separated by commas, of the trials to run; all of them where nothing is named. A trial that has
-    no head or protocol is left out where one is named.
+    kinds, seeds : values, separated by commas, of the trials to run; all of them where nothing is named. A chapter may add others to
+    `NARROWED`; a trial that has no such field is left out where one is named.
     """
+
+    NARROWED: ClassVar[dict[str, str]] = {"kinds": "kind", "seeds": "seed"}  # parameters, and the fields of a trial they name
 
     kinds: str = ""
     seeds: str = ""
-    heads: str = ""
-    protocols: str = ""
 
     def run(self, planned: Sequence[Trial]) -> list[Record]:
         """Records of the trials that are named; those without a record are run first.
@@ -60,7 +60,7 @@ class GridSettings(ChapterSettings):
             No trial of the plan is like that.
         """
         chosen = list(planned)
-        for name, field in (("kinds", "kind"), ("seeds", "seed"), ("heads", "settings.head"), ("protocols", "protocol")):
+        for name, field in self.NARROWED.items():
             if wanted := names_in(getattr(self, name)):
                 values = [_value(t, field) for t in chosen]
                 if unknown := sorted(set(wanted) - set(values)):

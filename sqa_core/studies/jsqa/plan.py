@@ -23,7 +23,7 @@ MIDPOINTS_DB = (2.0, 3.0, 4.0, 6.0, 8.0)  # of the psychometric function: 3 in t
 
 # The paper's networks have base width 64; two cores train width 4 (0.10 million parameters) in hours.
 ENCODER = EncoderSettings(width=4)
-# A step has 8 pairs, by the paper's one positive and 14 negatives; its number of steps is not known, and 400 take seven minutes here.
+# 8 pairs a step give the paper's one positive and 14 negatives. Its number of steps is not known; 400 take seven minutes on two cores.
 PRETRAINING = PretrainSettings(ENCODER, replace(jnd_pairs.PairLaw(), seconds=1.0), pairs=8, steps=100, epochs=4, learning_rate=1e-3)
 TUNING = TuneSettings(seconds=1.0, batch_size=16, epochs=8, learning_rate=1e-3)
 SEEDS = (0, 1, 2, 3, 4)

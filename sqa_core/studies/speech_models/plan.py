@@ -104,8 +104,13 @@ class Settings(GridSettings):
 
     encoders, corpora : names, separated by commas, to run instead of all that are found; an encoder may be any of a known family, by the
     name of its folder or on the hub. precision : of the encoders, for a GPU. split : path of a split of one's own (`sqa data split`),
-    which then replaces the one by speaker; name one corpus with it.
+    which then replaces the one by speaker; name one corpus with it. heads, protocols : those to run, separated by commas.
     """
+
+    NARROWED = GridSettings.NARROWED | {"heads": "settings.head", "protocols": "protocol"}
+
+    heads: str = ""
+    protocols: str = ""
 
     encoders: str = ""
     corpora: str = ""
