@@ -55,7 +55,7 @@ def in_words(seconds: float) -> str:
 
     Examples
     --------
-    >>> in_words(40), in_words(150), in_words(9000)
+    >>> in_words(40), in_words(170), in_words(9000)
     ('1 min', '3 min', '2.5 h')
     """
     return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
