@@ -481,6 +481,7 @@ def test_nothing_is_shown_where_the_published_run_is_not():
     empty = frame.of([])
     assert page.reply(tables.Run(empty), claims.findings(tables.Run(empty))) == "The published run is not complete."
     values = page.glue_values(tables.Run(empty))
+    assert values["so_far"] == "the networks are built, their trainings are still to come"
     assert {text for name, text in values.items() if name not in ("stated", "demo_calls", "so_far")} <= {page.MISSING, "0"}
 
 

@@ -15,6 +15,7 @@ from ..files import atomic, sha256, short_hash
 # Labels follow these columns: a corpus has those it needs.
 REQUIRED = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence"]
 TEXT = ["file", "sha256", "speaker", "language", "licence"]
+LABELS = ("emotion", "gender", "sentence", "take")  # of a corpus of emotional speech: text, also where it looks like a number
 
 
 @dataclass(frozen=True, eq=False)  # two are the same where their hashes are; as keys of caches, where they are one object

@@ -14,7 +14,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 PLACE = "folder.txt"  # beside the manifest of a corpus that was added: the folder its sounds are in
 STATUS = "real"
 MEASURED = ("sha256", "sample_rate", "seconds")  # of a file; a manifest may leave them out when it is added
-TEXT = ("emotion", "gender", "sentence", "take")  # columns of text, also where it looks like a number
 
 
 def names() -> list[str]:
@@ -41,7 +40,7 @@ def read(folder: Path, name: str) -> Manifest:
     CorpusError
         The manifest is not right (`manifest.read`), or the sounds' folder is gone.
     """
-    found = manifests.read(folder / "manifest.csv", name, STATUS, TEXT)
+    found = manifests.read(folder / "manifest.csv", name, STATUS, manifests.LABELS)
     place = folder / PLACE
     if folder.parent != environment.cache_folder() / "data" or not place.is_file():  # a folder of unknown origin may not point elsewhere
         return found
@@ -74,7 +73,7 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
             f"{path}: there is no such file. A corpus needs a CSV table with a row a file and the columns file and speaker, "
             "and emotion for the chapters on emotion."
         )
-    table = manifests.read_table(path, TEXT)
+    table = manifests.read_table(path, manifests.LABELS)
     for column, value in (("language", language), ("licence", licence)):
         if value and column in table:
             raise CorpusError(f"{path}: it has a column {column}; leave out --{column}.")

@@ -100,7 +100,7 @@ def bank(
                 _fill(folder, corpus, encoders.load(encoder, device or environment.device()), settings, on_start, on_audio)
             _verified[folder] = _state(folder)
     stored = json.loads((folder / "whole.json").read_text())
-    return Bank(folder, np.concatenate([[0], np.cumsum(stored["counts"])]), stored["layers"], stored["width"])
+    return Bank(folder, _ends(stored["counts"]), stored["layers"], stored["width"])
 
 
 _verified: dict[Path, tuple] = {}  # the state in which this process has compared a bank with its checksums
@@ -130,9 +130,14 @@ def _damage(folder: Path) -> str:
     if wrong := [name for name, (kind, shape) in shapes.items() if not _intact(folder / f"{name}.npy", kind, shape)]:
         return f"{wrong[0]}.npy is missing or damaged"
     frames, means, sums = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in shapes)
-    ends = np.concatenate([[0], np.cumsum(counts)])
+    ends = _ends(counts)
     changed = [i for i in range(len(counts)) if sums[i] != _sum(frames[:, ends[i] : ends[i + 1]], means[i])]
     return f"{len(changed)} files' features differ from their checksums" if changed else ""
+
+
+def _ends(counts: Sequence[int]) -> np.ndarray:
+    """(files + 1,): file i holds frames ends[i] to ends[i + 1]."""
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 def _shapes(counts: Sequence[int], layers: int, width: int) -> dict[str, tuple[type, tuple[int, ...]]]:
@@ -178,7 +183,7 @@ def _fill(
     counts = [encoder.count_frames(n, settings.whole_window) for n in lengths.tolist()]
     on_start(size_bytes(encoder, counts))
     frames, means, sums = _open(folder, counts, encoder)
-    ends = np.concatenate([[0], np.cumsum(counts)])
+    ends = _ends(counts)
     order = np.argsort(-lengths, kind="stable").tolist()
     order = [i for i in order if sums[i] != _sum(frames[:, ends[i] : ends[i + 1]], means[i])]  # not there yet, or damaged since
     paths, hashes = corpus.paths(), corpus.table["sha256"].tolist()

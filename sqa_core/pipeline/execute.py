@@ -1,5 +1,6 @@
 """Notebooks through papermill: checked before, reported on while they run, normalised after, whole or not there at all."""
 
+import copy
 import json
 import os
 import re
@@ -243,10 +244,7 @@ def without_bars(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def holds_bar(output: nbformat.NotebookNode) -> bool:
     """Whether an output shows a progress bar, or a stream commands a terminal."""
-    if output.output_type == "stream":
-        text = "".join(output.text)
-        return bool(CONTROL.search(text) or "\r" in text or BAR.search(text))
-    return output.output_type == "display_data" and bool(BAR.search("".join(output.data.get("text/plain", ""))))
+    return without_bars(copy.deepcopy(output)) != output
 
 
 def _without_folders(text: str) -> str:

@@ -133,8 +133,8 @@ def _read_single(folder: Store, key: str) -> Record:
     return Record(**body, attachments=_Single(str(folder), body["trial"]["kind"]))
 
 
-_DICTS, _NUMBERS = ("trial", "metrics", "versions"), ("wall_s",)  # fields of a record; the others are text
-_FIELDS = {f.name for f in fields(Record)} - {"attachments"}
+_TYPES: dict[str, type | tuple[type, ...]] = {f.name: str for f in fields(Record) if f.name != "attachments"}
+_TYPES |= {"trial": dict, "metrics": dict, "versions": dict, "wall_s": (int, float)}
 
 
 def _checked(text: bytes | str, place: str, what_to_do: str) -> dict[str, Any]:
@@ -149,10 +149,9 @@ def _checked(text: bytes | str, place: str, what_to_do: str) -> dict[str, Any]:
         body = json.loads(text)
     except ValueError as e:
         raise SettingsError(f"{place}: not a record (not JSON); {what_to_do}.") from e
-    if not isinstance(body, dict) or body.keys() != _FIELDS:
+    if not isinstance(body, dict) or body.keys() != _TYPES.keys():
         raise SettingsError(f"{place}: not a record (other fields); {what_to_do}.")
-    types = dict.fromkeys(_FIELDS, (str,)) | dict.fromkeys(_DICTS, (dict,)) | dict.fromkeys(_NUMBERS, (int, float))
-    if wrong := [name for name, kinds in types.items() if not isinstance(body[name], kinds)]:
+    if wrong := [name for name, kinds in _TYPES.items() if not isinstance(body[name], kinds)]:
         raise SettingsError(f"{place}: not a record (`{wrong[0]}` is {body[wrong[0]]!r:.40}); {what_to_do}.")
     if not isinstance(body["trial"].get("kind"), str):
         raise SettingsError(f"{place}: not a record (its trial has no kind); {what_to_do}.")

@@ -139,13 +139,14 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
     expected = dict(zip((t.key for t in wanted), durations.expected_s(wanted).tolist(), strict=True)) if wanted else {}
     wanted.sort(key=lambda t: expected[t.key])  # those that take equally long stay in the plan's order
     failed: dict[str, str] = {}
-    start, left = time.perf_counter(), sum(expected.values())
+    start, total = time.perf_counter(), sum(expected.values())
+    left = total
     with bar(total=len(wanted), unit="trial", disable=len(wanted) < 2, bar_format=TRIALS_BAR) as done:
         done.set_postfix_str(f"about {durations.in_words(left)} on the machine of the published run")
         for trial, problem in ENGINES[engine](wanted, store, scheduler):
             left -= expected[trial.key]
-            speed = (sum(expected.values()) - left) / (time.perf_counter() - start)
-            done.set_postfix_str(f"about {durations.in_words(left / speed)} left", refresh=False)
+            pace = (time.perf_counter() - start) / (total - left) if total > left else 1.0  # seconds here for one that was expected
+            done.set_postfix_str(f"about {durations.in_words(left * pace)} left", refresh=False)
             done.update()
             if problem:
                 failed[trial.key] = problem

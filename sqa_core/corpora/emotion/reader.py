@@ -16,7 +16,6 @@ from ..manifest import Manifest
 from . import catalogue
 from .catalogue import CORPORA, STEREO_SAMPLE, EmotionCorpus, Labels
 
-TEXT = ("emotion", "gender", "sentence", "take")  # columns of text, also where it looks like a number
 STATUS = "real"  # whether a corpus is a paper's own is for the chapter on that paper to say
 ENDINGS = {".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg"}
 
@@ -74,7 +73,7 @@ def manifest(folder: Path, name: str) -> Manifest:
         The folder holds no file of the corpus, or its own manifest is not one of emotional speech.
     """
     if manifests.is_in(folder):
-        found = manifests.read(folder / "manifest.csv", name, STATUS, TEXT)
+        found = manifests.read(folder / "manifest.csv", name, STATUS, manifests.LABELS)
         if "emotion" not in found.table:
             raise CorpusError(f"{folder / 'manifest.csv'}: the column `emotion` is missing.")
         return found
@@ -99,7 +98,7 @@ def _all_that_can_be_read(folder: Path, name: str) -> pd.DataFrame:
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         manifests.write(Manifest(name, _describe(folder, named, corpus), folder, STATUS), kept)
-    return manifests.read(kept, name, STATUS, TEXT).table
+    return manifests.read(kept, name, STATUS, manifests.LABELS).table
 
 
 def _state(folder: Path, files: list[str], labels: list[Labels]) -> str:
