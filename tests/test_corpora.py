@@ -467,6 +467,9 @@ def test_columns_of_spreadsheets(tmp_path):
     assert list(manifest.read(path, "mine", "real").table) == header
     path.write_text("\n".join([",".join(header), *(",".join([*row, ""]) for row in rows)]))
     assert manifest.read(path, "mine", "real").table["file"].tolist() == [row[0] for row in rows]
+    path.write_text("\n".join([",".join(header), ",".join(rows[0]), ",".join([*rows[1], "a comma in a name"])]))
+    with pytest.raises(CorpusError, match=rf"row 3: there are {len(header) + 1} cells and {len(header)} columns"):
+        manifest.read(path, "mine", "real")
     path.write_text("\n".join(",".join([*row, row[4]]) for row in (header, *rows)))
     with pytest.raises(CorpusError, match="the column 'speaker' is there 2 times"):
         manifest.read(path, "mine", "real")

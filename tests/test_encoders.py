@@ -1,9 +1,12 @@
 """Encoders: strict loading, true lengths, the same features alone and in a batch. Small random networks of each family."""
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import torch
 
 from sqa_core import audio, spectrogram
 from sqa_core.errors import AudioError, WeightsError
+from sqa_core.files import sha256
 from sqa_core.models import encoder_catalogue, encoders
 
 audio.import_torchaudio()
@@ -209,3 +213,45 @@ def test_controls_need_nothing():
         assert found.shape == (layers, encoder.count_frames(8000), width)
     same = [encoders.load(encoder_catalogue.MINI).model.conv1.weight for _ in range(2)]
     assert torch.equal(*same)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "problem"),
+    [("whisper-base", b"right", None), ("whisper-base", b"other", "not the pinned file"), ("someone/network@abc123", b"any", None)],
+)
+def test_the_hub_is_asked_for_a_pinned_commit_and_its_weights_are_compared(tmp_path, monkeypatch, name, body, problem):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot_download(repository, revision, allow_patterns):
+        asked.append((repository, revision, allow_patterns))
+        (tmp_path / "blob").write_bytes(body)
+        (tmp_path / "model.safetensors").symlink_to(tmp_path / "blob")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    pinned = replace(encoder_catalogue.PINS["openai/whisper-base"], sha256=hashlib.sha256(b"right").hexdigest())
+    monkeypatch.setitem(encoder_catalogue.PINS, "openai/whisper-base", pinned)
+    if problem:
+        with pytest.raises(WeightsError, match=problem):
+            encoder_catalogue.fetch(name)
+        assert list(tmp_path.iterdir()) == [], "no weights that are not the pinned ones stay"
+    else:
+        assert encoder_catalogue.fetch(name) == tmp_path
+    expected = (
+        ("someone/network", "abc123", "*.safetensors") if "@" in name else ("openai/whisper-base", pinned.revision, "model.safetensors")
+    )
+    assert asked == [(*expected[:2], ["*.json", expected[2]])]
+
+
+def test_every_encoder_of_the_hub_is_pinned():
+    assert {hub for hub in encoder_catalogue.HUB.values() if hub} == set(encoder_catalogue.PINS)
+    for pin in encoder_catalogue.PINS.values():
+        assert re.fullmatch("[0-9a-f]{40}", pin.revision)
+        assert pin.sha256 is None or re.fullmatch("[0-9a-f]{64}", pin.sha256)
+    if (found := encoder_catalogue.find(encoder_catalogue.SPEAKER)) is not None:
+        assert (
+            sha256(found / encoder_catalogue.SPEAKER_FILE)
+            == encoder_catalogue.PINS[str(encoder_catalogue.HUB[encoder_catalogue.SPEAKER])].sha256
+        )

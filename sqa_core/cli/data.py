@@ -33,11 +33,14 @@ def list_() -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Corpora, encoders by name or hub name, or nisqa-weights.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Corpora, encoders by name or as owner/name or owner/name@commit on the hub, or nisqa-weights.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
-    """Download into the cache; finished files are kept, so a failed fetch can be repeated. Recordings and NISQA's networks are compared with
-    known hashes; of an encoder from the hub, each record keeps the hash of its weights."""
+    """Download into the cache; finished files are kept, so a failed fetch can be repeated. Recordings, NISQA's networks and the encoders that
+    `list` shows come at a pinned version and are compared with known hashes. Any other encoder comes as its repository is today, unless a
+    commit is named; each record keeps the hash of its weights."""
     from ..corpora import registry
     from ..models import encoder_catalogue, weights
 

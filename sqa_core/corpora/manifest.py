@@ -120,6 +120,10 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
     if twice := sorted({c for c in named if named.count(c) > 1}):
         raise CorpusError(f"{path}: the column {twice[0]!r} is there {named.count(twice[0])} times; name each column once.")
     columns = named + [f"empty {i}" for i in range(len(columns) - len(named))]
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as f:  # pandas would leave out what is too much
+        for i, row in enumerate(csv.reader(f, delimiter=separator), start=1):
+            if any(cell.strip() for cell in row[len(columns) :]):
+                raise CorpusError(f"{path}, row {i}: there are {len(row)} cells and {len(columns)} columns; quote cells that hold {separator!r}.")
     options = {
         "sep": separator,
         "dtype": dict.fromkeys(text, str),
@@ -127,6 +131,7 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
         "keep_default_na": False,
         "header": 0,
         "index_col": False,
+        "usecols": range(len(columns)),
     }
     options |= {"names": columns, "na_values": {c: ABSENT for c in columns if c not in text}}
     table = pd.read_csv(path, **options)

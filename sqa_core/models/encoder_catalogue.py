@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,60 @@ HUB: dict[str, str | None] = {
     "hubert-base-ls960": "facebook/hubert-base-ls960",
     "wavlm-base-plus": "microsoft/wavlm-base-plus",
     "ecapa-voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
+}
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One state of a repository on the hub: its commit, the file that holds its weights, and that file's SHA-256 where it is known."""
+
+    revision: str
+    weights: str
+    sha256: str | None = None
+
+
+# What `fetch` downloads; a repository that moves on does not change a run. Hashes as published by projects that pin the same commits.
+_BIN, _SAFE = "pytorch_model.bin", "model.safetensors"
+PINS = {
+    "facebook/wav2vec2-base": Pin(
+        "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8", _BIN, "3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21"
+    ),
+    "facebook/wav2vec2-large": Pin("312b2410566b698c7a649068d413b2067848bd75", _BIN),
+    "facebook/wav2vec2-xls-r-300m": Pin(
+        "1a640f32ac3e39899438a2931f9924c02f080a54", _BIN, "d5e490574712ad0a6736923b9ed11d4cd51c78609c36205f704fc4e87b11d2e0"
+    ),
+    "openai/whisper-tiny": Pin(
+        "169d4a4341b33bc18d8881c4b69c2e104e1cc0af", _SAFE, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395"
+    ),
+    "openai/whisper-tiny.en": Pin(
+        "87c7102498dcde7456f24cfd30239ca606ed9063", _SAFE, "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad"
+    ),
+    "openai/whisper-base": Pin(
+        "e37978b90ca9030d5170a5c07aadb050351a65bb", _SAFE, "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b"
+    ),
+    "openai/whisper-base.en": Pin(
+        "911407f4214e0e1d82085af863093ec0b66f9cd6", _SAFE, "d4dd5542fd6a1d35639e21384238f3bfe6c557c849d392b5905d33ee29e71db5"
+    ),
+    "openai/whisper-small": Pin(
+        "973afd24965f72e36ca33b3055d56a652f456b4d", _SAFE, "1d7734884874f1a1513ed9aa760a4f8e97aaa02fd6d93a3a85d27b2ae9ca596b"
+    ),
+    "openai/whisper-small.en": Pin(
+        "e8727524f962ee844a7319d92be39ac1bd25655a", _SAFE, "6014ac49b506df900f66f4aca6b0801eed7245594ace97bcaf73e0ae5b863066"
+    ),
+    "openai/whisper-medium": Pin(
+        "abdf7c39ab9d0397620ccaea8974cc764cd0953e", _SAFE, "62f73550fa6db24b0c6f6c5962bd0dae80fa644e93cde9cd9c3792971b47fd28"
+    ),
+    "facebook/hubert-base-ls960": Pin(
+        "dba3bb02fda4248b6e082697eee756de8fe8aa8a", _BIN, "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad"
+    ),
+    "microsoft/wavlm-base-plus": Pin(
+        "4c66d4806a428f2e922ccfa1a962776e232d487b", _BIN, "3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51"
+    ),
+    "speechbrain/spkrec-ecapa-voxceleb": Pin(
+        "0f99f2d0ebe89ac095bcc5903c4dd8f72b367286",
+        "embedding_model.ckpt",
+        "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2",
+    ),
 }
 TITLES = {
     "wav2vec2-base": "Wav2Vec 2.0 Base",
@@ -73,12 +128,12 @@ def find(name: str) -> Path | None:
     folder = environment.find("weights", name)
     if folder is not None and (folder / (SPEAKER_FILE if name == SPEAKER else "config.json")).is_file():
         return folder
-    hub = _hub_name(name)
-    if hub is None:
+    repository, revision = _on_hub(name)
+    if repository is None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    known = try_to_load_from_cache(hub, SPEAKER_FILE if name == SPEAKER else "config.json")
+    known = try_to_load_from_cache(repository, SPEAKER_FILE if name == SPEAKER else "config.json", revision=revision)
     return Path(known).parent if isinstance(known, str) and weight_files(Path(known).parent) else None
 
 
@@ -93,37 +148,47 @@ def folder_of(name: str) -> Path:
 def missing_message(name: str) -> str:
     """One sentence on how to get an encoder that is not on this machine."""
     plain = name.removeprefix(RANDOM)
-    hub = f"run `sqa data fetch {plain}`, or " if _hub_name(plain) else ""
+    hub = f"run `sqa data fetch {plain}`, or " if _on_hub(plain)[0] else ""
     return f"The encoder {name} is not on this machine; {hub}put its folder under SQA_WEIGHTS as {plain}."
 
 
 def fetch(name: str) -> Path:
-    """Download an encoder from the hub into the hub's cache, and return its folder.
+    """Download an encoder from the hub into the hub's cache, and return its folder: the pinned commit of one in this catalogue, the named one
+    of `owner/name@commit`, the newest of `owner/name`.
 
     Raises
     ------
     WeightsError
-        The name is on no hub, is not a repository's name, or the download failed.
+        The name is on no hub, is not a repository's name, the download failed, or the weights are not the pinned ones; these are removed.
     """
-    hub = _hub_name(name)
-    if hub is None:
+    repository, revision = _on_hub(name)
+    if repository is None:
         raise WeightsError(f"{name} is on no hub; put its folder under SQA_WEIGHTS.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    pin = PINS.get(repository)
     try:
-        folder = Path(snapshot_download(hub, allow_patterns=["*.json", "*.safetensors", SPEAKER_FILE]))
-        if not weight_files(folder):  # pickled weights only if there are no others; they are read as tensors alone
-            folder = Path(snapshot_download(hub, allow_patterns=["*.json", "pytorch_model*.bin"]))
-        return folder
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", pin.weights if pin else "*.safetensors"]))
+        if not pin and not weight_files(folder):  # pickled weights only if there are no others; they are read as tensors alone
+            folder = Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", "pytorch_model*.bin"]))
     except HFValidationError as e:
         raise WeightsError(f"{name}: neither an encoder of the catalogue nor a repository's name on the hub (owner/name).") from e
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
-        raise WeightsError(f"{hub}: the download failed ({type(e).__name__}); put its folder under SQA_WEIGHTS as {name}.") from e
+        raise WeightsError(f"{repository}: the download failed ({type(e).__name__}); put its folder under SQA_WEIGHTS as {name}.") from e
+    if pin and pin.sha256 and revision == pin.revision and sha256(folder / pin.weights) != pin.sha256:
+        path = folder / pin.weights
+        path.resolve().unlink()  # the hub's cache links to where the bytes are
+        path.unlink(missing_ok=True)
+        raise WeightsError(f"{repository}: {pin.weights} is not the pinned file (its SHA-256 differs); it was removed. Fetch it again.")
+    return folder
 
 
-def _hub_name(name: str) -> str | None:
-    return HUB.get(name, name if "/" in name else None)
+def _on_hub(name: str) -> tuple[str | None, str | None]:
+    """Repository and commit of an encoder; no commit for a repository of which none is named or pinned."""
+    repository, _, revision = name.partition("@") if "/" in name else (HUB.get(name), "", "")
+    pinned = PINS[repository].revision if repository in PINS else None
+    return repository, revision or pinned
 
 
 def weight_files(folder: Path) -> list[Path]:
