@@ -3,9 +3,12 @@
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .errors import SettingsError
 
 PARTIAL = "part-"  # how the name of an unfinished file starts
 
@@ -30,8 +33,22 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as e:
+        if e.filename == str(partial):
+            e.filename = str(path)  # the name that the user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Raise SettingsError if nothing can be written in a folder, or where it would be made: to be known before minutes of work."""
+    try:
+        place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as e:
+        raise SettingsError(f"{folder}: nothing can be written there ({e.strerror or type(e).__name__}).") from e
 
 
 def below(folder: Path, on_refused: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:

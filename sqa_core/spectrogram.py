@@ -53,6 +53,18 @@ def mel_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> Float
         return _mel_filters(n_fft, n_mels, fmax, sample_rate)
 
 
+def band_hz(n_mels: int, fmax: float) -> np.ndarray:
+    """Frequencies of the bands' peaks, (n_mels,) Hz.
+
+    Examples
+    --------
+    >>> band_hz(48, 20_000.0)[[0, 20, 47]].round(-1)
+    array([   80.,  2000., 18420.])
+    """
+    bins, rate = 16_384, 48_000
+    return mel_filters(bins, n_mels, fmax, rate).argmax(dim=0).numpy() * rate / bins
+
+
 @lru_cache(maxsize=16)
 def _used_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> torch.Tensor:
     """The filters without the bins above the highest one."""

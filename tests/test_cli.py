@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from sqa_core import audio
 from sqa_core.pipeline import chapters
@@ -140,16 +141,106 @@ def test_weights_show_their_licence_before_they_are_fetched():
 
 
 def test_explain_writes_figures_and_arrays(recordings, tmp_path):
-    done = sqa("explain", recordings / "b.wav", "--model", "polyglot-pesq", "--out", tmp_path / "why")
+    done = sqa("explain", recordings / "b.wav", "--model", "polyglot-pesq", "--out", tmp_path / "why", "--start", "0.25")
     assert done.returncode == 0, done.stderr
     assert sorted(p.suffix for p in (tmp_path / "why").iterdir()) == [".csv", ".npz", ".png"]
-    stored = np.load(tmp_path / "why" / "b-occlusion.npz")
-    assert stored["13_frames"].shape == stored["mel"].shape
-    table = pd.read_csv(tmp_path / "why" / "b-occlusion.csv")
-    assert list(table.columns) == ["band", "bands", "frame", "frames", "mos"]
+    stored = np.load(tmp_path / "why" / "b-from-0.25s-occlusion.npz")
+    assert stored["13_frames"].shape == stored["mel"].shape == (len(stored["band_hz"]), len(stored["time_s"]))
+    assert stored["time_s"][:2] == pytest.approx([0.25, 0.26]), "the file's own time"
+    table = pd.read_csv(tmp_path / "why" / "b-from-0.25s-occlusion.csv")
+    assert list(table.columns) == ["band", "bands", "frame", "frames", "low_hz", "high_hz", "start_s", "end_s", "mos"]
+    assert table["start_s"].min() == 0.25
+    in_time = table[table["bands"] == len(stored["band_hz"])]
+    assert in_time["high_hz"].unique() == pytest.approx(stored["band_hz"][-1], abs=0.1)
 
 
-@pytest.mark.parametrize(("method", "array"), [("ig", "mos"), ("deeplift", "feature_"), ("conductance", "segment_number")])
+def test_occlusion_that_is_stopped_keeps_the_masks_that_were_tried(recordings, tmp_path, own, monkeypatch, capsys):
+    from sqa_core.cli import score
+    from sqa_core.explain import occlusion
+
+    whole, calls = occlusion.occlude, []
+
+    def stops_in_the_third_group(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(occlusion, "occlude", stops_in_the_third_group)
+    with pytest.raises(typer.Exit) as stopped:
+        explained(recordings / "b.wav", tmp_path, own)
+    assert stopped.value.exit_code == 130
+    assert "masks were not tried, the rest is written" in capsys.readouterr().err
+    stored = np.load(tmp_path / "b-occlusion.npz")
+    assert "2_bands" in stored.files
+    assert "13_frames" not in stored.files
+    assert pd.read_csv(tmp_path / "b-occlusion.csv")["bands"].unique().tolist() == [24, 2]
+    monkeypatch.setattr(occlusion, "occlude", whole)
+    explained(recordings / "b.wav", tmp_path, own)
+    assert "13_frames" in np.load(tmp_path / "b-occlusion-2.npz").files, "the whole one does not take the broken one's place"
+    assert score.ASKED_S > 0
+
+
+def explained(file, out, network, **more):
+    from sqa_core.cli import score
+
+    plain = {
+        "method": "occlusion",
+        "model": network.name,
+        "output": "mos",
+        "fill": "floor",
+        "baseline": "floor",
+        "start": 0.0,
+        "seconds": None,
+    }
+    score.explain(file=file, out=out, yes=True, **plain | more)
+
+
+def test_more_masks_than_hours_allow_are_refused(recordings, tmp_path, own, monkeypatch):
+    from sqa_core.errors import SettingsError
+    from sqa_core.explain import occlusion
+
+    monkeypatch.setattr(occlusion, "MAX_MASKS", 50)
+    with pytest.raises(SettingsError, match="masks are more than 50; choose an excerpt"):
+        explained(recordings / "b.wav", tmp_path / "out", own)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_explanation_survives_a_disk_that_fills_up(recordings, tmp_path, own, monkeypatch):
+    import errno
+
+    from sqa_core.cli import score
+    from sqa_core.errors import SettingsError
+
+    def full(path, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    saves, out = np.savez_compressed, tmp_path / "out"
+    monkeypatch.setattr(score.tempfile, "mkdtemp", lambda prefix: str(rescued_in))
+    rescued_in = tmp_path / "elsewhere"
+    monkeypatch.setattr(np, "savez_compressed", lambda path, **a: full(path) if out in Path(path).parents else saves(path, **a))
+    with pytest.raises(SettingsError, match=r"No space left on device; what was computed is in .*elsewhere"):
+        explained(recordings / "b.wav", out, own)
+    assert sorted(p.name for p in rescued_in.iterdir()) == ["b-occlusion.csv", "b-occlusion.npz", "b-occlusion.png"]
+    assert [p.name for p in out.iterdir() if p.name.startswith("part-")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place where nobody can write")
+@pytest.mark.parametrize("command", [["explain", "FILE", "--out"], ["data", "split", "NAME", "--out"], ["score", "FILE", "--csv"]])
+def test_a_place_where_nothing_can_be_written_is_one_sentence(recordings, command):
+    if command[0] == "data":
+        from sqa_core.corpora import registry
+
+        if registry.find("polyglot-acted") is None:
+            pytest.skip("no corpus to split")
+        command = ["data", "split", "polyglot-acted", "--out"]
+    done = sqa(*[str(recordings / "b.wav") if word == "FILE" else word for word in command], "/proc/self/out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sqa: /proc/self")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("method", "array"), [("ig", "mos"), ("deeplift", "feature_"), ("conductance", "segment_start_s")])
 def test_explain_by_other_methods(recordings, tmp_path, method, array):
     done = sqa("explain", recordings / "b.wav", "--method", method, "--model", "prompts-pesq-20", "--out", tmp_path)
     assert done.returncode == 0, done.stderr

@@ -33,9 +33,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as e:
-        if e.errno != errno.ENOSPC:
+        if e.filename is None and e.errno != errno.ENOSPC:  # not of a file: a connection, a child process
             raise
-        print(f"sqa: {e.filename or 'standard output'}: no space left on the device.", file=sys.stderr)
+        print(f"sqa: {e.filename or 'standard output'}: {(e.strerror or type(e).__name__).lower()}.", file=sys.stderr)
         sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from contextlib import nullcontext
 from itertools import chain, count
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from .. import environment
 from ..errors import SettingsError
+from ..files import atomic, require_writable
 from . import progress
 from .table import Printed, Written, resumed
 
@@ -147,17 +149,22 @@ def explain(
     seconds: Annotated[float | None, typer.Option(help="Length of the excerpt; default: to the end.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before work of more than a minute.")] = False,
 ) -> None:
-    """Explain a score: hide parts of the spectrogram, or follow gradients through the network, and see what moves it."""
-    import numpy as np
+    """Explain a score: hide parts of the spectrogram, or follow gradients through the network, and see what moves it.
 
+    Writes a figure (.png), arrays (.npz) and, by occlusion, a table (.csv). The arrays are mel (bands, frames) in dB, time_s of the frames in
+    the file, band_hz, the score, made_from, and a map for each mask, output or feature; of conductance (channels, bands, frames) with its
+    segment and segment_start_s. The table has a row a mask: its bands and frames, low_hz, high_hz, start_s, end_s, and each score under it.
+    Ctrl-C ends an occlusion with the masks that were tried.
+    """
+    from .. import audio
     from ..explain import files
-    from ..figures import maps, style
     from ..models import weights
     from ..results import durations
 
+    require_writable(out)
     network = weights.load(model, environment.device())
 
-    bar = progress.bar(None, f"{method} of {file.name}")
+    bar = progress.bar(100, f"{method} of {audio.shown(file.name)}, %")
 
     def expected(needed_s: float) -> None:
         if needed_s > ASKED_S:
@@ -169,20 +176,54 @@ def explain(
         bar.start()
 
     try:
-        found = files.explain(file, network, method, output, fill, baseline, start, seconds, on_expected=expected)
+        found = files.explain(
+            file,
+            network,
+            method,
+            output,
+            fill,
+            baseline,
+            start,
+            seconds,
+            expected,
+            lambda share: bar.update(bar.task_ids[0], completed=100 * share),
+        )
     finally:
         bar.stop()
+    if found.stopped:
+        print(f"\nsqa: stopped; {found.stopped} masks were not tried, the rest is written", file=sys.stderr)
+    made_from = json.dumps([str(file.resolve()), method, network.weights_hash, output, fill, baseline, start, seconds, found.stopped])
+    stem = f"{file.stem}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}"
+    try:
+        written = _write_explanation(found, out, stem, made_from)
+    except OSError as e:  # a disk that filled up meanwhile: minutes of work are kept elsewhere
+        rescued = Path(tempfile.mkdtemp(prefix="sqa-explanation-"))
+        _write_explanation(found, rescued, stem, made_from)
+        raise SettingsError(f"{out}: {e.strerror}; what was computed is in {rescued}.") from e
+    print("\n".join(audio.shown(path) for path in written))
+    if found.stopped:
+        raise typer.Exit(130)
+
+
+def _write_explanation(found, out: Path, stem: str, made_from: str) -> list[Path]:
+    """Writes the figure, the arrays, and the table if there is one; each whole or not at all."""
+    import numpy as np
+
+    from ..figures import maps, style
+
     style()
     out.mkdir(parents=True, exist_ok=True)
-    made_from = json.dumps([str(file.resolve()), method, network.weights_hash, output, fill, baseline, start, seconds])
-    name = _free_name(out, f"{file.stem}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}", made_from)
-    maps.explanation(found).savefig(out / f"{name}.png")
-    np.savez_compressed(out / f"{name}.npz", made_from=made_from, **found.arrays())  # type: ignore[arg-type]
+    name = _free_name(out, stem, made_from)
     written = [out / f"{name}.png", out / f"{name}.npz"]
+    with atomic(written[0]) as partial:
+        maps.explanation(found).savefig(partial)
+    with atomic(written[1]) as partial:
+        np.savez_compressed(partial, made_from=made_from, **found.arrays())
     if found.scores is not None:
-        found.scores.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
         written.append(out / f"{name}.csv")
-    print("\n".join(map(str, written)))
+        with atomic(written[2]) as partial:
+            found.scores.to_csv(partial, index=False, float_format="%.6g")
+    return written
 
 
 def _free_name(out: Path, name: str, made_from: str) -> str:

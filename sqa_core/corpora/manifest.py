@@ -123,7 +123,9 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as f:  # pandas would leave out what is too much
         for i, row in enumerate(csv.reader(f, delimiter=separator), start=1):
             if any(cell.strip() for cell in row[len(columns) :]):
-                raise CorpusError(f"{path}, row {i}: there are {len(row)} cells and {len(columns)} columns; quote cells that hold {separator!r}.")
+                raise CorpusError(
+                    f"{path}, row {i}: there are {len(row)} cells and {len(columns)} columns; quote cells that hold {separator!r}."
+                )
     options = {
         "sep": separator,
         "dtype": dict.fromkeys(text, str),

@@ -22,6 +22,7 @@ PAPER_MASKS: dict[str, tuple[int | None, int | None]] = {
     "13 frames": (None, 13),
 }
 HEAD_BATCH = 32_768  # segments through time dependency and pooling at once
+MAX_MASKS = 20_000  # the paper's on about 17 minutes of sound
 
 
 class Box(NamedTuple):
@@ -46,13 +47,30 @@ class Occlusion:
 
     def change_map(self, shape: tuple[int, int], output: str = "mos") -> Float[np.ndarray, "mels frames"]:
         """Change of the score at each place of a spectrogram (mels, frames), averaged where masks overlap; NaN where none lay."""
-        change = self.scores[:, self.outputs.index(output)] - self.score[self.outputs.index(output)]
-        total, count = np.zeros(shape), np.zeros(shape)
-        for box, value in zip(self.boxes, change, strict=True):
-            where = np.s_[box.band : box.band + box.bands, box.frame : box.frame + box.frames]
-            total[where] += value
-            count[where] += 1
-        return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+        column = self.outputs.index(output)
+        return change_map(shape, self.boxes, self.scores[:, column] - self.score[column])
+
+
+def change_map(shape: tuple[int, int], boxes: list[Box], change: np.ndarray) -> Float[np.ndarray, "mels frames"]:
+    """Values (masks,) of boxes at their places on a spectrogram (mels, frames), averaged where boxes overlap; NaN where none lies.
+
+    Examples
+    --------
+    >>> change_map((1, 4), [Box(0, 1, 0, 2), Box(0, 1, 1, 2)], np.array([1.0, 3.0]))
+    array([[ 1.,  2.,  3., nan]])
+    """
+    total, count = np.zeros(shape), np.zeros(shape)
+    for box, value in zip(boxes, change, strict=True):
+        where = np.s_[box.band : box.band + box.bands, box.frame : box.frame + box.frames]
+        total[where] += value
+        count[where] += 1
+    return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+
+
+def require_few(masks: int) -> None:
+    """Raise SettingsError if there are more masks than `MAX_MASKS`: hours of work."""
+    if masks > MAX_MASKS:
+        raise SettingsError(f"{masks} masks are more than {MAX_MASKS}; choose an excerpt with start and seconds, or larger masks.")
 
 
 def mask_boxes(shape: tuple[int, int], mask: tuple[int | None, int | None], stride: tuple[int, int] | None = None) -> list[Box]:

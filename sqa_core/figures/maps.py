@@ -31,20 +31,48 @@ def spectrogram_image(axis, mel: np.ndarray, extent=None):
     return axis.imshow(mel.astype(np.float32), origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
 
 
-def maps_over_time(mel: np.ndarray, maps: dict[str, np.ndarray], label: str, title: str = "the sound"):
-    """The spectrogram above one map a row, on one time axis; each map to its own scale."""
+TICKS_HZ = (250, 1000, 4000, 16_000)
+
+
+def _extent(mel: np.ndarray, start_s: float) -> tuple[float, float, float, float]:
+    return (start_s, start_s + mel.shape[1] * HOP_S, 0, mel.shape[0])
+
+
+def _bands(axes, band_hz: np.ndarray | None) -> str:
+    """Ticks of the axes' bands, in kHz where the bands' frequencies are given; the axis's name."""
+    import matplotlib.ticker
+
+    if band_hz is None:
+        ticks, labels, name = [0.0, 24.0, 48.0], ["0", "24", "48"], "mel band"
+    else:
+        ticks = [float(np.interp(hz, band_hz, np.arange(len(band_hz)))) + 0.5 for hz in TICKS_HZ]  # the middle of a band
+        labels, name = [f"{hz / 1000:g}" for hz in TICKS_HZ], "frequency, kHz"
+    for axis in axes:
+        axis.yaxis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
+        axis.yaxis.set_major_formatter(matplotlib.ticker.FixedFormatter(labels))
+    return name
+
+
+def maps_over_time(
+    mel: np.ndarray,
+    maps: dict[str, np.ndarray],
+    label: str,
+    title: str = "the sound",
+    start_s: float = 0.0,
+    band_hz: np.ndarray | None = None,
+):
+    """The spectrogram above one map a row, on one time axis; each map to its own scale. start_s : of the excerpt in its file. band_hz : the
+    bands' frequencies, for an axis in kHz."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.3 * len(maps)), sharex=True)
-    extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
+    extent = _extent(mel, start_s)
     figure.colorbar(spectrogram_image(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
         figure.colorbar(signed_map(axis, values, extent=extent), ax=axis, pad=0.01, extend="both").set_label(label, fontsize=7)
         axis.set_title(name, fontsize=9, loc="left")
-    for axis in axes:
-        axis.set_yticks([0, 24, 48])
-    figure.supylabel("mel band", fontsize=9)
+    figure.supylabel(_bands(axes, band_hz), fontsize=9)
     axes[-1].set_xlabel("time, s")
     return closed(figure)
 
@@ -62,27 +90,38 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     return np.round(values / step) * step + 0.0  # no minus zero
 
 
-def occlusion_maps(mel: np.ndarray, maps: dict[str, np.ndarray], score: float):
-    """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it."""
+def occlusion_maps(
+    mel: np.ndarray,
+    maps: dict[str, np.ndarray],
+    score: float,
+    output: str = "MOS",
+    start_s: float = 0.0,
+    band_hz: np.ndarray | None = None,
+):
+    """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it. start_s,
+    band_hz : as in `maps_over_time`."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.25 * len(maps)), sharex=True)
-    extent = (0, mel.shape[1] * HOP_S, 0, mel.shape[0])
+    extent = _extent(mel, start_s)
     shown = spectrogram_image(axes[0], mel, extent)
-    axes[0].set(ylabel="mel band", title=f"the sound, predicted MOS {score:.2f}")
+    axes[0].set(title=f"the sound, predicted {output} {score:.2f}")
     figure.colorbar(shown, ax=axes[0], label="dB", pad=0.01)
     limit = max(float(np.nanmax(np.abs(m))) for m in maps.values()) or 1.0
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
         drawn = signed_map(axis, values, limit, extent)
         axis.set_title(name, fontsize=9, loc="left")
-        axis.set_yticks([0, 24, 48])
-    figure.colorbar(drawn, ax=list(axes[1:]), label="change of MOS", pad=0.01)
+    axes[0].set_ylabel(_bands(axes, band_hz))
+    figure.colorbar(drawn, ax=list(axes[1:]), label=f"change of {output}", pad=0.01)
     axes[-1].set_xlabel("time, s")
     return closed(figure)
 
 
-def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: str, channels: int = 16):
-    """A segment, and the conductance of single channels, a row a feature, each row on one scale."""
+def conductance_maps(
+    segment: np.ndarray, maps: dict[str, np.ndarray], title: str, channels: int = 16, start_s: float | None = None, band_hz=None
+):
+    """A segment, and the conductance of single channels, a block of rows a feature, each block on one scale. start_s : where the segment
+    starts in the file; band_hz : the bands' frequencies."""
     import matplotlib.pyplot as plt
 
     def chosen(values: np.ndarray) -> np.ndarray:
@@ -94,18 +133,30 @@ def conductance_maps(segment: np.ndarray, maps: dict[str, np.ndarray], title: st
     count = max(len(chosen(m)) for m in maps.values())
     across = 8
     lines = -(-count // across)
-    figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(width_in(), 1.6 * lines * len(maps)), squeeze=False)
+    figure, axes = plt.subplots(lines * len(maps), across + 1, figsize=(width_in(), 1.7 * lines * len(maps)), squeeze=False)
     for axis in axes.flat:
-        axis.axis("off")
+        axis.set(xticks=[], yticks=[])
+        axis.set_visible(False)
     for row, (name, values) in enumerate(maps.items()):
         first = axes[row * lines, 0]
-        spectrogram_image(first, segment)
-        first.set_title(name, fontsize=8)
+        spectrogram_image(first, segment, None if start_s is None else _extent(segment, start_s))
+        first.set_title("the segment", fontsize=7)
+        if start_s is not None:
+            first.set_xticks([start_s, start_s + segment.shape[1] * HOP_S])
+            first.tick_params(labelsize=6)
+            first.set_xlabel("time, s", fontsize=6)
+        if band_hz is not None:
+            first.set_ylabel(_bands([first], band_hz), fontsize=6)
+        first.set_visible(True)
         limit = colour_limit(values)
-        for i, channel in enumerate(chosen(values)):
-            axis = axes[row * lines + i // across, 1 + i % across]
-            signed_map(axis, values[channel], limit)
-            axis.set_title(str(channel), fontsize=7)
+        shown = [axes[row * lines + i // across, 1 + i % across] for i in range(len(chosen(values)))]
+        for axis, channel in zip(shown, chosen(values), strict=True):
+            drawn = signed_map(axis, values[channel], limit)
+            axis.set_title(f"channel {channel}" if channel == chosen(values)[0] else str(channel), fontsize=7)
+            axis.set_visible(True)
+        bar = figure.colorbar(drawn, ax=list(axes[row * lines : (row + 1) * lines].flat), pad=0.01, aspect=30, extend="both")
+        bar.set_label(f"{name}\nconductance", fontsize=6)
+        bar.ax.tick_params(labelsize=6)
     figure.suptitle(title, fontsize=8)
     return closed(figure)
 
@@ -159,15 +210,21 @@ def png_of_pixels(colours: np.ndarray) -> str:
 
 
 def explanation(found: Explanation):
-    """The figure of one explanation, as `sqa explain` writes it."""
-    titles = {name: name if m.error is None else f"{name}, {completeness_text(m.error, m.steps)}" for name, m in found.maps.items()}
-    maps = {titles[name]: m.values for name, m in found.maps.items()}
+    """The figure of one explanation, as `sqa explain` writes it: in kHz and the file's own time."""
+    about = {
+        n: [m.follows] * bool(m.follows) + ([] if m.error is None else [completeness_text(m.error, m.steps)]) for n, m in found.maps.items()
+    }
+    maps = {"\n".join([", ".join([name, *about[name][:1]]), *about[name][1:]]): m.values for name, m in found.maps.items()}
+    where: dict[str, Any] = {"start_s": found.start_s, "band_hz": found.band_hz}
     if found.method == "occlusion":
-        return occlusion_maps(found.mel, maps, found.score)
+        return occlusion_maps(found.mel, maps, found.score, found.output.upper() if found.output == "mos" else found.output, **where)
     if found.method == "conductance":
         assert found.segment is not None
+        assert found.segment_start_s is not None
         error, steps = max((m.error or 0.0, m.steps) for m in found.maps.values())
-        plain = {name: m.values for name, m in found.maps.items()}
-        return conductance_maps(found.segment, plain, f"{found.network}: conductance, {completeness_text(error, steps)}")
+        end_s = found.segment_start_s + found.segment.shape[1] * HOP_S
+        title = f"{found.network}: conductance at {found.segment_start_s:.2f} to {end_s:.2f} s, {completeness_text(error, steps)}"
+        plain = {f"{name}\n{m.follows}": m.values for name, m in found.maps.items()}
+        return conductance_maps(found.segment, plain, title, start_s=found.segment_start_s, band_hz=found.band_hz)
     method = {"ig": "integrated gradients", "deeplift": "DeepLIFT of CNN outputs"}[found.method]
-    return maps_over_time(found.mel, maps, "attribution", f"{found.network}: {method}")
+    return maps_over_time(found.mel, maps, "attribution", f"{found.network}: {method}", **where)
