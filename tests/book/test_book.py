@@ -19,8 +19,10 @@ QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "
 
 
 @pytest.fixture(scope="module")
-def html():
-    """The whole book, executed where it is stale and built."""
+def html(request):
+    """The whole book, executed where it is stale and built; in one worker, not in each."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert any(item.nodeid.endswith("@book") for item in request.session.items), "pytest-xdist keeps tests of one group together"
     outcomes = execute.run(list(chapters.CHAPTERS), {"profile": "demo", "engine": "local"})
     assert [o.problem for o in outcomes if o.state == "failed"] == []
     return build.build().index.parent
