@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sqa_core.errors import SettingsError
 from sqa_core.results import packed, records
 from sqa_core.results.records import Record
 
@@ -58,7 +59,7 @@ def test_every_table_and_array_comes_back_as_it_was(folder):
         assert {n: a.tolist() for n, a in after.arrays().items()} == {n: a.tolist() for n, a in arrays.items()}
     nothing = records.read(folder, key_of(99))
     assert nothing.arrays() == {}
-    with pytest.raises(FileNotFoundError, match="no table"):
+    with pytest.raises(SettingsError, match="no table"):
         nothing.items()
 
 

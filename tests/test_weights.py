@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import zipfile
 from dataclasses import asdict
 
 import pytest
@@ -153,3 +154,15 @@ def test_without_official_weights_ours_is_the_default(tmp_path, monkeypatch):
     assert weights.load().name == weights.OWN
     with pytest.raises(WeightsError, match="sqa data fetch nisqa-weights"):
         weights.load("nisqa")
+
+
+def test_the_size_limit_counts_unpacked_bytes(tmp_path, monkeypatch):
+    checkpoint(tmp_path / "x.tar")
+    small = tmp_path / "small.tar"
+    with zipfile.ZipFile(tmp_path / "x.tar") as stored, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in stored.namelist():
+            packed.writestr(name, b"\0" * len(stored.read(name)) if "/data/" in name else stored.read(name))
+    monkeypatch.setattr(weights, "LARGEST_BYTES", small.stat().st_size + 1)
+    assert (tmp_path / "x.tar").stat().st_size > weights.LARGEST_BYTES
+    with pytest.raises(WeightsError, match="is not the size of such a network"):
+        weights.load(small)

@@ -205,19 +205,31 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
         return SpeakerEncoder(SPEAKER, "ecapa", _speaker_network(folder).to(device), weights_hash(SPEAKER), 1, SPEAKER_WIDTH, False, device)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as e:
+    except Exception as e:  # whatever a damaged or foreign file raises, the message is one
         raise WeightsError(f"{folder}: transformers does not know its config.json ({type(e).__name__}).") from e
     if config.model_type not in (*WAVE_FAMILIES, "whisper"):
         raise WeightsError(
             f"{folder}: {config.model_type} is not a supported speech encoder; supported are whisper, {', '.join(WAVE_FAMILIES)}."
         )
+    if not _is_sane(config):
+        raise WeightsError(f"{folder}: its config.json describes no network (layers, heads and strides are at least 1).")
     if name.startswith(RANDOM):
         torch.manual_seed(seed)
-        # float32, since the configuration may name the type that the weights are stored in
-        model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        try:  # float32, since the configuration may name the type that the weights are stored in
+            model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        except Exception as e:
+            raise WeightsError(f"{folder}: no network can be made of its config.json ({type(e).__name__}).") from e
     else:
         model = _load_strictly(AutoModel, folder)
     return of_model(name, model, weights_hash(name), _normalises(folder), device)
+
+
+def _is_sane(config: Any) -> bool:
+    layers, heads = (
+        ("encoder_layers", "encoder_attention_heads") if config.model_type == "whisper" else ("num_hidden_layers", "num_attention_heads")
+    )
+    steps = [*getattr(config, "conv_stride", ()), *getattr(config, "conv_kernel", ())]
+    return min([getattr(config, layers), getattr(config, heads), *steps]) >= 1
 
 
 def of_model(name: str, model: Any, hash_: str, zero_mean_unit_variance: bool, device: str = "cpu") -> Encoder:
@@ -266,12 +278,20 @@ def _load_strictly(auto: Any, folder: Path) -> Any:
         raise WeightsError(
             f"{folder}: the weights are not this network's: {(missing or wrong)[0]} {'is missing' if missing else 'has another shape'}."
         )
+    if left := sorted(k for k in loading["unexpected_keys"] if k.startswith(("encoder.layers.", "model.encoder.layers."))):
+        raise WeightsError(f"{folder}: the weights have {left[0]}, which its config.json leaves out; one of the two is of another network.")
+    if bad := next((key for key, value in model.named_parameters() if not torch.isfinite(value).all()), None):
+        raise WeightsError(f"{folder}: {bad} holds values that are not numbers (NaN or infinite); the weights are damaged.")
     return model
 
 
 def _normalises(folder: Path) -> bool:
+    """Whether sounds are brought to mean 0 and variance 1 first, as wav2vec 2.0's family wants them where nothing is said."""
     path = folder / "preprocessor_config.json"
-    return bool(json.loads(path.read_text()).get("do_normalize", False)) if path.is_file() else True
+    try:
+        return bool(json.loads(path.read_text()).get("do_normalize", False)) if path.is_file() else True
+    except (OSError, ValueError, AttributeError) as e:
+        raise WeightsError(f"{path}: cannot be read ({type(e).__name__}); fetch it again, or delete it if the network needs none.") from e
 
 
 def _tensor(waveform: np.ndarray, device: str) -> Tensor:

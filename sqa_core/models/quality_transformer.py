@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from ..files import atomic
 from ..spectrogram import MelSettings
+from . import untrusted
 from .nisqa import DIMENSIONS
 
 PATCH = 16  # bands and frames
@@ -148,29 +149,16 @@ def load(path: Path) -> QualityTransformer:
     WeightsError
         Not found, damaged, of another network, or holding values that are not numbers.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
-    if not 0 < path.stat().st_size <= LARGEST_BYTES:
-        raise WeightsError(f"{path}: {path.stat().st_size} bytes is not the size of such a network.")
+    state, card = untrusted.safetensors(path, LARGEST_BYTES)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
-            settings = TypeAdapter(TransformerSettings).validate_json((file.metadata() or {})["settings"])
-    except (SafetensorError, OSError) as e:
-        raise WeightsError(f"{path}: not a safetensors file, or a damaged one.") from e
+        settings = TypeAdapter(TransformerSettings).validate_json(card["settings"])
     except (KeyError, ValidationError) as e:
         raise WeightsError(f"{path}: carries no settings of a network that predicts quality.") from e
     sane = 1 <= settings.blocks <= 48 and 1 <= settings.width <= 4096 and 1 <= settings.stride <= PATCH and settings.heads >= 1
     if not sane or settings.width % settings.heads or min(settings.mel.n_mels, settings.max_frames) < PATCH:
         raise WeightsError(f"{path}: its settings are those of no network.")
     with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
-        expected = {key: value.shape for key, value in QualityTransformer(settings).state_dict().items()}
-    if {key: value.shape for key, value in state.items()} != expected:
-        raise WeightsError(f"{path}: its tensors are not those of its settings.")
-    if bad := next((key for key, value in state.items() if not torch.isfinite(value).all()), None):
-        raise WeightsError(f"{path}: {bad} holds values that are not numbers (NaN or infinite); it is damaged.")
+        untrusted.require_state(state, QualityTransformer(settings).state_dict(), path)
     network = QualityTransformer(settings)
     network.load_state_dict(state)
     return network.eval()

@@ -2,7 +2,7 @@
 
 import copy
 import json
-import pickle
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from .. import download, environment
+from ..audio import shown
 from ..errors import WeightsError
 from ..files import atomic, sha256
+from . import untrusted
 from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
 
 LARGEST_BYTES = 200_000_000  # a hundred times the largest NISQA; more is not one
@@ -112,29 +114,30 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     ------
     WeightsError : not found, damaged, holding more than tensors, missing keys, numbers that are not numbers.
     """
-    name = str(name or default_network())
+    name = default_network() if name is None else str(name)
     device = device or environment.device()
     found = found_networks()
     if name in KNOWN and name not in found:
         how = "run `sqa data fetch nisqa-weights`, or set SQA_WEIGHTS" if name in OFFICIAL else f"put {KNOWN[name].file} below SQA_WEIGHTS"
         raise WeightsError(f"The weights of {name} are not on this machine; {how}.")
     path = found.get(name, Path(name))
-    if not path.is_file():
-        raise WeightsError(f"{name}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
-    if not 0 < path.stat().st_size <= LARGEST_BYTES:
-        raise WeightsError(f"{path}: {path.stat().st_size} bytes is not the size of a NISQA checkpoint.")
+    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that no file can have)
+        raise WeightsError(f"{name!r:.100}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_official
     settings, state, card = read(path)
     with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
-        _check_state(Nisqa(settings), state, path)
+        untrusted.require_state(state, Nisqa(settings).state_dict(), path)
     model = Nisqa(settings)
     model.load_state_dict(state, strict=True)
-    known = KNOWN.get(name)
     digest = sha256(path)
-    if known and digest != known.sha256:
-        raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {known.sha256[:12]}…); fetch it again.")
+    published = next((n for n, known in KNOWN.items() if known.sha256 == digest), None)
+    if name in KNOWN and published != name:
+        raise WeightsError(
+            f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {KNOWN[name].sha256[:12]}…); fetch it again."
+        )
+    known = KNOWN.get(published or "")
     return Network(
-        name=name if name in found else card.get("name", path.stem),
+        name=name if name in found else published or _own_name(card.get("name", path.stem), digest, found),
         model=model.eval().to(device),
         weights_hash=digest[:12],
         licence=known.licence if known else card.get("licence", "not stated"),
@@ -143,6 +146,13 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
         path=path,
         device=device,
     )
+
+
+def _own_name(name: str, digest: str, found: dict[str, Path]) -> str:
+    """How a network from a path is called: by its own name, unless that is of a network whose weights it does not have."""
+    name = shown(name)[:100] or "unnamed"
+    taken = name in KNOWN or (name in found and sha256(found[name]) != digest)
+    return f"{name} (other weights)" if taken else name
 
 
 def hash_of(name: str) -> str:
@@ -173,37 +183,15 @@ def _best_seconds(card: dict[str, str], path: Path) -> tuple[float, float]:
     return shortest, longest
 
 
-def _check_state(model: Nisqa, state: dict[str, torch.Tensor], path: Path) -> None:
-    expected = model.state_dict()
-    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    if missing or unknown:
-        what = f"lacks {missing[0]}" if missing else f"has {unknown[0]}, which the network does not"
-        raise WeightsError(f"{path}: {what} ({len(missing)} keys missing, {len(unknown)} unknown); it is of another network.")
-    for key, value in state.items():
-        if value.shape != expected[key].shape:
-            raise WeightsError(f"{path}: {key} has shape {tuple(value.shape)}, not {tuple(expected[key].shape)}.")
-        if not torch.isfinite(value).all():
-            raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
-        if key.endswith("running_var") and (value < 0).any():
-            raise WeightsError(f"{path}: {key} holds a negative variance; it is damaged.")
-
-
-def _read_official(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        raise WeightsError(f"{path}: holds objects other than tensors and plain settings, so it is refused; it could run code.") from e
-    except Exception as e:  # the reader of old checkpoints raises whatever its bytes lead it to: IndexError, struct.error…
-        raise WeightsError(f"{path}: not a checkpoint, or a damaged one ({type(e).__name__}).") from e
+def _read_official(path: Path) -> tuple[NisqaSettings, Any, dict[str, str]]:
+    checkpoint = untrusted.torch_checkpoint(path, LARGEST_BYTES)
     if not isinstance(checkpoint, dict) or not {"args", "model_state_dict"} <= checkpoint.keys():
         raise WeightsError(f"{path}: not a NISQA checkpoint; `args` and `model_state_dict` are missing.")
-    state = {}
-    for key, value in checkpoint["model_state_dict"].items():
-        if not isinstance(value, torch.Tensor):
-            raise WeightsError(f"{path}: {key} is not a tensor.")
+    state = checkpoint["model_state_dict"]
+    if isinstance(state, dict):
         # The original wraps each part in a frame with one attribute, `model`, and names a lone head `pool`.
-        key = key.replace("pool_layers.", "pool.").replace("pool.model.", "pool.0.model.").replace(".model.", ".")
-        state[key] = value
+        renamed = {key: str(key).replace("pool_layers.", "pool.").replace("pool.model.", "pool.0.model.") for key in state}
+        state = {new.replace(".model.", ".") if isinstance(key, str) else key: state[key] for key, new in renamed.items()}
     return _official_settings(checkpoint["args"], path), state, {"name": path.stem}
 
 
@@ -232,8 +220,8 @@ def _official_settings(args: dict[str, Any], path: Path) -> NisqaSettings:
             "segment_hop": args["ms_seg_hop_length"],
             "mel": mel,
         }
-    except (KeyError, TypeError) as e:
-        raise WeightsError(f"{path}: the checkpoint's `args` lack {e}.") from e
+    except (KeyError, TypeError, AttributeError, IndexError) as e:
+        raise WeightsError(f"{path}: the checkpoint's `args` are not those of a NISQA network ({type(e).__name__}: {e}).") from e
     return _validated(settings, path)
 
 
@@ -254,15 +242,9 @@ def _validated(settings: dict[str, Any], path: Path) -> NisqaSettings:
 
 
 def _read_safetensors(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
+    state, card = untrusted.safetensors(path, LARGEST_BYTES)
     try:
-        with safe_open(path, framework="pt") as f:
-            card = f.metadata() or {}
-            state = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118 (not a dict)
         settings = json.loads(card["settings"])
-    except (SafetensorError, OSError) as e:
-        raise WeightsError(f"{path}: not a safetensors file, or a damaged one.") from e
     except (KeyError, json.JSONDecodeError) as e:
         raise WeightsError(f"{path}: carries no `settings` in its metadata, so its network is not known.") from e
     return _validated(settings, path), state, card

@@ -52,14 +52,31 @@ class Record:
     attachments: Attachments | None = field(default=None, repr=False)
 
     def items(self) -> pd.DataFrame:
-        """Predictions for single items, such as files; raises FileNotFoundError if the trial keeps none."""
+        """Predictions for single items, such as files.
+
+        Raises
+        ------
+        SettingsError
+            The trial keeps none, or its file is missing.
+        """
         assert self.attachments is not None
-        return self.attachments.items(self.key)
+        try:
+            return self.attachments.items(self.key)
+        except FileNotFoundError as e:
+            raise SettingsError(f"The record {self.key} ({self.trial['kind']}) has no table: {_ABSENT}.") from e
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Maps and other arrays by name; none if the trial keeps none."""
+        """Maps and other arrays by name; none if the trial keeps none. To ask for one that is not there raises SettingsError."""
         assert self.attachments is not None
-        return self.attachments.arrays(self.key)
+        return _Arrays(self.attachments.arrays(self.key))
+
+
+_ABSENT = "restore the file beside it, or delete the record to have it computed again"
+
+
+class _Arrays(dict[str, np.ndarray]):
+    def __missing__(self, name: str) -> np.ndarray:
+        raise SettingsError(f"A record has no array {name!r}: {_ABSENT}.")
 
 
 # ---- one file a record ----
