@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -27,9 +28,9 @@ class Manifest:
     root: Path
     status: str
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """Hash of the table: files, their hashes and labels."""
+        """Hash of the table: files, their hashes and labels. The table does not change after it was read."""
         return short_hash(self.table.to_csv(index=False, float_format="%.9g"))
 
     def paths(self) -> list[Path]:

@@ -40,10 +40,11 @@ def _file(module: str, root: Path) -> Path | None:
 
 def code_hash(files: Iterable[Path]) -> str:
     """12 hexadecimal digits of what files do: comments, layout and docstrings of Python files do not count."""
-    return short_hash("\0".join(_meaning(f) for f in files))
+    return short_hash("\0".join(_meaning(f, f.stat().st_mtime_ns) for f in files))
 
 
-def _meaning(file: Path) -> str:
+@cache  # chapters share most of their code
+def _meaning(file: Path, _mtime_ns: int) -> str:
     text = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
         return text

@@ -14,6 +14,7 @@ from sqa_core.pipeline import build, chapters, execute
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
+LOOKS = [(390, "dark"), (1440, "light")]  # each width and each scheme once: what is wrong with one is wrong whatever the other
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
@@ -75,8 +76,7 @@ def test_every_page_of_the_contents_is_there(html):
     } <= set(pages(html))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_pages_load_clean(html, site, browser, width, scheme):
     """No console errors, nothing from another host, no picture that is missing, no page wider than the window."""
     problems = [(name, p) for name in pages(html) for p in problems_of(site, browser, name, width, scheme)]
@@ -352,8 +352,7 @@ HIDDEN = """[...document.querySelectorAll(".sqa-table")].filter((t) => t.offsetP
   .map((t) => t.id)"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_pages_are_accessible(html, site, browser, width, scheme):
     """axe-core finds nothing critical or serious."""
     from axe_playwright_python.sync_playwright import Axe

@@ -66,11 +66,11 @@ def trials(settings: Settings) -> list[Trial]:
 def arms() -> list[Trial]:
     """Networks from each start, in the order in which they matter."""
     listeners = registry.load("p835").hash
-    common: dict[str, Any] = {"encoder": ENCODER, "tuning": TUNING, "train": TRAIN, "valid": VALID, "tests": TESTS}
+    common = _arm("scratch", ENCODER, TUNING, TRAIN, VALID, TESTS)
     pairs = {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
 
     def arm(start: str, seed: int, pretraining: PretrainSettings | None = None, **other: Any) -> Trial:
-        fields = _arm(start, **common | other) | ({"pretraining": pretraining} | pairs if pretraining else {})
+        fields = common | other | {"start": start} | ({"pretraining": pretraining} | pairs if pretraining else {})
         return ArmTrial(**_about("real"), seed=seed, listeners=listeners, **fields)
 
     frozen: dict[str, Any] = {"tuning": replace(TUNING, frozen=True)}
