@@ -59,7 +59,7 @@ format: $(ready)  ## format the code and pair the notebooks
 
 lock: $(ready)  ## resolve requirements.lock anew
 	$(bin)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --unsafe-package torch --unsafe-package torchaudio --extra labels --extra cluster --extra speakers --extra prosody --extra book --extra dev \
+	  --unsafe-package torch --unsafe-package torchaudio --extra labels --extra cluster --extra speakers --extra prosody --extra predictors --extra book --extra dev \
 	  --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
 
 clean:  ## remove what was built (not .venv)

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from sqa_core import losses
+from sqa_core import audio, losses, predictors
 from sqa_core.corpora import dpam_jnd, jnd_pairs
 from sqa_core.corpora.jnd_pairs import LAWS, RATE, Bank, PairLaw
 from sqa_core.errors import CorpusError, SettingsError, WeightsError
@@ -19,7 +19,7 @@ from sqa_core.figures import widgets
 from sqa_core.files import short_hash
 from sqa_core.learning import jnd
 from sqa_core.learning import jsqa as learning
-from sqa_core.models import jsqa
+from sqa_core.models import encoders, jsqa
 from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
@@ -505,3 +505,34 @@ def test_arms_share_no_voice_and_no_use():
         trials.assert_apart(plan.TRAIN, plan.TRAIN)
     with pytest.raises(SettingsError, match="share voices"):
         trials.assert_apart(plan.TRAIN, tuple(replace(part, use="test") for part in plan.TRAIN))
+
+
+@pytest.mark.parametrize("name", predictors.PREDICTORS)
+def test_predictors_of_others_tell_clean_from_noisy(p835, name):
+    if not predictors.version(name):
+        pytest.skip(f"the package of {name} is not installed")
+    table = p835.table[(p835.table["set"] == "fullband") & (p835.table["talker"] == p835.table["talker"].iloc[0])].sort_values("mos_ovrl")
+    worst, best = (audio.load_mono(p835.root / table["file"].iloc[i], predictors.RATE)[:48_000] for i in (0, -1))
+    low, high = predictors.PREDICTORS[name]([worst, best])
+    assert 0.9 < low < high - 0.5 < 5
+
+
+def test_the_head_learns_on_a_speech_model_that_stays_as_it_is(tmp_path):
+    speech_model = jsqa.SpeechModel(encoders.load("random-mini"))
+    before = {k: v.clone() for k, v in speech_model.state_dict().items()}
+    rng = np.random.default_rng(0)
+    sounds = [rng.normal(0, 0.1 + 0.1 * (i % 2), 8000).astype(np.float32) for i in range(12)]
+    rated = learning.Rated(sounds, np.array([1.5 + 2 * (i % 2) for i in range(12)]))
+    settings = learning.TuneSettings(seconds=0.5, batch_size=4, epochs=2, frozen=True, learning_rate=1e-2)
+    network, epochs = learning.tune(speech_model, rated, rated, settings, 0, tmp_path)
+    assert all(torch.equal(v, before[k]) for k, v in speech_model.state_dict().items())
+    assert len(epochs) == 2
+    assert network(torch.zeros(3, 8000) + 0.1).shape == (3,)
+
+
+def test_calls_come_at_the_encoders_rate(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    part = (replace(plan.DEMO_VALID[0], count=2),)
+    (at_16, _), (at_22, _) = trials.rated(part, 16_000), trials.rated(part, 22_050)
+    lengths = [len(b) / len(a) for a, b in zip(at_16.waveforms, at_22.waveforms, strict=True)]
+    assert lengths == pytest.approx([22_050 / 16_000] * len(lengths), rel=1e-3)

@@ -20,7 +20,7 @@ from ..corpora.jnd_pairs import Bank, PairLaw
 from ..errors import SettingsError
 from ..files import short_hash
 from ..losses import nt_xent
-from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, check_memory, projection_head
+from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, projection_head
 from ..results.trials import canonical
 from .loop import Checkpoint, Epoch, Keep, Validation, fit
 
@@ -147,7 +147,7 @@ class Rated(NamedTuple):
 
 
 def tune(
-    encoder: Encoder,
+    encoder: Encoder | SpeechModel,
     train: Rated,
     valid: Rated,
     settings: TuneSettings,

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from .. import environment
 from ..errors import SettingsError, WeightsError
 from ..files import sha256
+from . import encoders
 
 RATE = 16_000
 CDPAM_RATE = 22_050
@@ -126,10 +127,31 @@ class QualityHead(nn.Module):
         return 1 + 4 * torch.sigmoid(self.layers[-1](x)[:, 0])
 
 
+@dataclass(frozen=True)
+class SpeechModelSettings:
+    """What the head needs to know of a speech model: its rate in Hz, and the width of its frames."""
+
+    rate: int
+    size: int
+
+
+class SpeechModel(nn.Module):
+    """A pretrained speech model in the place of JSQA's encoder: waveforms (batch, samples) to the mean over time of its last layer."""
+
+    def __init__(self, encoder: encoders.Encoder):
+        super().__init__()
+        self.of, self.model = encoder, encoder.model
+        self.settings = SpeechModelSettings(encoders.RATE, encoder.width)
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch size"]:
+        states = self.of.hidden_states(list(waveforms.cpu().numpy()))
+        return torch.stack([layers[-1].mean(dim=0) for layers in states]).float().to(waveforms.device)
+
+
 class Jsqa(nn.Module):
     """Encoder and head: waveforms (batch, samples) at the encoder's rate to MOS (batch,)."""
 
-    def __init__(self, encoder: Encoder, frozen: bool = False):
+    def __init__(self, encoder: Encoder | SpeechModel, frozen: bool = False):
         super().__init__()
         self.encoder, self.frozen = encoder, frozen
         self.head = QualityHead(encoder.settings.size)

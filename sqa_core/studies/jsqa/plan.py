@@ -3,16 +3,28 @@
 from dataclasses import replace
 from typing import Any
 
-from ... import environment
+from ... import environment, predictors
 from ...corpora import dpam_jnd, jnd_pairs, registry
 from ...learning import quality
 from ...learning.calls_networks import TRAIN_VOICES, VALID_VOICES
 from ...learning.jsqa import PretrainSettings, TuneSettings
 from ...learning.quality import Part
+from ...models import encoder_catalogue
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, EncoderSettings
 from ...results.trials import Trial
 from ..shared import GridSettings
-from .trials import ArmTrial, DistanceTrial, JudgementTrial, ListenersSurfaceTrial, Material, SurfaceTrial, material_hash
+from .trials import (
+    ArmTrial,
+    DistanceTrial,
+    JudgementTrial,
+    ListenersSurfaceTrial,
+    Material,
+    PredictorTrial,
+    SpeechModelArmTrial,
+    SurfaceTrial,
+    material_hash,
+    version_of,
+)
 
 SLUG = "jsqa"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": (), "paper": ("asterisk", "clean_voices", "p835")}
@@ -60,7 +72,30 @@ def trials(settings: Settings) -> list[Trial]:
     test_sounds = _material(tuple(("clean_voices", language) for language in ("en", "de", "zh", "nl")), "test")
     encoders = ("random", "cdpam") if _has_cdpam() else ("random",)
     planned += [DistanceTrial(**_about("real"), encoder=encoder, sounds=test_sounds) for encoder in encoders]
-    return planned + arms()
+    return planned + _predictors() + _speech_model_arms() + arms()
+
+
+def _predictors() -> list[Trial]:
+    """What a user would take instead, as far as it is on this machine."""
+    common = {"tests": TESTS, "material": quality.parts_hash(TESTS), "listeners": registry.load("p835").hash}
+    return [
+        PredictorTrial(**_about("real"), predictor=name, version=version, **common)  # type: ignore[arg-type]
+        for name in ("nisqa", *predictors.PREDICTORS)
+        if (version := version_of(name))
+    ]
+
+
+SPEECH_MODELS = ("whisper-base", "whisper-tiny")
+
+
+def _speech_model_arms() -> list[Trial]:
+    """The same head on frozen Whisper features, with the larger one that is found."""
+    name = next((n for n in SPEECH_MODELS if encoder_catalogue.available(n)), None)
+    if name is None:
+        return []
+    fields = _arm(name, ENCODER, replace(TUNING, frozen=True), TRAIN, VALID, TESTS)
+    about = _about("real") | {"listeners": registry.load("p835").hash, "weights_hash": encoder_catalogue.weights_hash(name)}
+    return [SpeechModelArmTrial(**about, **fields, seed=seed) for seed in CONTROL_SEEDS]
 
 
 def arms() -> list[Trial]:

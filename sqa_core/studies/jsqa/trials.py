@@ -2,6 +2,7 @@
 different starts."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,15 +11,16 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ... import audio, environment, metrics
+from ... import audio, environment, metrics, predictors, scoring
 from ...corpora import calls, dpam_jnd, jnd_pairs, recordings, registry
 from ...corpora.jnd_pairs import PairLaw
-from ...errors import SettingsError
+from ...errors import SettingsError, WeightsError
 from ...files import atomic, short_hash
 from ...learning import jnd, jsqa, loop, quality
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
 from ...learning.quality import Part
-from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, load_cdpam, untrained
+from ...models import encoder_catalogue, encoders, weights
+from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam, untrained
 from ...results.trials import Result, Trial, canonical
 from ..emotion import require_hash
 
@@ -214,7 +216,7 @@ class ArmTrial(Trial):
         own = [canonical(self.pretraining), canonical(self.pairs), self.seed] if stage == "pretraining" else self.canonical
         return environment.cache_folder() / "training" / f"jsqa-{stage}-{short_hash(json.dumps(own, sort_keys=True), 16)}"
 
-    def _start(self) -> tuple[Encoder, dict[str, Any]]:
+    def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
         if self.start == "cdpam":
             return load_cdpam(), {}
         if self.pretraining is None:
@@ -234,6 +236,57 @@ class ArmTrial(Trial):
         whole = jsqa.predict(network, sounds.waveforms)
         cut = jsqa.predict(network, sounds.waveforms, self.tuning.seconds)
         return about.assign(mos=sounds.mos, predicted=whole, predicted_windows=cut)
+
+
+class SpeechModelArmTrial(ArmTrial):
+    """The same head on frozen features of a pretrained speech model, whose name is the start: trained and tested as the other arms."""
+
+    kind: ClassVar[str] = "speech_model_arms"
+    weights_hash: str
+
+    def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
+        require_hash(f"the weights of {self.start}", encoder_catalogue.weights_hash(self.start), self.weights_hash, WeightsError)
+        return SpeechModel(encoders.load(self.start)), {}
+
+
+class PredictorTrial(Trial):
+    """What a user would take instead, on the tests of the arms: a published predictor as it comes, at the rate that it is made for.
+
+    predictor : "nisqa", or one of `predictors.PREDICTORS`. version : of its package, or the hash of NISQA's weights.
+    """
+
+    kind: ClassVar[str] = "predictors"
+    predictor: Literal["nisqa", "distillmos", "dnsmos"]
+    version: str
+    tests: tuple[Part, ...]
+    material: str
+    listeners: str
+
+    def run(self) -> Result:
+        require_hash("the calls", quality.parts_hash(self.tests), self.material)
+        require_hash(f"the predictor {self.predictor}", version_of(self.predictor), self.version, SettingsError)
+        rate = calls.RATE if self.predictor == "nisqa" else predictors.RATE
+        items = []
+        for sounds, about in (rated(self.tests, rate), p835(self.listeners, rate)):
+            items.append(about.assign(mos=sounds.mos, predicted=self._predicted(sounds.waveforms, rate)))
+        table = pd.concat(items, ignore_index=True)
+        facts: dict[str, Any] = {}
+        for test, rows in table.groupby("test"):
+            facts |= {f"{name}_{test}": value for name, value in agreement(rows["predicted"], rows["mos"]).items()}
+        return Result(facts, table)
+
+    def _predicted(self, waveforms: Sequence[np.ndarray], rate: int) -> np.ndarray:
+        if self.predictor != "nisqa":
+            return predictors.PREDICTORS[self.predictor](waveforms)
+        sounds = [audio.Sound(w[None], rate) for w in waveforms]
+        return scoring.score(sounds, weights.load("nisqa"))["mos"].to_numpy(float)
+
+
+def version_of(predictor: str) -> str:
+    """What decides a predictor's scores; "" if it is not on this machine."""
+    if predictor == "nisqa":
+        return weights.hash_of("nisqa") if "nisqa" in weights.found_networks() else ""
+    return predictors.version(predictor)
 
 
 def agreement(predicted: Any, mos: Any) -> dict[str, float]:
@@ -274,11 +327,11 @@ def assert_noises_apart(one: recordings.Use, other: recordings.Use) -> None:
 def rated(parts: tuple[Part, ...], rate: int = RATE) -> tuple[Rated, pd.DataFrame]:
     """Calls with their label of MOS (PESQ), and a row each with what it is: `test` tells synthetic from real voices. Calls without a label
     are left out. Kept in the cache."""
-    path = environment.cache_folder() / "material" / f"rated-{rate}-{quality.parts_hash(parts)}.safetensors"
+    path = environment.cache_folder() / "material" / f"rated-at-{rate}-{quality.parts_hash(parts)}.safetensors"
     if not path.is_file():
         made = [(part, call) for part in parts for call in quality.make(part)]
         tensors = {
-            f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], calls.RATE, RATE)[0]).half()
+            f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], calls.RATE, rate)[0]).half()
             for i, (_, call) in enumerate(made)
         }
         rows = [
