@@ -195,6 +195,15 @@ figures.table(starts.drop(columns=more), "table1", "Three starts; intervals over
 # %% tags=["hide-input"]
 figures.table(starts[["start", "test", *more]], "table1_more", "MAE and SRCC of the three starts", 2, fold="MAE and SRCC") if more else None
 
+# %% [markdown]
+# ## What would a user take instead?
+#
+# Published predictors as they come, and the same head on frozen features of a speech model, on the same tests. NISQA gets
+# sounds at 48 kHz, the others at 16 kHz. {glue:text}`alternatives`
+
+# %% tags=["hide-input"]
+figures.table(tables.alternatives_table(ours), "alternatives", "The same tests, other predictors; means over runs", 2)
+
 # %% tags=["hide-input"]
 figures.table(
     tables.controls_table(ours), "controls", "Is it the just-noticeable difference? Other gaps and controls; intervals over seeds", 3
@@ -227,7 +236,7 @@ figures.table(
 # - More seeds of the trained networks; frozen encoders and the control pairs. They are planned, built and tested on small
 #   examples; the tables above fill as they are computed. With them come distances after pretraining, and learning curves
 #   over hours and labelled files.
-# - Baselines with the same tests: Whisper features, Distill-MOS, DNSMOS, NISQA; CDPAM tuned; a frozen random encoder.
+# - CDPAM tuned, and a frozen random encoder.
 # - The machine's decision surface as a figure, and sliders in a kernel.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's machine was trained on is not known; those here are of level, not of SNR, and at very low

@@ -147,6 +147,7 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "inside": jsqa.inside_table,
         "distances": jsqa.distances_table,
         "order": jsqa.order_table,
+        "alternatives": jsqa.alternatives_table,
         "table1": jsqa.table1,
         "epochs": jsqa.epochs_table,
     }

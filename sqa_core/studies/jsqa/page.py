@@ -111,6 +111,15 @@ def _at_6_db(run: tables.Run, encoder: str) -> pd.DataFrame:
     return distances[(distances["encoder"] == tables.ENCODERS[encoder]) & (distances["gap, dB"] == 6.0)] if len(distances) else distances
 
 
+def _best_alternative(found: pd.DataFrame) -> str:
+    """The predictor that agrees best with the listeners, in a sentence."""
+    table = tables.alternatives_table(found)
+    if table.empty:
+        return "None of them was run."
+    best, column = table.iloc[0], f"PCC, {tables.TESTS[claims.TEST]}"
+    return f"{best['predictor']} agrees best with P.835's listeners: PCC {best[column]:.2f}."
+
+
 def glue_values(run: tables.Run) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
     demo = [part.count for part in DEMO_TRAIN]
@@ -118,6 +127,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out |= {"judgements": _judgements(run.found), "stated": f"{tables.stated_share():g} %"}
     scratch, pretrained = tables.arms(run.found, "scratch"), tables.arms(run.found, claims.WITHOUT)
     out["so_far"] = so_far(run.found)
+    out["alternatives"] = _best_alternative(run.found)
     out["parameters"] = f"{scratch[0].metrics['parameters'] / 1e6:.2f} million" if scratch else MISSING
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING

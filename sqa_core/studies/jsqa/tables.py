@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ... import metrics
 from ...corpora.jnd_pairs import LAWS
 from ...metrics import Interval
+from ...models import encoder_catalogue
 from ...results import frame, published
 from ...results.records import Record
 from ...results.trials import canonical
@@ -234,6 +235,27 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
             row["RMSE against scratch, %"] = 100 * float(change.mean()) if start != "scratch" and len(change) else np.nan
             rows.append(row | {"paper's PCC (NISQA corpus)": printed.get((name, "PCC"), ""), "seeds": len(of)})
     return pd.DataFrame(rows)
+
+
+PREDICTORS = {"nisqa": "NISQA, as published", "distillmos": "Distill-MOS, as published", "dnsmos": "DNSMOS P.835, as published"}
+
+
+def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What a user would take instead: published predictors as they come, the same head on frozen features of a speech model, and the arms
+    beside them. A row a predictor, the best first; means over seeds where there are several."""
+    groups = [(PREDICTORS[r.trial["predictor"]], [r]) for r in frame.records(found, "predictors")]
+    models: dict[str, list[Record]] = {}
+    for r in frame.records(found, "speech_model_arms"):
+        models.setdefault(f"the same head on frozen {encoder_catalogue.title(r.trial['start'])}", []).append(r)
+    groups += list(models.items()) + [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := arms(found, start))]
+    rows = []
+    for name, of in groups:
+        row: dict[str, Any] = {"predictor": name}
+        for test in ("fullband", "wideband", "calls_real"):
+            row[f"PCC, {TESTS[test]}"] = float(np.mean([r.metrics[f"pcc_{test}"] for r in of]))
+        row["RMSE, full band"] = float(np.mean([r.metrics["rmse_fullband"] for r in of]))
+        rows.append(row | {"runs": len(of)})
+    return pd.DataFrame(rows).sort_values(f"PCC, {TESTS['fullband']}", ascending=False, ignore_index=True) if rows else pd.DataFrame()
 
 
 def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
