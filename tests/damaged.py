@@ -393,17 +393,75 @@ def use_store(folder: Path) -> bool:
     return True
 
 
+# ---- feature banks ----
+
+
+def banks() -> Iterator[Case]:
+    from sqa_core.corpora import manifest
+    from sqa_core.learning import feature_bank
+
+    rng = np.random.default_rng(0)
+    sounds = [rng.normal(0, 0.1, (1, 4000 + 800 * i)).astype(np.float32) for i in range(4)]
+
+    def filled(folder: Path, change: Callable[[Path], None]) -> Any:
+        for i, sound in enumerate(sounds):
+            audio.write_wav(folder / f"{i}.wav", sound, 16_000)
+        table = manifest.describe(folder, [f"{i}.wav" for i in range(len(sounds))])
+        corpus = manifest.Manifest("mine", table.assign(speaker="s", language="de", licence="CC0"), folder, "real")
+        os.environ["SQA_CACHE"] = str(folder / "cache")
+        feature_bank._verified.clear()
+        whole = feature_bank.bank(corpus, "mel")
+        before = whole.frames.copy(), whole.means.copy()
+        del whole
+        change(next(p for p in (folder / "cache" / "features").iterdir() if p.is_dir()))
+        feature_bank._verified.clear()
+        return corpus, before
+
+    def case(name: str, file: str, change: Callable[[bytes], bytes | None], unfinished: bool) -> Case:
+        def damage(place: Path) -> None:
+            path = place / file
+            data = change(path.read_bytes())
+            path.unlink() if data is None else path.write_bytes(data)
+            if unfinished:  # as a run leaves it that is killed before its end
+                (place / "whole.json").unlink(missing_ok=True)
+
+        return Case(name, lambda folder: filled(folder, damage))
+
+    yield Case("good", lambda folder: filled(folder, lambda place: None))
+    changes: dict[str, Callable[[bytes], bytes | None]] = {
+        "missing": lambda d: None, "empty": lambda d: b"", "cut": lambda d: d[: len(d) // 2], "cut and filled with zeros": lambda d: d[: len(d) // 2] + b"\0" * (len(d) - len(d) // 2),
+        "extended": lambda d: d + b"\0" * 64, "flipped at the start": lambda d: bytes([d[0] ^ 4]) + d[1:], "flipped in the middle": lambda d: d[: len(d) // 2] + bytes([d[len(d) // 2] ^ 64]) + d[len(d) // 2 + 1 :],
+        "flipped at the end": lambda d: d[:-1] + bytes([d[-1] ^ 64]), "text": lambda d: b"not found", "zeros": lambda d: b"\0" * len(d), "twice": lambda d: d + d,
+    }  # fmt: skip
+    for file in ("whole.json", "frames.npy", "means.npy", "sums.npy"):
+        for what, change in changes.items():
+            yield case(f"{file} {what}", file, change, unfinished=False)
+            if file != "whole.json":
+                yield case(f"{file} {what}, unfinished", file, change, unfinished=True)
+
+
+def use_bank(found: Any) -> bool:
+    from sqa_core.learning import feature_bank
+
+    corpus, (frames, means) = found
+    again = feature_bank.bank(corpus, "mel")
+    assert np.array_equal(again.frames, frames)
+    assert np.array_equal(again.means, means)
+    return True
+
+
 KINDS: dict[str, tuple[Callable[[], Iterator[Case]], Callable[[Any], bool]]] = {
     "checkpoints": (checkpoints, use_checkpoint),
     "encoder folders": (encoder_folders, use_encoder),
     "manifests": (manifests, use_manifest),
     "records": (stores, use_store),
+    "feature banks": (banks, use_bank),
 }
 
 
 def outcome(case: Case, use: Callable[[Any], bool]) -> tuple[str, str]:
     """refused, right or wrong; and the sentence or the traceback."""
-    before = os.environ.get("SQA_WEIGHTS")
+    before = {name: os.environ.get(name) for name in ("SQA_WEIGHTS", "SQA_CACHE")}
     try:
         with tempfile.TemporaryDirectory() as folder:
             use(case.make(Path(folder)))
@@ -414,7 +472,8 @@ def outcome(case: Case, use: Callable[[Any], bool]) -> tuple[str, str]:
     except Exception:
         return "wrong", traceback.format_exc()
     finally:
-        os.environ.pop("SQA_WEIGHTS", None) if before is None else os.environ.update(SQA_WEIGHTS=before)
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def main() -> None:
