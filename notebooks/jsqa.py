@@ -124,6 +124,17 @@ figures.table(
 )
 
 # %% tags=["hide-input"]
+boundary = tables.boundary_table(ours)
+figures.shown(
+    [*frame.records(ours, "listeners_surface"), *frame.records(ours, "surface")],
+    lambda _: draw.boundaries(boundary),
+    lambda _: boundary,
+    "boundaries",
+    alt="Two panels: the least gap that a machine calls different, by the level of the pair for listeners' answers, and by SNR for stated functions with midpoints from 2 to 8 dB.",
+    caption="Decision boundaries: pairs above a line are called different; the paper's gaps are shaded. No point where no gap up to 20 dB is called different. Bands: the range over draws of talkers (listeners, real voices) or seeds (stated function, synthetic answers).",
+)
+
+# %% tags=["hide-input"]
 figures.figure(
     draw.law,
     "law",
@@ -237,7 +248,7 @@ figures.table(
 #   examples; the tables above fill as they are computed. With them come distances after pretraining, and learning curves
 #   over hours and labelled files.
 # - CDPAM tuned, and a frozen random encoder.
-# - The machine's decision surface as a figure, and sliders in a kernel.
+# - Sliders in a kernel.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's machine was trained on is not known; those here are of level, not of SNR, and at very low
 #   levels nothing is heard whatever the gap.

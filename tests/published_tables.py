@@ -145,6 +145,7 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "answers": jsqa.answers_table,
         "thresholds": jsqa.thresholds_table,
         "inside": jsqa.inside_table,
+        "boundary": jsqa.boundary_table,
         "distances": jsqa.distances_table,
         "order": jsqa.order_table,
         "alternatives": jsqa.alternatives_table,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ...corpora.jnd_pairs import LAWS
 from ...figures.style import COLOURS, closed, narrow, width_in
-from .tables import ENCODERS, STARTS
+from .tables import ENCODERS, LISTENERS, STARTS
 from .trials import NOISES
 
 MARKERS = "osD^v<"
@@ -28,6 +28,26 @@ def answers(table: pd.DataFrame):
     axis.set(xlabel="gap between the two levels, dB", ylabel='"different", %', ylim=(0, 100))
     axis.tick_params(axis="x", labelsize=8, rotation=30)
     figure.legend(loc="outside lower center", ncols=3 if narrow() else 4)
+    return closed(figure)
+
+
+def boundaries(table: pd.DataFrame):
+    """The least gap that a machine calls different: by level for listeners' answers, by SNR for the stated function, a line a midpoint."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(width_in(), 3.0), sharey=True)
+    for axis, listeners in zip(axes, (True, False), strict=True):
+        part = table[(table["answers"] == LISTENERS) == listeners]
+        for i, (name, one) in enumerate(part.groupby("answers", sort=False)):
+            label = str(name).removeprefix("stated function, ")
+            axis.plot(one["level or SNR, dB"], one["gap, dB"], f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=label)
+            axis.fill_between(one["level or SNR, dB"], one["least"], one["largest"], color=COLOURS[i], alpha=0.15, linewidth=0)
+        axis.axhspan(2, 6, color="0.9", zorder=0)
+        axis.set(xlabel="level of the pair, dB" if listeners else "SNR, dB", title="listeners' answers" if listeners else "stated function")
+        if not listeners:
+            axis.legend(fontsize=7)
+    axes[0].set_ylabel("least gap called different, dB")
+    axes[0].set_ylim(bottom=0)
     return closed(figure)
 
 

@@ -126,6 +126,28 @@ def _half(items: pd.DataFrame) -> float:
     return float(midpoint + np.log(part / (1 - part)) / slope) if 0 < part < 1 else float("nan")
 
 
+def boundary_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The decision boundaries of the machines: the least gap that each calls different, a row a source of answers and a level (listeners) or
+    SNR (stated function); NaN where none is. With the range over draws of talkers (listeners) or seeds."""
+    rows = []
+    groups: dict[str, list[Record]] = {}
+    for r in frame.records(found, "listeners_surface"):
+        groups.setdefault(LISTENERS, []).append(r)
+    for r in frame.records(found, "surface"):
+        groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
+    for name, of in groups.items():
+        of = sorted(of, key=lambda r: r.trial["seed"])
+        gaps = np.stack([r.items()["threshold_db"].to_numpy(float) for r in of])
+        of_all = gaps[0] if name == LISTENERS else np.array([np.nan if np.isnan(g).all() else np.nanmean(g) for g in gaps.T])
+        for first, gap, each in zip(of[0].items()["first_db"], of_all, gaps.T, strict=True):
+            seen = each[~np.isnan(each)]
+            low, high = (float(seen.min()), float(seen.max())) if len(seen) else (np.nan, np.nan)
+            rows.append(
+                {"answers": name, "level or SNR, dB": float(first), "gap, dB": float(gap), "least": low, "largest": high, "draws": len(of)}
+            )
+    return pd.DataFrame(rows)
+
+
 def stated_share() -> float:
     """The paper's share of pairs inside, in percent."""
     return float(published.read(SLUG, "setup").set_index("item").loc["pairs inside the JND by the SVM", "value"])
