@@ -5,7 +5,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import SettingsError
@@ -29,7 +29,7 @@ def atomic(path: Path) -> Iterator[Path]:
     >>> target.read_text(), len(list(target.parent.iterdir()))
     ('whole', 1)
     """
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{secrets.token_hex(4)}-{path.name[-40:]}")  # a name of 255 bytes has no room for more
     try:
         yield partial
         partial.replace(path)
@@ -38,7 +38,8 @@ def atomic(path: Path) -> Iterator[Path]:
             e.filename = str(path)  # the name that the user knows
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide the first error
+            partial.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path) -> None:

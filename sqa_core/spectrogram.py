@@ -61,7 +61,7 @@ def band_hz(n_mels: int, fmax: float) -> np.ndarray:
     >>> band_hz(48, 20_000.0)[[0, 20, 47]].round(-1)
     array([   80.,  2000., 18420.])
     """
-    bins, rate = 16_384, 48_000
+    bins, rate = 16_384, int(max(48_000, 2 * fmax))
     return mel_filters(bins, n_mels, fmax, rate).argmax(dim=0).numpy() * rate / bins
 
 

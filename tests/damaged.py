@@ -114,8 +114,7 @@ def checkpoints() -> Iterator[Case]:
         key = next(iter(good))
         yield Case(f"a tensor is {value!r}", written("x.tar", _tar(whole | {"model_state_dict": good | {key: value}})))
         for name in ARGS:
-            if not isinstance(value, torch.Tensor | bytes | dict):
-                yield Case(f"{name} is {value!r}", written("x.tar", _tar(whole | {"args": ARGS | {name: value}})))
+            yield Case(f"{name} is {value!r}", written("x.tar", _tar(whole | {"args": ARGS | {name: value}})))
     for name in ARGS:
         yield Case(f"args lack {name}", written("x.tar", _tar(whole | {"args": {k: v for k, v in ARGS.items() if k != name}})))
     for key in (3, None, (1, 2), b"key", 1.5, True, "x" * 10_000, "../../etc", "\0", "model." * 100):
@@ -150,6 +149,7 @@ def checkpoints() -> Iterator[Case]:
 
 
 def _tensor_changes() -> Iterator[tuple[str, Callable[[torch.Tensor], Any]]]:
+    yield "of 1e300", lambda t: torch.full(t.shape, 1e300, dtype=torch.float64)
     yield "with a NaN", lambda t: _set(t, float("nan"))
     yield "with infinity", lambda t: _set(t, float("inf"))
     yield "of 1e38", lambda t: torch.full_like(t, 1e38) if t.is_floating_point() else t + 10**9
@@ -260,9 +260,12 @@ def use_encoder(name: str) -> bool:
 # ---- manifests ----
 
 
+ROWS = 12
+
+
 def manifests() -> Iterator[Case]:
     header = ["file", "sha256", "sample_rate", "seconds", "speaker", "language", "licence", "emotion"]
-    rows = [[f"{i}.wav", f"{i:064x}", "16000", "1.5", f"s{i % 4}", "de", "CC0", ["angry", "sad"][i % 2]] for i in range(12)]
+    rows = [[f"{i}.wav", f"{i:064x}", "16000", "1.5", f"s{i % 4}", "de", "CC0", ["angry", "sad"][i % 2]] for i in range(ROWS)]
 
     def text(header: list[str] = header, rows: list[list[str]] = rows, by: str = ",") -> bytes:
         return "\n".join(by.join(row) for row in (header, *rows)).encode()
@@ -316,8 +319,10 @@ def use_manifest(path: Path) -> bool:
     from sqa_core.corpora import manifest
 
     found = manifest.read(path, "mine", "real")
-    assert len(found.table) in (11, 12, 24)
-    assert set(found.table["speaker"]) <= {"s0", "s1", "s2", "s3", "NA", "nan", "None", "NULL", "1", "J\ufffdrg"}, "names are as they were"
+    assert len(found.table) == ROWS
+    assert set(found.table["speaker"]) <= {"s0", "s1", "s2", "s3", "NA", "nan", "None", "NULL", "1"}, "names are as they were"
+    if "emotion" in found.table:
+        assert set(found.table["emotion"]) <= {"angry", "sad", "NA", "neutral"}
     assert np.isfinite(found.table["seconds"].to_numpy(float)).all()
     return True
 
@@ -364,7 +369,8 @@ def stores() -> Iterator[Case]:
         (True, "*.npz"),
     ]:
         for what, change in changes.items():
-            yield Case(f"{'packed ' * packed}{name} {what}", changed(packed, name, change))
+            if (name, what) != ("*.json", "missing"):  # then it is no record, and its trial is run again
+                yield Case(f"{'packed ' * packed}{name} {what}", changed(packed, name, change))
     for field, value in [
         ("key", "f" * 16),
         ("trial", []),
@@ -387,6 +393,7 @@ def use_store(folder: Path) -> bool:
     from sqa_core.results import records
 
     found = records.read_all(folder)
+    assert len(found) == 3, "no record is lost in silence"
     for r in found:
         assert r.items()["a"].tolist()[:2] == [1.0, 2.0]
         assert r.arrays()["b"][0] == r.trial["seed"]
@@ -464,7 +471,7 @@ def outcome(case: Case, use: Callable[[Any], bool]) -> tuple[str, str]:
     before = {name: os.environ.get(name) for name in ("SQA_WEIGHTS", "SQA_CACHE")}
     try:
         with tempfile.TemporaryDirectory() as folder:
-            use(case.make(Path(folder)))
+            assert use(case.make(Path(folder)))
         return "right", ""
     except SqaError as e:
         lines = str(e).strip().splitlines()

@@ -177,31 +177,61 @@ def test_explain_writes_figures_and_arrays(recordings, tmp_path):
     assert in_time["high_hz"].unique() == pytest.approx(stored["band_hz"][-1], abs=0.1)
 
 
-def test_occlusion_that_is_stopped_keeps_the_masks_that_were_tried(recordings, tmp_path, own, monkeypatch, capsys):
-    from sqa_core.cli import score
-    from sqa_core.explain import occlusion
+@pytest.mark.parametrize(("at", "groups"), [(2, ["24_bands_×_24_frames"]), (4, ["24_bands_×_24_frames", "2_bands"])])
+def test_occlusion_that_is_stopped_keeps_the_masks_that_were_tried(recordings, tmp_path, own, monkeypatch, capsys, at, groups):
+    """Also where it is stopped within the first group of masks."""
+    from sqa_core.explain import files, occlusion
 
     whole, calls = occlusion.occlude, []
 
-    def stops_in_the_third_group(*arguments):
+    def stops(*arguments):
         calls.append(arguments)
-        if len(calls) == 3:
+        if len(calls) == at:
             raise KeyboardInterrupt
         return whole(*arguments)
 
-    monkeypatch.setattr(occlusion, "occlude", stops_in_the_third_group)
+    monkeypatch.setattr(files, "MASKS_AT_ONCE", 10)
+    monkeypatch.setattr(occlusion, "occlude", stops)
     with pytest.raises(typer.Exit) as stopped:
         explained(recordings / "b.wav", tmp_path, own)
     assert stopped.value.exit_code == 130
     assert "masks were not tried, the rest is written" in capsys.readouterr().err
     stored = np.load(tmp_path / "b-occlusion.npz")
-    assert "2_bands" in stored.files
-    assert "13_frames" not in stored.files
-    assert pd.read_csv(tmp_path / "b-occlusion.csv")["bands"].unique().tolist() == [24, 2]
+    assert [name for name in stored.files if "bands" in name or "frames" in name] == groups
+    table = pd.read_csv(tmp_path / "b-occlusion.csv")
+    assert len(table) == 10 * (at - 1) or at == 4
+    assert np.isfinite(stored[groups[-1]]).sum() > 0
     monkeypatch.setattr(occlusion, "occlude", whole)
     explained(recordings / "b.wav", tmp_path, own)
     assert "13_frames" in np.load(tmp_path / "b-occlusion-2.npz").files, "the whole one does not take the broken one's place"
-    assert score.ASKED_S > 0
+
+
+def test_a_name_as_long_as_names_can_be_is_explained(recordings, tmp_path, own):
+    long = recordings / f"{'x' * 240}.wav"
+    (recordings / "b.wav").rename(long)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f"{'x' * 150}-occlusion.npz").write_bytes(b"PK\x03\x04 cut")  # not ours, or broken off: it stays
+    explained(long, out, own)
+    assert {p.suffix for p in out.iterdir()} == {".npz", ".png", ".csv"}
+    assert len(list(out.iterdir())) == 4
+
+
+@pytest.mark.parametrize("more", [{"start": float("nan")}, {"seconds": float("inf")}])
+def test_an_excerpt_has_numbers_of_seconds(recordings, tmp_path, own, more):
+    from sqa_core.errors import SettingsError
+
+    with pytest.raises(SettingsError, match="an excerpt starts and ends at numbers of seconds"):
+        explained(recordings / "b.wav", tmp_path, own, **more)
+
+
+@pytest.mark.parametrize("name", ["a{b}.wav", "x[/].wav", "[red].wav"])
+def test_a_bar_shows_names_as_they_are(name, capsys):
+    from sqa_core.cli import progress
+
+    with progress.bar(3, name) as bar:
+        bar.console.print(bar.make_tasks_table(bar.tasks))
+    assert name in capsys.readouterr().err
 
 
 def explained(file, out, network, **more):

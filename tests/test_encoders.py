@@ -240,7 +240,7 @@ def test_the_hub_is_asked_for_a_pinned_commit_and_its_weights_are_compared(tmp_p
     else:
         assert encoder_catalogue.fetch(name) == tmp_path
     expected = (
-        ("someone/network", "abc123", "*.safetensors") if "@" in name else ("openai/whisper-base", pinned.revision, "model.safetensors")
+        ("someone/network", "abc123", "model*.safetensors") if "@" in name else ("openai/whisper-base", pinned.revision, "model.safetensors")
     )
     assert asked == [(*expected[:2], ["*.json", expected[2]])]
 
@@ -255,3 +255,31 @@ def test_every_encoder_of_the_hub_is_pinned():
             sha256(found / encoder_catalogue.SPEAKER_FILE)
             == encoder_catalogue.PINS[str(encoder_catalogue.HUB[encoder_catalogue.SPEAKER])].sha256
         )
+
+
+def test_weights_of_a_deeper_network_are_refused(tmp_path, monkeypatch):
+    """Also where they are those of a network for recognition, whose names start with its family."""
+    import transformers
+
+    torch.manual_seed(1)
+    model = transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config(**SMALL, **CONVOLUTIONS, vocab_size=8))
+    saved(tmp_path / "mine", model)
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    assert encoders.load("mine").layers == 3
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    with pytest.raises(WeightsError, match=r"the weights have wav2vec2\.encoder\.layers\.2"):
+        encoders.load("mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [("config.json", {"attn_implementation": "someone/kernel"}, "another implementation"), ("adapter_config.json", {}, "holds an adapter")],
+)
+def test_a_folder_that_would_fetch_something_else_is_refused(tmp_path, monkeypatch, file, text, problem):
+    saved(tmp_path / "mine", small("wav2vec2-base"))
+    path = tmp_path / "mine" / file
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | text))
+    monkeypatch.setenv("SQA_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=problem):
+        encoders.load("mine")

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from sqa_core import audio, losses, predictors
+from sqa_core import audio, losses
 from sqa_core.corpora import dpam_jnd, jnd_pairs
 from sqa_core.corpora.jnd_pairs import LAWS, RATE, Bank, PairLaw
 from sqa_core.errors import CorpusError, SettingsError, WeightsError
@@ -19,7 +19,7 @@ from sqa_core.figures import widgets
 from sqa_core.files import short_hash
 from sqa_core.learning import jnd
 from sqa_core.learning import jsqa as learning
-from sqa_core.models import encoders, jsqa
+from sqa_core.models import encoders, jsqa, predictors
 from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
@@ -509,12 +509,12 @@ def test_arms_share_no_voice_and_no_use():
 
 @pytest.mark.parametrize("name", predictors.PREDICTORS)
 def test_predictors_of_others_tell_clean_from_noisy(p835, name):
-    if not predictors.version(name):
+    if not predictors.PREDICTORS[name].version:
         pytest.skip(f"the package of {name} is not installed")
     best = p835.table[p835.table["set"] == "fullband"].sort_values("mos_ovrl")["file"].iloc[-1]
     clean = audio.load_mono(p835.root / best, predictors.RATE)
     noise = np.random.default_rng(0).normal(0, clean.std(), len(clean)).astype(np.float32)
-    high, low = predictors.PREDICTORS[name]([clean, 0.5 * (clean + noise)])
+    high, low = predictors.PREDICTORS[name].score([clean, 0.5 * (clean + noise)])
     assert 0.9 < low < high - 0.5 < 5
 
 

@@ -84,3 +84,19 @@ def test_masks_that_do_not_fit_are_refused(own, mel):
     for mask, stride in [((49, 10), None), ((10, 10_000), None), ((4, 4), (0, 4))]:
         with pytest.raises(SettingsError):
             occlusion.mask_boxes((48, 100), mask, stride)
+
+
+@pytest.mark.parametrize(("fmax", "expected"), [(20_000.0, ["0.25", "1", "4", "16"]), (8000.0, ["0.25", "1", "4"])])
+def test_the_axis_in_khz_ends_where_the_bands_do(fmax, expected):
+    import matplotlib.pyplot as plt
+
+    from sqa_core import spectrogram
+    from sqa_core.figures import maps
+
+    figure, axis = plt.subplots()
+    hz = spectrogram.band_hz(48, fmax)
+    assert maps._bands([axis], hz) == "frequency, kHz"
+    assert [label.get_text() for label in axis.get_yticklabels()] == expected
+    for place, label in zip(axis.get_yticks(), expected, strict=True):
+        assert hz[int(place)] == pytest.approx(1000 * float(label), rel=0.15)
+    plt.close(figure)

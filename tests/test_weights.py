@@ -89,7 +89,7 @@ def with_nan():
 
 STATE_FAULTS = {
     "missing key": (None, lambda: without("cnn.model.conv1.weight"), "lacks cnn.conv1.weight"),
-    "unknown key": (None, lambda: official_state() | {"extra": torch.zeros(1)}, "has extra"),
+    "unknown key": (None, lambda: official_state() | {"extra": torch.zeros(1)}, "has 'extra'"),
     "negative variance": (None, with_negative_variance, "bn1.running_var holds a negative variance"),
     "NaN weights": (None, with_nan, "conv3.weight holds values that are not numbers"),
     "wrong shape": (None, lambda: official_state() | {"cnn.model.conv1.weight": torch.zeros(3, 1, 3, 3)}, "has shape"),

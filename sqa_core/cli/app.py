@@ -4,6 +4,7 @@ import errno
 import json
 import sys
 from typing import Annotated, Any
+from urllib.error import URLError
 
 import typer
 
@@ -33,7 +34,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as e:
-        if e.filename is None and e.errno != errno.ENOSPC:  # not of a file: a connection, a child process
+        if isinstance(e, URLError) or (e.filename is None and e.errno != errno.ENOSPC):  # of a connection, not of a file
             raise
         print(f"sqa: {e.filename or 'standard output'}: {(e.strerror or type(e).__name__).lower()}.", file=sys.stderr)
         sys.exit(2)

@@ -13,14 +13,14 @@ def bar(total: int | None, what: str):
 
     console = Console(stderr=True)
     progress = Progress(
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     )
-    progress.add_task(what, total=total)
+    progress.add_task(what, total=total)  # names of files may hold brackets and braces
     return progress
 
 

@@ -1,8 +1,10 @@
 """`sqa score` and `sqa explain`: predicted quality of recordings, and what moves it."""
 
 import json
+import os
 import sys
 import tempfile
+import zipfile
 from contextlib import nullcontext
 from itertools import chain, count
 from pathlib import Path
@@ -193,13 +195,14 @@ def explain(
     if found.stopped:
         print(f"\nsqa: stopped; {found.stopped} masks were not tried, the rest is written", file=sys.stderr)
     made_from = json.dumps([str(file.resolve()), method, network.weights_hash, output, fill, baseline, start, seconds, found.stopped])
-    stem = f"{file.stem}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}"
+    short = os.fsencode(file.stem)[:150].decode("utf-8", "replace")
+    stem = f"{short}{'' if start == 0 and seconds is None else f'-from-{start:g}s'}-{method}"
     try:
         written = _write_explanation(found, out, stem, made_from)
     except OSError as e:  # a disk that filled up meanwhile: minutes of work are kept elsewhere
         rescued = Path(tempfile.mkdtemp(prefix="sqa-explanation-"))
         _write_explanation(found, rescued, stem, made_from)
-        raise SettingsError(f"{out}: {e.strerror}; what was computed is in {rescued}.") from e
+        raise SettingsError(f"{out}: {e.strerror or e}; what was computed is in {rescued}.") from e
     print("\n".join(audio.shown(path) for path in written))
     if found.stopped:
         raise typer.Exit(130)
@@ -240,5 +243,5 @@ def _is_free(path: Path, made_from: str) -> bool:
     try:
         with np.load(path) as stored:
             return "made_from" in stored.files and str(stored["made_from"]) == made_from
-    except (OSError, ValueError):  # not ours, or broken off
+    except (OSError, ValueError, zipfile.BadZipFile):  # not ours, or broken off
         return False

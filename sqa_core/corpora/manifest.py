@@ -167,6 +167,9 @@ def check(table: pd.DataFrame, name: str, without: tuple[str, ...] = ()) -> None
     for column in (c for c in TEXT if c in table):
         if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
             raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
+    for column in (c for c in (*TEXT, "emotion") if c in table and c != "file"):
+        if bad := [i for i, v in enumerate(table[column]) if isinstance(v, str) and not v.isprintable()]:
+            raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` {table[column].iloc[bad[0]]!r:.60} holds control characters.")
     if "emotion" in table and (bad := [i for i, v in enumerate(table["emotion"]) if not isinstance(v, str) or not v]):
         raise CorpusError(f"{name}, row {bad[0] + 2}: `emotion` is empty.")
     for i, file in enumerate(table["file"]):

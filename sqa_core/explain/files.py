@@ -1,5 +1,6 @@
 """One sound file explained: from a path and a method to arrays. Drawing and writing them is left to the caller."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +21,6 @@ Method = Literal["occlusion", "ig", "deeplift", "conductance"]
 MAX_FEATURES = 8  # of a network with hundreds, those that vary most over the file
 MAX_SECONDS = 60.0  # by gradients: minutes of work, and about a gigabyte
 TOLERANCE = 0.01  # relative completeness error above which more steps are taken
-HOP_S = 0.01
 # How long each method takes, in forward passes over the same sound; measured on 1.5, 3 and 6 s of speech by the official network. Gradients
 # take more where completeness asks for more steps.
 PASSES = {"ig": 3100, "deeplift": 130, "conductance": 90}
@@ -43,7 +43,7 @@ class Map:
 class Explanation:
     """Why a sound has its score.
 
-    mel : (mels, frames) dB. band_hz : (mels,) frequencies of its bands' peaks. maps : by name. scores : for occlusion, a row a mask. segment :
+    mel : (mels, frames) dB. hop_s : from frame to frame. band_hz : (mels,) frequencies of its bands' peaks. maps : by name. scores : for occlusion, a row a mask. segment :
     for conductance, the one explained, (mels, length), and where it starts in the file. stopped : masks that were not tried, if the user
     stopped.
     """
@@ -53,6 +53,7 @@ class Explanation:
     output: str
     start_s: float
     mel: np.ndarray
+    hop_s: float
     band_hz: np.ndarray
     score: float
     maps: dict[str, Map]
@@ -65,7 +66,7 @@ class Explanation:
         """What an NPZ file holds: `mel` (mels, frames) dB, `time_s` (frames,) of the file, `band_hz` (mels,), `score`, and each map under its
         name with `_` for spaces: (mels, frames), NaN where nothing was tried; of conductance (channels, height, width), with `segment`
         (mels, length) and `segment_start_s`."""
-        time_s = self.start_s + HOP_S * np.arange(self.mel.shape[1])
+        time_s = self.start_s + self.hop_s * np.arange(self.mel.shape[1])
         out = {"mel": self.mel, "time_s": time_s, "band_hz": self.band_hz, "score": np.array(self.score)}
         out |= {name.replace(", ", "_").replace(" ", "_"): m.values for name, m in self.maps.items()}
         return out if self.segment is None else out | {"segment": self.segment, "segment_start_s": np.array(self.segment_start_s)}
@@ -95,8 +96,8 @@ def explain(
     baseline : what the other methods compare with, see `attribution.baseline_of`.
     start_s, seconds : the excerpt.
     on_expected : told, before the work starts, how many seconds it is expected to take; may raise to prevent it.
-    on_share : told what share of the work is done, from 0 to 1, as it goes on. A KeyboardInterrupt during occlusion ends it with the masks
-        that were tried.
+    on_share : told what share of the work is done: of occlusion after each chunk of masks, of conductance after each map, of ig and deeplift
+        between their parts alone. A KeyboardInterrupt during occlusion ends it with the masks that were tried.
 
     Raises
     ------
@@ -107,9 +108,9 @@ def explain(
     if output not in network.settings.outputs:
         raise SettingsError(f"{network.name} has no output {output!r}; its outputs are {', '.join(network.settings.outputs)}.")
     mel = scoring.mel_of(network, _excerpt(file, audio.load(file), start_s, seconds))
-    if method != "occlusion" and (len(mel) - 1) * HOP_S > MAX_SECONDS:
+    if method != "occlusion" and (len(mel) - 1) * network.settings.mel.hop_s > MAX_SECONDS:
         raise SettingsError(
-            f"{file}: {(len(mel) - 1) * HOP_S:.1f} s is more than the {MAX_SECONDS:.0f} s that this method takes; choose an excerpt with"
+            f"{file}: {(len(mel) - 1) * network.settings.mel.hop_s:.1f} s is more than the {MAX_SECONDS:.0f} s that this method takes; choose an excerpt with"
             " start and seconds."
         )
     column = network.settings.outputs.index(output)
@@ -120,7 +121,7 @@ def explain(
     pass_s = time.perf_counter() - start
     front_end = network.settings.mel
     hz = spectrogram.band_hz(front_end.n_mels, front_end.fmax)
-    found = Explanation(method, network.name, output, start_s, mel.T.cpu().numpy(), hz, score, {})
+    found = Explanation(method, network.name, output, start_s, mel.T.cpu().numpy(), front_end.hop_s, hz, score, {})
     if method == "occlusion":
         return _by_occlusion(found, network, mel, fill, pass_s, on_expected, on_share)
     on_expected(PASSES[method] * pass_s)
@@ -129,11 +130,15 @@ def explain(
         return _by_conductance(found, network, mel, base, on_share)
     whole = _whole_network(network, mel, base, output) if method == "ig" else {}
     on_share(0.5 if whole else 0.0)
-    return replace(found, maps=whole | _features(network, mel, hz, base, by_gradients=method == "ig"))
+    maps = whole | _features(network, mel, hz, base, by_gradients=method == "ig")
+    on_share(1.0)
+    return replace(found, maps=maps)
 
 
 def _excerpt(file: Path, sound: audio.Sound, start_s: float, seconds: float | None) -> audio.Sound:
     waveform, rate = sound
+    if not (math.isfinite(start_s) and math.isfinite(seconds or 0.0)):
+        raise SettingsError(f"{file}: an excerpt starts and ends at numbers of seconds, not at {start_s} with {seconds} s.")
     first = round(start_s * rate)
     last = waveform.shape[1] if seconds is None else first + round(seconds * rate)
     if not 0 <= first < min(last, waveform.shape[1]):
@@ -151,32 +156,34 @@ def _by_occlusion(found: Explanation, network: Network, mel: Tensor, fill, pass_
     occlusion.require_few(len(occlusion.flat(groups)))
     # A mask costs less than a pass, whose segments it changes only in part; the 100 ms are what a group costs however small it is.
     on_expected(sum(MASK_COST * len(boxes) * pass_s + 0.1 for boxes in groups.values()))
-    maps: dict[str, Map] = {}
-    rows: list[pd.DataFrame] = []
+    rows: dict[str, list[pd.DataFrame]] = {}
     total, tried = len(occlusion.flat(groups)), 0
     try:
         for name, boxes in groups.items():
-            change = []
             for start in range(0, len(boxes), MASKS_AT_ONCE):
                 part = occlusion.occlude(network, mel, boxes[start : start + MASKS_AT_ONCE], fill)
-                rows.append(_mask_rows(part, found))
-                change.append(rows[-1][found.output].to_numpy() - found.score)
+                rows.setdefault(name, []).append(_mask_rows(part, found))
                 tried += len(part.boxes)
                 on_share(tried / total)
-            maps[name] = Map(occlusion.change_map(shape, boxes, np.concatenate(change)))
     except KeyboardInterrupt:
-        if not maps:
+        if not rows:
             raise
-    return replace(found, maps=maps, scores=pd.concat(rows, ignore_index=True), stopped=total - tried)
+    maps = {}
+    for name, parts in rows.items():
+        change = pd.concat(parts)[found.output].to_numpy() - found.score
+        maps[name] = Map(occlusion.change_map(shape, groups[name][: len(change)], change))
+    table = pd.concat([part for parts in rows.values() for part in parts], ignore_index=True)
+    return replace(found, maps=maps, scores=table, stopped=total - tried)
 
 
 def _mask_rows(part: occlusion.Occlusion, found: Explanation) -> pd.DataFrame:
-    """A row a mask: its place in bands and frames, in Hz and seconds of the file, and each output under it."""
+    """A row a mask: its place in bands and frames, the peaks of its lowest and highest band in Hz, its seconds in the file, and each output
+    under it."""
     table = pd.DataFrame(part.boxes, columns=Box._fields)
     last = table["band"] + table["bands"] - 1
     table["low_hz"], table["high_hz"] = found.band_hz[table["band"]].round(1), found.band_hz[last].round(1)
-    table["start_s"] = (found.start_s + HOP_S * table["frame"]).round(4)
-    table["end_s"] = (table["start_s"] + HOP_S * table["frames"]).round(4)
+    table["start_s"] = (found.start_s + found.hop_s * table["frame"]).round(4)
+    table["end_s"] = (table["start_s"] + found.hop_s * table["frames"]).round(4)
     return table.assign(**dict(zip(part.outputs, part.scores.T, strict=True)))
 
 
@@ -186,11 +193,14 @@ def _most_varied(network: Network, segments: Tensor) -> list[int]:
 
 
 FOLLOWS_FROM = 0.5  # Spearman's correlation, below which a feature follows none of these
+FEWEST_SEGMENTS = 20  # of fewer, which overlap besides, one of six correlations is large by chance
 
 
 def _followed(network: Network, segments: Tensor, hz: np.ndarray, features: list[int]) -> list[str]:
-    """What each feature follows over the segments of this sound: of the levels of the bands and how they change in a segment, the one with
-    the largest rank correlation."""
+    """What each feature follows over the segments of this sound: of six measures (the levels of the bands and how they change in a segment)
+    the one with the largest rank correlation; nothing where there are fewer than `FEWEST_SEGMENTS`."""
+    if len(segments) < FEWEST_SEGMENTS:
+        return [""] * len(features)
     levels = segments.cpu().numpy()  # (segments, mels, length) dB
     bands = {"below 1 kHz": hz < 1000, "1 to 4 kHz": (hz >= 1000) & (hz < 4000), "above 4 kHz": hz >= 4000}
     measures = {f"the level {name}": levels[:, where].mean(axis=(1, 2)) for name, where in bands.items()}
@@ -243,4 +253,4 @@ def _by_conductance(found: Explanation, network: Network, mel: Tensor, base: Ten
             error = float(by.relative_error()[0])
             maps[f"conv{layer}, feature {feature}"] = Map(by.maps[0, 0].cpu().numpy(), error, by.max_steps, follows)
             on_share(len(maps) / 4)
-    return replace(found, maps=maps, segment=segments[loudest].cpu().numpy(), segment_start_s=found.start_s + loudest * HOP_S)
+    return replace(found, maps=maps, segment=segments[loudest].cpu().numpy(), segment_start_s=found.start_s + loudest * found.hop_s)

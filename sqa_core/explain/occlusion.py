@@ -22,7 +22,7 @@ PAPER_MASKS: dict[str, tuple[int | None, int | None]] = {
     "13 frames": (None, 13),
 }
 HEAD_BATCH = 32_768  # segments through time dependency and pooling at once
-MAX_MASKS = 20_000  # the paper's on about 17 minutes of sound
+MAX_MASKS = 20_000  # the paper's on about 20 minutes of sound
 
 
 class Box(NamedTuple):
@@ -70,7 +70,7 @@ def change_map(shape: tuple[int, int], boxes: list[Box], change: np.ndarray) -> 
 def require_few(masks: int) -> None:
     """Raise SettingsError if there are more masks than `MAX_MASKS`: hours of work."""
     if masks > MAX_MASKS:
-        raise SettingsError(f"{masks} masks are more than {MAX_MASKS}; choose an excerpt with start and seconds, or larger masks.")
+        raise SettingsError(f"{masks} masks are more than {MAX_MASKS}; choose an excerpt with start and seconds.")
 
 
 def mask_boxes(shape: tuple[int, int], mask: tuple[int | None, int | None], stride: tuple[int, int] | None = None) -> list[Box]:

@@ -34,8 +34,8 @@ def spectrogram_image(axis, mel: np.ndarray, extent=None):
 TICKS_HZ = (250, 1000, 4000, 16_000)
 
 
-def _extent(mel: np.ndarray, start_s: float) -> tuple[float, float, float, float]:
-    return (start_s, start_s + mel.shape[1] * HOP_S, 0, mel.shape[0])
+def _extent(mel: np.ndarray, start_s: float, hop_s: float) -> tuple[float, float, float, float]:
+    return (start_s, start_s + mel.shape[1] * hop_s, 0, mel.shape[0])
 
 
 def _bands(axes, band_hz: np.ndarray | None) -> str:
@@ -45,8 +45,9 @@ def _bands(axes, band_hz: np.ndarray | None) -> str:
     if band_hz is None:
         ticks, labels, name = [0.0, 24.0, 48.0], ["0", "24", "48"], "mel band"
     else:
-        ticks = [float(np.interp(hz, band_hz, np.arange(len(band_hz)))) + 0.5 for hz in TICKS_HZ]  # the middle of a band
-        labels, name = [f"{hz / 1000:g}" for hz in TICKS_HZ], "frequency, kHz"
+        there = [hz for hz in TICKS_HZ if band_hz[0] <= hz <= band_hz[-1]]
+        ticks = [float(np.interp(hz, band_hz, np.arange(len(band_hz)))) + 0.5 for hz in there]  # the middle of a band
+        labels, name = [f"{hz / 1000:g}" for hz in there], "frequency, kHz"
     for axis in axes:
         axis.yaxis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
         axis.yaxis.set_major_formatter(matplotlib.ticker.FixedFormatter(labels))
@@ -59,14 +60,15 @@ def maps_over_time(
     label: str,
     title: str = "the sound",
     start_s: float = 0.0,
+    hop_s: float = HOP_S,
     band_hz: np.ndarray | None = None,
 ):
-    """The spectrogram above one map a row, on one time axis; each map to its own scale. start_s : of the excerpt in its file. band_hz : the
-    bands' frequencies, for an axis in kHz."""
+    """The spectrogram above one map a row, on one time axis; each map to its own scale. start_s : of the excerpt in its file. hop_s : from
+    frame to frame. band_hz : the bands' frequencies, for an axis in kHz."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.3 * len(maps)), sharex=True)
-    extent = _extent(mel, start_s)
+    extent = _extent(mel, start_s, hop_s)
     figure.colorbar(spectrogram_image(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
@@ -96,14 +98,15 @@ def occlusion_maps(
     score: float,
     output: str = "MOS",
     start_s: float = 0.0,
+    hop_s: float = HOP_S,
     band_hz: np.ndarray | None = None,
 ):
     """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it. start_s,
-    band_hz : as in `maps_over_time`."""
+    hop_s, band_hz : as in `maps_over_time`."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.25 * len(maps)), sharex=True)
-    extent = _extent(mel, start_s)
+    extent = _extent(mel, start_s, hop_s)
     shown = spectrogram_image(axes[0], mel, extent)
     axes[0].set(title=f"the sound, predicted {output} {score:.2f}")
     figure.colorbar(shown, ax=axes[0], label="dB", pad=0.01)
@@ -118,7 +121,13 @@ def occlusion_maps(
 
 
 def conductance_maps(
-    segment: np.ndarray, maps: dict[str, np.ndarray], title: str, channels: int = 16, start_s: float | None = None, band_hz=None
+    segment: np.ndarray,
+    maps: dict[str, np.ndarray],
+    title: str,
+    channels: int = 16,
+    start_s: float | None = None,
+    hop_s: float = HOP_S,
+    band_hz=None,
 ):
     """A segment, and the conductance of single channels, a block of rows a feature, each block on one scale. start_s : where the segment
     starts in the file; band_hz : the bands' frequencies."""
@@ -139,10 +148,10 @@ def conductance_maps(
         axis.set_visible(False)
     for row, (name, values) in enumerate(maps.items()):
         first = axes[row * lines, 0]
-        spectrogram_image(first, segment, None if start_s is None else _extent(segment, start_s))
+        spectrogram_image(first, segment, None if start_s is None else _extent(segment, start_s, hop_s))
         first.set_title("the segment", fontsize=7)
         if start_s is not None:
-            first.set_xticks([start_s, start_s + segment.shape[1] * HOP_S])
+            first.set_xticks([start_s, start_s + segment.shape[1] * hop_s])
             first.tick_params(labelsize=6)
             first.set_xlabel("time, s", fontsize=6)
         if band_hz is not None:
@@ -215,16 +224,17 @@ def explanation(found: Explanation):
         n: [m.follows] * bool(m.follows) + ([] if m.error is None else [completeness_text(m.error, m.steps)]) for n, m in found.maps.items()
     }
     maps = {"\n".join([", ".join([name, *about[name][:1]]), *about[name][1:]]): m.values for name, m in found.maps.items()}
-    where: dict[str, Any] = {"start_s": found.start_s, "band_hz": found.band_hz}
+    where: dict[str, Any] = {"hop_s": found.hop_s, "band_hz": found.band_hz}
     if found.method == "occlusion":
-        return occlusion_maps(found.mel, maps, found.score, found.output.upper() if found.output == "mos" else found.output, **where)
+        output = found.output.upper() if found.output == "mos" else found.output
+        return occlusion_maps(found.mel, maps, found.score, output, found.start_s, **where)
     if found.method == "conductance":
         assert found.segment is not None
         assert found.segment_start_s is not None
         error, steps = max((m.error or 0.0, m.steps) for m in found.maps.values())
-        end_s = found.segment_start_s + found.segment.shape[1] * HOP_S
+        end_s = found.segment_start_s + found.segment.shape[1] * found.hop_s
         title = f"{found.network}: conductance at {found.segment_start_s:.2f} to {end_s:.2f} s, {completeness_text(error, steps)}"
         plain = {f"{name}\n{m.follows}": m.values for name, m in found.maps.items()}
-        return conductance_maps(found.segment, plain, title, start_s=found.segment_start_s, band_hz=found.band_hz)
+        return conductance_maps(found.segment, plain, title, start_s=found.segment_start_s, **where)
     method = {"ig": "integrated gradients", "deeplift": "DeepLIFT of CNN outputs"}[found.method]
-    return maps_over_time(found.mel, maps, "attribution", f"{found.network}: {method}", **where)
+    return maps_over_time(found.mel, maps, "attribution", f"{found.network}: {method}", found.start_s, **where)

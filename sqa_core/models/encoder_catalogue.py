@@ -168,15 +168,21 @@ def fetch(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     pin = PINS.get(repository)
+    if pin and pin.revision != revision:
+        pin = None  # another commit was asked for, which may hold other files
     try:
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", pin.weights if pin else "*.safetensors"]))
+        folder = Path(
+            snapshot_download(repository, revision=revision, allow_patterns=["*.json", pin.weights if pin else "model*.safetensors"])
+        )
         if not pin and not weight_files(folder):  # pickled weights only if there are no others; they are read as tensors alone
             folder = Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", "pytorch_model*.bin"]))
     except HFValidationError as e:
         raise WeightsError(f"{name}: neither an encoder of the catalogue nor a repository's name on the hub (owner/name).") from e
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as e:
         raise WeightsError(f"{repository}: the download failed ({type(e).__name__}); put its folder under SQA_WEIGHTS as {name}.") from e
-    if pin and pin.sha256 and revision == pin.revision and sha256(folder / pin.weights) != pin.sha256:
+    if not weight_files(folder):
+        raise WeightsError(f"{repository}: holds no weights that can be read (model.safetensors, pytorch_model.bin).")
+    if pin and pin.sha256 and sha256(folder / pin.weights) != pin.sha256:
         path = folder / pin.weights
         path.resolve().unlink()  # the hub's cache links to where the bytes are
         path.unlink(missing_ok=True)
@@ -186,14 +192,15 @@ def fetch(name: str) -> Path:
 
 def _on_hub(name: str) -> tuple[str | None, str | None]:
     """Repository and commit of an encoder; no commit for a repository of which none is named or pinned."""
-    repository, _, revision = name.partition("@") if "/" in name else (HUB.get(name), "", "")
+    base, _, revision = name.partition("@")
+    repository = base if "/" in base else HUB.get(base)
     pinned = PINS[repository].revision if repository in PINS else None
     return repository, revision or pinned
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Files that hold an encoder's weights, of the best format there is; empty if there are none."""
-    for pattern in ("*.safetensors", "pytorch_model*.bin", SPEAKER_FILE):
+    """Files that hold an encoder's weights, those that transformers would load; empty if there are none."""
+    for pattern in ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin", SPEAKER_FILE):
         if found := sorted(folder.glob(pattern)):
             return found
     return []

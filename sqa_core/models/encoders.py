@@ -5,6 +5,7 @@ The networks are transformers'. This file adds strict loading, and masks, so tha
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,12 @@ from .. import audio, spectrogram
 from ..errors import AudioError, WeightsError
 from ..spectrogram import WHISPER_HOP, WHISPER_WINDOW
 from . import encoder_catalogue as catalogue
+from . import untrusted
 from .encoder_catalogue import MEL, MINI, MINI_LAYOUT, RANDOM, SPEAKER, SPEAKER_FILE, SPEAKER_WIDTH, weights_hash
 
 RATE = 16_000  # Hz, of every encoder in this file
+SPEAKER_LARGEST_BYTES = 200_000_000  # twice the published file
+MOST_LAYERS, WIDEST = 1000, 20_000  # of a configuration, heads and strides included: more describes no speech encoder
 WAVE_FAMILIES = ("wav2vec2", "hubert", "wavlm")
 Waveforms = Sequence[Float[np.ndarray, " _"]]  # of any lengths
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -203,6 +207,7 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
     folder = catalogue.folder_of(name)
     if name == SPEAKER:
         return SpeakerEncoder(SPEAKER, "ecapa", _speaker_network(folder).to(device), weights_hash(SPEAKER), 1, SPEAKER_WIDTH, False, device)
+    _require_own(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as e:  # whatever a damaged or foreign file raises, the message is one
@@ -212,7 +217,7 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
             f"{folder}: {config.model_type} is not a supported speech encoder; supported are whisper, {', '.join(WAVE_FAMILIES)}."
         )
     if not _is_sane(config):
-        raise WeightsError(f"{folder}: its config.json describes no network (layers, heads and strides are at least 1).")
+        raise WeightsError(f"{folder}: its config.json describes no speech encoder (layers, heads, strides or width are not those of one).")
     if name.startswith(RANDOM):
         torch.manual_seed(seed)
         try:  # float32, since the configuration may name the type that the weights are stored in
@@ -224,12 +229,28 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
     return of_model(name, model, weights_hash(name), _normalises(folder), device)
 
 
+def _require_own(folder: Path) -> None:
+    """Raise WeightsError if loading this folder would fetch something else: adapters, or a kernel for its attention."""
+    if (folder / "adapter_config.json").exists():
+        raise WeightsError(f"{folder}: holds an adapter (adapter_config.json), whose network is elsewhere; merge the two first.")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        attention = {config.get(key) for key in ("attn_implementation", "_attn_implementation")}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return  # transformers says what is wrong with it
+    if not attention <= {None, "eager", "sdpa"}:
+        raise WeightsError(
+            f"{folder}: its config.json asks for another implementation of attention, which would be fetched; remove the entry."
+        )
+
+
 def _is_sane(config: Any) -> bool:
     layers, heads = (
         ("encoder_layers", "encoder_attention_heads") if config.model_type == "whisper" else ("num_hidden_layers", "num_attention_heads")
     )
     steps = [*getattr(config, "conv_stride", ()), *getattr(config, "conv_kernel", ())]
-    return min([getattr(config, layers), getattr(config, heads), *steps]) >= 1
+    sizes = [getattr(config, layers), getattr(config, heads), *steps]
+    return min(sizes) >= 1 and max(sizes) <= MOST_LAYERS and 1 <= config.hidden_size <= WIDEST
 
 
 def of_model(name: str, model: Any, hash_: str, zero_mean_unit_variance: bool, device: str = "cpu") -> Encoder:
@@ -256,10 +277,9 @@ def _speaker_network(folder: Path) -> Any:
         attention_channels=128,
         lin_neurons=SPEAKER_WIDTH,
     )
-    try:
-        model.load_state_dict(torch.load(folder / SPEAKER_FILE, map_location="cpu", weights_only=True))
-    except Exception as e:  # whatever a damaged or foreign file raises, the message is one
-        raise WeightsError(f"{folder / SPEAKER_FILE}: not the weights of this network ({type(e).__name__}).") from e
+    state = untrusted.torch_checkpoint(folder / SPEAKER_FILE, SPEAKER_LARGEST_BYTES)
+    untrusted.require_state(state, model.state_dict(), folder / SPEAKER_FILE)
+    model.load_state_dict(state)
     return model.eval().requires_grad_(False)
 
 
@@ -278,7 +298,7 @@ def _load_strictly(auto: Any, folder: Path) -> Any:
         raise WeightsError(
             f"{folder}: the weights are not this network's: {(missing or wrong)[0]} {'is missing' if missing else 'has another shape'}."
         )
-    if left := sorted(k for k in loading["unexpected_keys"] if k.startswith(("encoder.layers.", "model.encoder.layers."))):
+    if left := sorted(k for k in loading["unexpected_keys"] if re.search(r"(^|\.)encoder\.layers\.\d+\.", k)):
         raise WeightsError(f"{folder}: the weights have {left[0]}, which its config.json leaves out; one of the two is of another network.")
     if bad := next((key for key, value in model.named_parameters() if not torch.isfinite(value).all()), None):
         raise WeightsError(f"{folder}: {bad} holds values that are not numbers (NaN or infinite); the weights are damaged.")

@@ -6,7 +6,7 @@ al., ICASSP 2021) is such a network, so its plan is taken, and its public weight
 
 import pickle
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -144,7 +144,8 @@ class SpeechModel(nn.Module):
         self.settings = SpeechModelSettings(encoders.RATE, encoder.width)
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch size"]:
-        states = self.of.hidden_states(list(waveforms.cpu().numpy()))
+        here = replace(self.of, model=self.model, device=str(waveforms.device))  # the module may have been moved
+        states = here.hidden_states(list(waveforms.cpu().numpy()))
         return torch.stack([layers[-1].mean(dim=0) for layers in states]).float().to(waveforms.device)
 
 

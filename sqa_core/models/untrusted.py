@@ -1,4 +1,4 @@
-"""The one way in for checkpoints, which are untrusted: no more than tensors and plain values, of a size that can be, and of the right network."""
+"""The way in for checkpoints of unknown origin: no more than tensors and plain values, of a size that can be, and of the right network."""
 
 import os
 import pickle
@@ -39,7 +39,9 @@ def torch_checkpoint(path: Path, largest_bytes: int) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
-        raise WeightsError(f"{path}: holds objects other than tensors and plain settings, so it is refused; it could run code.") from e
+        raise WeightsError(
+            f"{path}: not a checkpoint, or one that holds more than tensors and plain settings and could run code; refused."
+        ) from e
     except Exception as e:  # the reader of old checkpoints raises whatever its bytes lead it to: IndexError, struct.error…
         raise WeightsError(f"{path}: not a checkpoint, or a damaged one ({type(e).__name__}).") from e
 
@@ -65,7 +67,7 @@ def require_state(state: Any, expected: Mapping[str, torch.Tensor], path: Path) 
         raise WeightsError(f"{path}: {strange[0]!r:.40} is not the name of a tensor.")
     missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
-        what = f"lacks {missing[0]}" if missing else f"has {unknown[0]:.60}, which the network does not"
+        what = f"lacks {missing[0]}" if missing else f"has {unknown[0]!r:.60}, which the network does not"
         raise WeightsError(f"{path}: {what} ({len(missing)} keys missing, {len(unknown)} unknown); it is of another network.")
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):
@@ -74,7 +76,7 @@ def require_state(state: Any, expected: Mapping[str, torch.Tensor], path: Path) 
             raise WeightsError(f"{path}: {key} is a tensor of another kind ({_kind(value)}) than the network's.")
         if value.shape != expected[key].shape:
             raise WeightsError(f"{path}: {key} has shape {tuple(value.shape)}, not {tuple(expected[key].shape)}.")
-        if not torch.isfinite(value).all():
+        if not torch.isfinite(value.to(expected[key].dtype)).all():  # 1e300 is a number, but not in 32 bits
             raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
         if key.endswith("running_var") and (value < 0).any():
             raise WeightsError(f"{path}: {key} holds a negative variance; it is damaged.")

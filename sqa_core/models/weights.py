@@ -123,6 +123,10 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     path = found.get(name, Path(name))
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that no file can have)
         raise WeightsError(f"{name!r:.100}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
+    if name in KNOWN:  # before anything in it is read
+        untrusted.require_file(path, LARGEST_BYTES)
+        if (digest := sha256(path)) != (expected := KNOWN[name].sha256):
+            raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {expected[:12]}…); fetch it again.")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_official
     settings, state, card = read(path)
     with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
@@ -131,10 +135,6 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     model.load_state_dict(state, strict=True)
     digest = sha256(path)
     published = next((n for n, known in KNOWN.items() if known.sha256 == digest), None)
-    if name in KNOWN and published != name:
-        raise WeightsError(
-            f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {KNOWN[name].sha256[:12]}…); fetch it again."
-        )
     known = KNOWN.get(published or "")
     return Network(
         name=name if name in found else published or _own_name(card.get("name", path.stem), digest, found),
@@ -195,7 +195,9 @@ def _read_official(path: Path) -> tuple[NisqaSettings, Any, dict[str, str]]:
     return _official_settings(checkpoint["args"], path), state, {"name": path.stem}
 
 
-def _official_settings(args: dict[str, Any], path: Path) -> NisqaSettings:
+def _official_settings(args: Any, path: Path) -> NisqaSettings:
+    if not isinstance(args, dict) or any(isinstance(value, torch.Tensor) for value in args.values()):
+        raise WeightsError(f"{path}: the checkpoint's `args` are not the plain settings of a NISQA network.")
     try:
         layouts = {("adapt", "self_att"): "attention", ("standard", "lstm"): "lstm"}
         layout = layouts.get((args["cnn_model"], args["td"]))

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SettingsError
-from ..files import atomic
+from ..files import PARTIAL, atomic
 from . import packed, store
 from .store import Store
 
@@ -63,20 +63,24 @@ class Record:
         try:
             return self.attachments.items(self.key)
         except FileNotFoundError as e:
-            raise SettingsError(f"The record {self.key} ({self.trial['kind']}) has no table: {_ABSENT}.") from e
+            raise SettingsError(f"The record {self.key} ({self.trial['kind']}) has no table; {_ABSENT}.") from e
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Maps and other arrays by name; none if the trial keeps none. To ask for one that is not there raises SettingsError."""
         assert self.attachments is not None
-        return _Arrays(self.attachments.arrays(self.key))
+        return _Arrays(self.key, self.attachments.arrays(self.key))
 
 
-_ABSENT = "restore the file beside it, or delete the record to have it computed again"
+_ABSENT = "if its trial keeps one, restore the file, or delete the record to have it computed again"
 
 
 class _Arrays(dict[str, np.ndarray]):
+    def __init__(self, key: str, arrays: dict[str, np.ndarray]):
+        super().__init__(arrays)
+        self.key = key
+
     def __missing__(self, name: str) -> np.ndarray:
-        raise SettingsError(f"A record has no array {name!r}: {_ABSENT}.")
+        raise SettingsError(f"The record {self.key} has no array {name!r}; {_ABSENT}.")
 
 
 # ---- one file a record ----
@@ -245,7 +249,13 @@ def _line(record: Record) -> str:
 
 
 def _packed_kinds(folder: Store) -> list[str]:
-    return sorted(n.removesuffix(".jsonl") for n in store.names(folder) if n.endswith(".jsonl"))
+    """The kinds of packed records; SettingsError if there are tables or arrays of a kind whose records are missing."""
+    names = set(store.names(folder))
+    of_kinds = {name.rpartition(".")[0] for name in names if name.endswith((".parquet", ".npz"))}
+    packed_only = {kind for kind in of_kinds if not re.fullmatch(f"[0-9a-f]{{{KEY_DIGITS}}}", kind) and not kind.startswith(PARTIAL)}
+    if lost := sorted(kind for kind in packed_only if f"{kind}.jsonl" not in names):
+        raise SettingsError(f"{folder}/{lost[0]}.jsonl: missing, but tables or arrays of its records are there; restore the file.")
+    return sorted(n.removesuffix(".jsonl") for n in names if n.endswith(".jsonl"))
 
 
 def _lines(folder: Store, kind: str) -> list[str]:
@@ -273,6 +283,8 @@ def _read_packed(folder: Store, kind: str, wanted: set[str] | None = None) -> li
         if wanted is None or line[len(_FIRST) :][:KEY_DIGITS] in wanted:
             body = _checked(line, f"{folder}/{kind}.jsonl, line {number}", "restore the file, or delete the line")
             out.append(Record(**body, attachments=attachments))
+    if wanted is None and not out:
+        raise SettingsError(f"{folder}/{kind}.jsonl: holds no record; restore the file, or delete what is packed beside it.")
     return out
 
 

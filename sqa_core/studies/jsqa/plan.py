@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from ... import environment, predictors
+from ... import environment
 from ...corpora import dpam_jnd, jnd_pairs, registry
 from ...learning import quality
 from ...learning.calls_networks import TRAIN_VOICES, VALID_VOICES
 from ...learning.jsqa import PretrainSettings, TuneSettings
 from ...learning.quality import Part
-from ...models import encoder_catalogue
+from ...models import encoder_catalogue, predictors
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, EncoderSettings
 from ...results.trials import Trial
 from ..shared import GridSettings
@@ -79,7 +79,7 @@ def _predictors() -> list[Trial]:
     """What a user would take instead, as far as it is on this machine."""
     common = {"tests": TESTS, "material": quality.parts_hash(TESTS), "listeners": registry.load("p835").hash}
     return [
-        PredictorTrial(**_about("real"), predictor=name, version=version, **common)  # type: ignore[arg-type]
+        PredictorTrial(**_about("real"), predictor=name, version=version, **common)
         for name in ("nisqa", *predictors.PREDICTORS)
         if (version := version_of(name))
     ]

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ... import metrics
 from ...corpora.jnd_pairs import LAWS
 from ...metrics import Interval
-from ...models import encoder_catalogue
+from ...models import encoder_catalogue, predictors
 from ...results import frame, published
 from ...results.records import Record
 from ...results.trials import canonical
@@ -30,6 +30,7 @@ TESTS = {
     "calls_real": "PESQ, calls of real voices",
     "calls_synthetic": "PESQ, calls of synthetic voices",
 }
+P835_FILES = 78  # full band
 DRAWS = 250  # of talkers
 BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
 
@@ -259,25 +260,28 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-PREDICTORS = {"nisqa": "NISQA, as published", "distillmos": "Distill-MOS, as published", "dnsmos": "DNSMOS P.835, as published"}
-
-
 def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
     """What a user would take instead: published predictors as they come, the same head on frozen features of a speech model, and the arms
-    beside them. A row a predictor, the best first; means over seeds where there are several."""
-    groups = [(PREDICTORS[r.trial["predictor"]], [r]) for r in frame.records(found, "predictors")]
+    beside them. A row a predictor, the best first; means over seeds where there are several, whose intervals stand in Table 1."""
+    groups = [(_predictor_title(r), [r]) for r in frame.records(found, "predictors")]
     models: dict[str, list[Record]] = {}
     for r in frame.records(found, "speech_model_arms"):
         models.setdefault(f"the same head on frozen {encoder_catalogue.title(r.trial['start'])}", []).append(r)
-    groups += list(models.items()) + [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := arms(found, start))]
+    groups += models.items()
+    ours = [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := arms(found, start))]
     rows = []
-    for name, of in groups:
+    for name, of in [*groups, *ours] if groups else []:
         row: dict[str, Any] = {"predictor": name}
         for test in ("fullband", "wideband", "calls_real"):
             row[f"PCC, {TESTS[test]}"] = float(np.mean([r.metrics[f"pcc_{test}"] for r in of]))
         row["RMSE, full band"] = float(np.mean([r.metrics["rmse_fullband"] for r in of]))
         rows.append(row | {"runs": len(of)})
     return pd.DataFrame(rows).sort_values(f"PCC, {TESTS['fullband']}", ascending=False, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _predictor_title(r: Record) -> str:
+    name = r.trial["predictor"]
+    return "NISQA, as published" if name == "nisqa" else predictors.PREDICTORS[name].title
 
 
 def epochs_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ... import audio, environment, metrics, predictors, scoring
+from ... import audio, environment, metrics, scoring
 from ...corpora import calls, dpam_jnd, jnd_pairs, recordings, registry
 from ...corpora.jnd_pairs import PairLaw
 from ...errors import SettingsError, WeightsError
@@ -19,7 +19,7 @@ from ...files import atomic, short_hash
 from ...learning import jnd, jsqa, loop, quality
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
 from ...learning.quality import Part
-from ...models import encoder_catalogue, encoders, weights
+from ...models import encoder_catalogue, encoders, predictors, weights
 from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam, untrained
 from ...results.trials import Result, Trial, canonical
 from ..emotion import require_hash
@@ -256,7 +256,7 @@ class PredictorTrial(Trial):
     """
 
     kind: ClassVar[str] = "predictors"
-    predictor: Literal["nisqa", "distillmos", "dnsmos"]
+    predictor: str
     version: str
     tests: tuple[Part, ...]
     material: str
@@ -277,7 +277,7 @@ class PredictorTrial(Trial):
 
     def _predicted(self, waveforms: Sequence[np.ndarray], rate: int) -> np.ndarray:
         if self.predictor != "nisqa":
-            return predictors.PREDICTORS[self.predictor](waveforms)
+            return predictors.PREDICTORS[self.predictor].score(waveforms)
         sounds = [audio.Sound(w[None], rate) for w in waveforms]
         return scoring.score(sounds, weights.load("nisqa"))["mos"].to_numpy(float)
 
@@ -286,7 +286,7 @@ def version_of(predictor: str) -> str:
     """What decides a predictor's scores; "" if it is not on this machine."""
     if predictor == "nisqa":
         return weights.hash_of("nisqa") if "nisqa" in weights.found_networks() else ""
-    return predictors.version(predictor)
+    return predictors.PREDICTORS[predictor].version
 
 
 def agreement(predicted: Any, mos: Any) -> dict[str, float]:

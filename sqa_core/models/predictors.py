@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,18 +10,27 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .errors import SettingsError
+from .. import audio
+from ..errors import SettingsError
 
-RATE = 16_000  # Hz, of both
-_PACKAGES = {"distillmos": "distillmos", "dnsmos": "speechmos"}
+RATE = 16_000  # Hz, of all of them
 
 
-def version(name: str) -> str:
-    """The version of a predictor's package, with which its weights come; "" if it is not installed."""
-    try:
-        return importlib.metadata.version(_PACKAGES[name])
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+@dataclass(frozen=True)
+class Predictor:
+    """Its title in tables, its package on PyPI, and the function from waveforms (samples,) at 16 kHz to MOS."""
+
+    title: str
+    package: str
+    score: Callable[[Sequence[np.ndarray]], np.ndarray]
+
+    @property
+    def version(self) -> str:
+        """Of the package, with which the weights come; "" if it is not installed."""
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            return ""
 
 
 def distillmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
@@ -38,6 +48,7 @@ def distillmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
 
 @cache
 def _distillmos() -> Any:
+    audio.import_torchaudio()  # before the package, which imports it too
     try:
         import distillmos
     except ImportError as e:
@@ -60,12 +71,15 @@ def dnsmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
     try:
         from speechmos import dnsmos
     except ImportError as e:
-        raise SettingsError(_missing("dnsmos")) from e
+        raise SettingsError(_missing("speechmos")) from e
     return np.array([float(dnsmos.run(np.clip(w, -1, 1).astype(np.float32), RATE)["ovrl_mos"]) for w in waveforms])
 
 
-def _missing(name: str) -> str:
-    return f'{_PACKAGES[name]} is not installed; run `pip install "sqa-core[predictors]"`.'
+def _missing(package: str) -> str:
+    return f'{package} is not installed; run `pip install "sqa-core[predictors]"`.'
 
 
-PREDICTORS: dict[str, Callable[[Sequence[np.ndarray]], np.ndarray]] = {"distillmos": distillmos, "dnsmos": dnsmos}
+PREDICTORS = {
+    "distillmos": Predictor("Distill-MOS, as published", "distillmos", distillmos),
+    "dnsmos": Predictor("DNSMOS P.835, as published", "speechmos", dnsmos),
+}
