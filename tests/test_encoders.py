@@ -240,7 +240,9 @@ def test_the_hub_is_asked_for_a_pinned_commit_and_its_weights_are_compared(tmp_p
     else:
         assert encoder_catalogue.fetch(name) == tmp_path
     expected = (
-        ("someone/network", "abc123", "model*.safetensors") if "@" in name else ("openai/whisper-base", pinned.revision, "model.safetensors")
+        ("someone/network", "abc123", "model*.safetensors")
+        if "@" in name
+        else ("openai/whisper-base", pinned.revision, "model.safetensors")
     )
     assert asked == [(*expected[:2], ["*.json", expected[2]])]
 
