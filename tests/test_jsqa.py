@@ -3,6 +3,7 @@
 import io
 import math
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -505,6 +506,21 @@ def test_arms_share_no_voice_and_no_use():
         trials.assert_apart(plan.TRAIN, plan.TRAIN)
     with pytest.raises(SettingsError, match="share voices"):
         trials.assert_apart(plan.TRAIN, tuple(replace(part, use="test") for part in plan.TRAIN))
+
+
+def test_the_cost_of_a_step_is_known_before_the_first_and_changes_nothing():
+    settings = learning.PretrainSettings(EncoderSettings(width=2), replace(PairLaw(), seconds=0.5), pairs=4, steps=100, epochs=2)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    cost = learning.step_cost(settings, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert cost.parameters == sum(p.numel() for p in Encoder(settings.encoder).parameters())
+    assert 0 < cost.seconds < 60
+    assert re.search(
+        r"a step of 4 pairs of 0\.5 s takes about \d+\.\d\d s and 0\.\d GB here, 2 epochs of 100 steps about", cost.text(settings)
+    )
+    with pytest.raises(SettingsError, match="width"):
+        learning.step_cost(replace(settings, encoder=EncoderSettings(), pairs=100_000), "cpu")
 
 
 @pytest.mark.parametrize("name", predictors.PREDICTORS)

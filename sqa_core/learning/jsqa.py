@@ -4,6 +4,7 @@ Batch, optimiser, rate, epochs and temperature are not stated in what is known o
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ from ..corpora.jnd_pairs import Bank, PairLaw
 from ..errors import SettingsError
 from ..files import short_hash
 from ..losses import nt_xent
-from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, projection_head
+from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, memory_bytes, projection_head
+from ..results.durations import in_words
 from ..results.trials import canonical
 from .loop import Checkpoint, Epoch, Keep, Validation, fit
 
@@ -60,6 +62,46 @@ class Sounds(NamedTuple):
     noise: Bank
 
 
+class StepCost(NamedTuple):
+    """What one step of pretraining takes: seconds as measured here, and bytes by arithmetic."""
+
+    parameters: int
+    seconds: float
+    memory_bytes: int
+
+    def text(self, settings: PretrainSettings) -> str:
+        """In a sentence, with what all steps take."""
+        whole = in_words(self.seconds * settings.steps * settings.epochs)
+        return (
+            f"Pretraining {self.parameters / 1e6:.2f} million parameters: a step of {settings.pairs} pairs of {settings.law.seconds:g} s takes"
+            f" about {self.seconds:.2f} s and {self.memory_bytes / 1e9:.1f} GB here, {settings.epochs} epochs of {settings.steps} steps"
+            f" about {whole}."
+        )
+
+
+def step_cost(settings: PretrainSettings, device: str) -> StepCost:
+    """The cost of a step, from one forward and backward pass of a throwaway network; the second of two, since the first prepares.
+
+    Raises
+    ------
+    SettingsError
+        A step does not fit into memory; the message names a width that does.
+    """
+    samples = int(settings.law.seconds * RATE)
+    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device))
+    with torch.random.fork_rng(devices=[] if device == "cpu" else None):
+        network = Encoder(settings.encoder).to(device)
+        for _ in range(2):
+            start = time.perf_counter()
+            embedded = network(torch.randn(2 * settings.pairs, samples, device=device))
+            nt_xent(embedded[::2], embedded[1::2], settings.temperature).backward()
+            if device != "cpu":
+                torch.accelerator.synchronize()
+            seconds = time.perf_counter() - start
+    parameters = sum(p.numel() for p in network.parameters())
+    return StepCost(parameters, seconds, memory_bytes(settings.encoder, 2 * settings.pairs, samples))
+
+
 VALID_PAIRS = 64
 VALID_SEED = 1_000_000  # pairs that are validated on are none of those that are trained on
 
@@ -71,11 +113,12 @@ def pretrain(
     seed: int,
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_start: Callable[[StepCost], None] | None = None,
 ) -> tuple[Encoder, list[Epoch]]:
     """An encoder after the last epoch, in evaluation mode, and all epochs with their contrastive losses.
 
     train, valid : share no file; an epoch is a number of steps, since pairs never repeat. folder : keeps the state, so that a killed run
-    goes on and ends with the same weights.
+    goes on and ends with the same weights. on_start : told what a step takes before the first one.
 
     Raises
     ------
@@ -88,8 +131,11 @@ def pretrain(
     if shared:
         raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    free = environment.free_memory_bytes(str(accelerator.device))
-    check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), free)
+    device = str(accelerator.device)
+    if on_start:
+        on_start(step_cost(settings, device))
+    else:
+        check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), environment.free_memory_bytes(device))
     torch.manual_seed(seed)
     encoder = Encoder(settings.encoder)
     model = torch.nn.Sequential(encoder, projection_head(settings.encoder.size)) if settings.head else torch.nn.Sequential(encoder)

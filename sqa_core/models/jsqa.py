@@ -180,7 +180,8 @@ def memory_bytes(settings: EncoderSettings, batch: int, samples: int) -> int:
         kept += layer if settings.recompute else 2 * layer  # the outputs of convolution and norm; the ReLU is in place
         largest = max(largest, 2 * layer)
         length = -(-length // 2) if i in KEPT_HALF else length
-    weights = sum(p.numel() for p in Encoder(settings).parameters())
+    with torch.device("meta"):  # takes no memory and no random numbers
+        weights = sum(p.numel() for p in Encoder(settings).parameters())
     return 4 * (batch * (kept + largest * settings.recompute) + 4 * weights)
 
 

@@ -225,7 +225,8 @@ class ArmTrial(Trial):
         assert self.pairs
         assert self.valid_pairs
         sounds = sounds_of(self.pairs), sounds_of(self.valid_pairs)
-        encoder, epochs = jsqa.pretrain(*sounds, self.pretraining, self.seed, self._folder("pretraining"))
+        settings, folder = self.pretraining, self._folder("pretraining")
+        encoder, epochs = jsqa.pretrain(*sounds, settings, self.seed, folder, on_start=lambda cost: print(cost.text(settings), flush=True))
         return encoder, {
             "contrastive_loss": [e.loss for e in epochs],
             "contrastive_validation_loss": [e.validation_loss for e in epochs],
