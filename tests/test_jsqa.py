@@ -410,6 +410,7 @@ def arm(folder, start: str, seed: int, pcc: float, rmse: float, loss: float = 1.
     mos = rng.uniform(1, 4.6, 60)
     kinds = np.where(np.arange(60) % 2, "noise", "codec")
     items = pd.DataFrame({"test": "calls_real", "kinds": kinds, "mos": mos, "predicted": mos + noise * rng.normal(size=60)})
+    items = pd.concat([items, items.assign(test="fullband", predicted=mos + 1.0)], ignore_index=True)  # an offset alone
     found = {f"{m}_fullband": v for m, v in {"rmse": rmse, "mae": rmse, "pcc": pcc, "srcc": pcc}.items()}
     found |= {"validation_pcc": [pcc - 0.1, pcc], "contrastive_validation_loss": [loss + 1, loss]}
     trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed} | {
@@ -476,6 +477,11 @@ def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
     wide = [Record(**{**r.__dict__, "trial": r.trial | {"encoder": {}}}) for r in frame.records(found, "arms")]
     assert tables.table1(frame.of(wide)).empty, "of another width"
     assert tables.table1(frame.of([])).empty
+
+
+def test_a_mapping_takes_out_an_offset(tmp_path):
+    table = tables.table1(arms(tmp_path, 0.82, 0.71, 0.71, seeds=2))
+    assert table["RMSE mapped"].to_numpy() == pytest.approx(0, abs=1e-6)
 
 
 def test_nothing_is_shown_where_the_published_run_is_not():

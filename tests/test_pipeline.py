@@ -121,6 +121,14 @@ def test_what_a_bar_says_reaches_whoever_waits(small):
     assert heard == [("score", "5%|# | 1/20 [00:01<00:20]")]
 
 
+def test_a_mistake_does_not_wait_for_another_run(small):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as other, chapters.one_at_a_time():
+        refused = other.submit(execute.run, ["nothing"], {"profile": "demo"})
+        assert isinstance(refused.exception(timeout=30), SettingsError)
+
+
 def test_a_new_encoder_or_corpus_makes_a_full_run_stale(monkeypatch):
     """What is found decides what is run: without this, the command that gets a model would be followed by "fresh"."""
     planned = speech_models._demo_trials()

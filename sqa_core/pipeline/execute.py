@@ -91,16 +91,15 @@ def run(
     All parameters are checked first, so that a mistake costs no computing. Each chapter is followed by its second page.
     """
     slugs = chapters.pages(slugs)
-    with chapters.one_at_a_time():
-        for left in folder().glob(f"{PARTIAL}*"):  # by a run that was killed: no other is at work under this lock
-            left.unlink(missing_ok=True)
-    for slug in slugs:
+    for slug in slugs:  # before the lock: a mistake does not wait for another run's end
         chapters.settings(slug, parameters)
         _check_names(slug, parameters)
         chapters.check_corpora(slug, parameters.get("profile", "demo"))
     outcomes = []
     for slug in slugs:
         with chapters.one_at_a_time():
+            for left in folder().glob(f"{PARTIAL}*"):  # by a run that was killed: no other is at work under this lock
+                left.unlink(missing_ok=True)
             outcomes.append(_run_one(slug, parameters, force, timeout_s, on_cell, on_progress))
         on_outcome(outcomes[-1])
     return outcomes

@@ -115,7 +115,7 @@ def _best_alternative(found: pd.DataFrame) -> str:
     """Which of the others agrees best with the listeners, in a sentence."""
     table = tables.alternatives_table(found)
     if table.empty:
-        return "None of them was run."
+        return MISSING
     others = table[~table["predictor"].str.startswith("JSQA, ")]
     best, column = others.iloc[0], f"PCC, {tables.TESTS[claims.TEST]}"
     return f"Of these, {best['predictor']} agrees best with P.835's listeners: PCC {best[column]:.2f} over {tables.P835_FILES} files."
