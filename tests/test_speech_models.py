@@ -8,6 +8,7 @@ import torch
 from sqa_core import audio, metrics
 from sqa_core.corpora import cards, registry, splits
 from sqa_core.errors import SettingsError, WeightsError
+from sqa_core.files import short_hash
 from sqa_core.learning import probes
 from sqa_core.learning.ast_from_scratch import BaselineSettings
 from sqa_core.learning.probes import ProbeSettings
@@ -315,7 +316,7 @@ def test_shares_that_speakers_allow(tmp_path):
     def card(corpus, *shares):
         table = pd.DataFrame({"part": ["train", "valid", "test"], "share": shares, "protocol": "speaker"})
         trial = {"kind": CardTrial.kind, "corpus": corpus}
-        return stored(Record(corpus.rjust(16, "0"), trial, {"facts": []}, "paper", "none", 0.0, "cpu", {}, ""), tmp_path, table)
+        return stored(Record(short_hash(corpus, 16), trial, {"facts": []}, "paper", "none", 0.0, "cpu", {}, ""), tmp_path, table)
 
     fits, misses = card("emodb", 0.79, 0.11, 0.10), card("aesdd", 0.67, 0.17, 0.16)
     assert {f.id: f.verdict for f in judged([fits, misses])}["C13"] == "partly"

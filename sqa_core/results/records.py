@@ -249,11 +249,13 @@ def _line(record: Record) -> str:
 
 
 def _packed_kinds(folder: Store) -> list[str]:
-    """The kinds of packed records; SettingsError if there are tables or arrays of a kind whose records are missing."""
+    """The kinds of packed records; SettingsError if there are tables or arrays of a kind whose records are missing. Beside single records they
+    may be what packing writes first."""
     names = set(store.names(folder))
     of_kinds = {name.rpartition(".")[0] for name in names if name.endswith((".parquet", ".npz"))}
     packed_only = {kind for kind in of_kinds if not re.fullmatch(f"[0-9a-f]{{{KEY_DIGITS}}}", kind) and not kind.startswith(PARTIAL)}
-    if lost := sorted(kind for kind in packed_only if f"{kind}.jsonl" not in names):
+    lost = sorted(kind for kind in packed_only if f"{kind}.jsonl" not in names)
+    if lost and not any(name.endswith(".json") for name in names):
         raise SettingsError(f"{folder}/{lost[0]}.jsonl: missing, but tables or arrays of its records are there; restore the file.")
     return sorted(n.removesuffix(".jsonl") for n in names if n.endswith(".jsonl"))
 
