@@ -250,9 +250,8 @@ figures.table(
 # %% [markdown]
 # ## What is missing here
 #
-# - More seeds of the trained networks; frozen encoders and the control pairs. They are planned, built and tested on small
-#   examples; the tables above fill as they are computed. With them come distances after pretraining, and learning curves
-#   over hours and labelled files.
+# - Frozen encoders and the control pairs. They are planned, built and tested on small examples; the table of controls fills
+#   as they are computed. With them come distances after pretraining, and learning curves over hours and labelled files.
 # - CDPAM tuned, and a frozen random encoder.
 # - Sliders in a kernel.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.

@@ -64,8 +64,16 @@ def reply(run: tables.Run, judged: list[Finding]) -> str:
     gain = next(f for f in judged if f.id == "C3")
     if gain.interval is None:
         return f"{pairs}. Whether such pairs teach quality is open: {so_far(run.found)}."
-    said = {"holds": "raises", "fails": "does not raise"}.get(gain.verdict, "changes")
-    return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners against a random start: {gain.interval.text('+.2f')}."
+    change = f"{gain.interval.text('+.2f')} against a random start, in networks of {_parameters(run.found)} parameters"
+    if gain.verdict not in ("holds", "fails"):
+        return f"{pairs}. Whether pretraining on such pairs raises PCC with P.835's listeners stays open: {change}."
+    said = "raises" if gain.verdict == "holds" else "does not raise"
+    return f"{pairs}. Pretraining on such pairs {said} PCC with P.835's listeners: {change}."
+
+
+def _parameters(found: pd.DataFrame) -> str:
+    scratch = tables.arms(found, "scratch")
+    return f"{scratch[0].metrics['parameters'] / 1e6:.2f} million" if scratch else MISSING
 
 
 def so_far(found: pd.DataFrame) -> str:
@@ -129,7 +137,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     scratch, pretrained = tables.arms(run.found, "scratch"), tables.arms(run.found, claims.WITHOUT)
     out["so_far"] = so_far(run.found)
     out["alternatives"] = _best_alternative(run.found)
-    out["parameters"] = f"{scratch[0].metrics['parameters'] / 1e6:.2f} million" if scratch else MISSING
+    out["parameters"] = _parameters(run.found)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
     judged = frame.records(run.found, "judgements")
