@@ -135,13 +135,16 @@ def assert_speaker_independent(split: Split, table: pd.DataFrame) -> None:
         raise CorpusError(f"{split.name}, fold {fold}: speaker {speaker} is in several parts.")
 
 
+_BY_FILES = "`sqa data split NAME --protocol stratified --out split.csv` divides the files, and `-p split=split.csv` runs on that"
+
+
 def _by_speaker(table: pd.DataFrame, persons_of: pd.Series, seed: int) -> np.ndarray:
     """Speakers divided into parts, at least one in each: the division whose shares of files and of each class are nearest to 80/10/10;
     with more than 12 speakers, the nearest of MAX_TRIED drawn at random. `persons_of`: the speaker of each file, aliases merged."""
     counts = pd.crosstab(table["speaker"], table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
-        raise CorpusError(f"{len(speakers)} speakers cannot be divided into three parts.")
+        raise CorpusError(f"{len(speakers)} speakers cannot be divided into three parts; {_BY_FILES}.")
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)  # (speakers, 1 + classes); the first column counts all
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(speakers))  # the seed decides between equally good divisions
@@ -190,7 +193,7 @@ def _leave_one_out(table: pd.DataFrame, persons_of: pd.Series) -> list[np.ndarra
     counts = pd.crosstab(persons_of, table["emotion"])
     speakers = counts.index.to_numpy()
     if len(speakers) < 3:
-        raise CorpusError(f"{len(speakers)} speakers are too few to test on one and validate on another.")
+        raise CorpusError(f"{len(speakers)} speakers are too few to test on one and validate on another; {_BY_FILES}.")
     persons = persons_of.to_numpy()
     matrix = np.column_stack([counts.sum(axis=1), counts]).astype(float)
     folds = []
