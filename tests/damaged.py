@@ -26,8 +26,6 @@ from sqa_core.errors import SqaError, WeightsError
 from sqa_core.models import weights
 from sqa_core.models.nisqa import Nisqa, NisqaSettings
 
-Change = Callable[[Path], None]
-
 
 @dataclass
 class Case:
