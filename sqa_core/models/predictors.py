@@ -80,6 +80,6 @@ def _missing(package: str) -> str:
 
 
 PREDICTORS = {
-    "distillmos": Predictor("Distill-MOS, as published", "distillmos", distillmos),
-    "dnsmos": Predictor("DNSMOS P.835, as published", "speechmos", dnsmos),
+    "distillmos": Predictor("Distill-MOS (as published)", "distillmos", distillmos),
+    "dnsmos": Predictor("DNSMOS P.835 (as published)", "speechmos", dnsmos),
 }

@@ -290,7 +290,7 @@ def _mapped_rmse(r: Record, test: str) -> float:
 
 def _predictor_title(r: Record) -> str:
     name = r.trial["predictor"]
-    return "NISQA, as published" if name == "nisqa" else predictors.PREDICTORS[name].title
+    return "NISQA (as published)" if name == "nisqa" else predictors.PREDICTORS[name].title
 
 
 def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
