@@ -12,14 +12,9 @@ from safetensors.torch import save_file
 
 from sqa_core.errors import WeightsError
 from sqa_core.models import weights
-from sqa_core.models.nisqa import Nisqa, NisqaSettings
-
-SETTINGS = NisqaSettings(outputs=("mos",), channels=(2, 2, 2), width=4, pool_width=4)
-ARGS = {
-    "cnn_model": "adapt", "td": "self_att", "td_2": "skip", "double_ended": False, "dim": False, "ms_sr": None, "ms_n_fft": 4096,
-    "ms_hop_length": 0.01, "ms_win_length": 0.02, "ms_n_mels": 48, "ms_fmax": 20_000, "cnn_c_out_1": 2, "cnn_c_out_2": 2, "cnn_c_out_3": 2,
-    "cnn_fc_out_h": None, "td_sa_d_model": 4, "td_lstm_h": None, "pool_att_h": 4, "ms_seg_length": 15, "ms_seg_hop_length": 4,
-}  # fmt: skip
+from sqa_core.models.nisqa import Nisqa
+from tests.damaged import ARGS
+from tests.damaged import SMALL as SETTINGS
 
 
 def official_state() -> dict[str, torch.Tensor]:

@@ -54,6 +54,16 @@ def _bands(axes, band_hz: np.ndarray | None) -> str:
     return name
 
 
+def _below_the_spectrogram(mel: np.ndarray, rows: int, row_in: float, start_s: float, hop_s: float):
+    """A figure with the spectrogram drawn at its top, its axes with `rows` empty ones below on the same time axis, and their extent."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows + 1, 1, figsize=(width_in(), 1.5 + row_in * rows), sharex=True)
+    extent = _extent(mel, start_s, hop_s)
+    figure.colorbar(spectrogram_image(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
+    return figure, axes, extent
+
+
 def maps_over_time(
     mel: np.ndarray,
     maps: dict[str, np.ndarray],
@@ -65,11 +75,7 @@ def maps_over_time(
 ):
     """The spectrogram above one map a row, on one time axis; each map to its own scale. start_s : of the excerpt in its file. hop_s : from
     frame to frame. band_hz : the bands' frequencies, for an axis in kHz."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.3 * len(maps)), sharex=True)
-    extent = _extent(mel, start_s, hop_s)
-    figure.colorbar(spectrogram_image(axes[0], mel, extent), ax=axes[0], label="dB", pad=0.01)
+    figure, axes, extent = _below_the_spectrogram(mel, len(maps), 1.3, start_s, hop_s)
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
         figure.colorbar(signed_map(axis, values, extent=extent), ax=axis, pad=0.01, extend="both").set_label(label, fontsize=7)
@@ -103,13 +109,8 @@ def occlusion_maps(
 ):
     """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it. start_s,
     hop_s, band_hz : as in `maps_over_time`."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(len(maps) + 1, 1, figsize=(width_in(), 1.5 + 1.25 * len(maps)), sharex=True)
-    extent = _extent(mel, start_s, hop_s)
-    shown = spectrogram_image(axes[0], mel, extent)
+    figure, axes, extent = _below_the_spectrogram(mel, len(maps), 1.25, start_s, hop_s)
     axes[0].set(title=f"the sound, predicted {output} {score:.2f}")
-    figure.colorbar(shown, ax=axes[0], label="dB", pad=0.01)
     limit = max(float(np.nanmax(np.abs(m))) for m in maps.values()) or 1.0
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
         drawn = signed_map(axis, values, limit, extent)

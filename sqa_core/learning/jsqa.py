@@ -132,10 +132,9 @@ def pretrain(
         raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     device = str(accelerator.device)
-    if on_start:
+    check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), environment.free_memory_bytes(device))
+    if on_start and not folder.is_dir():  # not where the first step was taken before: arms share a pretraining
         on_start(step_cost(settings, device))
-    else:
-        check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), environment.free_memory_bytes(device))
     torch.manual_seed(seed)
     encoder = Encoder(settings.encoder)
     model = torch.nn.Sequential(encoder, projection_head(settings.encoder.size)) if settings.head else torch.nn.Sequential(encoder)

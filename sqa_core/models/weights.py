@@ -123,17 +123,16 @@ def load(name: str | Path | None = None, device: str | None = None) -> Network:
     path = found.get(name, Path(name))
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that no file can have)
         raise WeightsError(f"{name!r:.100}: neither a network found here ({', '.join(found) or 'none'}) nor a file.")
-    if name in KNOWN:  # before anything in it is read
-        untrusted.require_file(path, LARGEST_BYTES)
-        if (digest := sha256(path)) != (expected := KNOWN[name].sha256):
-            raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {expected[:12]}…); fetch it again.")
+    untrusted.require_file(path, LARGEST_BYTES)
+    digest = sha256(path)  # before anything in it is read
+    if name in KNOWN and digest != (expected := KNOWN[name].sha256):
+        raise WeightsError(f"{path}: not the published {name} (SHA-256 {digest[:12]}… instead of {expected[:12]}…); fetch it again.")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_official
     settings, state, card = read(path)
     with torch.device("meta"):  # settings are not trusted: compare shapes before any memory is taken
         untrusted.require_state(state, Nisqa(settings).state_dict(), path)
     model = Nisqa(settings)
     model.load_state_dict(state, strict=True)
-    digest = sha256(path)
     published = next((n for n, known in KNOWN.items() if known.sha256 == digest), None)
     known = KNOWN.get(published or "")
     return Network(
@@ -189,10 +188,15 @@ def _read_official(path: Path) -> tuple[NisqaSettings, Any, dict[str, str]]:
         raise WeightsError(f"{path}: not a NISQA checkpoint; `args` and `model_state_dict` are missing.")
     state = checkpoint["model_state_dict"]
     if isinstance(state, dict):
-        # The original wraps each part in a frame with one attribute, `model`, and names a lone head `pool`.
-        renamed = {key: str(key).replace("pool_layers.", "pool.").replace("pool.model.", "pool.0.model.") for key in state}
-        state = {new.replace(".model.", ".") if isinstance(key, str) else key: state[key] for key, new in renamed.items()}
+        state = {_own_key(key): value for key, value in state.items()}
     return _official_settings(checkpoint["args"], path), state, {"name": path.stem}
+
+
+def _own_key(key: Any) -> Any:
+    """Our name of a tensor; the original wraps each part in a frame with one attribute, `model`, and names a lone head `pool`."""
+    if not isinstance(key, str):
+        return key
+    return key.replace("pool_layers.", "pool.").replace("pool.model.", "pool.0.model.").replace(".model.", ".")
 
 
 def _official_settings(args: Any, path: Path) -> NisqaSettings:

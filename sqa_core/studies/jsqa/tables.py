@@ -30,7 +30,6 @@ TESTS = {
     "calls_real": "PESQ, calls of real voices",
     "calls_synthetic": "PESQ, calls of synthetic voices",
 }
-P835_FILES = 78  # full band
 DRAWS = 250  # of talkers
 BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
 
@@ -131,12 +130,7 @@ def boundary_table(found: pd.DataFrame) -> pd.DataFrame:
     """The decision boundaries of the machines: the least gap that each calls different, a row a source of answers and a level (listeners) or
     SNR (stated function); NaN where none is. With the range over draws of talkers (listeners) or seeds."""
     rows = []
-    groups: dict[str, list[Record]] = {}
-    for r in frame.records(found, "listeners_surface"):
-        groups.setdefault(LISTENERS, []).append(r)
-    for r in frame.records(found, "surface"):
-        groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
-    for name, of in groups.items():
+    for name, of in _machines(found).items():
         of = sorted(of, key=lambda r: r.trial["seed"])
         gaps = np.stack([r.items()["threshold_db"].to_numpy(float) for r in of])
         of_all = gaps[0] if name == LISTENERS else np.array([np.nan if np.isnan(g).all() else np.nanmean(g) for g in gaps.T])
@@ -158,12 +152,7 @@ def inside_table(found: pd.DataFrame) -> pd.DataFrame:
     """What share of pairs a machine calls the same, in percent, by law: a row a source of answers, with the least gap that it calls different,
     the mean over levels or SNRs that have one."""
     rows = []
-    groups: dict[str, list[Record]] = {}
-    for r in frame.records(found, "listeners_surface"):
-        groups.setdefault(LISTENERS, []).append(r)
-    for r in frame.records(found, "surface"):
-        groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
-    for name, of in groups.items():
+    for name, of in _machines(found).items():
         first = min(of, key=lambda r: r.trial["seed"])
         row: dict[str, Any] = {"answers": name, "data": first.data_status}
         row |= _over_draws(of, "threshold_db").columns("threshold, dB")
@@ -176,6 +165,16 @@ def inside_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 LISTENERS = "listeners, noises"
+
+
+def _machines(found: pd.DataFrame) -> dict[str, list[Record]]:
+    """Records of the machines that say which pairs are heard, by the source of their answers."""
+    groups: dict[str, list[Record]] = {}
+    for r in frame.records(found, "listeners_surface"):
+        groups.setdefault(LISTENERS, []).append(r)
+    for r in frame.records(found, "surface"):
+        groups.setdefault(f"stated function, midpoint {r.trial['midpoint_db']:g} dB", []).append(r)
+    return groups
 
 
 def _redrawn(r: Record) -> bool:
@@ -263,23 +262,33 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What a user would take instead: published predictors as they come, the same head on frozen features of a speech model, and the arms
-    beside them. A row a predictor, the best first; means over seeds where there are several, whose intervals stand in Table 1."""
-    groups = [(_predictor_title(r), [r]) for r in frame.records(found, "predictors")]
-    models: dict[str, list[Record]] = {}
+def others(found: pd.DataFrame) -> list[tuple[str, list[Record]]]:
+    """What a user would take instead, with its records: published predictors as they come, and the same head on frozen features of a speech
+    model."""
+    groups: dict[str, list[Record]] = {_predictor_title(r): [r] for r in frame.records(found, "predictors")}
     for r in frame.records(found, "speech_model_arms"):
-        models.setdefault(f"the same head on frozen {encoder_catalogue.title(r.trial['start'])}", []).append(r)
-    groups += models.items()
+        groups.setdefault(f"the same head on frozen {encoder_catalogue.title(r.trial['start'])}", []).append(r)
+    return list(groups.items())
+
+
+def mean_of(of: list[Record], metric: str) -> float:
+    """The mean of a metric over records."""
+    return float(np.mean([r.metrics[metric] for r in of]))
+
+
+def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What a user would take instead, and the arms beside it. A row a predictor, the best first; means over seeds where there are several,
+    whose intervals stand in Table 1."""
+    instead = others(found)
+    if not instead:
+        return pd.DataFrame()
     ours = [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := arms(found, start))]
     rows = []
-    for name, of in [*groups, *ours] if groups else []:
+    for name, of in [*instead, *ours]:
         row: dict[str, Any] = {"predictor": name}
-        for test in ("fullband", "wideband", "calls_real"):
-            row[f"PCC, {TESTS[test]}"] = float(np.mean([r.metrics[f"pcc_{test}"] for r in of]))
-        row["RMSE, full band"] = float(np.mean([r.metrics["rmse_fullband"] for r in of]))
-        rows.append(row | {"runs": len(of)})
-    return pd.DataFrame(rows).sort_values(f"PCC, {TESTS['fullband']}", ascending=False, ignore_index=True) if rows else pd.DataFrame()
+        row |= {f"PCC, {TESTS[test]}": mean_of(of, f"pcc_{test}") for test in ("fullband", "wideband", "calls_real")}
+        rows.append(row | {"RMSE, full band": mean_of(of, "rmse_fullband"), "runs": len(of)})
+    return pd.DataFrame(rows).sort_values(f"PCC, {TESTS['fullband']}", ascending=False, ignore_index=True)
 
 
 def _mapped_rmse(r: Record, test: str) -> float:

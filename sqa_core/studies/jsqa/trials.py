@@ -207,9 +207,7 @@ class ArmTrial(Trial):
         if self.listeners:
             items.append(self._tested(network, *p835(self.listeners, rate)))
         table = pd.concat(items, ignore_index=True)
-        for test, rows in table.groupby("test"):
-            facts |= {f"{name}_{test}": value for name, value in agreement(rows["predicted"], rows["mos"]).items()}
-        return Result(facts, table)
+        return Result(facts | agreement_by_test(table), table)
 
     def _folder(self, stage: str):
         """Where a stage keeps its state: of pretraining, one for all arms that share it."""
@@ -271,10 +269,7 @@ class PredictorTrial(Trial):
         for sounds, about in (rated(self.tests, rate), p835(self.listeners, rate)):
             items.append(about.assign(mos=sounds.mos, predicted=self._predicted(sounds.waveforms, rate)))
         table = pd.concat(items, ignore_index=True)
-        facts: dict[str, Any] = {}
-        for test, rows in table.groupby("test"):
-            facts |= {f"{name}_{test}": value for name, value in agreement(rows["predicted"], rows["mos"]).items()}
-        return Result(facts, table)
+        return Result(agreement_by_test(table), table)
 
     def _predicted(self, waveforms: Sequence[np.ndarray], rate: int) -> np.ndarray:
         if self.predictor != "nisqa":
@@ -288,6 +283,13 @@ def version_of(predictor: str) -> str:
     if predictor == "nisqa":
         return weights.hash_of("nisqa") if "nisqa" in weights.found_networks() else ""
     return predictors.PREDICTORS[predictor].version
+
+
+def agreement_by_test(table: pd.DataFrame) -> dict[str, float]:
+    """`agreement` of the sounds of each test, under names such as `pcc_fullband`."""
+    return {
+        f"{name}_{test}": value for test, rows in table.groupby("test") for name, value in agreement(rows["predicted"], rows["mos"]).items()
+    }
 
 
 def agreement(predicted: Any, mos: Any) -> dict[str, float]:
