@@ -46,7 +46,15 @@ VisqolMode = Literal["speech", "audio"]
 def visqol_mos(reference: np.ndarray, degraded: np.ndarray, rate: int = RATE, mode: VisqolMode = "speech") -> float:
     """ViSQOL, MOS-LQO from 1 to 5: speech mode with its lattice model at 16 kHz, or audio mode at 48 kHz.
 
-    reference, degraded : (samples,) at `rate` Hz, which must be the mode's own.
+    Parameters
+    ----------
+    reference, degraded : (samples,) at `rate` Hz.
+    rate : Must be the mode's own.
+    mode : "speech" or "audio".
+
+    Returns
+    -------
+    MOS-LQO.
     """
     return float(_visqol(mode).measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), rate).moslqo)
 

@@ -27,6 +27,14 @@ MIN_GAP_S = 0.05  # of exact zeros inside a sound: shorter ones are pauses betwe
 def level(waveform: np.ndarray) -> float:
     """RMS level in dB relative to full scale (dBov), over all channels and samples; -inf for digital silence.
 
+    Parameters
+    ----------
+    waveform : Of any shape, full scale 1.
+
+    Returns
+    -------
+    dBov.
+
     Examples
     --------
     >>> round(level(np.full((1, 100), 0.5)), 2)
@@ -112,6 +120,14 @@ def clipped_percent(waveform: Float[np.ndarray, "channels samples"]) -> float:
     """Percentage of samples in runs of at least three at a channel's own highest or lowest value, at whatever level that lies.
 
     A run counts if the sound leaves it by more than eight quantisation steps: a smooth peak that was rounded does not.
+
+    Parameters
+    ----------
+    waveform : Full scale 1.
+
+    Returns
+    -------
+    Percent of all samples.
 
     Examples
     --------

@@ -18,7 +18,15 @@ def nt_xent(
     """Normalised temperature-scaled cross-entropy (NT-Xent, Chen et al., ICML 2020): each of the 2N rows has one positive, its partner, and
     2N - 2 negatives, by cosine similarity.
 
-    gather : where torch.distributed runs, rows of all devices are negatives, and gradients flow to each device's own.
+    Parameters
+    ----------
+    a, b : Embeddings of the two sides of each pair; their length does not matter.
+    temperature : Divides the similarities.
+    gather : Where torch.distributed runs, rows of all devices are negatives, and gradients flow to each device's own.
+
+    Returns
+    -------
+    The mean over the 2N rows.
 
     Examples
     --------
@@ -38,6 +46,17 @@ def am_softmax(
     cosines: Float[torch.Tensor, "files classes"], target: Int[torch.Tensor, " files"], scale: float = 30.0, margin: float = 0.35
 ) -> Float[torch.Tensor, ""]:
     """Additive-margin softmax (Wang et al., IEEE SPL 2018): cross-entropy of scaled cosines, after a margin is taken from the true class's.
+
+    Parameters
+    ----------
+    cosines : Between each file's embedding and each class's weight, from -1 to 1.
+    target : Class numbers from 0.
+    scale : Multiplies the cosines.
+    margin : Taken from the true class's cosine.
+
+    Returns
+    -------
+    The mean over files.
 
     Examples
     --------

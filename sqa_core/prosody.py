@@ -83,6 +83,16 @@ class Prosody(NamedTuple):
 def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings: ProsodySettings = ProsodySettings()) -> Prosody:
     """The 103 numbers of one sound: Hz, dB against the sound's peak, and seconds. A sound without voice, and one of silence, has numbers too.
 
+    Parameters
+    ----------
+    waveform : Mono, full scale 1.
+    sample_rate : Hz.
+    settings : Which pitch tracker, and the tool's traps, each on or off.
+
+    Returns
+    -------
+    The numbers in the order of `NAMES`, and what was undefined.
+
     Raises
     ------
     AudioError
@@ -109,7 +119,18 @@ def contours(
     waveform: Float[np.ndarray, " samples"], sample_rate: int, pitch: Literal["rapt", "praat"] = "rapt"
 ) -> Float[np.ndarray, "frames 3"]:
     """F0 in octaves above 100 Hz (0 without voice), level in dB against the peak (at least -100), and voicing (0 or 1), every 10 ms.
-    Raises as `prosody`."""
+    Raises as `prosody`.
+
+    Parameters
+    ----------
+    waveform : Mono, full scale 1.
+    sample_rate : Hz.
+    pitch : The pitch tracker.
+
+    Returns
+    -------
+    (frames, 3).
+    """
     x = _prepared(waveform, sample_rate)
     f0 = _tracked(x, sample_rate, pitch)
     starts = (np.arange(len(f0)) * STEP_S * sample_rate).astype(int)

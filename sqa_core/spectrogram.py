@@ -56,6 +56,15 @@ def mel_filters(n_fft: int, n_mels: int, fmax: float, sample_rate: int) -> Float
 def band_hz(n_mels: int, fmax: float) -> np.ndarray:
     """Frequencies of the bands' peaks, (n_mels,) Hz.
 
+    Parameters
+    ----------
+    n_mels : Number of bands.
+    fmax : Upper edge of the highest band, Hz.
+
+    Returns
+    -------
+    (n_mels,), in Hz.
+
     Examples
     --------
     >>> band_hz(48, 20_000.0)[[0, 20, 47]].round(-1)
@@ -107,6 +116,17 @@ def mel_db(
     """Mel spectrogram in dB re full scale, clamped to 80 dB below its maximum; 1 + samples // hop frames.
 
     Memory is bounded: beside the result, `FRAMES_AT_ONCE` spectra are held at a time.
+
+    Parameters
+    ----------
+    waveform : Mono, full scale 1.
+    sample_rate : Hz.
+    settings : Window, hop, bands.
+    device : Where it is computed.
+
+    Returns
+    -------
+    (frames, mels) in dB, on `device`.
 
     Raises
     ------
@@ -201,7 +221,16 @@ def whisper_log_mel(
 ) -> Float[torch.Tensor, "mels frames"]:
     """Whisper's input: log10 of mel power, limited to 8 below the sound's maximum, shifted and scaled.
 
-    waveform : at 16 kHz. samples : pads with silence to this length first.
+    Parameters
+    ----------
+    waveform : Mono at 16 kHz, full scale 1.
+    n_mels : 80, or 128 for Whisper large v3.
+    samples : Pads with silence to this length first.
+    device : Where it is computed.
+
+    Returns
+    -------
+    (mels, frames), a frame every 10 ms, on `device`.
     """
     x = torch.from_numpy(np.ascontiguousarray(waveform, np.float32)).to(device)
     if samples is not None:
@@ -218,6 +247,14 @@ def whisper_log_mel(
 def mfcc(waveform: Float[np.ndarray, " samples"]) -> Float[torch.Tensor, "frames 39"]:
     """13 mel-frequency cepstral coefficients of a sound at 16 kHz with their first and second differences: Hamming windows of 40 ms every
     20 ms, 40 mel bands in dB (the number of bands is our choice), differences over five frames with the first and last repeated.
+
+    Parameters
+    ----------
+    waveform : Mono at 16 kHz, full scale 1.
+
+    Returns
+    -------
+    (frames, 39).
 
     Raises
     ------

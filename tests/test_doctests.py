@@ -1,5 +1,6 @@
 """The examples in docstrings give the values that they show."""
 
+import ast
 import doctest
 import importlib
 from pathlib import Path
@@ -32,3 +33,17 @@ def test_there_are_examples_for_what_users_call():
         "sqa_core.metrics.intervals",
     } <= set(NAMES)
     assert any(n.startswith("sqa_core.explain.") for n in NAMES)
+
+
+# What users call: each docstring with sections says there what comes back.
+ROOMS = ("audio", "degrade", "explain", "metrics", "models", "scoring", "intrusive", "levels", "losses", "prosody", "spectrogram")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_docstrings_say_what_is_returned(room):
+    files = [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").is_file() else sorted((ROOT / room).rglob("*.py"))
+    functions = [(f.name, n) for f in files for n in ast.walk(ast.parse(f.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)]
+    returning = [(f, n) for f, n in functions if n.returns and ast.unparse(n.returns) != "None" and not n.name.startswith("_")]
+    texts = {f"{file}: {n.name}": ast.get_docstring(n) or "" for file, n in returning}
+    assert sum("Returns\n---" in text for text in texts.values()) > 1
+    assert [name for name, text in texts.items() if "\n---" in text and "Returns\n---" not in text] == []

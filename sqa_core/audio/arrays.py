@@ -31,6 +31,15 @@ def is_array(x: Any) -> bool:
 def with_rate(source: Any, sample_rate: Any) -> tuple[Any, Any]:
     """(samples, rate) from a pair in either order or from a mapping with "array" and "sampling_rate"; else as given.
 
+    Parameters
+    ----------
+    source : Samples, a pair or a mapping.
+    sample_rate : Hz; None if the source says it.
+
+    Returns
+    -------
+    The samples, and their rate or None.
+
     Raises
     ------
     AudioError
@@ -54,6 +63,14 @@ def with_rate(source: Any, sample_rate: Any) -> tuple[Any, Any]:
 def whole_rate(sample_rate: Any) -> int:
     """A rate in Hz as an integer, from any number that is whole.
 
+    Parameters
+    ----------
+    sample_rate : Any number.
+
+    Returns
+    -------
+    Hz.
+
     Raises
     ------
     AudioError
@@ -68,6 +85,14 @@ def whole_rate(sample_rate: Any) -> int:
 
 def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
     """Samples as float32 (channels, samples) with 1.0 as full scale, and notes on what was assumed.
+
+    Parameters
+    ----------
+    source : An array, a tensor, a list, a Series or a DataFrame.
+
+    Returns
+    -------
+    The samples, and the notes.
 
     Raises
     ------

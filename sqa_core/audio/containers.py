@@ -14,6 +14,16 @@ from .layout import Cut, File, Layout, Unusable
 def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
     """What an open file of this kind promises, checked against its size in bytes.
 
+    Parameters
+    ----------
+    file, size : The open file, and its size in bytes.
+    kind : As `kinds.kind_of` gives it.
+    name : Of the sound, for messages.
+
+    Returns
+    -------
+    Where the sound lies, and what the header promises.
+
     Raises
     ------
     AudioError

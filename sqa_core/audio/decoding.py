@@ -43,6 +43,17 @@ class NotForThisReader(Exception):
 def decoder(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
     """Facts of an open file and its samples in blocks (channels, n), float32. What is noticed on the way goes into `notes`.
 
+    Parameters
+    ----------
+    file : Open, at its beginning.
+    kind, layout : As `kinds.kind_of` and `containers.inspect` give them.
+    name : Of the sound, for messages.
+    notes : A list that grows.
+
+    Returns
+    -------
+    The facts, and an iterator of blocks.
+
     Raises
     ------
     AudioError

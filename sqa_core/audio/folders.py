@@ -45,6 +45,14 @@ def sound_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
 def describe(left_out: Counter[str]) -> str:
     """What was left out of folders, as one phrase.
 
+    Parameters
+    ----------
+    left_out : How many files of each kind.
+
+    Returns
+    -------
+    The phrase.
+
     Examples
     --------
     >>> describe(Counter({"text": 2, "a picture": 1}))

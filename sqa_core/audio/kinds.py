@@ -126,7 +126,14 @@ ENDINGS = frozenset(
 def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -> Kind | str:
     """The container by its first bytes, or in words what else the file is.
 
-    head : the first `HEAD` bytes. following : reads (offset, count) bytes further on; needed for MP3 alone, which may begin anywhere.
+    Parameters
+    ----------
+    head : The first `HEAD` bytes.
+    following : Reads (offset, count) bytes further on; needed for MP3 alone, which may begin anywhere.
+
+    Returns
+    -------
+    The kind, or a noun phrase for a message.
 
     Examples
     --------

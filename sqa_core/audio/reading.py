@@ -47,6 +47,14 @@ class Opened:
     def stream(self, channel: Channel = "all") -> Iterator[np.ndarray]:
         """Blocks (channels, n) of the chosen channel, the mean, or all.
 
+        Parameters
+        ----------
+        channel : "all", "mean", or a number from 0.
+
+        Returns
+        -------
+        Blocks of any length, float32 with full scale 1.
+
         Raises
         ------
         AudioError
@@ -108,6 +116,10 @@ def load(source: Any, sample_rate: Any = None, channel: Channel = "mean") -> Sou
 def opened(source: Any, sample_rate: Any = None) -> Iterator[Opened]:
     """A sound open for reading; parameters as in `load`.
 
+    Returns
+    -------
+    An `Opened` that yields its samples once; it is closed when the block ends.
+
     Raises
     ------
     AudioError
@@ -157,7 +169,12 @@ def several(sources: Any) -> Iterable[Any]:
 
 def shown(path: str | os.PathLike) -> str:
     """A path as text that can be written anywhere: bytes of its name that are not UTF-8, and control characters, by which a name could
-    command a terminal, appear as \\xNN."""
+    command a terminal, appear as \\xNN.
+
+    Returns
+    -------
+    The path as text.
+    """
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 

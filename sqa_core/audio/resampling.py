@@ -81,6 +81,15 @@ def resample_blocks(blocks: Iterable[np.ndarray], sample_rate: int, new_rate: in
 
     Each block is resampled with as many samples before and after it as the filter reaches, from a multiple of the step at which
     the two rates meet, so that the filter's phases are those of the whole.
+
+    Parameters
+    ----------
+    blocks : (channels, n) each.
+    sample_rate, new_rate : Hz.
+
+    Returns
+    -------
+    Blocks at the new rate.
     """
     if sample_rate == new_rate:
         yield from blocks

@@ -72,6 +72,10 @@ class Mixer:
     def finish(self) -> list[str]:
         """Notes on the whole sound.
 
+        Returns
+        -------
+        Sentences, such as that channels were mixed.
+
         Raises
         ------
         AudioError
@@ -98,7 +102,17 @@ class Mixer:
 
 
 def mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
-    """One channel (1, samples), the mean of all, or all. name : of the sound, for messages.
+    """One channel (1, samples), the mean of all, or all.
+
+    Parameters
+    ----------
+    waveform : (channels, samples)
+    channel : "all", "mean", or a number from 0.
+    name : Of the sound, for messages.
+
+    Returns
+    -------
+    (1, samples), or all channels as they are.
 
     Raises
     ------
@@ -115,7 +129,17 @@ def mix(waveform: np.ndarray, channel: Channel, name: str) -> np.ndarray:
 
 
 def mixed(sound: Sound, channel: Channel, name: str = "The sound") -> Sound:
-    """One channel, or the mean of all, of a sound that was loaded with all its channels. name : of the sound, for messages.
+    """One channel, or the mean of all, of a sound that was loaded with all its channels.
+
+    Parameters
+    ----------
+    sound : With all its channels.
+    channel : "all", "mean", or a number from 0.
+    name : Of the sound, for messages.
+
+    Returns
+    -------
+    The sound with one channel, or as it is.
 
     Raises
     ------

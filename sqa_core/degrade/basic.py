@@ -204,6 +204,16 @@ def noise_and_mask(waveform: Float[np.ndarray, " samples"], sample_rate: int, rn
 
     The signal-to-noise ratio (RMS over RMS) is drawn from TRAINING_SNR_DB; then a stretch is silenced whose share of the sound is
     drawn from MASKED_SHARE, with soft edges. A silent sound stays silent.
+
+    Parameters
+    ----------
+    waveform : (samples,)
+    sample_rate : Hz
+    rng : Draws ratio, noise and place.
+
+    Returns
+    -------
+    The shape of `waveform`.
     """
     noise_rms = float(np.sqrt(np.mean(np.square(waveform, dtype=float)))) * 10 ** (-rng.uniform(*TRAINING_SNR_DB) / 20)
     noisy = waveform + noise_rms * rng.standard_normal(len(waveform))

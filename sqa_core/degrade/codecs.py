@@ -64,7 +64,16 @@ class Coded(NamedTuple):
 def gilbert_elliott(packets: int, loss: float, burst: float, rng: np.random.Generator) -> Bool[np.ndarray, " packets"]:
     """Which packets are lost: Gilbert's two-state chain (Bell Syst. Tech. J. 39, 1960), in which the bad state loses every packet.
 
-    loss : mean share of lost packets. burst : mean length of a burst, in packets; 1 / (1 - loss) would be independent losses.
+    Parameters
+    ----------
+    packets : How many.
+    loss : Mean share of lost packets.
+    burst : Mean length of a burst, in packets; 1 / (1 - loss) would be independent losses.
+    rng : Draws the chain.
+
+    Returns
+    -------
+    (packets,), True where one is lost.
 
     Raises
     ------
@@ -117,6 +126,10 @@ def coded(
     loss, burst : as in `gilbert_elliott`
     rng : needed for losses
 
+    Returns
+    -------
+    The speech, of the length it came with, and what happened to it.
+
     Raises
     ------
     SettingsError
@@ -151,6 +164,15 @@ def codec_delay(codec: str, bit_rate: int) -> int:
 
     It belongs to the codec and not to the sound, so it is measured once: harmonics of a gliding pitch under a moving envelope, which codecs
     that model a voice reproduce too.
+
+    Parameters
+    ----------
+    codec : One of `CODECS`.
+    bit_rate : bit/s
+
+    Returns
+    -------
+    Samples.
     """
     of = CODECS[codec]
     t = np.arange(int(PROBE_S * of.rate)) / of.rate

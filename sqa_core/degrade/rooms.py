@@ -33,6 +33,17 @@ def image_sources(
     The walls' reflection follows from `rt60_s` by Eyring's formula, the same on all six. Delays are rounded to samples; the paper's
     high pass at 100 Hz is applied.
 
+    Parameters
+    ----------
+    room_m : Length, width and height.
+    source_m, microphone_m : Coordinates from one corner.
+    rt60_s : Reverberation time.
+    sample_rate : Hz
+
+    Returns
+    -------
+    (response,), in which an image at d metres adds 1 / (4 pi d).
+
     Raises
     ------
     SettingsError

@@ -70,8 +70,16 @@ def _checked(maps: Tensor, outputs: Tensor, of_baseline: Tensor, steps: Tensor |
 def baseline_of(mel: Float[Tensor, "frames mels"], kind: str, seed: int = 0) -> Float[Tensor, "frames mels"]:
     """The spectrogram that a method compares with.
 
-    kind : "zero" is 0 dB in every band, which is full scale and not silence; "floor" is -80 dB; "min" the file's own minimum; "noise"
-        is drawn from a normal distribution with the file's mean and standard deviation.
+    Parameters
+    ----------
+    mel : The file's spectrogram in dB.
+    kind : "zero" is 0 dB in every band, which is full scale and not silence; "floor" is -80 dB; "min" the file's own minimum; "noise" is
+        drawn from a normal distribution with the file's mean and standard deviation.
+    seed : Of the noise.
+
+    Returns
+    -------
+    (frames, mels) in dB, on the device of `mel`.
 
     Raises
     ------
@@ -107,6 +115,15 @@ def segments_against(
 def overlap_mean(maps: Float[Tensor, "segments mels length"], n_frames: int, hop: int = 1) -> Float[np.ndarray, "mels frames"]:
     """One map of the whole file from maps of its segments: each frame is the mean over the segments that hold it (up to 15); NaN where
     none does.
+
+    Parameters
+    ----------
+    maps : One map a segment, `hop` frames apart.
+    n_frames : Frames of the whole file.
+
+    Returns
+    -------
+    (mels, n_frames), in the unit of `maps`.
 
     Examples
     --------
@@ -159,6 +176,15 @@ def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
     captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
     both hook one tensor: the ReLU then reads a gradient that the pool has not yet replaced. A copy between them separates the two.
     Batch norms are folded into the convolutions; both are linear, so no rule is affected.
+
+    Parameters
+    ----------
+    network : Its CNN is copied, not changed.
+    variant : "functions" has ReLUs as functions, which captum does not see; "modules" has them as modules; "complete" also has the copies.
+
+    Returns
+    -------
+    A chain from segments (n, 1, mels, length) to features (n, features).
 
     Raises
     ------

@@ -65,7 +65,12 @@ class Explanation:
     def arrays(self) -> dict[str, np.ndarray]:
         """What an NPZ file holds: `mel` (mels, frames) dB, `time_s` (frames,) of the file, `band_hz` (mels,), `score`, and each map under its
         name with `_` for spaces: (mels, frames), NaN where nothing was tried; of conductance (channels, height, width), with `segment`
-        (mels, length) and `segment_start_s`."""
+        (mels, length) and `segment_start_s`.
+
+        Returns
+        -------
+        Arrays by name, ready for `numpy.savez`.
+        """
         time_s = self.start_s + self.hop_s * np.arange(self.mel.shape[1])
         out = {"mel": self.mel, "time_s": time_s, "band_hz": self.band_hz, "score": np.array(self.score)}
         out |= {name.replace(", ", "_").replace(" ", "_"): m.values for name, m in self.maps.items()}
@@ -98,6 +103,10 @@ def explain(
     on_expected : told, before the work starts, how many seconds it is expected to take; may raise to prevent it.
     on_share : told what share of the work is done: of occlusion after each chunk of masks, of conductance after each map, of ig and deeplift
         between their parts alone. A KeyboardInterrupt during occlusion ends it with the masks that were tried.
+
+    Returns
+    -------
+    The spectrogram, the score and the maps, with the file's own time and frequency axes.
 
     Raises
     ------

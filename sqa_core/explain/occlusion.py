@@ -54,6 +54,16 @@ class Occlusion:
 def change_map(shape: tuple[int, int], boxes: list[Box], change: np.ndarray) -> Float[np.ndarray, "mels frames"]:
     """Values (masks,) of boxes at their places on a spectrogram (mels, frames), averaged where boxes overlap; NaN where none lies.
 
+    Parameters
+    ----------
+    shape : Of the spectrogram: (mels, frames).
+    boxes : One a mask.
+    change : (masks,) a value for each box.
+
+    Returns
+    -------
+    (mels, frames), in the unit of `change`.
+
     Examples
     --------
     >>> change_map((1, 4), [Box(0, 1, 0, 2), Box(0, 1, 1, 2)], np.array([1.0, 3.0]))
@@ -134,6 +144,16 @@ def occlude(
 
     The same scores as one pass of the whole network a mask. Only segments that a mask changes go through the CNN again; time
     dependency and pooling see each masked file whole.
+
+    Parameters
+    ----------
+    mel : The file's spectrogram in dB.
+    boxes : What each mask hides.
+    value : What hidden cells are set to, in dB.
+
+    Returns
+    -------
+    The scores of the whole sound and under each mask.
 
     Raises
     ------

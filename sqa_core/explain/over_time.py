@@ -24,6 +24,16 @@ def occlusion(score: Score, mel: Mel, frames: int) -> OverTime:
     """Change of the score where `frames` frames at a time are replaced by the sound's mean spectrum.
 
     The mean and not the floor: a gap is at the floor already, and covering it with silence would change nothing.
+
+    Parameters
+    ----------
+    score : Gives the score of spectrograms (n, frames, mels).
+    mel : The sound's spectrogram in dB.
+    frames : Length of a mask.
+
+    Returns
+    -------
+    A value for each frame, in points of the score.
     """
     starts = range(0, len(mel), frames)
     copies = mel.repeat(len(starts), 1, 1)
@@ -38,6 +48,16 @@ def gradients(score: Score, mel: Mel, steps: int) -> OverTime:
     """Integrated gradients from full scale (0 dB everywhere) to the sound, summed over bands.
 
     From silence, the paper's other choice, a gap would get nothing, since it does not differ from its baseline.
+
+    Parameters
+    ----------
+    score : Gives the score of spectrograms (n, frames, mels).
+    mel : The sound's spectrogram in dB.
+    steps : Of the integral's approximation.
+
+    Returns
+    -------
+    A value for each frame, in points of the score.
     """
     maps = along_line(lambda x: score(x[None]), mel, baseline_of(mel, "zero"), steps).maps
     return maps[0].sum(dim=-1).cpu().numpy()
@@ -49,6 +69,10 @@ def attention_rollout(network: QualityTransformer, mel: Mel) -> OverTime:
 
     Attention is averaged over heads, half of it replaced by the identity for the residual path, and multiplied from block to block. A
     frame has the mean of the patches that hold it. Frames after `max_frames` have 0. It does not depend on the output.
+
+    Returns
+    -------
+    Each frame's share of the attention.
     """
     x, valid = network.embedded(mel[None], torch.tensor([len(mel)], device=mel.device))
     flow = torch.eye(x.shape[1], device=mel.device)

@@ -37,6 +37,14 @@ def pcc(x: Vector, y: Vector) -> float:
 def srcc(x: Vector, y: Vector) -> float:
     """Spearman's rank correlation coefficient; ties share their mean rank. Returns and raises as `pcc`.
 
+    Parameters
+    ----------
+    x, y : (n,)
+
+    Returns
+    -------
+    float in [-1, 1]; NaN if one of the series is constant.
+
     Examples
     --------
     >>> round(srcc(np.array([1.0, 2.0, 3.0]), np.array([10.0, 100.0, 1000.0])), 3)
@@ -48,6 +56,14 @@ def srcc(x: Vector, y: Vector) -> float:
 
 def rmse(x: Vector, y: Vector) -> float:
     """Root mean squared difference, in the unit of x and y. Raises as `pcc`.
+
+    Parameters
+    ----------
+    x, y : (n,)
+
+    Returns
+    -------
+    float, in the unit of x and y.
 
     Examples
     --------

@@ -36,6 +36,10 @@ def fit_mapping(predicted: Vector, target: Vector, order: Order = 3) -> Mapping:
     predicted, target : (n,)
     order : 0 leaves the scores as they are, 1 is a line, 3 a cubic. The slope is at least 0 at every predicted score.
 
+    Returns
+    -------
+    The polynomial; call it to map scores.
+
     Raises
     ------
     SettingsError
@@ -114,6 +118,10 @@ def calibrated(
     interval : (n,) half widths of the target scores' 95 % intervals; then RMSE* counts only what lies outside of them.
     folds : 0 fits the mapping on all scores, as P.1401 does. With k, each k-th part is mapped by the fit of the others, drawn by `seed`:
         the difference is what the fit took from the data.
+
+    Returns
+    -------
+    Correlations and errors before and after the mapping, and the mapping itself.
 
     Raises
     ------

@@ -13,7 +13,13 @@ Vector = Real[np.ndarray, " n"]
 def macro_f1(true: np.ndarray, predicted: np.ndarray) -> float:
     """Macro-averaged F1 in percent, over the classes that occur in either series.
 
+    Parameters
+    ----------
     true, predicted : (items,) class numbers or names.
+
+    Returns
+    -------
+    float, in percent.
 
     Examples
     --------
@@ -28,7 +34,13 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray) -> float:
 def majority_f1(true: np.ndarray) -> float:
     """Macro F1 in percent of the majority-class baseline, which predicts the most frequent class for every item.
 
+    Parameters
+    ----------
     true : (items,) class numbers from 0.
+
+    Returns
+    -------
+    float, in percent.
 
     Examples
     --------
@@ -60,7 +72,14 @@ def scores(true: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict[
     """What a record keeps of a test: macro F1, accuracy and F1 of each class in percent, the majority-class baseline
     (`constant_f1`, the name that stored records have), and the number of tested files.
 
+    Parameters
+    ----------
     true, predicted : (files,) indices into `classes`.
+    classes : Their names.
+
+    Returns
+    -------
+    Numbers by the names that records have.
     """
     from sklearn.metrics import f1_score
 
@@ -87,6 +106,10 @@ def weighted_macro_f1(
         Predictions of several runs, such as seeds; the result is the mean over runs.
     weights : (draws, files)
         How often each draw holds each file; counts of files are exact in single precision, too.
+
+    Returns
+    -------
+    (draws,), in percent.
 
     Raises
     ------

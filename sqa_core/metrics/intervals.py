@@ -25,6 +25,10 @@ class Interval(NamedTuple):
     def columns(self, name: str) -> dict[str, float]:
         """For a table: the value under `name`, its ends under "name, low" and "name, high".
 
+        Returns
+        -------
+        Three columns by name.
+
         Examples
         --------
         >>> Interval(0.5, 0.25, 0.75).columns("PCC")
@@ -34,6 +38,14 @@ class Interval(NamedTuple):
 
     def text(self, form: str = ".3f") -> str:
         """Such as "0.912 [0.880, 0.934]".
+
+        Parameters
+        ----------
+        form : A format for each of the three numbers.
+
+        Returns
+        -------
+        One phrase.
 
         Examples
         --------
@@ -67,6 +79,14 @@ def bias_corrected(draws: Draws) -> Interval:
 
     The correction matters for macro F1, which is lower on files drawn with replacement than on the files themselves.
 
+    Parameters
+    ----------
+    draws : The value, and its bootstrap draws.
+
+    Returns
+    -------
+    The value with its 95 % interval.
+
     Examples
     --------
     >>> bias_corrected(Draws(0.0, np.linspace(-1, 1, 1001))).text(".2f")
@@ -81,6 +101,14 @@ def bias_corrected(draws: Draws) -> Interval:
 
 def confidence_t(values: Sequence[float] | np.ndarray | pd.Series) -> Interval:
     """Mean of independent values, such as one a corpus, with the 95 % interval of a t distribution; unbounded for one value.
+
+    Parameters
+    ----------
+    values : (n,) independent values; NaN is not left out.
+
+    Returns
+    -------
+    The mean with its 95 % interval.
 
     Examples
     --------
@@ -115,6 +143,14 @@ def two_way_bootstrap_pcc(
         The two groupings of each item, such as its condition and its talker.
     by : "item" or "row"
         Whether items or the means over each row are correlated.
+
+    Parameters
+    ----------
+    draws, seed : How many bootstrap draws, and their seed.
+
+    Returns
+    -------
+    The correlation with its 95 % interval.
 
     Examples
     --------
@@ -156,6 +192,15 @@ def two_way_bootstrap_ratio(
     ----------
     sum_a, count_a, sum_b, count_b : (items,)
         For each item, such as a file, the sum and the number of the values of a and of b that it holds.
+
+    Parameters
+    ----------
+    rows, columns : (items,) the two groupings of each item.
+    draws, seed : How many bootstrap draws, and their seed.
+
+    Returns
+    -------
+    The ratio with its 95 % interval.
     """
     draw_rows, draw_columns = _multiplicities(rows, columns, draws, seed)
     r_index, c_index = (np.unique(g, return_inverse=True)[1] for g in (rows, columns))

@@ -12,6 +12,14 @@ def participation_ratio(correlation: Float[np.ndarray, "features features"]) -> 
     1 if all features are perfectly correlated, n if all n are uncorrelated. Constant features, whose own correlation is 0, are
     left out; NaN if none is left.
 
+    Parameters
+    ----------
+    correlation : Correlation matrix.
+
+    Returns
+    -------
+    float from 1 to the number of features.
+
     Examples
     --------
     >>> round(participation_ratio(np.eye(3)), 2), round(participation_ratio(np.ones((3, 3))), 2)
@@ -27,6 +35,14 @@ def intraclass(x: Float[np.ndarray, "files features"]) -> float:
     """Share of the variance between features (columns): ICC(1) of a one-way analysis of variance.
 
     NaN values are left out; the result is NaN with fewer than two features of at least two values.
+
+    Parameters
+    ----------
+    x : A row a file, a column a feature.
+
+    Returns
+    -------
+    float, at most 1; below 0 where values of one feature differ more than features do.
 
     Examples
     --------
@@ -50,6 +66,14 @@ def intraclass(x: Float[np.ndarray, "files features"]) -> float:
 def morans_i(image: Float[np.ndarray, "height width"]) -> float:
     """Moran's I over neighbours that share a side: 1 for smooth maps, near 0 for values at random; NaN for a constant map.
 
+    Parameters
+    ----------
+    image : Finite values.
+
+    Returns
+    -------
+    float from about -1 to 1.
+
     Examples
     --------
     >>> round(morans_i(np.outer(np.arange(8.0), np.ones(8))), 2)
@@ -64,6 +88,14 @@ def morans_i(image: Float[np.ndarray, "height width"]) -> float:
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's correlation of the absolute values of two maps of one shape, over the points that are finite in both.
+
+    Parameters
+    ----------
+    a, b : Of one shape; NaN is left out.
+
+    Returns
+    -------
+    float from -1 to 1.
 
     Examples
     --------

@@ -156,6 +156,14 @@ def fetch(name: str) -> Path:
     """Download an encoder from the hub into the hub's cache, and return its folder: the pinned commit of one in this catalogue, the named one
     of `owner/name@commit`, the newest of `owner/name`.
 
+    Parameters
+    ----------
+    name : One of the catalogue, `owner/name` or `owner/name@commit`.
+
+    Returns
+    -------
+    The folder that holds it.
+
     Raises
     ------
     WeightsError
@@ -208,6 +216,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 def shape(name: str) -> tuple[int, int]:
     """Transformer layers of an encoder and the width of its frames, from its configuration; of one with layers only.
+
+    Returns
+    -------
+    Layers, and width.
 
     Raises
     ------

@@ -73,6 +73,10 @@ class Encoder:
         precision : "fp32", "fp16" or "bf16"
             Of the computation; what is returned has the encoder's own type.
 
+        Returns
+        -------
+        For each waveform (layers, frames, width).
+
         Raises
         ------
         AudioError
@@ -185,6 +189,16 @@ class WaveEncoder(Encoder):
 
 def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
     """An encoder by its name, from what is on this machine; `random-NAME` has NAME's layout and untrained weights.
+
+    Parameters
+    ----------
+    name : One of `encoder_catalogue.HUB`, `owner/name` of the hub, or a folder.
+    device : Where it computes.
+    seed : Of the weights of `random-NAME`.
+
+    Returns
+    -------
+    The encoder, in evaluation mode.
 
     Raises
     ------

@@ -233,7 +233,13 @@ def load_cdpam(path: Path | None = None) -> Encoder:
 
     It takes waveforms at 22,050 Hz with a full scale of 1: what its own code multiplies the samples by is part of the first layer here.
 
-    path : where the checkpoint is; `cdpam/` below SQA_WEIGHTS if not given.
+    Parameters
+    ----------
+    path : Of the checkpoint; `cdpam/` below SQA_WEIGHTS if not given.
+
+    Returns
+    -------
+    The encoder.
 
     Raises
     ------

@@ -36,6 +36,14 @@ class Predictor:
 def distillmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
     """Distill-MOS (Stahl and Gamper 2025, arXiv:2502.05356): MOS from 1 to 5 of waveforms (samples,) at 16 kHz.
 
+    Parameters
+    ----------
+    waveforms : (samples,) each at 16 kHz, full scale 1.
+
+    Returns
+    -------
+    A score for each sound.
+
     Raises
     ------
     SettingsError
@@ -62,6 +70,14 @@ def _distillmos() -> Any:
 def dnsmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
     """DNSMOS P.835 (Reddy, Gopal and Cutler 2022, arXiv:2110.01763): overall quality of waveforms (samples,) at 16 kHz, the mean over its
     windows of 9.01 s; it repeats shorter sounds. Samples beyond full scale are clipped, since it takes none.
+
+    Parameters
+    ----------
+    waveforms : (samples,) each at 16 kHz, full scale 1.
+
+    Returns
+    -------
+    A score for each sound.
 
     Raises
     ------

@@ -144,6 +144,14 @@ def save(network: QualityTransformer, path: Path, card: dict[str, str]) -> None:
 def load(path: Path) -> QualityTransformer:
     """A network that `save` wrote, in evaluation mode.
 
+    Parameters
+    ----------
+    path : A `.safetensors` file.
+
+    Returns
+    -------
+    The network.
+
     Raises
     ------
     WeightsError
@@ -174,6 +182,14 @@ def _one_patch(mel: Float[Tensor, "frames mels"], length: int) -> Float[Tensor, 
 
 def count_parameters(settings: TransformerSettings) -> int:
     """Parameters by arithmetic.
+
+    Parameters
+    ----------
+    settings : Layout of the network.
+
+    Returns
+    -------
+    Their number.
 
     Examples
     --------

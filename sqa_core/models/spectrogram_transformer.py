@@ -42,6 +42,16 @@ def build(layout: Layout, frames: int, classes: int) -> nn.Module:
 def count_parameters(layout: Layout, frames: int = 512, classes: int = 7) -> int:
     """Parameters of the network for so many frames and classes, by arithmetic.
 
+    Parameters
+    ----------
+    layout : Size of the network.
+    frames : Frames of the longest sound.
+    classes : Number of outputs.
+
+    Returns
+    -------
+    Their number.
+
     Examples
     --------
     >>> count_parameters(LAYOUTS["ast"], frames=1024, classes=527)

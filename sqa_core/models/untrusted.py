@@ -30,6 +30,15 @@ def require_file(path: Path, largest_bytes: int) -> None:
 def torch_checkpoint(path: Path, largest_bytes: int) -> Any:
     """What `torch.save` wrote: tensors, numbers, text, and lists and dictionaries of them.
 
+    Parameters
+    ----------
+    path : Of the file.
+    largest_bytes : Larger files are refused before they are read.
+
+    Returns
+    -------
+    What was saved.
+
     Raises
     ------
     WeightsError

@@ -110,6 +110,15 @@ def default_network() -> str:
 def load(name: str | Path | None = None, device: str | None = None) -> Network:
     """A network by name (`found_networks`) or by the path of a checkpoint (.tar of NISQA, or .safetensors of this library).
 
+    Parameters
+    ----------
+    name : A name or a path; the default network if not given.
+    device : "cpu", "cuda", …; the best one here if not given.
+
+    Returns
+    -------
+    The network, in evaluation mode.
+
     Raises
     ------
     WeightsError : not found, damaged, holding more than tensors, missing keys, numbers that are not numbers.
@@ -163,6 +172,15 @@ def shuffled(network: Network, seed: int = 0) -> Network:
     """The same layout, each layer's weights put in another order: a control for what learning has to do with a result.
 
     Biases and batch norms stay, so that the signal keeps its size on the way. After Adebayo et al. (2018), arXiv:1810.03292.
+
+    Parameters
+    ----------
+    network : Stays as it is.
+    seed : Of the order.
+
+    Returns
+    -------
+    A new network.
     """
     generator = torch.Generator().manual_seed(seed)
     model = copy.deepcopy(network.model)

@@ -14,7 +14,16 @@ BAND_SHARE = 0.9  # of the band that a network uses: speech ends a little below 
 def advice(network: Network, report: dict[str, Any], channel: int | Literal["mean"] = "mean", opened: audio.Opened | None = None) -> str:
     """Whether a sound is like those the network was trained on: "fits", or what speaks against it, one phrase each.
 
-    report : as `levels.report` gives it. channel : the one that is scored. opened : knows the codec.
+    Parameters
+    ----------
+    network : What it was trained on decides.
+    report : As `levels.report` gives it.
+    channel : The one that is scored.
+    opened : Knows the codec.
+
+    Returns
+    -------
+    The phrases, separated by semicolons.
     """
     shortest, longest = network.best_seconds
     bandwidth_hz = min(network.settings.mel.fmax, (network.settings.mel.sample_rate or 1e9) / 2)

@@ -53,7 +53,14 @@ def fused_convolutions(network: Network) -> SixConvolutions:
 def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) -> Tensor:
     """Mel spectrogram (frames, mels) of a sound, the mean of its channels, by the network's own front end.
 
-    resample : rate in Hz to convert to first; None keeps the sound's own rate unless the network needs a fixed one.
+    Parameters
+    ----------
+    sound : At its own rate.
+    resample : Rate in Hz to convert to first; None keeps the sound's own rate unless the network needs a fixed one.
+
+    Returns
+    -------
+    (frames, mels) in dB.
 
     Raises
     ------
@@ -84,6 +91,15 @@ def run_cnn(network: Network, views: Iterable[Tensor], total: int) -> Tensor:
     """CNN outputs (total, features) of segments that come as several (n, mels, length) views, in chunks of one size.
 
     One size, because convolution kernels are made anew for each new shape.
+
+    Parameters
+    ----------
+    views : Segments in their order.
+    total : Their number over all views.
+
+    Returns
+    -------
+    (total, features), on the network's device.
     """
     s = network.settings
     size = min(CHUNK, -(-total // 16) * 16)
@@ -124,6 +140,15 @@ def score_blocks(network: Network, blocks: Iterable[np.ndarray], rate: int) -> l
 
     The spectrogram is limited to 80 dB below its own maximum, which is known at the end: until then its frames wait, in a temporary
     file where there are many.
+
+    Parameters
+    ----------
+    blocks : Samples (n,) each, full scale 1.
+    rate : Hz.
+
+    Returns
+    -------
+    A score for each of `network.outputs`, in their order.
     """
     s = network.settings
     highest, frames = -np.inf, 0

@@ -78,6 +78,10 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
     threads at one operation, since none waits for the others. A single group, or a GPU, is served by this thread. torch's thread
     count is changed only while this function computes, never between rows.
 
+    Returns
+    -------
+    A row for each source or, with windows, for each window: see `score`.
+
     Raises
     ------
     SettingsError

@@ -89,7 +89,17 @@ def unexpected(name: str, e: Exception) -> str:
 
 def pieces(network: Network, source: Any, options: Options) -> Iterator[Piece]:
     """The mel spectrogram of a sound or of each of its windows, the scores of a long sound, or why there are none; with what the row
-    says besides."""
+    says besides.
+
+    Parameters
+    ----------
+    source : As in `scoring.score`: a path, bytes, an array, …
+    options : What to score of it.
+
+    Returns
+    -------
+    One piece for a sound, or one for each window.
+    """
     file = isinstance(source, str | os.PathLike) or hasattr(source, "read") or (isinstance(source, Mapping) and "array" not in source)
     with audio.opened(source, None if file else options.sample_rate) as sound:
         if options.windows:
