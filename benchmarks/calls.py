@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sqa_core import audio, environment, intrusive
-from sqa_core.corpora import calls
+from sqa_core.corpora import calls, impairments
 from sqa_core.corpora.workers import in_processes
 from sqa_core.learning import nisqa, quality
 from sqa_core.models import weights
@@ -30,10 +30,12 @@ def bench_calls(report: Report, repeat: int) -> None:
     start = time.perf_counter()
     made = calls.synthetic(COUNT, 1, "en", ("m2", "f4"), made=calls.Made(labelled=False))
     bare = time.perf_counter() - start
-    seconds = sum(len(call.waveform) for call in made) / calls.RATE
+    seconds = sum(len(call.waveform) for call in made) / impairments.RATE
     report.say(f"{COUNT} calls, {seconds:.0f} s of sound, without labels: {bare:.1f} s on {cores} cores")
     report.check("calls without labels, times real time", seconds / bare, 30, form=".0f")
-    pairs = [tuple(audio.resample(x[None], calls.RATE, intrusive.RATE)[0] for x in (call.clean, call.waveform)) for call in made[:40]] * 12
+    pairs = [
+        tuple(audio.resample(x[None], impairments.RATE, intrusive.RATE)[0] for x in (call.clean, call.waveform)) for call in made[:40]
+    ] * 12
     start = time.perf_counter()
     alone = [_pesq(pair) for pair in pairs]
     one = time.perf_counter() - start

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sqa_core import audio, scoring
-from sqa_core.explain import attribution, occlusion
+from sqa_core.explain import attribution, chain, occlusion
 from sqa_core.models import weights
 from sqa_core.studies.nisqa_explained import inputs
 from tests.whole_passes import by_whole_passes
@@ -48,11 +48,11 @@ def bench_attribution(report: Report, repeat: int) -> None:
     mel = scoring.mel_of(network, inputs.one_sound("p835", inputs.FILE))
     every, base = attribution.segments_against(network, mel, "floor")
     thirty = inputs.chosen_segments(len(every))
-    chain = attribution.explained_cnn(network)
+    cnn = chain.explained_cnn(network)
     cases = {"30 segments × 20 features": (thirty, range(20)), "all segments × 1 feature": (torch.arange(len(every)), [17])}
     methods = {
         "integrated gradients": (attribution.integrated_gradients, IntegratedGradients(network.model.cnn), {"n_steps": 50}, 1.4),
-        "DeepLIFT": (attribution.deeplift, DeepLift(chain), {}, 5),
+        "DeepLIFT": (attribution.deeplift, DeepLift(cnn), {}, 5),
     }
     for method, (function, captums, more, target) in methods.items():
         for case, (index, chosen) in cases.items():
@@ -73,7 +73,7 @@ def bench_attribution(report: Report, repeat: int) -> None:
             report.check(f"{name}, times faster than captum", their_seconds / seconds, target)
             report.check(f"{name}, relative difference", difference(found.maps, theirs), at_most=1e-3, form=".1e")
     for layer in (1, 2):
-        method = LayerConductance(chain, chain.get_submodule(f"conv{layer}"))
+        method = LayerConductance(cnn, cnn.get_submodule(f"conv{layer}"))
         x, x0 = every[thirty], base[thirty]
         found, seconds = timed(lambda x=x, x0=x0, layer=layer: attribution.conductance(network, x, x0, [17], layer))
         theirs, their_seconds = timed(

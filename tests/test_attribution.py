@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sqa_core import scoring
 from sqa_core.errors import SettingsError
-from sqa_core.explain import attribution
+from sqa_core.explain import attribution, chain
 from sqa_core.models import weights
 from sqa_core.models.nisqa import LstmOverTime, Nisqa, NisqaSettings
 from sqa_core.models.weights import Network
@@ -53,7 +53,7 @@ def test_the_chain_is_the_network(layout, variant):
     network = small(layout)
     x, _ = some()
     with torch.no_grad():
-        assert torch.allclose(attribution.explained_cnn(network, variant)(x[:, None]), network.model.cnn(x[:, None]), atol=1e-4)
+        assert torch.allclose(chain.explained_cnn(network, variant)(x[:, None]), network.model.cnn(x[:, None]), atol=1e-4)
 
 
 @given(layout=st.sampled_from(sorted(LAYOUTS)), seed=st.integers(0, 10))
@@ -107,10 +107,10 @@ def by_the_rules(chain: torch.nn.Sequential, x: torch.Tensor, x0: torch.Tensor, 
 def test_deeplift_follows_the_rules(layout):
     network = small(layout, 3)
     x, x0 = some(2, seed=1)
-    chain = attribution.explained_cnn(network)
+    cnn = chain.explained_cnn(network)
     found = attribution.deeplift(network, x, x0, [0, 2]).maps
     for column, feature in enumerate((0, 2)):
-        expected = by_the_rules(chain, x, x0, feature)
+        expected = by_the_rules(cnn, x, x0, feature)
         assert torch.allclose(found[:, column], expected, atol=1e-4 * float(expected.abs().max()) + 1e-7)
 
 

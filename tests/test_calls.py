@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqa_core import degrade, intrusive, levels
-from sqa_core.corpora import calls, recordings, registry
+from sqa_core.corpora import calls, impairments, recordings, registry
 from sqa_core.errors import CorpusError, SettingsError
 
 RATE = 48_000
@@ -130,11 +130,13 @@ def test_mistakes_are_one_sentence(speech):
     with pytest.raises(SettingsError, match="silent"):
         degrade.reverberate(speech, RATE, np.zeros(100, np.float32))
     with pytest.raises(CorpusError, match="not known"):
-        calls.apply(speech, [{"kind": "hum"}], (0,), speech, speech)
+        impairments.apply(speech, [{"kind": "hum"}], (0,), speech, speech)
     with pytest.raises(SettingsError, match="before the direct sound arrives"):
         degrade.image_sources((8, 4, 3), (1, 1, 1), (7, 1, 1), 0.01, RATE)
     with pytest.raises(CorpusError, match="not on this machine"):
-        calls.apply(speech, [{"kind": "noise", "colour": "recorded", "recording": "noise/none.wav", "snr_db": 3}], (0,), speech, speech)
+        impairments.apply(
+            speech, [{"kind": "noise", "colour": "recorded", "recording": "noise/none.wav", "snr_db": 3}], (0,), speech, speech
+        )
 
 
 # Rooms, echoes, talkers
@@ -255,40 +257,40 @@ def test_labels_are_those_of_their_own_impairment(speech):
 
     def labels(*steps):
         chain = [*steps, level]
-        degraded, reached = calls.apply(speech, chain, (0, 1), speech[::-1], speech[::-1])
-        return calls.labels_of(speech, degraded, reached, (0, 1), speech[::-1], speech[::-1])
+        degraded, reached = impairments.apply(speech, chain, (0, 1), speech[::-1], speech[::-1])
+        return impairments.labels_of(speech, degraded, reached, (0, 1), speech[::-1], speech[::-1])
 
     clean = labels()
-    assert clean == pytest.approx(dict.fromkeys(calls.DIMENSIONS, calls.HIGHEST), abs=1e-3)
+    assert clean == pytest.approx(dict.fromkeys(impairments.DIMENSIONS, impairments.HIGHEST), abs=1e-3)
     for step, dimension in ((noise, "noi"), (gaps, "dis"), (band, "col")):
         alone = labels(step)
         assert alone[dimension] == alone["mos"] < 4.3
-        assert all(alone[d] == pytest.approx(calls.HIGHEST, abs=1e-3) for d in ("noi", "dis", "col", "loud") if d != dimension)
+        assert all(alone[d] == pytest.approx(impairments.HIGHEST, abs=1e-3) for d in ("noi", "dis", "col", "loud") if d != dimension)
     together, alone = labels(noise, band, gaps), labels(gaps)
     assert together["mos"] < min(together[d] for d in ("noi", "dis", "col")) + 0.1
     assert together["dis"] == pytest.approx(alone["dis"], abs=0.15), "the same gaps, with and without the others"
     # A codec whose packets are lost: the codec is coloration, the losses are discontinuity.
     lossy, codec = labels(loss), labels({"kind": "codec", "codec": "amr-nb"})
     assert lossy["dis"] < 3.5
-    assert lossy["noi"] == calls.HIGHEST
+    assert lossy["noi"] == impairments.HIGHEST
     assert lossy["col"] == pytest.approx(codec["col"], abs=1e-4)
     assert lossy["mos"] < lossy["col"]
     hardly = labels(loss | {"loss": 1e-9})
-    assert hardly["dis"] == pytest.approx(calls.HIGHEST, abs=0.01)
+    assert hardly["dis"] == pytest.approx(impairments.HIGHEST, abs=0.01)
     assert hardly["mos"] == pytest.approx(codec["mos"], abs=1e-4)
 
 
 def test_a_call_is_never_clipped_by_its_level(speech):
     """Where the peaks do not allow a level, the call is quieter, says so, and its label follows."""
     chain = [{"kind": "level", "active_dbov": -8.0}]
-    loud, (step,) = calls.apply(speech, chain, (0,), speech, speech)
+    loud, (step,) = impairments.apply(speech, chain, (0,), speech, speech)
     assert np.abs(loud).max() == pytest.approx(1, abs=1e-4)
     assert np.corrcoef(loud, speech)[0, 1] == pytest.approx(1, abs=1e-9), "nothing but a gain"
     assert step["active_dbov"] == -8
     assert step["reached_active_dbov"] == pytest.approx(levels.active_level(loud, RATE)[0], abs=1e-3)
     assert step["reached_active_dbov"] < -9
-    label = calls.labels_of(speech, loud, [step], (0,), speech, speech)["loud"]
-    assert label == pytest.approx(calls.loudness(step["reached_active_dbov"]))
+    label = impairments.labels_of(speech, loud, [step], (0,), speech, speech)["loud"]
+    assert label == pytest.approx(impairments.loudness(step["reached_active_dbov"]))
 
 
 def test_real_talkers_are_cut_between_words(tmp_path):
@@ -315,7 +317,7 @@ def test_a_recorded_noise_starts_anywhere(monkeypatch):
     ramp = np.arange(10 * RATE, dtype=np.float32)
     monkeypatch.setattr(recordings, "load", lambda name, rate: ramp)
     step = {"colour": "recorded", "recording": "noise/long.flac"}
-    starts = [calls._noise_of(step, np.zeros(RATE), ramp, np.random.default_rng(i))[0] / RATE for i in range(200)]
+    starts = [impairments._noise_of(step, np.zeros(RATE), ramp, np.random.default_rng(i))[0] / RATE for i in range(200)]
     assert min(starts) < 1
     assert max(starts) > 9
 
@@ -340,7 +342,7 @@ def test_an_extended_voice_has_a_high_band_that_follows_it(speech):
 
 def test_a_call_without_a_label_stays_in_its_place(monkeypatch):
     """Languages are compared item by item, so an item that PESQ cannot rate is kept, without a label."""
-    monkeypatch.setattr(calls.intrusive, "pesq_mos", lambda *_: float("nan"))
+    monkeypatch.setattr(impairments.intrusive, "pesq_mos", lambda *_: float("nan"))
     made = calls.synthetic(4, 7, "en", ("m2", "f4"))
     assert [call.item for call in made] == [0, 1, 2, 3]
     assert any(np.isnan(call.labels["mos"]) for call in made)
@@ -349,11 +351,11 @@ def test_a_call_without_a_label_stays_in_its_place(monkeypatch):
 def test_every_drawn_recipe_can_be_applied_and_says_what_it_reached(speech):
     kinds = set()
     for seed in range(150):
-        recipe = calls.draw_recipe(np.random.default_rng(seed))
+        recipe = impairments.draw_recipe(np.random.default_rng(seed))
         kinds |= {step["kind"] for step in recipe}
         assert recipe[-1]["kind"] == "level"
         if seed < 12:
-            degraded, steps = calls.apply(speech[:RATE], recipe, (seed,), speech[::-1], speech[::-1])
+            degraded, steps = impairments.apply(speech[:RATE], recipe, (seed,), speech[::-1], speech[::-1])
             assert degraded.shape == (RATE,)
             assert np.abs(degraded).max() <= 1
             json.dumps(steps)
@@ -364,31 +366,31 @@ def test_every_drawn_recipe_can_be_applied_and_says_what_it_reached(speech):
                     assert step["reached_snr_db"] == pytest.approx(step["snr_db"], abs=0.1)
                 if step["kind"] == "competing":
                     assert step["reached_ratio_db"] == pytest.approx(step["ratio_db"], abs=0.3)
-    assert kinds == {*calls.KINDS, "level"}
+    assert kinds == {*impairments.KINDS, "level"}
 
 
 def test_a_third_of_the_training_calls_is_kept_at_a_lower_rate(speech):
     """Which takes what lies above half of the rate, whatever added it, and is no impairment."""
     rates = []
     for seed in range(300):
-        recipe = calls.draw_recipe(np.random.default_rng(seed), "train")
+        recipe = impairments.draw_recipe(np.random.default_rng(seed), "train")
         assert recipe[-1]["kind"] == "level"
         rates += [step["rate_hz"] for step in recipe if step["kind"] == "rate"]
-        assert not any(step["kind"] == "rate" for step in calls.draw_recipe(np.random.default_rng(seed), "test"))
+        assert not any(step["kind"] == "rate" for step in impairments.draw_recipe(np.random.default_rng(seed), "test"))
     assert len(rates) / 300 == pytest.approx(0.35, abs=0.08)
-    assert set(rates) == set(calls.RATES) - {RATE}
+    assert set(rates) == set(impairments.RATES) - {RATE}
     chain = [
         {"kind": "noise", "colour": "white", "snr_db": 10.0},
         {"kind": "rate", "rate_hz": 16_000},
         {"kind": "level", "active_dbov": -26.0},
     ]
-    low, steps = calls.apply(speech, chain, (0,), speech, speech)
-    high, others = calls.apply(speech, [chain[0], chain[2]], (0,), speech, speech)
+    low, steps = impairments.apply(speech, chain, (0,), speech, speech)
+    high, others = impairments.apply(speech, [chain[0], chain[2]], (0,), speech, speech)
     assert low.shape == high.shape == speech.shape
     assert (
         levels.level(degrade.band_limit(low, RATE, 8200, 24_000)[None])
         < levels.level(degrade.band_limit(high, RATE, 8200, 24_000)[None]) - 40
     )
-    labels = [calls.labels_of(speech, x, s, (0,), speech, speech) for x, s in ((low, steps), (high, others))]
+    labels = [impairments.labels_of(speech, x, s, (0,), speech, speech) for x, s in ((low, steps), (high, others))]
     assert labels[0]["mos"] == pytest.approx(labels[1]["mos"], abs=0.1)
-    assert calls.kinds_of(json.dumps(steps)) == "noise"
+    assert impairments.kinds_of(json.dumps(steps)) == "noise"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sqa_core.corpora.calls import DIMENSIONS
+from sqa_core.corpora.impairments import DIMENSIONS
 from sqa_core.explain import over_time
 from sqa_core.metrics import bias_corrected
 from sqa_core.models.quality_transformer import QualityTransformer, TransformerSettings
@@ -276,7 +276,7 @@ def test_attention_is_that_of_the_forward_pass():
 
 
 def test_a_cut_is_where_the_speech_is():
-    rate = trials.calls.RATE
+    rate = trials.impairments.RATE
     x = np.zeros(3 * rate, np.float32)
     x[rate // 4 : rate // 2] = 0.5
     x[2 * rate : 3 * rate] = 0.1

@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import audio, metrics, scoring, spectrogram
 from ..errors import SettingsError
 from ..models.weights import Network
-from . import attribution, occlusion
+from . import attribution, chain, occlusion
 from .occlusion import Box
 
 Method = Literal["occlusion", "ig", "deeplift", "conductance"]
@@ -197,7 +197,7 @@ def _mask_rows(part: occlusion.Occlusion, found: Explanation) -> pd.DataFrame:
 
 
 def _most_varied(network: Network, segments: Tensor) -> list[int]:
-    spread = attribution.features_of(network, segments).std(dim=0)
+    spread = chain.features_of(network, segments).std(dim=0)
     return spread.argsort(descending=True)[:MAX_FEATURES].tolist()
 
 
@@ -217,7 +217,7 @@ def _followed(network: Network, segments: Tensor, hz: np.ndarray, features: list
     measures["the level"] = levels.mean(axis=(1, 2))
     measures["a rise of the level in the segment"] = levels[:, :, half:].mean(axis=(1, 2)) - levels[:, :, :half].mean(axis=(1, 2))
     measures["the quietest frame of the segment"] = levels.mean(axis=1).min(axis=1)
-    outputs = attribution.features_of(network, segments)[:, features].cpu().numpy()
+    outputs = chain.features_of(network, segments)[:, features].cpu().numpy()
     named = []
     for values in outputs.T:
         found = {name: metrics.srcc(measure, values) for name, measure in measures.items()}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import environment
-from ..corpora import calls
+from ..corpora import impairments
 from ..errors import SettingsError
 from ..files import atomic
 from ..models import quality_transformer, weights
@@ -70,7 +70,7 @@ def facts(
             float(np.corrcoef(predicted[k, i], labels[k, i])[0, 1]),
             float(np.sqrt(np.mean((predicted[k, i] - labels[k, i]) ** 2))),
         ]
-        for i, (output, k) in enumerate(zip(calls.DIMENSIONS, known, strict=True))
+        for i, (output, k) in enumerate(zip(impairments.DIMENSIONS, known, strict=True))
     }
     return {
         "calls": [len(train_material.labels), len(valid_material.labels)],

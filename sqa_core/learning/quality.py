@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from .. import audio, environment, spectrogram
-from ..corpora import calls, polyglot, recordings, registry
+from ..corpora import calls, impairments, polyglot, recordings, registry
 from ..errors import SettingsError
 from ..files import atomic, short_hash
 from ..losses import summed_mse
@@ -58,7 +58,7 @@ class QualitySettings:
     """
 
     network: NetworkName = "nisqa"
-    outputs: tuple[str, ...] = calls.DIMENSIONS
+    outputs: tuple[str, ...] = impairments.DIMENSIONS
     epochs: int = 14
     batch_size: int = 20
     learning_rate: float = 1e-3
@@ -95,11 +95,11 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
     if not path.is_file():
         made = make(part, on_call)
         tensors = {
-            f"{kind}-{i:05d}": spectrogram.mel_db(call.waveform, calls.RATE, mel).half()
+            f"{kind}-{i:05d}": spectrogram.mel_db(call.waveform, impairments.RATE, mel).half()
             for i, call in enumerate(made)
             for kind, mel in FRONT_ENDS.items()
         }
-        labels = torch.tensor([[call.labels[d] for d in calls.DIMENSIONS] for call in made])
+        labels = torch.tensor([[call.labels[d] for d in impairments.DIMENSIONS] for call in made])
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as partial:
             save_file(tensors | {"labels": labels}, partial, {"table": json.dumps(calls.to_table(made))})
@@ -171,9 +171,9 @@ def learn(
     SettingsError
         An output that calls have no label for.
     """
-    if unknown := set(settings.outputs) - set(calls.DIMENSIONS):
-        raise SettingsError(f"Calls have labels for {', '.join(calls.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
-    columns = [calls.DIMENSIONS.index(output) for output in settings.outputs]
+    if unknown := set(settings.outputs) - set(impairments.DIMENSIONS):
+        raise SettingsError(f"Calls have labels for {', '.join(impairments.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
+    columns = [impairments.DIMENSIONS.index(output) for output in settings.outputs]
     kind = front_end(settings.network)
     labels = with_stand_ins(train.labels, settings.stand_in, seed)
     items = list(zip(train.mels[kind], labels[:, columns], strict=True))
@@ -193,9 +193,9 @@ def learn(
 
 def _kinds_learnt(train: Material, valid: Material, settings: QualitySettings, seed: int, folder: Path) -> dict[str, Tensor]:
     """Weights of a transformer that names the kinds of impairment in a call, but for those of its heads."""
-    named = QualityTransformer(replace(SIZES[settings.network], outputs=tuple(calls.KINDS)))
+    named = QualityTransformer(replace(SIZES[settings.network], outputs=tuple(impairments.KINDS)))
     items, checks = ([(mel, kinds) for mel, kinds in zip(one.mels["ast"], _kinds_of(one.table), strict=True)] for one in (train, valid))
-    shorter = replace(settings, outputs=tuple(calls.KINDS), epochs=max(1, settings.epochs // 2))
+    shorter = replace(settings, outputs=tuple(impairments.KINDS), epochs=max(1, settings.epochs // 2))
     _learn_transformer(named, items, checks, shorter, seed, folder, lambda _: None, binary_cross_entropy_with_logits, "last")
     return {key: value for key, value in named.state_dict().items() if not key.startswith("heads.")}
 
@@ -203,7 +203,7 @@ def _kinds_learnt(train: Material, valid: Material, settings: QualitySettings, s
 def _kinds_of(table: pd.DataFrame) -> Tensor:
     """(calls, kinds) of 0 and 1: which impairments a call has."""
     has = [{step["kind"] for step in json.loads(recipe)} for recipe in table["recipe"]]
-    return torch.tensor([[float(kind in steps) for kind in calls.KINDS] for steps in has])
+    return torch.tensor([[float(kind in steps) for kind in impairments.KINDS] for steps in has])
 
 
 def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
@@ -211,10 +211,10 @@ def with_stand_ins(labels: Tensor, share: float, seed: int) -> Tensor:
     the whole is asked for."""
     if not 0 <= share <= 1:
         raise SettingsError(f"stand_in is a share from 0 to 1, not {share}.")
-    out, mos = labels.clone(), calls.DIMENSIONS.index("mos")
+    out, mos = labels.clone(), impairments.DIMENSIONS.index("mos")
     chosen = np.random.default_rng([seed, 7]).permutation(len(labels))[: round(share * len(labels))]
     for dimension in ("noi", "dis", "col"):
-        out[chosen, calls.DIMENSIONS.index(dimension)] = labels[chosen, mos]
+        out[chosen, impairments.DIMENSIONS.index(dimension)] = labels[chosen, mos]
     return out
 
 

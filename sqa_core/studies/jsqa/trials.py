@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ... import audio, environment, metrics, scoring
-from ...corpora import calls, dpam_jnd, jnd_pairs, recordings, registry
+from ...corpora import calls, dpam_jnd, impairments, jnd_pairs, recordings, registry
 from ...corpora.jnd_pairs import PairLaw
 from ...errors import SettingsError, WeightsError
 from ...files import atomic, short_hash
@@ -264,7 +264,7 @@ class PredictorTrial(Trial):
     def run(self) -> Result:
         require_hash("the calls", quality.parts_hash(self.tests), self.material)
         require_hash(f"the predictor {self.predictor}", version_of(self.predictor), self.version, SettingsError)
-        rate = calls.RATE if self.predictor == "nisqa" else predictors.RATE
+        rate = impairments.RATE if self.predictor == "nisqa" else predictors.RATE
         items = []
         for sounds, about in (rated(self.tests, rate), p835(self.listeners, rate)):
             items.append(about.assign(mos=sounds.mos, predicted=self._predicted(sounds.waveforms, rate)))
@@ -334,12 +334,12 @@ def rated(parts: tuple[Part, ...], rate: int = RATE) -> tuple[Rated, pd.DataFram
     if not path.is_file():
         made = [(part, call) for part in parts for call in quality.make(part)]
         tensors = {
-            f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], calls.RATE, rate)[0]).half()
+            f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], impairments.RATE, rate)[0]).half()
             for i, (_, call) in enumerate(made)
         }
         rows = [
             {"test": CALLS[part.source == "polyglot"], "source": part.source, "language": call.language, "item": call.item}
-            | {"kinds": calls.kinds_of(json.dumps(call.recipe)), "mos": call.labels["mos"]}
+            | {"kinds": impairments.kinds_of(json.dumps(call.recipe)), "mos": call.labels["mos"]}
             for part, call in made
         ]
         path.parent.mkdir(parents=True, exist_ok=True)

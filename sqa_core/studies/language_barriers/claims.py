@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from ... import metrics
-from ...corpora.calls import DIMENSIONS
+from ...corpora.impairments import DIMENSIONS
 from ...metrics import Draws, Interval, bias_corrected
 from ...results.claims import WORDS, Finding, Test, Verdict, against, all_of, decisive, not_tested
 from . import selection, tables

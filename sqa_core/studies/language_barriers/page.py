@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ... import audio, environment
-from ...corpora import calls
+from ...corpora import calls, impairments
 from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...learning import calls_networks, quality
@@ -205,10 +205,10 @@ def listening_grid(found: pd.DataFrame) -> dict[str, list[tuple[audio.Sound, str
     for language in calls.LANGUAGES:
         said = clean_sentence(language, LISTEN_VOICE, LISTEN_SENTENCE)
         for name, step in LISTEN.items():
-            degraded, reached, labels = calls.impaired_once(said, step)
+            degraded, reached, labels = impairments.impaired_once(said, step)
             parts = [name, strength(reached), f"PESQ {labels['mos']:.2f}"]
             parts += [f"{n.split(',')[0]} {scores[n][language, name]:.2f}" for n in OURS if n in scores]
-            sound = audio.Sound(degraded[None], calls.RATE)
+            sound = audio.Sound(degraded[None], impairments.RATE)
             out.setdefault(LANGUAGES[language], []).append((sound, "; ".join(p for p in parts if p)))
     return out
 
@@ -230,9 +230,9 @@ def impaired(kind: str, value: float, language: str = "en") -> tuple[audio.Sound
         "lost Opus packets, share": {"kind": "loss", "codec": "opus", "loss": value, "burst": 2.0, "conceal": True},
         "upper band limit, Hz": {"kind": "band", "low_hz": 0.0, "high_hz": value},
     }[kind]
-    degraded, reached, labels = calls.impaired_once(clean_sentence(language, LISTEN_VOICE, LISTEN_SENTENCE), step)
+    degraded, reached, labels = impairments.impaired_once(clean_sentence(language, LISTEN_VOICE, LISTEN_SENTENCE), step)
     said = [strength(reached) or f"{value:g}", f"PESQ {labels['mos']:.2f}"]
-    return audio.Sound(degraded[None], calls.RATE), "; ".join(said)
+    return audio.Sound(degraded[None], impairments.RATE), "; ".join(said)
 
 
 def scorers() -> dict[str, Callable[[audio.Sound], float]]:
@@ -268,7 +268,7 @@ def deviations_table() -> pd.DataFrame:
         ("data", "120,000 files of the closed P.SAMD pool", "calls made here: synthetic voices equal in six languages, real voices, P.835", "cannot be measured"),
         ("labels", "listeners, or POLQA where there are none", "PESQ of the chain and of each kind of impairment alone", "see the agreement with listeners and with ViSQOL"),
         ("training", "49,062 English files", f"{sum(counts):,} English calls: {counts[0]:,} of six synthetic voices, {counts[1]:,} of one real one", "cannot be measured"),
-        ("bandwidth of training voices", "not said", f"8 or 11 kHz as recorded; {calls.EXTENDED_SHARE:.0%} of the calls get a made high band, and {1 - calls.RATE_SHARES[-1]:.0%} are then kept at a lower sample rate", "see the curves over bandwidth"),
+        ("bandwidth of training voices", "not said", f"8 or 11 kHz as recorded; {calls.EXTENDED_SHARE:.0%} of the calls get a made high band, and {1 - impairments.RATE_SHARES[-1]:.0%} are then kept at a lower sample rate", "see the curves over bandwidth"),
         ("AST", "86.4 million parameters, AudioSet weights, rate 1e-6", "1.0 million, random weights, rate 3e-4", "full size in code; claim C9 asks for a pretrained start"),
         ("NISQA's front end", "128 bands in the summary, 48 in NISQA's code", "its own 48 bands", "not measured"),
         ("epochs, batch, schedule", "early stopping after 20 epochs; batch and schedule not said", f"{epochs}, batches of 20, falling rates; no early stop; NISQA learns from every second segment, anew in each epoch", "see the learning curves"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...corpora import calls, registry
+from ...corpora import calls, impairments, registry
 from ...learning import quality
 from ...learning.calls_networks import SETTINGS, TRAIN, TRAIN_VOICES, VALID, VALID_VOICES
 from ...learning.quality import Part, QualitySettings
@@ -34,7 +34,7 @@ REAL = (
     Part("emovo", "it", 48, TEST_SEED),
 )
 SEEDS = (0, 1, 2)
-SINGLE = tuple(replace(SETTINGS["ast-small"], outputs=(dimension,)) for dimension in calls.DIMENSIONS)  # for claim C10
+SINGLE = tuple(replace(SETTINGS["ast-small"], outputs=(dimension,)) for dimension in impairments.DIMENSIONS)  # for claim C10
 STAND_INS = (replace(SETTINGS["ast-small"], stand_in=0.5),)  # for claim C11
 PRETRAINED = replace(SETTINGS["ast-small"], start="kinds")  # for claim C9
 FIXED = ("nisqa", "nisqa-confspeech2022")  # trained elsewhere, on listeners' scores: English and German; the second on Mandarin too

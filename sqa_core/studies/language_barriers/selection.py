@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ...corpora.calls import DIMENSIONS
+from ...corpora.impairments import DIMENSIONS
 from ...metrics import Draws, weighted_pcc
 from ...results import frame
 from ...results.records import Record

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ... import metrics
-from ...corpora.calls import DIMENSIONS
+from ...corpora.impairments import DIMENSIONS
 from ...metrics import Interval, bias_corrected
 from ...results import frame, published
 from ...results.records import Record

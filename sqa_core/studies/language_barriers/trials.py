@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ... import audio, degrade, environment, intrusive, metrics
-from ...corpora import calls, polyglot, registry
+from ...corpora import calls, impairments, polyglot, registry
 from ...explain import over_time
 from ...learning import quality
 from ...learning.quality import Part, QualityNetwork, QualitySettings
@@ -105,8 +105,8 @@ class TeachersTrial(Trial):
         require_hash("the calls", quality.part_hash(self.part), self.material)
         made = quality.make(self.part)
         rows = pd.DataFrame(calls.to_table(made))
-        rows["visqol"] = [intrusive.visqol_mos(call.clean, call.waveform, calls.RATE, "audio") for call in made]
-        rows = rows.assign(kinds=rows["recipe"].map(calls.kinds_of)).drop(columns=["recipe"])
+        rows["visqol"] = [intrusive.visqol_mos(call.clean, call.waveform, impairments.RATE, "audio") for call in made]
+        rows = rows.assign(kinds=rows["recipe"].map(impairments.kinds_of)).drop(columns=["recipe"])
         known = rows.dropna(subset=["mos", "visqol"])
         found = {"pcc": metrics.pcc(known["mos"].to_numpy(float), known["visqol"].to_numpy(float)), "files": len(known)}
         return Result(found, rows)
@@ -167,8 +167,8 @@ def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: floa
     """
     mel = quality.mel_of(quality.front_end_of(model), _sound(waveform))
     output = "dis" if "dis" in model.settings.outputs else "mos"
-    frames = np.arange(len(mel)) * 0.01 * calls.RATE
-    inside = np.abs(frames - middle) <= gap_s / 2 * calls.RATE
+    frames = np.arange(len(mel)) * 0.01 * impairments.RATE
+    inside = np.abs(frames - middle) <= gap_s / 2 * impairments.RATE
     score = quality.score_of(model, output)
     found = {
         "occlusion": over_time.occlusion(score, mel, OCCLUDED_FRAMES),
@@ -198,10 +198,10 @@ class SensitivityTrial(NetworkTrial):
         rows = []
         for part in self.parts:
             for call in quality.make(part, labelled=False):
-                levelled = {v: degrade.set_level(call.clean, calls.RATE, v) for v in self.levels_dbov}
+                levelled = {v: degrade.set_level(call.clean, impairments.RATE, v) for v in self.levels_dbov}
                 changed = {("level", v): _sound(np.clip(x, -1, 1)) for v, x in levelled.items()}
-                changed |= {("band", v): _sound(degrade.band_limit(call.clean, calls.RATE, 0, v)) for v in self.bands_hz}
-                changed |= {("rate", v): audio.Sound(audio.resample(call.clean[None], calls.RATE, v), v) for v in self.rates}
+                changed |= {("band", v): _sound(degrade.band_limit(call.clean, impairments.RATE, 0, v)) for v in self.bands_hz}
+                changed |= {("rate", v): audio.Sound(audio.resample(call.clean[None], impairments.RATE, v), v) for v in self.rates}
                 found = scores_of(model, list(changed.values()))
                 about = {"source": part.source, "language": part.language, "item": call.item, "voice": call.voice}
                 for (axis, value), scores in zip(changed, found, strict=True):
@@ -230,7 +230,7 @@ class ListeningTrial(NetworkTrial):
         for language in calls.LANGUAGES:
             said = clean_sentence(language, self.voice, self.sentence)
             for name, step in self.steps:
-                degraded, reached, labels = calls.impaired_once(said, json.loads(step))
+                degraded, reached, labels = impairments.impaired_once(said, json.loads(step))
                 scores = scores_of(model, [_sound(degraded)])
                 about = {"language": language, "name": name, "reached": json.dumps(reached)}
                 rows.append(about | labels | _columns(scores, model.settings.outputs, one=True))
@@ -240,7 +240,7 @@ class ListeningTrial(NetworkTrial):
 def clean_sentence(language: str, voice: str, sentence: int) -> np.ndarray:
     """One of polyglot's sentences (from 0) by one voice, (samples,) at 48 kHz and the usual level."""
     (sound,) = polyglot.synthesise([polyglot.job(language, voice, polyglot.sentences(language)[sentence])])
-    return degrade.set_level(audio.resample(sound.waveform, sound.sample_rate, calls.RATE)[0], calls.RATE)
+    return degrade.set_level(audio.resample(sound.waveform, sound.sample_rate, impairments.RATE)[0], impairments.RATE)
 
 
 def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:
@@ -249,19 +249,19 @@ def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:
 
 
 def _sound(waveform: np.ndarray) -> audio.Sound:
-    return audio.Sound(waveform[None].astype(np.float32), calls.RATE)
+    return audio.Sound(waveform[None].astype(np.float32), impairments.RATE)
 
 
 def loudest(waveform: np.ndarray, third: int, window_s: float = 0.4) -> int:
     """The middle sample of the loudest `window_s` in the first, second or last third (0, 1, 2) of a waveform."""
-    n, window = len(waveform) // 3, int(window_s * calls.RATE)
+    n, window = len(waveform) // 3, int(window_s * impairments.RATE)
     energy = np.convolve(np.square(waveform[third * n : (third + 1) * n], dtype=np.float64), np.ones(window), "valid")
     return third * n + int(energy.argmax()) + window // 2
 
 
 def cut(waveform: np.ndarray, middle: int, gap_s: float) -> np.ndarray:
     """A waveform with digital silence of `gap_s` around a sample."""
-    half = int(gap_s * calls.RATE / 2)
+    half = int(gap_s * impairments.RATE / 2)
     return np.concatenate([waveform[: middle - half], np.zeros(2 * half, waveform.dtype), waveform[middle + half :]])
 
 
@@ -273,7 +273,7 @@ def _rows(material: quality.Material, predicted: np.ndarray, outputs: tuple[str,
     """Labels as `mos`, `noi`…, scores as `predicted mos`…, and the kinds of impairment."""
     table = material.table.drop(columns=["recipe"])
     status = np.where(table["source"] == "polyglot", "synthetic", "real")
-    return table.assign(kinds=material.table["recipe"].map(calls.kinds_of), status=status, **_columns(predicted, outputs))
+    return table.assign(kinds=material.table["recipe"].map(impairments.kinds_of), status=status, **_columns(predicted, outputs))
 
 
 def pcc_by_language(items: pd.DataFrame) -> dict[str, float]:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ... import metrics, scoring, spectrogram
-from ...explain import attribution, occlusion
-from ...explain.attribution import Attribution, Baseline, Variant
+from ...explain import attribution, chain, occlusion
+from ...explain.attribution import Attribution, Baseline
+from ...explain.chain import Variant
 from ...learning import own_networks
 from ...learning.nisqa import Epoch, Item, train
 from ...models import weights
@@ -82,7 +83,7 @@ class FeaturesTrial(NetworkTrial):
         rows, moments, zeros = [], [], []
         for item in sounds(network, self.corpus, self.conditions):
             segments = attribution.segments_of(network, item.mel)
-            values = attribution.features_of(network, segments).double().cpu().numpy()
+            values = chain.features_of(network, segments).double().cpu().numpy()
             mos = float(scoring.score_mels(fast, [item.mel])[0, 0])
             truth = self._truth(item, network.settings.segment_length, values)
             for i in range(values.shape[1]):
@@ -365,7 +366,7 @@ class FiguresTrial(NetworkTrial):
         segments, baselines = attribution.segments_against(network, mel, self.baseline)
         index = chosen_segments(len(segments))
         kept: dict[str, np.ndarray] = {"mel": mel.T.cpu().numpy(), "show": np.array(self.show), "segments": segments[index].cpu().numpy()}
-        kept["features"] = attribution.features_of(network, segments).cpu().numpy()
+        kept["features"] = chain.features_of(network, segments).cpu().numpy()
         every = range(network.model.cnn.n_features)
         complete = attribution.deeplift(network, segments, baselines, every)
         kept["segment_maps"], kept["deeplift_complete"] = complete.maps[index].cpu().numpy(), _averaged(complete.maps, len(mel))
