@@ -62,7 +62,7 @@ figures.shown(
     lambda _: draw.targets(accuracy),
     lambda _: accuracy,
     "targets",
-    alt="Accuracy on each target: after the source and a quarter of the target, after a quarter of the target alone, and after the source alone; stars show what the paper prints.",
+    alt="Accuracy on each target: after training on the source and a quarter of the target, on that quarter only, and on the source only; stars show what the paper prints.",
     caption="Accuracy on speakers that were not tuned on, mean over draws of speakers with 95 % intervals. Four classes, real recordings. The stars are the paper's, with HuBERT and IEMOCAP.",
 )
 
@@ -93,9 +93,11 @@ figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
 # %% [markdown]
 # ## Targets
 #
-# A network is trained on the source, then on {glue:text}`share` of the target's files, drawn by speaker: all files of one speaker after another, in random
-# order, so that no speaker is on both sides. Speakers of whom no file was tuned on are the test. {glue:text}`draws` draws of speakers and
-# initial weights stand behind each interval. The network keeps its last epoch, so no file is needed to choose one.
+# A network is trained on the source, then on {glue:text}`share` of the target's files, drawn by speaker: all files of one
+# speaker after another, in random order. The test set contains only speakers unseen in tuning. Each interval covers
+# {glue:text}`draws` draws of speakers and initial weights. The network keeps its last epoch, so no file is needed to
+# choose one. *Source + target* is this transfer; *target only* starts from random weights instead; *source only* is not
+# tuned.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -115,7 +117,7 @@ figures.bars(groups, constant, "chooser", "target, share and streams", "%", "the
 # %% tags=["hide-input"]
 said = {
     f"{tables.title(target)}, {name}": answers
-    for name, cell in {"source and a quarter": {}, "a quarter alone": {"start": "random"}, "source alone": {"share": 0.0}}.items()
+    for name, cell in {"source + target": {}, "target only": {"start": "random"}, "source only": {"share": 0.0}}.items()
     for target, answers in tables.answers(ours, **cell).items()
 }
 figures.gallery(draw.confusions(said), "confusions", "target and training", "Confusion matrix, true emotions in rows")
@@ -123,11 +125,11 @@ figures.gallery(draw.confusions(said), "confusions", "target and training", "Con
 # %% [markdown]
 # ## Does the source help, and at what share does it stop helping?
 #
-# At {glue:text}`share` the source adds {glue:text}`gap_source` to training on the target's share alone. All shares are
-# tested on the same files: those of the third of the speakers who are never tuned on. "All others" means all files of
-# the other two thirds. A small share drawn by speaker can lack whole classes, in URDU most often, since most of its speakers
-# appear in one emotion only; from random weights a network cannot answer what it has never seen, and the table counts such
-# classes.
+# At {glue:text}`share` the source adds {glue:text}`gap_source` to training on the target only, tested on all speakers
+# unseen in tuning. The figure needs one test set for all shares: the third of the speakers who are never tuned on. There
+# the gain at {glue:text}`share` is {glue:text}`gap_source_fixed`. "All" are all files of the other two thirds. A small share drawn by speaker can lack whole classes, in URDU most often, since most of its speakers
+# appear in one emotion only; without the source, a network cannot answer what it has never seen, and the table counts
+# such classes.
 
 # %% tags=["hide-input"]
 by_share = tables.shares_table(ours)
@@ -136,23 +138,25 @@ figures.shown(
     lambda _: draw.shares(by_share),
     lambda _: by_share,
     "shares",
-    alt="Accuracy over the share of the target that is tuned on, a panel for each target, from the source and from random weights.",
-    caption="Accuracy by share of the target, from the source and from random weights, on the same test files at every share; 95 % intervals over draws of speakers. Real recordings.",
+    alt="Accuracy over the share of the target that is tuned on, a panel for each target, source + target and target only.",
+    caption="Accuracy by share of the target, source + target and target only, on the same test files at every share; 95 % intervals over draws of speakers. Real recordings.",
 )
 
 # %% tags=["hide-input"]
 figures.table(by_share, "share-curves", "Accuracy by share; intervals over draws of speakers", fold="The numbers")
 
 # %% tags=["hide-input"]
-figures.table(tables.languages_table(ours), "languages", "Gain by relation to English; four languages decide nothing about distance")
+figures.table(
+    tables.languages_table(ours), "languages", "Gain by relation to English; four languages are too few to assess the effect of distance"
+)
 
 # %% [markdown]
 # ## Is it the fusion?
 #
-# Each row changes one thing and is compared with the usual network on the same folds. Cross-attention minus concatenation with
+# Each row changes one thing and is compared with the reference network, the one nearest to the paper's, on the same folds. Cross-attention minus concatenation with
 # as many parameters: {glue:text}`gap_concatenation`; two stages minus one: {glue:text}`gap_one_stage`; what the encoder adds:
 # {glue:text}`gap_without_encoder`; MFCCs: {glue:text}`gap_without_MFCCs`; prosody: {glue:text}`gap_without_prosody`. These
-# are trained on the target's share alone, at a fifth of the cost.
+# are trained on the target only, at a fifth of the cost.
 
 # %% tags=["hide-input"]
 changed = tables.variants_table(ours)
@@ -161,8 +165,8 @@ figures.shown(
     lambda _: draw.variants(changed),
     lambda _: changed,
     "variants",
-    alt="Forest plot: accuracy of each variant minus that of the usual network, with intervals.",
-    caption="Accuracy of each variant minus that of the usual network, paired over targets and draws of speakers, with 95 % intervals over these folds. Real recordings.",
+    alt="Forest plot: accuracy of each variant minus that of the reference network, with intervals.",
+    caption="Accuracy of each variant minus that of the reference network, paired over targets and draws of speakers, with 95 % intervals over these folds. Real recordings.",
 )
 
 # %% tags=["hide-input"]
@@ -175,8 +179,8 @@ figures.table(changed, "variants-table", "Variants; intervals over folds", {"cha
 # identical keys is uniform: whatever its weights, every step of the MFCCs receives the same thing. Conversely,
 # as queries it is identical at each step, and all of them receive one weighted mean of the MFCCs. So the first stage cannot relate a moment of
 # one stream to a moment of the other. The measured normalised entropy of MFCCs' attention to prosody is {glue:text}`even_prosody`, 1
-# being uniform. With F0, level and voicing over time instead of 103 numbers it is {glue:text}`even_contours`, and accuracy
-# changes by {glue:text}`gap_contours`.
+# being uniform. With F0, level and voicing over time instead of 103 numbers it is {glue:text}`even_contours`, and accuracy changes by
+# {glue:text}`gap_contours`. Where both are close to 1, the single vector is not the only reason.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -237,7 +241,9 @@ figures.live_strength(page.changed_voice, page.CHANGES, page.scorers(settings), 
 # %% [markdown]
 # ## Do speakers have to be kept apart?
 #
-# If the files to tune on are drawn at random, test speakers are in the training set too. Accuracy changes by {glue:text}`gap_mixed`.
+# If the files to tune on are drawn at random, test speakers are in the training set too. Accuracy changes by
+# {glue:text}`gap_mixed`. In URDU most speakers have one emotion only, so a network that knows the speaker knows the
+# emotion.
 
 # %% tags=["hide-input"]
 figures.table(tables.speakers_table(ours), "speakers", "Speakers apart and mixed; intervals over draws", {"mixed − apart, points": "+1"})
@@ -246,15 +252,15 @@ figures.table(tables.speakers_table(ours), "speakers", "Speakers apart and mixed
 figures.table(
     tables.neutral_table(ours),
     "neutral",
-    'Bias towards "neutral"; intervals over draws of speakers. AESDD has no neutral file',
+    'How much more often "neutral" is answered than it occurs (negative: less often); intervals over draws of speakers. AESDD has no neutral file',
     {"neutral files, %": 0},
 )
 
 # %% [markdown]
 # ## The source
 #
-# Each source speaker is tested with a network trained on all the others: {glue:text}`source_accuracy` over
-# {glue:text}`source_speakers` speakers.
+# The paper tests each source speaker with a network trained on all the others. This is planned as 24 trainings, of which
+# the published run has {glue:text}`source_speakers`; accuracy {glue:text}`source_accuracy`.
 
 # %% tags=["hide-input"]
 figures.table(tables.source_table(ours), "source", "The source, each speaker left out once", fold="By speaker")
@@ -280,8 +286,8 @@ figures.table(
 #
 # - HuBERT and IEMOCAP are not at hand. Both are used if available.
 # - A Chinese and a Spanish target, and a second English one.
-# - Pairs of layers other than 1 and 9, and variants that the forest plot does not show; DisVoice's traps are switched together
-#   and not one by one.
+# - Pairs of layers other than 1 and 9, and variants that the forest plot does not show; the known errors in DisVoice's features
+#   are corrected together and not one by one.
 # - The controlled corpus in which a language-specific share of the acted emotions is rotated.
 # - The network at its full width of 252 and 50 epochs: `sqa run humpcat --profile paper -p width=252 -p epochs=50`.
 #

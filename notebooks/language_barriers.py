@@ -55,14 +55,17 @@ figures.shown(
     lambda _: draw.profiles(run.synthetic),
     lambda _: tables.grid_table(run.scores, run.synthetic, "synthetic"),
     "profiles",
-    alt="Five panels, one a dimension: correlation with the label over six languages, a line for each network.",
+    alt="Five panels, one per dimension: correlation with the label over six languages, a line for each network.",
     caption="Correlation with the labels over languages, synthetic voices that say the same sentences with the same impairments in each. Mean over seeds; 95 % intervals over items. The official weights, trained on listeners, correlate negatively with PESQ of MOS on these voices. Published run, synthetic speech.",
 )
 
 # %% [markdown]
-# **Nobody was asked.** The labels on this page are PESQ {cite}`p8622`: MOS of the whole call, noise, discontinuity and
-# coloration of what the impairments of that kind do alone, and loudness by the distance from the usual level. Where
-# listeners are meant, the page says so.
+# **No listening test was run.** A *call* is a clean utterance degraded by a chain of simulated impairments. Its labels are
+# PESQ scores {cite}`p8622`: MOS from the fully degraded call; noise, discontinuity and coloration from the same
+# utterance degraded by that type of impairment only. Loudness follows from the distance to the usual level. Where
+# listeners are meant, the page says so. PESQ is a doubtful reference for synthetic speech: there the official NISQA,
+# trained on listeners, correlates with it by {glue:text}`official_synthetic`; on real voices by
+# {glue:text}`official_real`.
 #
 # ## How this rerun differs from the paper
 
@@ -74,9 +77,8 @@ figures.table(page.deviations_table(), "deviations", "Differences from the paper
 # ## The claims, tested
 #
 # Each row quotes the summary of the paper. *Synthetic voices* differ in nothing but the language, as eSpeak speaks it.
-# *Real voices* differ
-# in language, talker and recording at once, so a gap between them is no proof of a language's part in it. The bar shows
-# the number that decides, with its 95 % interval; the shaded range meets the criterion.
+# *Real voices* differ in language, talker and recording at once, so a gap between them does not show that the language
+# causes it. The bar shows the number that decides, with its 95 % interval; the shaded range meets the criterion.
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
@@ -104,7 +106,7 @@ figures.shown(
 
 # %% [markdown]
 # Real voices are the other half of the answer: fewer controls, but voices that people have. A language is here a corpus
-# and a few talkers: German has eleven, English seventeen, Mandarin and French one each.
+# and a few talkers: German has {glue:text}`talkers_de`, English {glue:text}`talkers_en`, Mandarin and French one each.
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -158,13 +160,13 @@ figures.table(tables.listeners_table(run.scores), "listeners", "Agreement with P
 # ## How do they look at a gap?
 #
 # One gap of digital silence was cut into clean calls. The paper's summary says that on discontinuity in Mandarin the two
-# networks part ways; here each length can be compared over languages. Occlusion, integrated gradients and, for AST,
+# networks disagree; here each length can be compared over languages. Occlusion, integrated gradients and, for AST,
 # attention rollout say where a network looks. The gaps lie where speech is loudest, so a map that follows speech does not
 # have an AUC of 0.5 without a gap; the map of the same call uncut, asked for the same place, is the control. Occlusion
 # finds the gap with an AUC of {glue:text}`auc_occlusion_nisqa` for NISQA and {glue:text}`auc_occlusion_ast` for AST,
-# integrated gradients with {glue:text}`auc_integrated_nisqa` and {glue:text}`auc_integrated_ast`, attention rollout with
-# {glue:text}`auc_attention_ast`. For gaps of 80 ms or more, the fall of discontinuity in Mandarin differs from that in the
-# other languages by {glue:text}`mandarin_nisqa` of the latter (NISQA) and {glue:text}`mandarin_ast` (AST).
+# integrated gradients with {glue:text}`auc_integrated_nisqa` and {glue:text}`auc_integrated_ast`; attention rollout does
+# not ({glue:text}`auc_attention_ast`). For gaps of 80 ms or more, the fall of discontinuity in Mandarin differs from that in the
+# other languages by {glue:text}`mandarin_nisqa` of the latter (NISQA) and {glue:text}`mandarin_ast` (AST); these are four items.
 
 # %% tags=["hide-input"]
 gap_changes = tables.gaps_table(ours)
@@ -192,7 +194,7 @@ figures.table(
 #
 # Curves for practice: what happens to the score of a clean call when only that changes? PESQ hears nothing above 8 kHz
 # and takes no notice of the level. Our networks learnt from voices that end at 8 or 11 kHz, most of which were given a
-# made high band: for real voices as they are, and cut at 7 kHz, the mean MOS is {glue:text}`band_nisqa` by NISQA,
+# synthesised high band: for real voices as they are, and cut at 7 kHz, the mean MOS is {glue:text}`band_nisqa` by NISQA,
 # {glue:text}`band_ast` by AST, and {glue:text}`band_official` by the official network. The highest levels clip, as they would in a file; the data
 # say how much.
 
@@ -239,21 +241,22 @@ figures.grid(page.listening_grid(ours), "synthetic")
 figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
 
 # %% [markdown]
-# ## Two teachers
+# ## A second source of labels
 #
-# PESQ is one opinion. ViSQOL's audio mode at 48 kHz is another: on the same calls, their correlation is
-# {glue:text}`teachers`. On [the page on labels](labels) both stand beside P.835's listeners.
+# PESQ is one opinion. ViSQOL's audio mode at 48 kHz is another: on three sets of 24 calls, the correlation
+# of the two is {glue:text}`teachers`. Calls with gaps alone have {glue:text}`teachers_gaps` on average, calls with a codec
+# alone {glue:text}`teachers_codec`. So what is found here is found of PESQ's view of quality. On [the page on
+# labels](labels) both stand beside P.835's listeners.
 #
 # ## What is missing here
 #
 # - Labels of noise, discontinuity and coloration are at the ceiling wherever that kind of impairment is absent; the tables
 #   say how often.
 # - **The training is small**: {glue:text}`train_calls` calls, where the paper has 49,062. On validation calls the best epoch
-#   is off by an RMSE of {glue:text}`valid_nisqa` MOS (NISQA) and {glue:text}`valid_ast` MOS (AST). On real voices the
-#   official network, which never saw these labels, has a PCC of MOS with PESQ of {glue:text}`official_real`.
-#   What is said of languages here is said of networks of that quality.
+#   is off by an RMSE of {glue:text}`valid_nisqa` MOS (NISQA) and {glue:text}`valid_ast` MOS (AST). Conclusions about
+#   languages apply only to networks of this accuracy.
 # - AST is trained at 1.0 million parameters. The full network and the loading of AudioSet weights are in the code and
-#   tested; no such weights were at hand, so a small pretraining stands in for them in claim C9.
+#   tested; no such weights were at hand. Claim C9 would need a pretraining of the small network.
 # - Claims C9 to C11 need trainings of their own, which are in the plan; each says so above while it is not tested.
 # - Swedish is synthetic only; no real Swedish recordings were found.
 # - Unequal sizes: the paper's sizes by language are not known, so its proportions cannot be imitated.

@@ -45,7 +45,7 @@ run = page.Run(ours)
 # %% [markdown]
 # ## Data
 #
-# Item k of a part has the same impairments in every part: their kinds, strengths and random draws follow from k alone.
+# Item k has the same impairments in every language: their kinds, strengths and random draws follow from k alone.
 # Synthetic voices say the same sentences in every language too. Training, validation and tests share no sentence of the
 # synthetic voices and no file of the real ones; tests have recorded noises and measured rooms of their own.
 
@@ -102,8 +102,8 @@ figures.table(
 # %% [markdown]
 # ## Mappings
 #
-# A mapping for each language takes the offsets between languages; one mapping for all languages leaves them. The
-# difference is what the choice of P.1401 hides.
+# A mapping per language removes the offsets between languages; a single mapping for all languages keeps them. P.1401 maps
+# each data set by itself, which hides the difference.
 
 # %% tags=["hide-input"]
 figures.table(tables.mapping_table(run.scores, "synthetic"), "mapping", "RMSE of MOS under each mapping, synthetic voices", 2)
@@ -122,7 +122,7 @@ figures.table(kinds, "kinds", "PCC of MOS with PESQ, real voices, calls with one
 figures.table(tables.voices_table(run.scores), "voices", "PCC of MOS with each synthetic voice left out", 2)
 
 # %% [markdown]
-# ## Labels by two teachers
+# ## Two sources of labels
 
 # %% tags=["hide-input"]
 figures.table(tables.teachers_table(ours), "teachers", "PESQ and ViSQOL's audio mode on the same calls", 2)

@@ -80,21 +80,23 @@ figures.table(page.deviations_table(ours), "deviations", "Differences from the p
 # network with its weights in random order within each layer. A claim that also holds with shuffled weights is a
 # property of the sound and the layout, not of training. *nisqa* is the network that agrees best with listeners; it has
 # no layer of 20 outputs, so most claims cannot be asked of it. The bar shows the number that decides, with its 95 %
-# interval; the shaded range meets the criterion. Where the paper gives no bound, it is ours and stands in the row. The
-# least effects that count were added after a first analysis; rows that depend on them say so.
+# interval; the shaded range meets the criterion. Where the paper gives no bound, it is ours and stands in the row. Our
+# minimum effect sizes were added after a first analysis; rows that depend on them say so.
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
 figures.forest(claims.judged(ledger, quoted, **by_network))
 
 # %% [markdown]
-# ## Of the claims that hold, one needs trained weights
+# ## Most claims that hold also hold with shuffled weights
 #
 # {glue:text}`control_sentence` With shuffled weights, masks on a quiet room also change little (C1), features are also
 # redundant (C10), filters of the first convolution also look at different regions (C12), and deep maps also show no
 # pattern (C14). What needs training on `nisqa-tts` and on `prompts-pesq-20` is that two features of the second
-# convolution weigh one structure with opposite signs (C13). Each control is one shuffle of the weights; that of C11 has
-# five recordings.
+# convolution weigh one structure with opposite signs (C13). Each control is one shuffle of the weights; those of C6
+# and C11 have five recordings. The vertical focus of the features (C11, partly reproduced) also depends on training: on
+# these recordings, the intraclass correlation of the maps' centres falls from {glue:text}`focus_trained` to
+# {glue:text}`focus_shuffled`.
 #
 # On `nisqa`, claim C2 is **{glue:text}`nisqa_C2`**: masking lowers the scores of good files, but the mean change below
 # MOS 2 is negative too. Masks are silence, which probably costs quality in bad files as well.
@@ -114,8 +116,8 @@ figures.shown(
 # ## Captum's DeepLIFT violates completeness on this network
 #
 # The elements of a map should add up to the difference between the outputs for the input and for the baseline. With
-# captum 0.9.0, the newest release, the largest relative error of a file is {glue:text}`error_modules` (median over
-# files and features). Captum hooks the tensor that enters a nonlinear module. Where two such modules follow each other
+# captum 0.9.0, the newest release, and ReLUs as modules, the median over files and features of each file's largest
+# relative error is {glue:text}`error_modules`. Captum hooks the tensor that enters a nonlinear module. Where two such modules follow each other
 # directly, the output of one and the input of the other are the same tensor object, and the first reads a gradient that
 # the second has not yet replaced. Cloning the tensor between them restores completeness:
 # {glue:text}`error_complete`.
@@ -128,7 +130,8 @@ figures.shown(
 # function, which captum ignores without a warning.
 #
 # The fault does not change the verdict on claim C6, that DeepLIFT and integrated gradients agree: it fails for all
-# three variants. Sums, and statements about how much of an output a region explains, need the complete variant.
+# three variants (ReLUs called as functions, ReLUs as modules, and modules with copies between them, the complete
+# variant). Sums, and statements about how much of an output a region explains, need the complete variant.
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -155,7 +158,8 @@ figures.table(
 # The controlled set has cuts at known positions. Inside a cut, input and baseline agree if the baseline is silence, and
 # every method that multiplies by their difference is zero there: with a baseline of −80 dB the AUC is far below 0.5, the
 # maps are dark inside cuts, as predicted. With 0 dB the best of ten maps of `nisqa-tts` reaches {glue:text}`best_cut`. A
-# network-free control, |x − x₀| with x₀ = 0 dB, reaches {glue:text}`cut_alone` on the same files.
+# control without any network, |x − x₀| with x₀ = 0 dB, reaches {glue:text}`cut_alone` on the same files (two talkers,
+# two kinds of cuts).
 
 # %% tags=["hide-input"]
 located = tables.localisation_table(ours)
@@ -169,7 +173,7 @@ figures.shown(
 )
 
 # %% [markdown]
-# ## The five scores do not respond to their names by occlusion
+# ## Under occlusion, the scores do not respond to the impairments they are named after
 #
 # If `dis` measured discontinuity, hiding a cut should raise it. Every mean change is at most
 # {glue:text}`largest_dimension_change`: hiding a cut does not raise `dis` ({glue:text}`dis_on_cut`). By integrated
@@ -205,7 +209,7 @@ figures.shown(
 # ## Method in brief
 #
 # **Networks.** `nisqa-tts` has the paper's layout: standard CNN, 20 outputs, BiLSTM. `nisqa-mos` is `nisqa`'s first
-# score plus {glue:text}`mos_offset` (70 of their 76 tensors are identical), so it is not a second witness and is left
+# score plus {glue:text}`mos_offset` (70 of their 76 tensors are identical), so it is not independent evidence and is left
 # out of the figures. **Occlusion** sets a part of the spectrogram to the file's floor. **Attribution** by integrated
 # gradients and DeepLIFT explains the CNN alone, as in the paper. **Intervals** resample conditions and talkers, both
 # with replacement; for C9 to C11 they resample files. **Feature indices are arbitrary**: features are selected on two talkers and evaluated on the other

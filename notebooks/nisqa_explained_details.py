@@ -143,7 +143,7 @@ figures.shown(
     ),
     "listeners_scatter",
     alt="Scatter plots of predicted against listeners' MOS for each network, 78 recordings each; the bias differs by network.",
-    caption="Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel a network. Published run, real recordings.",
+    caption="Predicted MOS against the listeners' overall score, 78 full-band recordings of the P.835 reference conditions; one panel per network. Published run, real recordings.",
 )
 
 # %% [markdown]
@@ -273,7 +273,7 @@ figures.shown(
 
 # %% [markdown]
 # In this recording, the rank correlation of the absolute values of the complete maps is {glue:text}`like_modules` with
-# unmodified captum, {glue:text}`like_functions` with ReLUs as functions, and {glue:text}`like_ig` with integrated
+# ReLUs as modules, {glue:text}`like_functions` with ReLUs as functions, and {glue:text}`like_ig` with integrated
 # gradients.
 #
 # Which of the paper's observations depend on the variant? The correlation with integrated gradients (C6) differs by
@@ -398,7 +398,7 @@ figures.table(
 )
 
 # %% [markdown]
-# Shuffled against trained weights for three of the claims, on the same five recordings. Unmodified captum DeepLIFT
+# Shuffled against trained weights for three of the claims, on the same five recordings. DeepLIFT with ReLUs as modules
 # agrees with integrated gradients better with shuffled weights ({glue:text}`agree_modules_shuffled`) than with trained
 # ones ({glue:text}`agree_modules_trained`); the complete variant does not ({glue:text}`agree_complete_shuffled` against
 # {glue:text}`agree_complete_trained`). Agreement of two methods is no evidence that either shows what was learnt.
@@ -436,7 +436,7 @@ figures.shown(
 figures.table(
     tables.stability_table(ours),
     "stability",
-    "Stability of maps of MOS, mean over five real recordings, a column a network, published run",
+    "Stability of maps of MOS, mean over five real recordings, one column per network, published run",
     2,
 )
 
@@ -463,8 +463,8 @@ figures.table(
 # leaves empty?
 #
 # Chance is 0.5, but that is not the reference here: with a baseline of 0 dB silence is large without any network, with
-# −80 dB noise is. The controls are therefore the distance of the input from the baseline, and the same network with
-# shuffled weights. We show both baselines; an effect that occurs with only one of them is a property of the baseline.
+# −80 dB noise is. The controls are therefore the distance of the input from the baseline, here over all files with such
+# a cut or noise, and the same network with shuffled weights. We show both baselines; an effect that occurs with only one of them is a property of the baseline.
 # {glue:text}`dimensions_said`
 
 # %% tags=["hide-input"]

@@ -170,7 +170,7 @@ figures.shown(
     lambda _: draw.layer_map(tables.layer_weights(ours), {m: selection.title_of(m) for m in ours.models}),
     lambda _: tables.layer_weights(ours),
     "layer_weights",
-    alt="A row a model, a column a layer: the trained weight times the number of layers.",
+    alt="One row per model, one column per layer: the trained weight times the number of layers.",
     caption="Trained layer weights of Multi-Layer times the number of layers (1: all equal), mean over corpora and seeds, after the paper's Figure 2. Published run, real recordings.",
 )
 
@@ -246,10 +246,10 @@ figures.table(
 # %% [markdown]
 # On AESDD the paper reports {glue:text}`paper_aesdd` for Whisper Small; our one split tests speaker
 # {glue:text}`tested_aesdd`. The hardest of the six speakers, by model: {glue:text}`aesdd_worst`. Had the paper's split
-# tested that speaker, its AESDD scores would be low for every model. We cannot know: the paper does not publish its
+# tested that speaker, low AESDD scores would be no surprise. We cannot know: the paper does not publish its
 # splits, and it describes AESDD's first version, with five actors and 500 files. The public release has six actors and
-# 604 files and does not say which one was added. With five of the six, the result is at or below the paper's number,
-# {glue:text}`assignments_five`.
+# 604 files and does not say which one was added. With five of the six, the result is at or below the paper's number
+# in {glue:text}`assignments_five`.
 #
 # On EMOVO our one split tests speaker {glue:text}`tested_emovo`, {glue:text}`rank_emovo` by leave-one-speaker-out F1.
 

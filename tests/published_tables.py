@@ -114,6 +114,7 @@ def of_language_barriers(found: pd.DataFrame) -> Named:
     yield "grid_synthetic", barriers.grid_table(run.scores, run.synthetic, "synthetic")
     yield "grid_real", barriers.grid_table(run.scores, run.real, "real")
     yield "spread", barriers.spread_table(run.synthetic, barriers.tested_languages(run.synthetic))
+    yield "teachers", barriers.teachers_table(found)
     of_scores: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
         "listeners": barriers.listeners_table,
         "variance": barriers.variance_table,

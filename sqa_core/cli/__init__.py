@@ -1,1 +1,1 @@
-"""The `sqa` command: one file a group of commands."""
+"""The `sqa` command: one file per group of commands."""

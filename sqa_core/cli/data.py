@@ -64,7 +64,9 @@ def fetch(
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: letters, digits, '_', '.' and '-'.")],
-    folder: Annotated[Path, typer.Argument(help="A folder with a manifest.csv: a row a file, with the columns file, speaker and emotion.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder with a manifest.csv: one row per file, with the columns file, speaker and emotion.")
+    ],
     language: Annotated[str, typer.Option(help="Of all files, such as de, if the manifest has no such column.")] = "",
     licence: Annotated[str, typer.Option(help="Of all files, if the manifest has no such column.")] = "",
 ) -> None:

@@ -1,4 +1,4 @@
-"""Progress on a terminal, by rich; elsewhere nothing for single items, and a line a minute for long runs."""
+"""Progress on a terminal, by rich; elsewhere nothing for single items, and one line per minute for long runs."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ def bar(total: int | None, what: str):
 
 
 class RunStatus:
-    """What a run of notebooks is doing: one line that rich keeps up to date on a terminal, a line a minute elsewhere."""
+    """What a run of notebooks is doing: one line that rich keeps up to date on a terminal, one line per minute elsewhere."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -113,7 +113,7 @@ def _same(stored: str, now: float | None) -> bool:
 
 
 def _score_into(table: Written | Printed, files: list[Path], network, options) -> list[str]:
-    """Adds a row a file or window as it is computed; gives back the errors."""
+    """Adds one row per file or window as it is computed; gives back the errors."""
     from .. import scoring
 
     problems = []
@@ -155,7 +155,7 @@ def explain(
 
     Writes a figure (.png), arrays (.npz) and, by occlusion, a table (.csv). The arrays are mel (bands, frames) in dB, time_s of the frames in
     the file, band_hz, the score, made_from, and a map for each mask, output or feature; of conductance (channels, bands, frames) with its
-    segment and segment_start_s. The table has a row a mask: its bands and frames, low_hz, high_hz, start_s, end_s, and each score under it.
+    segment and segment_start_s. The table has one row per mask: its bands and frames, low_hz, high_hz, start_s, end_s, and each score under it.
     Ctrl-C ends an occlusion with the masks that were tried.
     """
     from .. import audio

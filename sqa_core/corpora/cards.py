@@ -87,6 +87,6 @@ def _of_file(path) -> dict[str, Any]:
 
 
 def table_of(cards: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """The facts of several corpora, by their names, side by side: a row a fact, a column a corpus."""
+    """The facts of several corpora, by their names, side by side: one row per fact, one column per corpus."""
     names = list(dict.fromkeys(n for card in cards.values() for n in card))
     return pd.DataFrame([{"": n} | {c: card.get(n, "") for c, card in cards.items()} for n in names]).astype(str)

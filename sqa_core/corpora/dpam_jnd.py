@@ -18,7 +18,7 @@ NAME = r"^(?P<level>[\d.]+)(?:_-?[\d.]+)*_(?P<talker>[fm]\d+)_(?P<script>script\
 
 
 class Judgements(NamedTuple):
-    """table : a row a pair with `kind`, `talker`, `script`, `level_db` (20 log10 of the lower level), `gap_db` (between the two levels) and
+    """table : one row per pair with `kind`, `talker`, `script`, `level_db` (20 log10 of the lower level), `gap_db` (between the two levels) and
     `different` (0 or 1). dropped : pairs of one file that were called different, so that the answer is wrong. hash : of the file."""
 
     table: pd.DataFrame

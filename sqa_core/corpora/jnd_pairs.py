@@ -150,7 +150,7 @@ def reached_snr_db(drawn: Drawn) -> np.ndarray:
 
 
 def write(clean: Bank, noise: Bank, law: PairLaw, seed: int, count: int, folder: Path) -> pd.DataFrame:
-    """Pairs as WAV files (float32) in a folder with `pairs.csv`: a row a pair with both files, SNRs that were reached, and what they are
+    """Pairs as WAV files (float32) in a folder with `pairs.csv`: one row per pair with both files, SNRs that were reached, and what they are
     made of."""
     import soundfile
 

@@ -1,4 +1,4 @@
-"""The manifest: one row an utterance, the same columns for every corpus, checked before anything is computed from it."""
+"""The manifest: one row per utterance, the same columns for every corpus, checked before anything is computed from it."""
 
 import csv
 from collections.abc import Callable
@@ -21,7 +21,7 @@ LABELS = ("emotion", "gender", "sentence", "take")  # of a corpus of emotional s
 
 @dataclass(frozen=True, eq=False)  # two are the same where their hashes are; as keys of caches, where they are one object
 class Manifest:
-    """A corpus as found: `table` (a row an utterance), the folder its `file` column starts from, and its data status."""
+    """A corpus as found: `table` (one row per utterance), the folder its `file` column starts from, and its data status."""
 
     name: str
     table: pd.DataFrame

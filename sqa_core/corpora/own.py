@@ -70,7 +70,7 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
     path = folder / "manifest.csv"
     if not path.is_file():
         raise CorpusError(
-            f"{path}: there is no such file. A corpus needs a CSV table with a row a file and the columns file and speaker, "
+            f"{path}: there is no such file. A corpus needs a CSV table with one row per file and the columns file and speaker, "
             "and emotion for the chapters on emotion."
         )
     table = manifests.read_table(path, manifests.LABELS)

@@ -193,7 +193,7 @@ def brightened(sound: audio.Sound, bright_db: float) -> audio.Sound:
 
 
 def _said(folder: Path, wanted: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> pd.DataFrame:
-    """Say jobs into files below `folder`: of each a path, a job, and its facts; one row a file."""
+    """Say jobs into files below `folder`: of each a path, a job, and its facts; one row per file."""
     rows = []
     for (file, _, facts), sound in zip(wanted, synthesise([job for _, job, _ in wanted]), strict=True):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

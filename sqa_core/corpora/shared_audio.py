@@ -25,7 +25,7 @@ ROWS = 32  # that are compared at once: what they take fits into the cache of a 
 
 
 class SharedAudio(NamedTuple):
-    """pairs : a row a pair, with file, other, speaker, "other speaker", the seconds shared and the correlation there.
+    """pairs : one row per pair, with file, other, speaker, "other speaker", the seconds shared and the correlation there.
     control : the highest correlation of pairs that cannot share audio. threshold : what a pair must exceed."""
 
     pairs: pd.DataFrame

@@ -29,7 +29,7 @@ MAX_TRIED = 20_000  # divisions of speakers that are compared if there are too m
 
 @dataclass(frozen=True)
 class Split:
-    """table : a row a file and fold, with the columns fold, file, part."""
+    """table : one row per file and fold, with the columns fold, file, part."""
 
     name: str
     table: pd.DataFrame
@@ -275,7 +275,7 @@ def share_of(corpus: Manifest, share: float, seed: int, by: Literal["speaker", "
 
 
 def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What a split achieved: a row a part and fold.
+    """What a split achieved: one row per part and fold.
 
     Columns: files, their share, speakers, smallest and largest class (files), speakers that the training part has too, the share of files
     whose sentence occurs in training (if the corpus names sentences), and how many files share audio with a training file (`shared`: the

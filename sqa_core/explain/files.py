@@ -43,7 +43,7 @@ class Map:
 class Explanation:
     """Why a sound has its score.
 
-    mel : (mels, frames) dB. hop_s : from frame to frame. band_hz : (mels,) frequencies of its bands' peaks. maps : by name. scores : for occlusion, a row a mask. segment :
+    mel : (mels, frames) dB. hop_s : from frame to frame. band_hz : (mels,) frequencies of its bands' peaks. maps : by name. scores : for occlusion, one row per mask. segment :
     for conductance, the one explained, (mels, length), and where it starts in the file. stopped : masks that were not tried, if the user
     stopped.
     """
@@ -186,7 +186,7 @@ def _by_occlusion(found: Explanation, network: Network, mel: Tensor, fill, pass_
 
 
 def _mask_rows(part: occlusion.Occlusion, found: Explanation) -> pd.DataFrame:
-    """A row a mask: its place in bands and frames, the peaks of its lowest and highest band in Hz, its seconds in the file, and each output
+    """One row per mask: its place in bands and frames, the peaks of its lowest and highest band in Hz, its seconds in the file, and each output
     under it."""
     table = pd.DataFrame(part.boxes, columns=Box._fields)
     last = table["band"] + table["bands"] - 1

@@ -10,7 +10,7 @@ from .style import COLOURS, closed, width_in
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
-    """Predicted against listeners' overall score, one panel a network, one colour and marker for each kind of condition."""
+    """Predicted against listeners' overall score, one panel per network, one colour and marker for each kind of condition."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 

@@ -86,7 +86,7 @@ def maps_over_time(
 
 
 def maps_frame(mel: np.ndarray, maps: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The data of maps (mels, frames) beside their spectrogram: a row a point, rounded to less than the colours resolve."""
+    """The data of maps (mels, frames) beside their spectrogram: one row per point, rounded to less than the colours resolve."""
     band, frame = np.indices(mel.shape)
     points: dict[str, Any] = {"band": band, "time_s": (frame * HOP_S).round(2), "mel_db": mel.astype(np.float64).round(1)}
     points |= {name: _rounded(values.astype(np.float64)) for name, values in maps.items()}
@@ -172,7 +172,7 @@ def conductance_maps(
 
 
 def correlation_matrices(matrices: dict[str, np.ndarray]):
-    """Correlation of the features with each other, a panel a network."""
+    """Correlation of the features with each other, one panel per network."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 

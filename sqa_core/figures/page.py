@@ -143,7 +143,7 @@ def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int
     for c in visible:
         value = frame[c].iloc[i]
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
-        order = f' data-order="{-1e99 if np.isnan(value) else np.clip(value, -1e98, 1e98)}"' if number else ""
+        order = f' data-order="{-1e99 if np.isnan(value) else np.clip(float(value), -1e98, 1e98)}"' if number else ""
         kind = ' class="num"' if number else ""
         cells.append(f"<td{kind}{order}>{html.escape(text[c].iloc[i])}</td>")
     return f"<tr>{''.join(cells)}</tr>"

@@ -108,13 +108,17 @@ def legend() -> str:
 
 
 def forest(claims: Sequence[Judged], name: str = "claims") -> Any:
-    """A row a claim: the paper's words, the verdicts, and the number that decides with its 95 % interval against the criterion (shaded).
+    """One row per claim: the paper's words, the verdicts, and the number that decides with its 95 % interval against the criterion (shaded).
     Evidence and test open on request."""
-    rows = [c for c in claims if c.kind == "claim"]
-    checks = [c for c in claims if c.kind != "claim"]
-    body = "".join(_row(c) for c in rows)
-    if checks:
-        body += "<h4>Consistency checks, which are ours</h4>" + "".join(_row(c) for c in checks)
+    headings = {
+        "claim": "",
+        "check": "<h4>Consistency checks, which are ours</h4>",
+        "question": "<h4>Questions that the paper leaves open</h4>",
+    }
+    body = ""
+    for kind, heading in headings.items():
+        rows = [_row(c) for c in claims if c.kind == kind]
+        body += heading * bool(rows) + "".join(rows)
     return html_output(f'<div class="sqa-forest" id="{html.escape(name)}">{body}</div>')
 
 
@@ -158,9 +162,9 @@ def interval_svg(interval: Interval, criterion: Criterion, name: str = "") -> st
 
     band = x(criterion.low) if math.isfinite(criterion.low) else 0, x(criterion.high) if math.isfinite(criterion.high) else width
     demanded = " and ".join(
-        [f"at least {criterion.low:g}"] * math.isfinite(criterion.low) + [f"at most {criterion.high:g}"] * math.isfinite(criterion.high)
+        [f"at least {criterion.low:.3g}"] * math.isfinite(criterion.low) + [f"at most {criterion.high:.3g}"] * math.isfinite(criterion.high)
     )
-    text = f"{name}, {criterion.what}: {interval.text('.2f')}, {demanded} asked for"
+    text = f"{name}, {criterion.what}: {interval.text('.2f')}; criterion: {demanded}"
     return (
         f'<span class="sqa-interval"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(text)}">'
         f'<rect class="sqa-band" x="{band[0]}" y="2" width="{band[1] - band[0]:.1f}" height="{height - 4}"/>'

@@ -42,16 +42,23 @@ def png_of_figure(figure: Any) -> bytes:
 
 
 def map_chooser(
-    mel: np.ndarray, maps: dict[str, np.ndarray], texts: dict[str, str], sound: audio.Sound | None, name: str, status: str
+    mel: np.ndarray,
+    maps: dict[str, np.ndarray],
+    texts: dict[str, str],
+    sound: audio.Sound | None,
+    name: str,
+    status: str,
+    meaning: str = "orange raises it, violet lowers it",
 ) -> Any:
     """A list of maps of which one is shown below the spectrogram, and a player whose cursor runs over both.
 
-    maps, texts : (mels, frames) and one sentence, by the name in the list.
+    maps, texts : (mels, frames) and one sentence, by the name in the list. meaning : of the colours, for screen readers.
     """
     images = {label: [png_of_pixels(signed_pixels(values)), texts[label]] for label, values in maps.items()}
     first = next(iter(images))
     body = {
         "id": html.escape(name),
+        "meaning": html.escape(meaning),
         "sound": png_of_pixels(magma_pixels(mel)),
         "image": images[first][0],
         "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images),
@@ -63,7 +70,7 @@ def map_chooser(
 
 _CHOOSER = """<div class="sqa-chooser" id="{id}">
 <div class="sqa-view"><img alt="Mel spectrogram of the sound" src="data:image/png;base64,{sound}"><div class="sqa-cursor"></div></div>
-<div class="sqa-view"><img class="sqa-map" alt="Map of the chosen feature: orange raises it, violet lowers it"
+<div class="sqa-view"><img class="sqa-map" alt="The chosen map: {meaning}"
  src="data:image/png;base64,{image}"><div class="sqa-cursor"></div></div>
 <div class="sqa-controls"><label>map <select>{options}</select></label></div>
 <p class="sqa-readout" aria-live="polite"></p>{audio}

@@ -193,7 +193,7 @@ def _counted(parts: dict[str, int]) -> str:
 
 
 def _agreement(name: str, found: list[Record]) -> list[dict[str, str]]:
-    """Agreement with the P.835 listeners, a row a set."""
+    """Agreement with the P.835 listeners, one row per set."""
     own = {r.trial["set"]: r for r in found if r.trial["kind"] == "listeners" and r.trial["network"] == name and not r.trial["resample"]}
     return [
         {

@@ -69,7 +69,7 @@ class QualitySettings:
 
 
 class Material(NamedTuple):
-    """Spectrograms (frames, bands) of each network's front end, labels (calls, 5), and what the calls are, a row a call."""
+    """Spectrograms (frames, bands) of each network's front end, labels (calls, 5), and what the calls are, one row per call."""
 
     mels: dict[str, list[Tensor]]
     labels: Tensor

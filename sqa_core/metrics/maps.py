@@ -38,7 +38,7 @@ def intraclass(x: Float[np.ndarray, "files features"]) -> float:
 
     Parameters
     ----------
-    x : A row a file, a column a feature.
+    x : One row per file, one column per feature.
 
     Returns
     -------

@@ -54,7 +54,7 @@ class Finding:
 class Judged:
     """A claim with its quotation and the verdicts on it, for a page.
 
-    kind : "claim", or "check" of the paper's consistency, which is ours and not its claim. quotation : the paper's words. verdicts : by
+    kind : "claim"; "check" of the paper's consistency or of what is built here, which is ours; or "question" that the paper leaves open. quotation : the paper's words. verdicts : by
     the name of what was tested, such as "our run"; the first that has an interval is drawn.
     """
 

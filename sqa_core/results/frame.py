@@ -1,4 +1,4 @@
-"""Records as one table: a row a record, the trial's settings flattened. Selection is a mask, a table's cells are a groupby."""
+"""Records as one table: one row per record, the trial's settings flattened. Selection is a mask, a table's cells are a groupby."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _OWN = ("key", "data_status", "model_status", "wall_s", "device", "commit")
 
 
 def of(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a record.
+    """One row per record.
 
     Columns: `record`, the record itself; `key`, `data_status`, `model_status`, `wall_s`, `device`, `commit`; every field of the trial,
     nested ones with a dot (`settings.head`); every metric after `metrics.` (`metrics.f1`). Lists become tuples, so that they compare.

@@ -1,7 +1,7 @@
 """Records: what a trial was and what came out, written once and never edited.
 
 While a run is under way each is a JSON file named by the trial's key, with `KEY.parquet` (a table of single items) and `KEY.npz` (arrays)
-beside it. `pack` joins those of a folder into three files for each kind of trial: `KIND.jsonl`, a line a record in the order of their
+beside it. `pack` joins those of a folder into three files for each kind of trial: `KIND.jsonl`, one line per record in the order of their
 keys, `KIND.parquet` and `KIND.npz`. Reading accepts both.
 """
 
@@ -83,7 +83,7 @@ class _Arrays(dict[str, np.ndarray]):
         raise SettingsError(f"The record {self.key} has no array {name!r}; {_ABSENT}.")
 
 
-# ---- one file a record ----
+# ---- one file per record ----
 
 
 @dataclass(frozen=True)

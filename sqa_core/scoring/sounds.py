@@ -29,7 +29,7 @@ class Options:
     sample_rate : Hz, of arrays and tensors.
     resample : Hz to convert to before scoring; None keeps each sound's own rate.
     channel : one channel, from 0, or "mean".
-    windows : length and hop in seconds; then a row a window, with `start_s` and `end_s`.
+    windows : length and hop in seconds; then one row per window, with `start_s` and `end_s`.
     report : adds the columns of `levels.report`, and `advice`: whether the sound is like those the network was trained on.
     """
 

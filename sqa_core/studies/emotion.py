@@ -99,7 +99,7 @@ def head_facts(fitted: FittedProbe) -> dict[str, Any]:
 
 
 def result_of_folds(corpus: Manifest, folds: list[dict[str, Any]]) -> Result:
-    """Scores over the test files of all folds; layer weights are the mean over folds. One row a test file.
+    """Scores over the test files of all folds; layer weights are the mean over folds. One row per test file.
 
     folds : for each its number `fold`, test `files`, `predicted` classes, and the `head_facts`.
     """

@@ -89,5 +89,5 @@ def _value(trial: Trial, field: str) -> str | None:
 
 
 def published_run(slug: str) -> pd.DataFrame:
-    """The published run of one chapter, a row a record (`results.frame`)."""
+    """The published run of one chapter, one row per record (`results.frame`)."""
     return frame.of(records.read_all(environment.resource("book", "results", slug)))

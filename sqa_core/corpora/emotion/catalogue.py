@@ -397,6 +397,7 @@ CORPORA = {
         sample_rate=48_000,
         megabytes=208,
         source="the owners' description",
+        parser_verified=True,
         fully_crossed=True,
         notes=("some copies hold the whole tree twice", "a few files are stereo with equal channels"),
     ),

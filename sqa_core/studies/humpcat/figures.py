@@ -6,20 +6,21 @@ import pandas as pd
 from ...figures.charts import confusion, intervals
 from ...figures.maps import spectrogram_image
 from ...figures.style import COLOURS, closed, narrow, width_in
+from .tables import SHARE_COLUMN
 
 MARKERS = "osD^"
 
 
 def targets(table: pd.DataFrame):
-    """Accuracy of each target: from the source, from random weights, without tuning, and what the paper prints."""
+    """Accuracy of each target: source + target, target only, source only, and what the paper prints."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(width_in(), 1.6 + 0.75 * len(table)))
-    names = [n for n in ("accuracy", "random start", "not tuned") if f"{n}, %" in table]
+    names = [n for n in ("accuracy", "target only", "not tuned") if f"{n}, %" in table]
     words = {
-        "accuracy": "source, then a quarter of the target",
-        "random start": "a quarter of the target alone",
-        "not tuned": "source alone, the same files",
+        "accuracy": "source + target: a quarter of its files",
+        "target only": "target only: the same quarter",
+        "not tuned": "source only, the same test files",
     }
     for i, name in enumerate(names):
         part = pd.DataFrame(
@@ -41,7 +42,7 @@ def targets(table: pd.DataFrame):
 
 
 def shares(table: pd.DataFrame):
-    """Accuracy by share, a panel a target: from the source and from random weights."""
+    """Accuracy by share, one panel per target: source + target and target only."""
     import matplotlib.pyplot as plt
 
     targets = list(dict.fromkeys(table["target"]))
@@ -51,18 +52,18 @@ def shares(table: pd.DataFrame):
     for axis in axes.flat[len(targets) :]:
         axis.axis("off")
     for axis, target in zip(axes.flat, targets, strict=False):
-        part = table[table["target"] == target].sort_values("share, %")
+        part = table[table["target"] == target].sort_values(SHARE_COLUMN)
         places = np.arange(len(part))
-        for i, name in enumerate(("from the source", "from random weights")):
+        for i, name in enumerate(("source + target", "target only")):
             if f"{name}, %" not in part:
                 continue
             axis.plot(places, part[f"{name}, %"], f"{MARKERS[i]}-", color=COLOURS[i], markersize=4, label=name)
             low, high = (part[f"{name}, %, {end}"].clip(0, 100) for end in ("low", "high"))
             axis.fill_between(places, low, high, color=COLOURS[i], alpha=0.15, linewidth=0)
-        axis.set_xticks(places, [f"{s:g}" if s < 100 else "all others" for s in part["share, %"]])
+        axis.set_xticks(places, [f"{s:g}" if s < 100 else "all" for s in part[SHARE_COLUMN]])
         axis.set(title=target, ylim=(0, 100))
     for axis in axes[-1]:
-        axis.set_xlabel("share tuned on, %")
+        axis.set_xlabel(SHARE_COLUMN)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
     handles, labels = axes.flat[0].get_legend_handles_labels()
@@ -80,11 +81,10 @@ def variants(table: pd.DataFrame):
     for i, (start, part) in enumerate(table.groupby("start")):
         drawn = pd.DataFrame({"y": part["variant"].map(place), "value": part["change, points"]})
         drawn = drawn.assign(low=part["change, points, low"], high=part["change, points, high"])
-        words = "trained on the source first" if start == "source" else "from random weights"
-        intervals(drawn, axis, words, 0.15 * (1 - 2 * i) * (table["start"].nunique() > 1), i)
+        intervals(drawn, axis, str(start), 0.15 * (1 - 2 * i) * (table["start"].nunique() > 1), i)
     axis.axvline(0, color="0.4", linewidth=0.8)
     axis.set_yticks(range(len(order)), order)
-    axis.set_xlabel("accuracy, variant − usual network, points")
+    axis.set_xlabel("accuracy, variant − reference network, points")
     axis.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)
@@ -104,7 +104,7 @@ def entropy_over_epochs(table: pd.DataFrame):
 
 
 def attention(mel: np.ndarray, directions: list[str], weights: np.ndarray, contours: np.ndarray, title: str):
-    """Spectrogram with F0, and below it the attention that each moment receives, a line a direction; 1 is even.
+    """Spectrogram with F0, and below it the attention that each moment receives, one line per direction; 1 is even.
 
     mel : (frames, bands). weights : (directions, steps). contours : (frames, 3) as `prosody.contours` gives them.
     """

@@ -53,7 +53,7 @@ class Settings(GridSettings):
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the usual network and training. layers : of the encoder, as counted in one of 12 layers."""
+    """What differs from the reference network and its training. layers : of the encoder, as counted in one of 12 layers."""
 
     network: tuple[tuple[str, Any], ...] = ()
     training: tuple[tuple[str, Any], ...] = ()
@@ -104,7 +104,7 @@ def layers_of(count: int, of_twelve: Sequence[int]) -> Layers:
 
 
 def trials(settings: Settings) -> list[Trial]:
-    """Transfers at the usual share and their counterparts from random weights; other shares; variants; the source by itself.
+    """Transfers at the usual share and their counterparts on the target only; other shares; variants; the source by itself.
 
     Raises
     ------

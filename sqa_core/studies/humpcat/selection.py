@@ -19,7 +19,7 @@ ONE_RUN = ("encoder", "weights_hash", "source", "source_hash", "merge_excitement
 
 
 def transfers(found: pd.DataFrame) -> pd.DataFrame:
-    """The book's own transfers, a row a record: record, variant, target, start, share, by, seed, and the numbers of its metrics. Those with
+    """The book's own transfers, one row per record: record, variant, target, start, share, by, seed, and the numbers of its metrics. Those with
     other widths or epochs, which a reader may run, are left out. Of several encoders or sources, or versions of them, the one with most
     records is taken: numbers of two must not stand in one cell."""
     rows = []
@@ -62,7 +62,7 @@ def _fields(variant: str, depth: int, encoder_width: int) -> dict[str, Any]:
 
 
 def chosen(table: pd.DataFrame, variant: str = USUAL, start: str = "source", share: float = SHARE, by: str = "speaker") -> pd.DataFrame:
-    """The transfers of one cell, a row a fold, in one order."""
+    """The transfers of one cell, one row per fold, in one order."""
     mask = (table["variant"] == variant) & (table["start"] == start) & (table["share"] == share) & (table["by"] == by)
     return table[mask].sort_values(FOLD, ignore_index=True)
 

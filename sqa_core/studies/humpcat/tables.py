@@ -15,6 +15,8 @@ from . import selection
 from .plan import PAPERS_TARGETS, SHARE, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
+SHARE_COLUMN = "share of the tuning speakers' files, %"
+
 # A coarse table of our own: how far a language is from English, and the smallest group that both are in.
 GROUPS = {
     "en": ("English", 0, "English"),
@@ -80,13 +82,13 @@ def printed(target: str) -> float:
 
 
 def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
-    """A row a target at the usual share: accuracy after transfer, from random weights and without tuning, with intervals over draws of
+    """One row per target at the usual share: accuracy after transfer, trained on the target only, and without tuning, with intervals over draws of
     speakers; unweighted average recall; the share of the most frequent class; what the paper prints."""
     table = selection.transfers(found)
     zero = selection.not_tuned(table)
     cells = {
         "accuracy": selection.chosen(table),
-        "random start": selection.chosen(table, start="random"),
+        "target only": selection.chosen(table, start="random"),
         "not tuned": zero.assign(accuracy=[100 * float((a["predicted"] == a["emotion"]).mean()) for a in zero["answers"]]),
     }
     rows = []
@@ -116,7 +118,7 @@ def _missing(cell: pd.DataFrame) -> float:
 
 
 def shares_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on the files that are tested at every share, by target and share: from the source, from random weights, and the gain, paired
+    """Accuracy on the files that are tested at every share, by target and share: source + target, target only, and the gain, paired
     over draws of speakers."""
     table = selection.transfers(found)
     rows = []
@@ -126,11 +128,11 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
             source, other = selection.chosen(of, share=share), selection.chosen(of, start="random", share=share)
             if len(source) < 2:  # one draw has no interval
                 continue
-            row: dict[str, Any] = {"target": title(target), "share, %": 100 * share, "files": source["tuned"].mean()}
+            row: dict[str, Any] = {"target": title(target), SHARE_COLUMN: 100 * share, "files": source["tuned"].mean()}
             row["classes not tuned on"] = _missing(source)
-            row |= metrics.confidence_t(source["fixed_accuracy"]).columns("from the source, %")
+            row |= metrics.confidence_t(source["fixed_accuracy"]).columns("source + target, %")
             if len(other) > 1:
-                row |= metrics.confidence_t(other["fixed_accuracy"]).columns("from random weights, %")
+                row |= metrics.confidence_t(other["fixed_accuracy"]).columns("target only, %")
             gain = selection.over_folds(selection.difference(source, other, "fixed_accuracy"))
             row |= gain.columns("gain, points") if gain else {}
             rows.append(row | {"draws": len(source)})
@@ -138,7 +140,7 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What each change of the network costs or gives: accuracy minus that of the usual network with the same start, paired over targets and
+    """What each change of the network costs or gives: accuracy minus that of the reference network with the same start, paired over targets and
     draws of speakers. Variants are trained on the target's share alone; those that are trained on the source too have a second row."""
     table = selection.transfers(found)
     rows = []
@@ -148,7 +150,7 @@ def variants_table(found: pd.DataFrame) -> pd.DataFrame:
         interval = selection.over_folds(change)
         if name == USUAL or interval is None:
             continue
-        row: dict[str, Any] = {"variant": name, "start": "random weights" if start == "random" else "source"}
+        row: dict[str, Any] = {"variant": name, "start": "target only" if start == "random" else "source + target"}
         row |= interval.columns("change, points") | {"folds": len(change)}
         row |= {title(t): change.loc[change["target"] == t, "difference"].mean() for t in in_order(change["target"])}
         rows.append(row | {"parameters": int(cell["parameters"].iloc[0])})
@@ -156,7 +158,7 @@ def variants_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy if whole speakers are tuned on or tested, and if files are drawn whoever speaks; a row a target."""
+    """Accuracy if whole speakers are tuned on or tested, and if files are drawn whoever speaks; one row per target."""
     table = selection.transfers(found)
     apart, mixed = selection.chosen(table), selection.chosen(table, by="file")
     rows = []
@@ -172,10 +174,10 @@ def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
 
 def attention_table(found: pd.DataFrame) -> pd.DataFrame:
     """How even attention is by direction: entropy of the mean over heads of the first layer's weights, as a share of the largest possible.
-    At random weights, and after training on the share alone, on the source, and on both. Means over targets and draws."""
+    Untrained, and after training on the target only, on the source only, and on both. Means over targets and draws."""
     table = selection.transfers(found)
     rows: dict[str, dict[str, Any]] = {}
-    names = {"random": ("random weights", "the share alone"), "source": ("the source", "source and share")}
+    names = {"random": ("untrained", "target only"), "source": ("source only", "source + target")}
     for variant in (USUAL, "prosody over time"):
         for start in STARTS:
             for r in selection.chosen(table, variant, start)["record"]:
@@ -220,7 +222,7 @@ def extra_neutral(answers: pd.DataFrame) -> float:
 
 
 def languages_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Gain of the source over random weights by target and relation to English. Four languages decide nothing about distance."""
+    """Gain from the source by target and relation to English. Four languages are too few to assess a distance."""
     table = selection.transfers(found)
     gain = selection.difference(selection.chosen(table), selection.chosen(table, start="random"))
     rows = []
@@ -228,9 +230,14 @@ def languages_table(found: pd.DataFrame) -> pd.DataFrame:
         code = catalogue.CORPORA[target].language.split("-")[0] if target in catalogue.CORPORA else ""
         _, steps, relation = GROUPS.get(code, (code, np.nan, ""))
         of = selection.over_folds(gain[gain["target"] == target])
-        row: dict[str, Any] = {"target": title(target), "language": language(target), "group shared with English": relation, "steps": steps}
+        row: dict[str, Any] = {
+            "target": title(target),
+            "language": language(target),
+            "group shared with English": relation,
+            "steps to that group": steps,
+        }
         rows.append(row | (of.columns("gain, points") if of else {}))
-    return pd.DataFrame(rows).sort_values("steps", kind="stable", ignore_index=True) if rows else pd.DataFrame()
+    return pd.DataFrame(rows).sort_values("steps to that group", kind="stable", ignore_index=True) if rows else pd.DataFrame()
 
 
 def source_table(found: pd.DataFrame) -> pd.DataFrame:

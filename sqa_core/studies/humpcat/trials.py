@@ -229,6 +229,6 @@ def tested(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 
 def answers(corpus: Manifest, files: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """A row a tested file."""
+    """One row per tested file."""
     table = corpus.table.loc[files, ["file", "speaker", "emotion"]].reset_index(drop=True)
     return table.assign(predicted=np.array(CLASSES)[predicted])

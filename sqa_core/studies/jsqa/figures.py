@@ -12,7 +12,7 @@ MARKERS = "osD^v<"
 
 
 def answers(table: pd.DataFrame):
-    """Share of "different" by gap, a line a kind of noise, and the paper's 2 to 6 dB shaded."""
+    """Share of "different" by gap, one line per kind of noise, and the paper's 2 to 6 dB shaded."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.6))
@@ -32,7 +32,7 @@ def answers(table: pd.DataFrame):
 
 
 def boundaries(table: pd.DataFrame):
-    """The least gap that a machine calls different: by level for listeners' answers, by SNR for the stated function, a line a midpoint."""
+    """The least gap that an SVM calls different: by level for listeners' answers, by SNR for the stated function, one line per midpoint."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(width_in(), 3.0), sharey=True)
@@ -52,7 +52,7 @@ def boundaries(table: pd.DataFrame):
 
 
 def distances(table: pd.DataFrame):
-    """Cosine distance over the gap, a panel an encoder, a line an SNR."""
+    """Cosine distance over the gap, one panel per encoder, a line an SNR."""
     import matplotlib.pyplot as plt
 
     encoders = [name for name in ENCODERS.values() if name in set(table["encoder"])]
@@ -71,7 +71,7 @@ def distances(table: pd.DataFrame):
 
 
 def epochs(table: pd.DataFrame):
-    """Validation by epoch, a panel a stage: a thin line a seed, a thick one the mean of a start."""
+    """Validation by epoch, one panel per stage: a thin line a seed, a thick one the mean of a start."""
     import matplotlib.pyplot as plt
 
     stages = [stage for stage in ("pretraining", "tuning") if stage in set(table["stage"])]
@@ -94,7 +94,7 @@ def epochs(table: pd.DataFrame):
 
 
 def law():
-    """Densities of the SNRs of both members and of their gap, by the paper's law."""
+    """Densities of the SNRs of both members and of their gap, as the paper draws them."""
     import matplotlib.pyplot as plt
 
     rng, chosen = np.random.default_rng(0), LAWS["2 to 6 dB"]

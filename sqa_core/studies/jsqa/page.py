@@ -9,9 +9,9 @@ from ... import audio, degrade
 from ...corpora import jnd_pairs, polyglot
 from ...corpora.jnd_pairs import RATE
 from ...figures import verdicts
-from ...figures.verdicts import Bar
+from ...figures.verdicts import PRINTED_WORDS, Bar
 from ...learning import jnd
-from ...results import frame
+from ...results import frame, published
 from ...results.claims import Finding, tally
 from ..shared import published_run
 from . import claims, tables
@@ -26,8 +26,8 @@ def card() -> dict[str, Any]:
     run = tables.Run(published_run(SLUG))
     screen = first_screen(run, claims.findings(run))
     return {
-        "title": "Does hearing alike teach quality?",
-        "paper": "JSQA: Speech Quality Assessment with Perceptually-Inspired Contrastive Pretraining Based on JND Audio Pairs, 2025",
+        "title": "Does pretraining on just-noticeable differences teach quality?",
+        "paper": "JSQA: Speech Quality Assessment with Perceptually-Inspired Contrastive Pretraining Based on JND Audio Pairs, 2025 (quoted from a summary)",
         "reply": screen["reply"],
         "verdicts": screen["verdicts"],
     }
@@ -35,6 +35,7 @@ def card() -> dict[str, Any]:
 
 def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
     """What `figures.answer` shows."""
+    of_claims = published.on_claims(SLUG, judged)
     return {
         "question": QUESTION,
         "reply": reply(run, judged),
@@ -44,7 +45,10 @@ def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
             "labels": "PESQ in training, listeners (P.835) in tests",
             "network": f"built with 26.1 million parameters, trained at width {ENCODER.width}",
         },
-        "verdicts": [Bar("Claims", tally(judged))],
+        "verdicts": [
+            Bar("Claims", tally([f for f in of_claims if f.basis == "our run"])),
+            Bar("True of the printed numbers", tally([f for f in of_claims if f.basis != "our run"]), PRINTED_WORDS),
+        ],
         "found": three_numbers(run),
         "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2507.11636"),
     }
@@ -58,8 +62,8 @@ def reply(run: tables.Run, judged: list[Finding]) -> str:
         return "The published run is not complete."
     row = rows.loc[tables.LISTENERS]
     pairs = (
-        f"By listeners' judgements of noises, {row['2 to 6 dB']:.0f} % of pairs with gaps of 2 to 6 dB are called the same, where the paper "
-        f"prints {tables.stated_share():g} %"
+        f"An SVM on listeners' judgements of noises calls {row['2 to 6 dB']:.0f} % [{row['2 to 6 dB, low']:.0f}, "
+        f"{row['2 to 6 dB, high']:.0f}] of pairs with gaps of 2 to 6 dB the same; the paper prints {tables.stated_share():g} %"
     )
     gain = next(f for f in judged if f.id == "C3")
     if gain.interval is None:
@@ -107,7 +111,7 @@ def three_numbers(run: tables.Run) -> list[tuple[str, str]]:
     judgements = run.judgements
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
-        out.append((text, "area under the ROC curve on a kind of sound that the machine was not trained on"))
+        out.append((text, "area under the ROC curve on a kind of sound that the SVM was not trained on"))
     distances = {name: _at_6_db(run, name) for name in tables.ENCODERS}
     if all(len(part) for part in distances.values()):
         text = " and ".join(f"{part['distance'].mean():.3f}" for part in distances.values())
@@ -205,7 +209,7 @@ def pairs_to_hear() -> dict[str, list[tuple[audio.Sound, str]]]:
 
 
 def laws_table() -> pd.DataFrame:
-    """The laws that pairs can be drawn by."""
+    """The distributions that pairs can be drawn from."""
     rows = []
     for name, law in jnd_pairs.LAWS.items():
         kind = "one stretch of speech and noise at two SNRs"
@@ -214,7 +218,7 @@ def laws_table() -> pd.DataFrame:
         kind = "one stretch of speech, two of one noise, at one SNR" if law.new_noise else kind
         rows.append(
             {
-                "law": name,
+                "name": name,
                 "SNR, dB": f"{law.snr_db[0]:g} to {law.snr_db[1]:g}",
                 "gap, dB": f"{law.gap_db[0]:g} to {law.gap_db[1]:g}",
                 "pair": kind,

@@ -36,7 +36,7 @@ BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run's records as one table, a row a record, and its tables that take seconds, each computed once."""
+    """A run's records as one table, one row per record, and its tables that take seconds, each computed once."""
 
     found: pd.DataFrame
 
@@ -58,8 +58,8 @@ class Run:
 
 
 def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well a machine that was trained on the other kinds answers for one: a row a kind, with the interval of the area under the ROC curve
-    over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of machines gives."""
+    """How well an SVM that was trained on the other kinds answers for one: one row per kind, with the interval of the area under the ROC curve
+    over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of SVMs gives."""
     rows = []
     for r in frame.records(found, "judgements"):
         items = r.items()
@@ -83,7 +83,7 @@ def _auc_interval(items: pd.DataFrame) -> Interval:
 
 
 def answers_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What listeners said by the gap between the two levels: share of "different", a row a band of gaps, a column a kind."""
+    """What listeners said by the gap between the two levels: share of "different", one row per band of gaps, one column per kind."""
     parts = [r.items().assign(kind=r.trial["held_out"].replace("_", " ")) for r in frame.records(found, "judgements")]
     if not parts:
         return pd.DataFrame()
@@ -127,10 +127,10 @@ def _half(items: pd.DataFrame) -> float:
 
 
 def boundary_table(found: pd.DataFrame) -> pd.DataFrame:
-    """The decision boundaries of the machines: the least gap that each calls different, a row a source of answers and a level (listeners) or
+    """The decision boundaries of the SVMs: the least gap that each calls different, one row per source of answers and a level (listeners) or
     SNR (stated function); NaN where none is. With the range over draws of talkers (listeners) or seeds."""
     rows = []
-    for name, of in _machines(found).items():
+    for name, of in _svms(found).items():
         of = sorted(of, key=lambda r: r.trial["seed"])
         gaps = np.stack([r.items()["threshold_db"].to_numpy(float) for r in of])
         of_all = gaps[0] if name == LISTENERS else np.array([np.nan if np.isnan(g).all() else np.nanmean(g) for g in gaps.T])
@@ -149,15 +149,16 @@ def stated_share() -> float:
 
 
 def inside_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What share of pairs a machine calls the same, in percent, by law: a row a source of answers, with the least gap that it calls different,
+    """What share of pairs an SVM calls the same, in percent, by the distribution that gaps are drawn from: one row per source of answers, with the least gap that it calls different,
     the mean over levels or SNRs that have one."""
     rows = []
-    for name, of in _machines(found).items():
+    for name, of in _svms(found).items():
         first = min(of, key=lambda r: r.trial["seed"])
         row: dict[str, Any] = {"answers": name, "data": first.data_status}
         row |= _over_draws(of, "threshold_db").columns("threshold, dB")
         row["levels without one"] = f"{first.metrics['no_threshold']} of {len(first.items())}"
-        row |= Interval(*(100 * v for v in _over_draws(of, "inside 2 to 6 dB"))).columns("2 to 6 dB")
+        share = Interval(*(min(max(100 * v, 0.0), 100.0) for v in _over_draws(of, "inside 2 to 6 dB")))  # t intervals pass the ends
+        row |= share.columns("2 to 6 dB")
         for law in ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB"):
             row[law] = 100 * float(np.mean([r.metrics[f"inside {law}"] for r in of if not _redrawn(r)]))
         rows.append(row | {"paper, 2 to 6 dB": stated_share(), "draws": len(of)})
@@ -167,8 +168,8 @@ def inside_table(found: pd.DataFrame) -> pd.DataFrame:
 LISTENERS = "listeners, noises"
 
 
-def _machines(found: pd.DataFrame) -> dict[str, list[Record]]:
-    """Records of the machines that say which pairs are heard, by the source of their answers."""
+def _svms(found: pd.DataFrame) -> dict[str, list[Record]]:
+    """Records of the SVMs that say which pairs are heard, by the source of their answers."""
     groups: dict[str, list[Record]] = {}
     for r in frame.records(found, "listeners_surface"):
         groups.setdefault(LISTENERS, []).append(r)
@@ -194,7 +195,7 @@ def _over_draws(of: list[Record], metric: str) -> Interval:
 
 
 def distances_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Cosine distance of two embeddings by the gap between their SNRs: a row an encoder, SNR and gap, with the interval over pairs."""
+    """Cosine distance of two embeddings by the gap between their SNRs: one row per encoder, SNR and gap, with the interval over pairs."""
     rows = []
     for r in frame.records(found, "distances"):
         for (snr, gap), part in r.items().groupby(["snr_db", "gap_db"]):
@@ -207,7 +208,7 @@ ENCODERS = {"cdpam": "CDPAM, trained on judgements", "random": "the same network
 
 
 def order_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Does the distance follow the gap? Spearman's correlation within each pair and SNR, its mean over pairs with interval; a row an encoder
+    """Does the distance follow the gap? Spearman's correlation within each pair and SNR, its mean over pairs with interval; one row per encoder
     and SNR."""
     rows = []
     for r in frame.records(found, "distances"):
@@ -242,7 +243,7 @@ def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: b
 
 
 def table1(found: pd.DataFrame) -> pd.DataFrame:
-    """The paper's Table 1: a row a start and test, mean over seeds with interval, change against scratch, and what the paper prints. "RMSE
+    """The paper's Table 1: one row per start and test, mean over seeds with interval, change against scratch, and what the paper prints. "RMSE
     mapped" is after the best line from predicted to rated scores (P.1401), which takes out an offset between the labels of training, PESQ's,
     and listeners' scores."""
     printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
@@ -277,7 +278,7 @@ def mean_of(of: list[Record], metric: str) -> float:
 
 
 def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What a user would take instead, and the arms beside it. A row a predictor, the best first; means over seeds where there are several,
+    """What a user would take instead, and the arms beside it. One row per predictor, the best first; means over seeds where there are several,
     whose intervals stand in Table 1."""
     instead = others(found)
     if not instead:
@@ -303,7 +304,7 @@ def _predictor_title(r: Record) -> str:
 
 
 def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
-    """The course of training: a row a start, seed, stage and epoch (from 1), with the measure on validation sounds: PCC of the predicted MOS in
+    """The course of training: one row per start, seed, stage and epoch (from 1), with the measure on validation sounds: PCC of the predicted MOS in
     tuning, the contrastive loss in pretraining."""
     rows = [
         {"start": name, "seed": r.trial["seed"], "stage": stage, "epoch": epoch, "measure": measure, "value": value}
@@ -316,7 +317,7 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
-    """PCC on P.835 by what was pretrained on: the paper's law, other gaps, and controls. A row a start, mean over seeds with interval."""
+    """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval."""
     rows = []
     for start in ("scratch", *LAWS, "with head", "cdpam"):
         for frozen in (False, True):
@@ -330,6 +331,6 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def plans_table() -> pd.DataFrame:
-    """Regular plans of 16 layers and their parameters: which of them have 26 million?"""
-    names = {"plan": "plan", "parameters_with_bias_and_batchnorm": "parameters", "against_26M_percent": "against 26 M, %"}
+    """Regular channel configurations of 16 layers and their parameters: which of them have 26 million?"""
+    names = {"plan": "channels by layer", "parameters_with_bias_and_batchnorm": "parameters", "against_26M_percent": "against 26 M, %"}
     return published.read(SLUG, "encoder_plans")[list(names)].rename(columns=names)

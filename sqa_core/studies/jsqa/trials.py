@@ -26,7 +26,7 @@ from ..emotion import require_hash
 
 
 class JudgementTrial(Trial):
-    """Listeners' same/different judgements of one kind of sound, answered by a machine that was trained on the other kinds."""
+    """Listeners' same/different judgements of one kind of sound, answered by an SVM that was trained on the other kinds."""
 
     kind: ClassVar[str] = "judgements"
     held_out: str
@@ -45,7 +45,7 @@ GAPS_DB = tuple(float(x) for x in np.arange(0, 20.01, 0.1).round(1))
 
 
 class SurfaceTrial(Trial):
-    """What a machine on (SNR, gap) calls different, where its answers come from the stated psychometric function, and what share of the
+    """What an SVM on (SNR, gap) calls different, where its answers come from the stated psychometric function, and what share of the
     pairs of each law lies inside. midpoint_db : of that function; 3 in the literature."""
 
     kind: ClassVar[str] = "surface"
@@ -61,7 +61,7 @@ class SurfaceTrial(Trial):
 
 
 class ListenersSurfaceTrial(Trial):
-    """The same for a machine on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. Levels are those of the
+    """The same for an SVM on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. Levels are those of the
     judged pairs, at whose deciles the thresholds stand. seed : of the draw of talkers, with replacement; 0 takes each once."""
 
     kind: ClassVar[str] = "listeners_surface"
@@ -141,7 +141,7 @@ class DistanceTrial(Trial):
         return Result({"parameters": sum(p.numel() for p in encoder.parameters())}, self.distances(encoder, sounds))
 
     def distances(self, encoder: Encoder, sounds: Sounds) -> pd.DataFrame:
-        """A row a pair, SNR and gap, with the cosine distance of the two embeddings."""
+        """One row per pair, SNR and gap, with the cosine distance of the two embeddings."""
         rows = []
         law = PairLaw(snr_db=(0.0, 0.0), gap_db=(0.0, 0.0), seconds=self.seconds)
         for index in range(self.pairs):

@@ -24,7 +24,7 @@ def _agreement_records(found: pd.DataFrame) -> list[Record]:
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a measure or network and set: correlation with the listeners' overall score, and their ceiling."""
+    """One row per measure or network and set: correlation with the listeners' overall score, and their ceiling."""
     rows = []
     for r in _agreement_records(found):
         row: dict[str, Any] = {"measure or network": name_of(r), "set": r.trial["set"], "full-reference": r.trial["kind"] == "label"}

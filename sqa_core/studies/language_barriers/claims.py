@@ -151,7 +151,11 @@ def _mandarin(of: Grid) -> Finding:
     if not all((network, "zh", "dis") in of for network in OURS):
         return not_tested("C6", "Mandarin voices")
     a, b = (of[network, "zh", "dis"] for network in OURS)
-    evidence = f"PCC of discontinuity in Mandarin: {NISQA} {a.value:.2f}, {AST} {b.value:.2f}"
+    others = [(of[NISQA, x, "dis"] - of[AST, x, "dis"]).value for x in LANGUAGES if x != "zh" and all((n, x, "dis") in of for n in OURS)]
+    evidence = (
+        f"PCC of discontinuity in Mandarin: {NISQA} {a.value:.2f}, {AST} {b.value:.2f}; the difference of {(a - b).value:.2f} is "
+        f"{min(others, default=float('nan')):.2f} to {max(others, default=float('nan')):.2f} in the other languages"
+    )
     return _finding("C6", evidence, against(bias_corrected(a - b), "PCC in Mandarin discontinuity, NISQA − AST", low=0.0))
 
 
@@ -269,6 +273,8 @@ def _mapping(table: pd.DataFrame, status: Status) -> Finding:
     interval, criterion = decisive(tests)
     verdict = all_of([v for v, *_ in tests] + ["fails"] * (moved > 0.01))
     small = offsets.max() < LEAST_OFFSET
+    if small:
+        evidence += f"; with less than {LEAST_OFFSET} MOS between languages a mapping has nothing to remove, so the claim stays open"
     return Finding("C13", "inconclusive" if small else verdict, evidence, "our run", interval, criterion=criterion)
 
 

@@ -22,7 +22,7 @@ def _networks(of: Grid | pd.DataFrame) -> list[str]:
 
 
 def profiles(of: Grid):
-    """PCC over the paper's languages, one panel a dimension, a line a network, with 95 % intervals over items."""
+    """PCC over the paper's languages, one panel per dimension, one line per network, with 95 % intervals over items."""
     import matplotlib.pyplot as plt
 
     networks = _networks(of)
@@ -100,7 +100,7 @@ def scatters(table: pd.DataFrame, status: str) -> dict[str, Any]:
 
 
 def real_profile(of: Grid):
-    """PCC of MOS on real voices, a row a language, with 95 % intervals over items."""
+    """PCC of MOS on real voices, one row per language, with 95 % intervals over items."""
     import matplotlib.pyplot as plt
 
     networks = _networks(of)
@@ -119,7 +119,7 @@ def real_profile(of: Grid):
 
 
 def gaps(table: pd.DataFrame):
-    """Mean fall of discontinuity over the length of one gap, a panel a network, a line a language."""
+    """Mean fall of discontinuity over the length of one gap, one panel per network, one line per language."""
     import matplotlib.pyplot as plt
 
     networks = _networks(table)
@@ -153,7 +153,7 @@ AXES = {"level": ("active level, dBov", False), "band": ("upper band limit, Hz",
 
 
 def sensitivity(table: pd.DataFrame):
-    """Mean MOS of clean calls over level, bandwidth and rate, a line a network; real voices solid, synthetic ones dashed."""
+    """Mean MOS of clean calls over level, bandwidth and rate, one line per network; real voices solid, synthetic ones dashed."""
     import matplotlib.pyplot as plt
 
     across = 1 if narrow() else len(AXES)
@@ -187,7 +187,7 @@ def sensitivity(table: pd.DataFrame):
 
 
 def variance(table: pd.DataFrame):
-    """Shares of the variance of errors, a bar a network."""
+    """Shares of the variance of errors, one bar per network."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(width_in(), 0.9 + 0.5 * len(table)))
@@ -202,7 +202,7 @@ def variance(table: pd.DataFrame):
 
 
 def learning_curves(records: list):
-    """Training loss and validation RMSE by epoch, a line a network and seed."""
+    """Training loss and validation RMSE by epoch, one line per network and seed."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(width_in(), 2.7))

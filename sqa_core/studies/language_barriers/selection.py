@@ -49,7 +49,7 @@ def title_of(record: Record) -> str:
 
 
 def scores(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a file, network and seed: `network`, `seed`, what the file is, its labels, and its scores as `predicted …`."""
+    """One row per file, network and seed: `network`, `seed`, what the file is, its labels, and its scores as `predicted …`."""
     tables = [r.items().assign(network=title_of(r), seed=r.trial["seed"]) for r in frame.records(found, "quality") if variant_of(r) == ""]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
 
@@ -153,7 +153,7 @@ def _count(found: Sequence[Cell]) -> int:
 
 @dataclass(frozen=True)
 class Spreads:
-    """Mean and range of PCC over languages: a point a network, dimension and seed, (points, 1 + DRAWS), as they are and in every draw."""
+    """Mean and range of PCC over languages: one point per network, dimension and seed, (points, 1 + DRAWS), as they are and in every draw."""
 
     networks: tuple[str, ...]
     mean: np.ndarray

@@ -24,7 +24,7 @@ FOLDS = 5  # of the cross-fitted mapping
 
 
 def grid_table(table: pd.DataFrame, of: Grid, status: Status) -> pd.DataFrame:
-    """The paper's grid: a row a network, language and dimension, with PCC and its interval over items, PCC and RMSE after the mapping of
+    """The paper's grid: one row per network, language and dimension, with PCC and its interval over items, PCC and RMSE after the mapping of
     third order, and what the paper prints."""
     printed = published.read(SLUG, "results").dropna(subset=["value"]).set_index(["model", "language", "dimension", "metric"])["value"]
     rows = []
@@ -43,7 +43,7 @@ def grid_table(table: pd.DataFrame, of: Grid, status: Status) -> pd.DataFrame:
 
 
 def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
-    """How much PCC varies over languages: a row a network and dimension, with intervals over items. Mean and spread stand together, since
+    """How much PCC varies over languages: one row per network and dimension, with intervals over items. Mean and spread stand together, since
     a lower ceiling alone makes a profile flatter."""
     rows = []
     for network in dict.fromkeys(n for n, _, _ in of) if languages else ():
@@ -58,7 +58,7 @@ def spread_table(of: Grid, languages: list[str]) -> pd.DataFrame:
 
 
 def steadier_table(table: pd.DataFrame, status: Status, languages: list[str]) -> pd.DataFrame:
-    """Is "steadier" only "lower"? Least squares of the range of PCC over languages, a point a network, dimension and seed: the difference
+    """Is "steadier" only "lower"? Least squares of the range of PCC over languages, one point per network, dimension and seed: the difference
     between the networks alone, the same at equal mean PCC, and what a mean higher by 0.1 goes with. Intervals over items."""
     if len(languages) < 3:
         return pd.DataFrame()
@@ -80,7 +80,7 @@ def steadier_table(table: pd.DataFrame, status: Status, languages: list[str]) ->
 
 
 def listeners_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Agreement with P.835's listeners: a row a network, set and output, mean over seeds; the interval, over talkers and conditions, is that
+    """Agreement with P.835's listeners: one row per network, set and output, mean over seeds; the interval, over talkers and conditions, is that
     of the first seed."""
     rows = []
     for (network, which), part in table[table["status"] == "listeners"].groupby(["network", "set"], sort=False):
@@ -125,7 +125,7 @@ def _listeners_interval(part: pd.DataFrame, output: str) -> Interval:
 
 
 def kinds_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
-    """PCC of MOS by kind of impairment, calls with one kind alone: a row a kind, a column a network; all languages together, mean over
+    """PCC of MOS by kind of impairment, calls with one kind alone: one row per kind, one column per network; all languages together, mean over
     seeds. Kinds with few files are left out."""
     rows = table[(table["status"] == status) & ~table["kinds"].str.contains(", ", na=True) & table["mos"].notna()]
     found: dict[str, dict[str, Any]] = {}
@@ -138,7 +138,7 @@ def kinds_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
 
 
 def mapping_table(table: pd.DataFrame, status: Status) -> pd.DataFrame:
-    """RMSE of MOS under each mapping, mean over seeds: a row a network and language. Cross-fitted, a file is mapped by the fit of others.
+    """RMSE of MOS under each mapping, mean over seeds: one row per network and language. Cross-fitted, a file is mapped by the fit of others.
     One mapping for all languages, of third order too, leaves the offsets between them and takes everything else."""
     rows = []
     by_network: dict[str, list[selection.Cell]] = {}
@@ -173,7 +173,7 @@ PARTS = ("language (mean offset)", "voice", "item", "language × item, and file"
 def variance_table(table: pd.DataFrame) -> pd.DataFrame:
     """Where the errors of MOS come from: shares of their variance in percent between languages (their mean offsets), between the four voices, between
     items (impairments and sentences), and the rest, which holds what a language does to single items. Intervals over items. Synthetic
-    voices, which speak every item in every language; a row a network, mean over seeds."""
+    voices, which speak every item in every language; one row per network, mean over seeds."""
     rows = []
     for network, part in table[table["status"] == "synthetic"].groupby("network", sort=False):
         errors = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["item", "language"])["error"].mean().unstack().dropna()
@@ -220,7 +220,7 @@ def variance_shares(errors: np.ndarray, voices: np.ndarray) -> np.ndarray:
 
 
 def voices_table(table: pd.DataFrame) -> pd.DataFrame:
-    """PCC of MOS with each synthetic voice left out: its range over voices left out, a row a network and language, beside the PCC of all."""
+    """PCC of MOS with each synthetic voice left out: its range over voices left out, one row per network and language, beside the PCC of all."""
     rows = []
     for (network, language), part in table[(table["status"] == "synthetic") & table["mos"].notna()].groupby(
         ["network", "language"], sort=False
@@ -232,7 +232,7 @@ def voices_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How far discontinuity falls for one gap of a length: a row a network, length and language, with the interval over calls, whose three
+    """How far discontinuity falls for one gap of a length: one row per network, length and language, with the interval over calls, whose three
     places count as one."""
     rows = []
     for r, items, output in _gap_changes(found):
@@ -248,7 +248,7 @@ LONG_GAP_S = 0.08  # from here on a gap takes a sound of speech
 
 def mandarin_gaps_table(found: pd.DataFrame) -> pd.DataFrame:
     """Whether gaps in Mandarin are heard as those in other languages are: the fall of discontinuity in Mandarin minus the mean fall in the
-    others, as a share of that, over gaps of `LONG_GAP_S` or more. A row a network, with the interval over items, which are the same
+    others, as a share of that, over gaps of `LONG_GAP_S` or more. One row per network, with the interval over items, which are the same
     sentences by the same voices in each language."""
     rows = []
     for r, items, output in _gap_changes(found):
@@ -289,7 +289,7 @@ def looks_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def sensitivity_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean MOS of clean calls by level, bandwidth and sample rate: a row a network, axis, value and kind of voices, with the share of
+    """Mean MOS of clean calls by level, bandwidth and sample rate: one row per network, axis, value and kind of voices, with the share of
     samples that are clipped."""
     rows = [
         {"axis": axis, "value": float(value), "voices": kind, "network": selection.title_of(r)}
@@ -303,12 +303,15 @@ def sensitivity_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def teachers_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How far PESQ and ViSQOL agree on the same calls: a row a part."""
+    """How far PESQ and ViSQOL agree on the same calls, and their means where gaps or a codec are the only impairment: one row per part."""
     rows = []
     for r in frame.records(found, "teachers"):
         part, items = r.trial["part"], r.items().dropna(subset=["mos", "visqol"])
         row = {"voices": part["source"], "language": LANGUAGES[part["language"]], "PCC": r.metrics["pcc"]}
         row["SRCC"] = metrics.srcc(items["mos"].to_numpy(float), items["visqol"].to_numpy(float))
+        for kind in ("gaps", "codec"):
+            alone = items[items["kinds"] == kind]
+            row |= {f"PESQ, {kind} alone": alone["mos"].mean(), f"ViSQOL, {kind} alone": alone["visqol"].mean()}
         rows.append(row | {"files": r.metrics["files"], "data": r.data_status})
     return pd.DataFrame(rows)
 
@@ -324,7 +327,7 @@ def data_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How our networks were trained: a row a network and seed."""
+    """How our networks were trained: one row per network and seed."""
     rows = []
     for r in frame.records(found, "quality"):
         if not r.trial.get("training"):
@@ -339,7 +342,7 @@ def training_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Training loss and validation RMSE: a row a network, seed and epoch."""
+    """Training loss and validation RMSE: one row per network, seed and epoch."""
     rows = [
         {"network": selection.title_of(r), "seed": r.trial["seed"], "epoch": i + 1, "training loss": loss, "validation RMSE": rmse}
         for r in frame.records(found, "quality")

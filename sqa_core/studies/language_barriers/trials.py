@@ -65,7 +65,7 @@ class NetworkTrial(Trial):
 
 
 class QualityTrial(NetworkTrial):
-    """One network tested on calls, and on P.835's listeners: one row a file with what it is, its labels and the scores.
+    """One network tested on calls, and on P.835's listeners: one row per file with what it is, its labels and the scores.
 
     material : hash of the tests (`quality.parts_hash`). listeners : hash of P.835, where that is a test too.
     """

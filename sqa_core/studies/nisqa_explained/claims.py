@@ -274,7 +274,7 @@ def _regions(conductance: Record) -> Finding:
     more = mean_over_files(first["overlap"] - first["overlap_shuffled"], first)
     evidence = (
         f"overlap of top-decile regions {first['overlap'].mean():.3f}, {first['overlap_shuffled'].mean():.3f} for shuffled maps; "
-        f"without the effect size the claim {'fails' if more.low > 0 else 'holds' if more.high < 0 else 'is open'}"
+        f"without our minimum effect size the claim {'fails' if more.low > 0 else 'holds' if more.high < 0 else 'is open'}"
     )
     return _finding("C12", evidence, conductance, against(more, "overlap of two filters above shuffled maps", high=MAX_OVERLAP))
 
@@ -371,7 +371,7 @@ def of_networks(found: pd.DataFrame) -> dict[str, list[Finding]]:
 
 
 def claims_by_network(found: pd.DataFrame, by_network: Mapping[str, list[Finding]]) -> pd.DataFrame:
-    """One row a claim and network, with trained and with shuffled weights: the verdict, with its value and interval.
+    """One row per claim and network, with trained and with shuffled weights: the verdict, with its value and interval.
 
     by_network : what `of_networks` found, which is not computed again.
     """

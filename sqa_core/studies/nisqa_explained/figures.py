@@ -59,7 +59,7 @@ def _chosen_segments(record: Record, columns: int) -> tuple[np.ndarray, np.ndarr
 
 
 def segments_frame(record: Record, features: Sequence[int] = range(5), columns: int = 10) -> pd.DataFrame:
-    """The data of `segments_by_feature`: a row a point of a segment."""
+    """The data of `segments_by_feature`: one row per point of a segment."""
     segments, maps, chosen = _chosen_segments(record, columns)
     parts = [maps_frame(segments[i], {f"feature {f}": maps[i, f] for f in features}).assign(segment=i) for i in chosen]
     return pd.concat(parts, ignore_index=True)
@@ -135,7 +135,7 @@ def conductance_figure(record: Record, layer: int, features: int):
 
 
 def conductance_frame(record: Record, layer: int, features: int) -> pd.DataFrame:
-    """The data of `conductance_figure`: a row a point of a channel."""
+    """The data of `conductance_figure`: one row per point of a channel."""
     parts = [
         pd.DataFrame({"feature": name, "channel": c, "row": row, "column": column, "conductance": maps[c, row, column].astype(np.float64)})
         for name, maps in conductance_chosen(record, layer, features).items()
@@ -225,7 +225,7 @@ def feature_activity(rates: dict[str, pd.Series]):
 
 
 def dead_units(frame: pd.DataFrame):
-    """Dead outputs against optimiser steps, a line a seed, a colour a share of the training material."""
+    """Dead outputs against optimiser steps, one line per seed, a colour a share of the training material."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -263,7 +263,7 @@ def occlusion_figure(arrays: dict[str, np.ndarray]):
 
 
 def occlusion_frame(arrays: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The data of an occlusion figure: a row a mask, with MOS under it and MOS of the whole sound."""
+    """The data of an occlusion figure: one row per mask, with MOS under it and MOS of the whole sound."""
     boxes = occlusion.flat(occlusion.paper_boxes(arrays["mel"].shape))
     return pd.DataFrame(boxes, columns=Box._fields).assign(mos=arrays["scores"][:, 0], mos_unmasked=float(arrays["score"][0]))
 
@@ -300,7 +300,7 @@ def verdict_grid(table: pd.DataFrame):
 
 
 def localisation(table: pd.DataFrame, network: str = "nisqa-tts"):
-    """AUC inside known cuts: a row a method, a panel a baseline; filled with trained, open with shuffled weights."""
+    """AUC inside known cuts: one row per method, one panel per baseline; filled with trained, open with shuffled weights."""
     import matplotlib.pyplot as plt
 
     part = table[table["network"].str.startswith(network)]
@@ -323,7 +323,7 @@ def localisation(table: pd.DataFrame, network: str = "nisqa-tts"):
 
 
 def dimension_grid(table: pd.DataFrame):
-    """Mean change of each score, a row a thing that is hidden."""
+    """Mean change of each score, one row per thing that is hidden."""
     scores = [c for c in table if c not in ("hidden", "masks") and ", " not in c]
     grid = table.set_index("hidden")[scores]
     largest = float(grid.abs().to_numpy().max())

@@ -29,18 +29,19 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
     held, also, untested = controlled(by_network)
     errors = completeness_in_words(maps)
     numbers = [
-        (f"{len(held) - len(also) - len(untested)} of {len(held)}", "claims that hold need trained weights, as far as there is a control."),
+        (f"{len(also)} of {len(held)}", f"claims that hold also hold with shuffled weights; {len(untested)} has no such control."),
         (
             errors["error_modules"],
-            f"is the completeness error of captum's DeepLIFT here; a copy between two modules makes it {errors['error_complete']}.",
+            "is the completeness error of captum's DeepLIFT on this network with ReLUs as modules; "
+            f"a copy between two modules makes it {errors['error_complete']}.",
         ),
         (_cut_alone(found), "is the AUC with which the distance to the baseline finds cuts, without any network."),
     ]
     return {
         "question": QUESTION,
         "reply": (
-            "Most of what the maps show is also there with shuffled weights. Of the claims that hold, only one needs trained weights: "
-            "features of the second convolution that weigh one structure with opposite signs."
+            "Most claims that hold for the trained network also hold with shuffled weights. One is known to need trained weights: "
+            "features of the second convolution weigh one structure with opposite signs."
         ),
         "faithful": {
             "network": "the paper's layout, other weights",
@@ -180,6 +181,7 @@ def _features_and_maps(found: pd.DataFrame) -> dict[str, str]:
         row: dict = next((r for r in rows if r["network"] == PAPERS_LAYOUT), {})
         for v in ("modules", "complete"):
             out[f"agree_{v}_{key}"] = f"{row[f'IG and DeepLIFT {v}']:.2f}" if row else MISSING
+        out[f"focus_{key}"] = f"{row['intraclass correlation of the centres']:.2f}" if row else MISSING
     for key, name in (("like_functions", "deeplift_functions"), ("like_modules", "deeplift_modules"), ("like_ig", "ig")):
         out[key] = f"{drawn.metrics['likeness'][name]:.2f}" if drawn else MISSING
     padded = frame.only(found, "occlusion_padded")

@@ -32,7 +32,7 @@ def _counted(always: int, rarely: int, never: int) -> dict[str, int]:
 
 
 def stripes_table(quiet: list[Record]) -> pd.DataFrame:
-    """Mean absolute attribution on empty segments over that on segments with sound: a row a baseline, a column a method."""
+    """Mean absolute attribution on empty segments over that on segments with sound: one row per baseline, one column per method."""
     rows = []
     for record in quiet:
         items = record.items()
@@ -49,7 +49,7 @@ def long_matrices(matrices: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def agreement_table(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling. A network that is
+    """One row per network: correlation with the listeners, by file and condition, with 95 % intervals, beside the ceiling. A network that is
     another's but for an offset is left out."""
     rows = []
     for r in frame.records(found, "listeners"):
@@ -133,11 +133,15 @@ def localisation_table(found: pd.DataFrame) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows)
-    return table.sort_values(["network", "baseline", "method"], ignore_index=True) if len(table) else table
+    if table.empty:
+        return table
+    # The records have another name for the variant that the rest of the book calls "modules".
+    table["method"] = table["method"].str.replace("DeepLIFT as captum has it", "DeepLIFT modules")
+    return table.sort_values(["network", "baseline", "method"], ignore_index=True)
 
 
 def stability_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation of maps of MOS: a row a pair, a column a network."""
+    """Rank correlation of maps of MOS: one row per pair, one column per network."""
     columns = {}
     for r in frame.records(found, "stability"):
         items = r.items()
@@ -146,7 +150,7 @@ def stability_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def dimensions_table(found: pd.DataFrame, network: str = "nisqa") -> pd.DataFrame:
-    """Mean change of each output when a column of frames over this is set to the file's mean, controlled files: a row a thing and output."""
+    """Mean change of each output when a column of frames over this is set to the file's mean, controlled files: one row per thing and output."""
     record = frame.only(found, "occlusion_survey", network=network, corpus="prompts", fill="mean")
     if record is None:
         return pd.DataFrame()
@@ -178,7 +182,7 @@ SEEN = {
 
 
 def dimension_maps_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Where the maps of each score are large: a row a known thing and baseline, a column a score."""
+    """Where the maps of each score are large: one row per known thing and baseline, one column per score."""
     rows = []
     for r in frame.records(found, "dimensions", randomised=False):
         items, base = r.items(), {"network": r.trial["network"], "baseline": r.trial["baseline"]}
@@ -207,7 +211,7 @@ def _emptied(items: pd.DataFrame, limit: str) -> dict[str, float]:
 
 
 def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
-    """C5's counts of features: a row a network and threshold."""
+    """C5's counts of features: one row per network and threshold."""
     rows = []
     for r in frame.records(found, "activity"):
         rates = r.items().groupby(["threshold", "feature"])["active"].mean()
@@ -218,7 +222,7 @@ def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def dead_units(growth: list[Record]) -> pd.DataFrame:
-    """One row an epoch of a run: share of the material, seed, steps so far, outputs that are zero everywhere."""
+    """One row per epoch of a run: share of the material, seed, steps so far, outputs that are zero everywhere."""
     parts = [
         r.items()
         .query("epoch >= 0")
@@ -263,7 +267,7 @@ def name_leads(found: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def names_table(found: pd.DataFrame) -> pd.DataFrame:
-    """The same as a table, a row a known thing and baseline."""
+    """The same as a table, one row per known thing and baseline."""
     return pd.DataFrame(
         [
             {n: v for k, x in case.items() for n, v in (x.columns(k) if isinstance(x, Interval) else {k: x}).items()}
@@ -273,7 +277,7 @@ def names_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _areas(record: Record, column: str) -> pd.DataFrame:
-    """A row a file, a column a score."""
+    """One row per file, one column per score."""
     items = record.items()
     return items[items[column].notna()].pivot(index=["condition", "talker"], columns="output", values=column)
 

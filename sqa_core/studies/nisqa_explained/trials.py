@@ -68,7 +68,7 @@ def _pearson(a: Tensor, b: Tensor) -> np.ndarray:
 
 
 class FeaturesTrial(NetworkTrial):
-    """What the CNN's outputs follow: cuts, pauses, noise; and how they go with each other. One row a file and feature.
+    """What the CNN's outputs follow: cuts, pauses, noise; and how they go with each other. One row per file and feature.
 
     `auc_cut` sets segments that hold a cut against others of the same file that hold voice, `auc_pause` those without voice against
     those of voice; both are NaN where a file has not both. Sums of products of the features, file by file, are kept as `moments`.
@@ -131,7 +131,7 @@ def correlation_of(moments: np.ndarray) -> np.ndarray:
 
 
 class AttributionTrial(NetworkTrial):
-    """Integrated gradients and DeepLIFT in three variants, 30 segments a file and every feature. One row a file and feature."""
+    """Integrated gradients and DeepLIFT in three variants, 30 segments a file and every feature. One row per file and feature."""
 
     kind: ClassVar[str] = "attribution"
     baseline: Baseline = "floor"
@@ -173,7 +173,7 @@ class AttributionTrial(NetworkTrial):
 
 
 class ActivityTrial(NetworkTrial):
-    """How the count of active features depends on the definition of "active": complete DeepLIFT, one row a file, feature and threshold."""
+    """How the count of active features depends on the definition of "active": complete DeepLIFT, one row per file, feature and threshold."""
 
     kind: ClassVar[str] = "activity"
     baseline: Baseline = "floor"
@@ -195,7 +195,7 @@ class ActivityTrial(NetworkTrial):
 
 
 class DeadUnitsTrial(Trial):
-    """Which of 20 outputs with a ReLU never fire, epoch by epoch, as a network learns from a share of its material. One row an epoch.
+    """Which of 20 outputs with a ReLU never fire, epoch by epoch, as a network learns from a share of its material. One row per epoch.
 
     Counted on the validation utterances after each epoch; before the first, the batch norms have no statistics.
     """
@@ -251,7 +251,7 @@ def _median(values: np.ndarray) -> np.ndarray:
 class ConductanceTrial(NetworkTrial):
     """Layer conductance of some segments: do channels part the segment between them, do features oppose, are maps smooth?
 
-    One row a segment and layer; `correlation` (rows, features, features) has that of the features' maps, NaN where one is empty.
+    One row per segment and layer; `correlation` (rows, features, features) has that of the features' maps, NaN where one is empty.
     """
 
     kind: ClassVar[str] = "conductance"

@@ -91,7 +91,7 @@ class LocalisationTrial(NetworkTrial):
 class DimensionsTrial(NetworkTrial):
     """Whole scores explained, on files of which one thing is known: does each score look at what its name says?
 
-    One row a file and output. Of the sizes of its map: `auc_cut` for the frames inside a cut among those of speech, `auc_near` for
+    One row per file and output. Of the sizes of its map: `auc_cut` for the frames inside a cut among those of speech, `auc_near` for
     the frames beside one, `auc_noise` for those of a stretch of noise among all others, `emptied` for the share in bands
     which a band limit empties, in files with and without that limit. `noise_sum` is what the frames of the stretch add to the score.
     """
@@ -130,7 +130,7 @@ class DimensionsTrial(NetworkTrial):
 
 
 class SoundAloneTrial(Trial):
-    """What a map without any network would find: how far each point of the spectrogram is from the baseline. One row a file.
+    """What a map without any network would find: how far each point of the spectrogram is from the baseline. One row per file.
 
     The areas under the curve are those of `DimensionsTrial`; what a score's map finds must be seen beside them, since the baseline
     alone makes loud frames large or small.

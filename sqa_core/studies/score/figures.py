@@ -6,7 +6,7 @@ from ...figures.style import COLOURS, closed, width_in
 
 
 def rates_scatter(files: pd.DataFrame):
-    """Scores at 48 kHz against scores at the file's own rate, one panel a network."""
+    """Scores at 48 kHz against scores at the file's own rate, one panel per network."""
     import seaborn as sns
 
     grid = sns.relplot(files, x="mos", y="mos_48k", col="network", height=2.9, s=22, alpha=0.8, linewidth=0)

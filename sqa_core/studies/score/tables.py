@@ -13,7 +13,7 @@ from .plan import OTHER_RATE
 
 
 def rates(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores of each file at its own rate and at 48 kHz; and a row a network: how much they differ, and their correlation with listeners."""
+    """Scores of each file at its own rate and at 48 kHz; and one row per network: how much they differ, and their correlation with listeners."""
     files, rows = [], []
     for own in frame.records(found, "listeners", resample=None) if len(found) else []:
         network = own.trial["network"]
@@ -33,13 +33,13 @@ def rates(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def windows_table(sound: audio.Sound, length_s: float = 1.5, hop_s: float = 0.5) -> pd.DataFrame:
-    """Scores of a sound in windows over time: a row a window."""
+    """Scores of a sound in windows over time: one row per window."""
     rows = scoring.score_stream([sound.waveform], weights.load(weights.OWN), sample_rate=sound.sample_rate, windows=(length_s, hop_s))
     return pd.DataFrame(list(rows))
 
 
 def report_table(row: dict) -> pd.DataFrame:
-    """The input report of one scored sound: a row a fact."""
+    """The input report of one scored sound: one row per fact."""
     names = {
         "mos": "predicted MOS",
         "rate_hz": "rate, Hz",

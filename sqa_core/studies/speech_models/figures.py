@@ -8,7 +8,7 @@ from ...figures.style import COLOURS, closed, narrow, width_in
 
 
 def heads_diagram():
-    """The paper's Figure 1: what is frozen (grey) and what is trained, one column a head."""
+    """The paper's Figure 1: what is frozen (grey) and what is trained, one column per head."""
     import matplotlib.pyplot as plt
     from matplotlib.patches import FancyBboxPatch
 
@@ -36,7 +36,7 @@ def heads_diagram():
 
 
 def overview(table: pd.DataFrame):
-    """A row a corpus: leave-one-speaker-out with its interval and the range over speakers, stratified splits, and the paper's number."""
+    """One row per corpus: leave-one-speaker-out with its interval and the range over speakers, stratified splits, and the paper's number."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(width_in(), 1.3 + 0.8 * len(table)))
@@ -56,7 +56,7 @@ def overview(table: pd.DataFrame):
 
 
 def split_slopes(table: pd.DataFrame):
-    """A panel a corpus: each model from leave-one-speaker-out to stratified splits; controls are dashed."""
+    """One panel per corpus: each model from leave-one-speaker-out to stratified splits; controls are dashed."""
     import matplotlib.pyplot as plt
 
     corpora, models = list(dict.fromkeys(table["corpus"])), list(dict.fromkeys(table["model"]))
@@ -82,7 +82,7 @@ def split_slopes(table: pd.DataFrame):
 
 
 def table_gaps(table: pd.DataFrame):
-    """Table 2's means against the means of Table 3's columns, a row a model."""
+    """Table 2's means against the means of Table 3's columns, one row per model."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(width_in(), 3.2))
@@ -178,7 +178,7 @@ def glance(frame: pd.DataFrame):
 
 
 def speaker_assignments(frame: pd.DataFrame, papers: dict[str, float], titles: dict[str, str]):
-    """A panel a corpus, a row a test speaker: each assignment of speakers to test and validation is a dot; dashed: the paper's number."""
+    """One panel per corpus, one row per test speaker: each assignment of speakers to test and validation is a dot; dashed: the paper's number."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -212,7 +212,7 @@ def speaker_assignments(frame: pd.DataFrame, papers: dict[str, float], titles: d
 
 
 def layer_map(weights: pd.DataFrame, titles: dict[str, str]):
-    """The paper's Figure 2: a row an encoder, a column a layer; weight times number of layers, so that 1 is equal, mean over corpora and seeds."""
+    """The paper's Figure 2: one row per encoder, one column per layer; weight times number of layers, so that 1 is equal, mean over corpora and seeds."""
     rows = weights.groupby(["encoder", "layer"], sort=False)["weight"].mean().unstack("layer")
     rows = rows.mul(rows.notna().sum(axis=1), axis=0)
     rows.index = pd.Index([titles.get(e, e) for e in rows.index])

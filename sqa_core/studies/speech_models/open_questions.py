@@ -21,7 +21,7 @@ ASSIGNED = "whisper-small-int8"  # the encoder of the speaker assignments
 
 
 def by_speaker_table(run: Run) -> pd.DataFrame:
-    """Leave-one-speaker-out on the paper's corpora, Linear head: a row a corpus, model and test speaker, beside the one split and the
+    """Leave-one-speaker-out on the paper's corpora, Linear head: one row per corpus, model and test speaker, beside the one split and the
     paper."""
     rows = []
     for corpus in run.papers_corpora:
@@ -38,7 +38,7 @@ def by_speaker_table(run: Run) -> pd.DataFrame:
 
 
 def speaker_assignments(run: Run, encoder: str = ASSIGNED) -> pd.DataFrame:
-    """Macro F1 of each assignment of speakers to test and validation, mean over seeds: a row a corpus, absent speaker ("" for none), test
+    """Macro F1 of each assignment of speakers to test and validation, mean over seeds: one row per corpus, absent speaker ("" for none), test
     speaker (`tested`) and validation speaker (`chooses`)."""
     names = ["corpus", "absent", "tested", "chooses"]
     parts = [r.items().assign(corpus=r.trial["corpus"]) for r in frame.records(run.frame, "ways", encoder=encoder)]
@@ -71,7 +71,7 @@ def weights_moved(run: Run) -> pd.Series:
 
 
 def layer_probes(run: Run) -> pd.DataFrame:
-    """F1 of a Linear head on each layer: a row a corpus, encoder, seed and layer."""
+    """F1 of a Linear head on each layer: one row per corpus, encoder, seed and layer."""
     names = ("corpus", "encoder", "seed")
     parts = {tuple(r.trial[n] for n in names): r.items() for r in frame.records(run.frame, "layers")}
     if not parts:
@@ -92,7 +92,7 @@ def layers_of_cells(run: Run) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
 
 
 def layers_table(run: Run) -> pd.DataFrame:
-    """Best layer by probes, the layer of the largest weight, and the rank correlation of the two: a row a corpus and model. The layer of the
+    """Best layer by probes, the layer of the largest weight, and the rank correlation of the two: one row per corpus and model. The layer of the
     largest weight is NaN if the weights have hardly moved."""
     variants: dict[str, tuple[str, dict[str, Any]]] = {
         "weights": ("multi-layer", {}),
@@ -165,7 +165,7 @@ OTHER_CHOICES: dict[str, dict[str, Any]] = {
 
 
 def choices_table(run: Run) -> pd.DataFrame:
-    """What one other choice changes, in points of macro F1: a row a choice and model; mean over corpora, paired over test files, with a
+    """What one other choice changes, in points of macro F1: one row per choice and model; mean over corpora, paired over test files, with a
     bootstrap interval over files."""
     rows = []
     for name, other in OTHER_CHOICES.items():
@@ -180,7 +180,7 @@ def choices_table(run: Run) -> pd.DataFrame:
 
 
 def two_by_two(run: Run) -> pd.DataFrame:
-    """Last layer or a weighted sum, Linear or Non-Linear: a row an encoder and variant; mean over the corpora that have all four, with a
+    """Last layer or a weighted sum, Linear or Non-Linear: one row per encoder and variant; mean over the corpora that have all four, with a
     bootstrap interval over test files."""
     names = {
         "linear": "last layer, Linear",
@@ -222,7 +222,7 @@ def channels_table(run: Run) -> pd.DataFrame:
 
 
 def across_table(run: Run) -> pd.DataFrame:
-    """Cross-corpus: a row a model, training corpus and test corpus; macro F1, mean over seeds, over the classes that both have."""
+    """Cross-corpus: one row per model, training corpus and test corpus; macro F1, mean over seeds, over the classes that both have."""
     rows = []
     table = frame.select(run.frame, "across")
     for (encoder, corpus, target), part in table.groupby(["encoder", "corpus", "target"]) if len(table) else ():

@@ -94,8 +94,10 @@ def _assignments(run: Run) -> dict[str, str]:
         out[f"assignments_{corpus}_tested"] = ", ".join(sorted(below["tested"].unique())) if len(below) else MISSING
     five = table[(table["corpus"] == "aesdd") & (table["absent"] != "")]
     at_most = (five["f1"] <= tables.printed_twin("aesdd", ASSIGNED)).groupby(five["absent"]).agg(["sum", "size"])
-    each = ", ".join(f"{row.sum} without speaker {absent}" for absent, row in zip(at_most.index, at_most.itertuples(), strict=True))
-    return out | {"assignments_five": f"in so many of {at_most['size'].iloc[0]} assignments: {each}" if len(at_most) else MISSING}
+    each = ", ".join(
+        f"{row.sum} of {row.size} without speaker {absent}" for absent, row in zip(at_most.index, at_most.itertuples(), strict=True)
+    )
+    return out | {"assignments_five": each if len(at_most) else MISSING}
 
 
 def _layer_weights(run: Run) -> dict[str, str]:

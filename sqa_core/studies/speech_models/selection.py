@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run's records as one table, a row a record, and by cell, in the order of seeds."""
+    """A run's records as one table, one row per record, and by cell, in the order of seeds."""
 
     frame: pd.DataFrame
     cells: dict[Cell, list[Record]]
@@ -278,7 +278,7 @@ def difference(run: Run, one: dict[str, Any], other: dict[str, Any]) -> tuple[In
 
 
 def leads(run: Run, one: dict[str, Any], other: dict[str, Any]) -> pd.DataFrame:
-    """The same difference, a row a corpus and seed; empty unless all of the paper's corpora in the run have both."""
+    """The same difference, one row per corpus and seed; empty unless all of the paper's corpora in the run have both."""
     pairs = _pairs(run, one, other)
     rows = [
         {"corpus": c, "seed": x.trial["seed"], "lead": x.metrics["f1"] - y.metrics["f1"]}

@@ -123,7 +123,7 @@ def table3(run: Run) -> pd.DataFrame:
 
 
 def run_table(now: Run) -> pd.DataFrame:
-    """One run by itself: a row a corpus, model and head."""
+    """One run by itself: one row per corpus, model and head."""
     rows = []
     for corpus in now.corpora:
         for model in now.models:
@@ -149,7 +149,7 @@ def owners_cards() -> dict[str, dict[str, str]]:
 
 
 def layer_weights(run: Run, head: str = "multi-layer", **choices: Any) -> pd.DataFrame:
-    """Trained layer weights: a row a corpus, encoder, seed and layer."""
+    """Trained layer weights: one row per corpus, encoder, seed and layer."""
     rows = [
         {"corpus": corpus, "encoder": encoder, "seed": r.trial["seed"], "layer": i, "weight": w}
         for corpus in run.corpora
@@ -161,7 +161,7 @@ def layer_weights(run: Run, head: str = "multi-layer", **choices: Any) -> pd.Dat
 
 
 def split_facts(run: Run, protocol: str = "speaker") -> pd.DataFrame:
-    """What our splits achieved, from the corpora's records: a row a corpus and part; shares in percent."""
+    """What our splits achieved, from the corpora's records: one row per corpus and part; shares in percent."""
     parts = [r.items().assign(corpus=catalogue.title(r.trial["corpus"])) for r in corpus_records(run)]
     if not parts:
         return pd.DataFrame()
@@ -185,7 +185,7 @@ def corpus_records(run: Run) -> list[Record]:
 
 
 def glance(run: Run, encoder: str = "whisper-small-int8") -> pd.DataFrame:
-    """One row a corpus and head: ours with its interval, the paper's number for the twin, the majority-class baseline."""
+    """One row per corpus and head: ours with its interval, the paper's number for the twin, the majority-class baseline."""
     rows = []
     for corpus in run.corpora:
         for head, name in HEADS.items():
@@ -196,7 +196,7 @@ def glance(run: Run, encoder: str = "whisper-small-int8") -> pd.DataFrame:
 
 
 def cards_table(run: Run) -> pd.DataFrame:
-    """Corpus cards side by side: a row a fact, a column a corpus."""
+    """Corpus cards side by side: one row per fact, one column per corpus."""
     return cards.table_of({catalogue.title(c): facts for c, facts in _cards(run).items()})
 
 
@@ -219,7 +219,7 @@ def confusions(run: Run) -> dict[str, tuple[list[str], list[str]]]:
 
 
 def class_table(run: Run) -> pd.DataFrame:
-    """F1 of each class in percent, mean over seeds: a row a corpus, model and head; NaN for a class that the corpus does not have."""
+    """F1 of each class in percent, mean over seeds: one row per corpus, model and head; NaN for a class that the corpus does not have."""
     rows = []
     for corpus in run.corpora:
         for encoder in run.models:
@@ -232,7 +232,7 @@ def class_table(run: Run) -> pd.DataFrame:
 
 @cache
 def _subset_misses() -> pd.DataFrame:
-    """How far the mean of each subset of five to nine corpora is from Table 2: a row a subset, a column a backbone."""
+    """How far the mean of each subset of five to nine corpora is from Table 2: one row per subset, one column per backbone."""
     gaps, three = _printed("table2_vs_table3"), _printed("table3")
     wanted = gaps[gaps["difference"].notna()].set_index("backbone")["table2_mean"]
     cells = three.pivot(index="dataset", columns="backbone", values="mean")[list(wanted.index)]

@@ -28,7 +28,7 @@ from ..emotion import EncoderTrial, bank_with_progress, fold_of, head_facts, loa
 
 
 class ProbeTrial(EncoderTrial):
-    """One head, one seed, every fold of a split: macro F1 in percent over all test files. One row a test file.
+    """One head, one seed, every fold of a split: macro F1 in percent over all test files. One row per test file.
 
     split_seed : which of the splits by one protocol; those other than 0 show how much the draw of the split matters.
     """
@@ -66,7 +66,7 @@ class ProbeTrial(EncoderTrial):
 
 
 class CardTrial(Trial):
-    """A corpus card: what the corpus holds and what is wrong with it. One row a part, fold and protocol of its splits.
+    """A corpus card: what the corpus holds and what is wrong with it. One row per part, fold and protocol of its splits.
 
     search : for shared audio. The first one, "overlap", had no control and found too much.
     """
@@ -85,7 +85,7 @@ class CardTrial(Trial):
 
 
 class BaselineTrial(Trial):
-    """AST from scratch on one corpus, one seed, one fold: macro F1 in percent over the test files. One row a test file."""
+    """AST from scratch on one corpus, one seed, one fold: macro F1 in percent over the test files. One row per test file."""
 
     kind: ClassVar[str] = "baseline"
     corpus: str
@@ -112,7 +112,7 @@ class BaselineTrial(Trial):
 
 
 class LayersTrial(EncoderTrial):
-    """A Linear head on each layer by itself, one seed. One row a layer."""
+    """A Linear head on each layer by itself, one seed. One row per layer."""
 
     kind: ClassVar[str] = "layers"
     protocol: Protocol
@@ -131,7 +131,7 @@ class LayersTrial(EncoderTrial):
 
 class AugmentedTrial(EncoderTrial):
     """A Linear head trained on noisy copies: each time a training file is used, one of several copies takes its place. Validation and
-    test files stay as they are; one seed, one fold. One row a test file."""
+    test files stay as they are; one seed, one fold. One row per test file."""
 
     kind: ClassVar[str] = "augmented"
     protocol: Literal["speaker", "stratified", "own"]
@@ -155,7 +155,7 @@ class AugmentedTrial(EncoderTrial):
 
 
 class SpeakerAssignmentTrial(EncoderTrial):
-    """All (test, validation) pairs of speakers, the others in training: a Linear head for each pair, one seed. One row a pair.
+    """All (test, validation) pairs of speakers, the others in training: a Linear head for each pair, one seed. One row per pair.
 
     fewer : also without each speaker in turn, for a corpus that once had one speaker fewer and does not say which.
     """
@@ -183,7 +183,7 @@ class SpeakerAssignmentTrial(EncoderTrial):
 
 
 class AcrossTrial(EncoderTrial):
-    """Cross-corpus: a Linear head trained on one corpus and tested on another, over the emotions that both have. One row a test file."""
+    """Cross-corpus: a Linear head trained on one corpus and tested on another, over the emotions that both have. One row per test file."""
 
     kind: ClassVar[str] = "across"
     target: str
@@ -213,7 +213,7 @@ class AcrossTrial(EncoderTrial):
 
 class ChannelsTrial(EncoderTrial):
     """EMOVO's two microphones: a Linear head trained on the left channel is tested on the left, right and mean channel of the few files
-    that are on this machine as recorded. One row a file and channel.
+    that are on this machine as recorded. One row per file and channel.
 
     No speaker of those files takes part in training. `cosine` is the similarity of the file's mean features to those of its left channel.
     """

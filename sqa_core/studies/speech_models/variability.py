@@ -24,7 +24,7 @@ def over_splits(run: Run, corpus: str, model: str, **choices: Any) -> np.ndarray
 
 
 def splits_table(run: Run) -> pd.DataFrame:
-    """Leave-one-speaker-out against stratified splits: a row a corpus and model. The SD of the former is over head seeds, its interval over
+    """Leave-one-speaker-out against stratified splits: one row per corpus and model. The SD of the former is over head seeds, its interval over
     speakers and their files; that of the latter over splits, each with another head seed."""
     rows = []
     for corpus in run.corpora:
@@ -62,7 +62,7 @@ def f1_by_speaker(records: list[Record]) -> pd.Series:
 
 
 def speakers_table(run: Run, papers_only: bool = True) -> pd.DataFrame:
-    """Leave-one-speaker-out: a row a corpus, model and held-out speaker."""
+    """Leave-one-speaker-out: one row per corpus, model and held-out speaker."""
     rows = []
     for corpus in run.papers_corpora if papers_only else run.corpora:
         for model in run.models:
@@ -72,7 +72,7 @@ def speakers_table(run: Run, papers_only: bool = True) -> pd.DataFrame:
 
 
 def epochs_table(run: Run) -> pd.DataFrame:
-    """The epoch that is best on the validation files against the last one: a row a corpus and protocol, mean over models; the SD is over
+    """The epoch that is best on the validation files against the last one: one row per corpus and protocol, mean over models; the SD is over
     seeds (one split, leave-one-speaker-out) or splits (stratified), root mean square over models.
 
     "pairs that change order" : of the pairs of models, those of which another is ahead when the last epoch is kept.
@@ -102,7 +102,7 @@ def _scores(run: Run, corpus: str, model: str, protocol: str, choices: dict[str,
 
 
 def detectable_table(run: Run, power: float = 0.8, level: float = 0.05) -> pd.DataFrame:
-    """The smallest difference of two models that a paired t test over speakers can show: a row a corpus, points of accuracy.
+    """The smallest difference of two models that a paired t test over speakers can show: one row per corpus, points of accuracy.
 
     From the standard deviation of the difference over speakers, median over pairs of models without controls; for the corpus's own
     speakers and for 6 and 10, one test, with this power.
