@@ -14,7 +14,7 @@ from ...corpora import known_impairments, polyglot, registry
 from ...errors import SettingsError
 from ...models.weights import Network
 
-FILE = "c6_m1"
+FILE = "c8_m1"  # of middling quality: 3.1 by listeners
 
 
 DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 1.42)
