@@ -64,7 +64,7 @@ figures.shown(
     lambda r: drawing.maps_frame(r.arrays()["mel"], role_maps),
     "roles",
     alt="The spectrogram of a noisy sentence above the averaged maps of the features that best follow cuts, pauses, voice and noise.",
-    caption="A real recording (P.835, condition c6, talker m1) and the attributions of those features of nisqa-tts that follow cuts, pauses, voice and noise best on the controlled set; one feature may have two of these roles. Complete DeepLIFT, averaged over segments. Published run.",
+    caption=f"A real recording ({inputs.shown_file()}) and the attributions of those features of nisqa-tts that follow cuts, pauses, voice and noise best on the controlled set; one feature may have two of these roles. Complete DeepLIFT, averaged over segments. Published run.",
 )
 
 # %% [markdown]

@@ -165,7 +165,7 @@ figures.shown(
     lambda r: draw.occlusion_frame(r.arrays()),
     "occlusion",
     alt="A mel spectrogram of noisy speech above six maps of the change of predicted MOS, one for each mask shape.",
-    caption="Occlusion of one real recording (P.835, condition c6, talker m1) with the official network: the spectrogram, and the change of MOS under each of the paper's masks. Published run.",
+    caption=f"Occlusion of one real recording ({inputs.shown_file()}) with the official network: the spectrogram, and the change of MOS under each of the paper's masks. Published run.",
 )
 
 # %% [markdown]

@@ -14,14 +14,9 @@ from ...corpora import known_impairments, polyglot, registry
 from ...errors import SettingsError
 from ...models.weights import Network
 
-FILE = "c8_m1"  # of middling quality: 3.1 by listeners
-
-
+FILE = "c8_m1"  # the recording that figures show: of middling quality, where a mask can raise the score and lower it
 DEMO_LANGUAGE, DEMO_VOICE, DEMO_NOISE_DB, DEMO_CUT_S = "en", "m2", 12.0, (1.30, 1.42)
-
-
 SILENCE_DB = -60.0  # claim C1: frames this far below the file's maximum count as silence
-
 
 SEGMENTS = 30  # looked at one by one, as in the paper
 
@@ -83,9 +78,15 @@ def demo_sound() -> tuple[audio.Sound, audio.Sound]:
 
 
 def p835_path(stem: str):
-    """The full-band file of this name (such as c6_m1), wherever the corpus is and whatever its file format."""
+    """The full-band file of this name (such as c8_m1), wherever the corpus is and whatever its file format."""
     corpus = registry.load("p835").where(set="fullband")
     return next(p for p in corpus.paths() if p.stem == stem)
+
+
+def shown_file() -> str:
+    """The recording that the figures show, for captions."""
+    condition, talker = FILE.split("_")
+    return f"P.835, condition {condition}, talker {talker}"
 
 
 def one_sound(corpus: Corpus, file: str) -> audio.Sound:
