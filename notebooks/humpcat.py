@@ -209,7 +209,7 @@ figures.table(
 # %% [markdown]
 # ## Where it looks
 #
-# An angry sentence of a speaker who was not tuned on. Orange is looked at more than evenly, violet less; every direction of
+# An angry sentence of a speaker who was not tuned on. Orange receives more than even attention, violet less; every direction of
 # attention is a map, the same at all frequencies.
 
 # %% tags=["hide-input"]

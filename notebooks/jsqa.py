@@ -177,10 +177,17 @@ figures.grid(page.pairs_to_hear(), "synthetic")
 
 # %% [markdown]
 # Which gap do *you* hear? X is A or B. Both sounds have the same RMS level. Your share of right answers is drawn in the end,
-# beside what the function with its midpoint at 3 dB expects of a reader who guesses where no gap is heard.
+# beside what the function with its midpoint at 3 dB and the SVM expect of a reader who guesses where no gap is heard.
 
 # %% tags=["hide-input"]
-figures.abx(page.abx_pairs(), page.expected_right(), "abx", "synthetic")
+figures.abx(page.abx_pairs(), page.expected_right(ours), "abx", "synthetic")
+
+# %% [markdown]
+# In a running kernel, the next cell shows sliders: set the SNRs of both mixtures, listen, and read what the SVM says and how far
+# the embeddings lie apart.
+
+# %% tags=["hide-input", "remove-output"]
+figures.live_pair(page.pair_of, page.about_pair(ours), (0.0, 30.0), (15.0, 12.0))
 
 # %% [markdown]
 # ## Does it teach quality?
@@ -256,7 +263,6 @@ figures.table(
 # - Frozen encoders and the control pairs. They are planned, built and tested on small examples; the table of controls fills
 #   as they are computed. With them come distances after pretraining, and learning curves over hours and labelled files.
 # - CDPAM tuned, and a frozen random encoder.
-# - Live sliders for the gap and the SNR.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low
 #   levels nothing is heard whatever the gap.

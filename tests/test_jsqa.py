@@ -26,6 +26,7 @@ from sqa_core.results import frame
 from sqa_core.results.records import Record
 from sqa_core.results.trials import canonical
 from sqa_core.studies.jsqa import claims, page, plan, tables, trials
+from sqa_core.studies.shared import published_run
 from tests.conftest import stored
 
 
@@ -498,11 +499,28 @@ def test_the_pairs_of_the_listening_test_have_one_level_and_their_gap():
     assert len(pairs) >= widgets.TRIALS
     for a, b, _ in pairs:
         assert np.sqrt(np.mean(a.waveform**2)) == pytest.approx(np.sqrt(np.mean(b.waveform**2)), rel=1e-3)
-    curve = page.expected_right()
-    assert list(curve) == sorted({gap for *_, gap in pairs})
-    assert all(0.5 <= share <= 1 for share in curve.values())
+    curves = page.expected_right(published_run(plan.SLUG))
+    assert len(curves) == 2, "the stated function and the SVM"
+    for curve in curves.values():
+        assert list(curve) == sorted({gap for *_, gap in pairs})
+        assert all(0.5 <= share <= 1 for share in curve.values())
+    assert len(page.expected_right(frame.of([]))) == 1
     with pytest.raises(SettingsError, match="at least 20"):
-        widgets.abx(pairs[:3], curve, "abx", "synthetic")
+        widgets.abx(pairs[:3], curves, "abx", "synthetic")
+
+
+def test_sliders_say_what_the_svm_and_the_embedding_make_of_a_pair():
+    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("ipywidgets")
+    box = widgets.live_pair(page.pair_of, page.about_pair(published_run(plan.SLUG)), (0.0, 30.0), (15.0, 14.5))
+    one, other, *_, readout = box.children
+    assert "gap 0.5 dB; the SVM on the stated function: the same" in readout.value
+    near = float(readout.value.split()[-1])
+    other.value = 5.0
+    assert "gap 10 dB; the SVM on the stated function: different" in readout.value
+    assert float(readout.value.split()[-1]) > near
+    one.value = 5.0
+    assert float(readout.value.split()[-1]) == pytest.approx(0, abs=1e-5), "one sound twice"
 
 
 def test_arms_share_no_voice_and_no_use():

@@ -110,10 +110,10 @@ function startAbx(box) {
       [0, 0.5, 1].map((part) => `<text x="34" y="${y(part) + 4}" text-anchor="end">${100 * part} %</text>`).join("") +
       gaps.map((gap) => `<text x="${x(gap)}" y="165" text-anchor="middle">${gap}</text>`).join("") +
       `<text x="165" y="180" text-anchor="middle">gap, dB</text>` +
-      `<polyline class="sqa-model" points="${line(data.curve)}"/>` +
+      data.curves.map(([, points], i) => `<polyline class="sqa-model sqa-model-${i}" points="${line(points)}"/>`).join("") +
       `<polyline class="sqa-you" points="${line(rows.map(([gap, good, all]) => [gap, good / all]))}"/>` +
       rows.map(([gap, good, all]) => `<circle cx="${x(gap)}" cy="${y(good / all)}" r="4"/>`).join("") + "</svg>" +
-      `<p>You, solid: ${spoken}. By guessing, half are right. Dashed: expected by the function with its midpoint at 3 dB. ${right.filter(Boolean).length} of ${right.length} right in all.</p>`;
+      `<p>You, solid: ${spoken}. By guessing, half are right. ${data.curves.map(([what], i) => `${["Dashed", "Dotted"][i]}: ${what}.`).join(" ")} ${right.filter(Boolean).length} of ${right.length} right in all.</p>`;
   }
   box.querySelectorAll("[data-play]").forEach((button) => button.addEventListener("click", () => play(button.dataset.play)));
   answers.forEach((button) => button.addEventListener("click", () => answer(button.dataset.answer === "1")));

@@ -4,7 +4,7 @@ from .page import absent, figure, glue, provenance, run_card, shown, table, with
 from .players import grid, guess, player, players
 from .style import closed, style
 from .verdicts import answer, badge, forest
-from .widgets import abx, bars, cards, gallery, live_occlusion, live_strength
+from .widgets import abx, bars, cards, gallery, live_occlusion, live_pair, live_strength
 
 __all__ = [
     "absent",
@@ -21,6 +21,7 @@ __all__ = [
     "grid",
     "guess",
     "live_occlusion",
+    "live_pair",
     "live_strength",
     "player",
     "players",

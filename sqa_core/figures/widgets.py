@@ -144,16 +144,20 @@ def cards(facts: dict[str, dict[str, str]]) -> Any:
     return html_output(f'<div class="sqa-cards">{"".join(parts)}</div>')
 
 
-def abx(pairs: Sequence[tuple[audio.Sound, audio.Sound, float]], curve: Mapping[float, float], name: str, status: str) -> Any:
+def abx(
+    pairs: Sequence[tuple[audio.Sound, audio.Sound, float]], curves: Mapping[str, Mapping[float, float]], name: str, status: str
+) -> Any:
     """A listening test on the static page: is X the sound A or the sound B? In the end the reader's share of right answers by gap is drawn
     and said. Order and X are random; answers stay in the browser.
 
-    pairs : two sounds and the gap between them in dB, `TRIALS` or more. curve : share of right answers to compare with, by gap.
+    pairs : two sounds and the gap between them in dB, `TRIALS` or more. curves : up to two to compare with, by what they are: share of right
+    answers by gap.
     """
     if len(pairs) < TRIALS:
         raise SettingsError(f"A listening test needs at least {TRIALS} pairs, not {len(pairs)}.")
     sounds = [[base64.b64encode(mp3_bytes(sound)).decode() for sound in (a, b)] for a, b, _ in pairs]
-    data = {"sounds": sounds, "gaps": [gap for *_, gap in pairs], "curve": [[gap, round(share, 3)] for gap, share in curve.items()]}
+    compared = [[what, [[gap, round(share, 3)] for gap, share in curve.items()]] for what, curve in curves.items()]
+    data = {"sounds": sounds, "gaps": [gap for *_, gap in pairs], "curves": compared}
     body = {"id": html.escape(name), "status": STATUS_WORDS[status], "count": len(pairs)}
     return html_output(_ABX.format(**body, data=json.dumps(data, separators=(",", ":"))))
 
@@ -206,6 +210,40 @@ def live_strength(
     kind.observe(choose, "value")
     choose()
     return widgets.VBox([kind, strength, player_, readout])
+
+
+def live_pair(
+    pair: Callable[[float, float], tuple[audio.Sound, audio.Sound]],
+    said: Callable[[float, float, audio.Sound, audio.Sound], str],
+    limits: tuple[float, float],
+    usual: tuple[float, float],
+) -> Any:
+    """Sliders for the SNRs of two mixtures, in a running kernel: hear both, and read what is said of them.
+
+    pair : the two sounds by their SNRs in dB. said : a sentence, from SNRs and sounds. limits : of the sliders. usual : where they begin.
+    Without ipywidgets, a sentence.
+    """
+    try:
+        import ipywidgets as widgets
+    except ImportError:
+        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    snrs = [
+        widgets.FloatSlider(value, min=limits[0], max=limits[1], step=0.5, description=f"SNR of {name}, dB", continuous_update=False)
+        for name, value in zip("AB", usual, strict=True)
+    ]
+    players, readout = [widgets.Audio(format="mp3", autoplay=False) for _ in snrs], widgets.Label()
+
+    def hear(_change: object = None) -> None:
+        one_db, other_db = (slider.value for slider in snrs)
+        one, other = pair(one_db, other_db)
+        for player_, sound in zip(players, (one, other), strict=True):
+            player_.value = mp3_bytes(sound)
+        readout.value = said(one_db, other_db, one, other)
+
+    for slider in snrs:
+        slider.observe(hear, "value")
+    hear()
+    return widgets.VBox([*snrs, *players, readout])
 
 
 def live_occlusion(sound: audio.Sound, model: str) -> Any:

@@ -16,11 +16,11 @@ def targets(table: pd.DataFrame):
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(width_in(), 1.6 + 0.75 * len(table)))
-    names = [n for n in ("accuracy", "target only", "not tuned") if f"{n}, %" in table]
+    names = [n for n in ("accuracy", "target only", "source only") if f"{n}, %" in table]
     words = {
         "accuracy": "source + target: a quarter of its files",
         "target only": "target only: the same quarter",
-        "not tuned": "source only, the same test files",
+        "source only": "source only: the same test files",
     }
     for i, name in enumerate(names):
         part = pd.DataFrame(

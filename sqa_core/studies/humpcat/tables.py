@@ -89,7 +89,7 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
     cells = {
         "accuracy": selection.chosen(table),
         "target only": selection.chosen(table, start="random"),
-        "not tuned": zero.assign(accuracy=[100 * float((a["predicted"] == a["emotion"]).mean()) for a in zero["answers"]]),
+        "source only": zero.assign(accuracy=[100 * float((a["predicted"] == a["emotion"]).mean()) for a in zero["answers"]]),
     }
     rows = []
     for target in in_order(cells["accuracy"]["target"]):
@@ -205,11 +205,11 @@ def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for target in in_order(zero["target"]):
         answers = {
-            "not tuned": zero.loc[zero["target"] == target, "answers"],
+            "source only": zero.loc[zero["target"] == target, "answers"],
             f"{100 * SHARE:g} % tuned": [r.items() for r in usual.loc[usual["target"] == target, "record"]],
         }
         row: dict[str, Any] = {"target": title(target)}
-        row["neutral files, %"] = np.mean([100 * (a["emotion"] == "neutral").mean() for a in answers["not tuned"]])
+        row["neutral files, %"] = np.mean([100 * (a["emotion"] == "neutral").mean() for a in answers["source only"]])
         for name, of in answers.items():
             row |= metrics.confidence_t([extra_neutral(a) for a in of]).columns(f"neutral answers − files, {name}, points")
         rows.append(row)
