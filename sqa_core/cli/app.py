@@ -65,7 +65,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
         "corpora": {},
         "networks": {name: str(path) for name, path in weights.found_networks().items()},
         "default_network": weights.default_network(),
-        "encoders": {name: str(encoder_catalogue.find(name) or "not installed") for name in encoder_catalogue.HUB},
+        "encoders": {name: str(encoder_catalogue.find(name) or "not installed") for name in encoder_catalogue.ENCODERS},
         "chapters": {},
     }
     for name, corpus in registry.everything().items():

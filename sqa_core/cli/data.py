@@ -23,8 +23,8 @@ def list_() -> None:
         source = f"not installed; get it from {catalogue.CORPORA[name].obtain}" if name in catalogue.CORPORA else "not installed"
         size = f"{corpus.megabytes:4} MB" if corpus.megabytes else f"{'':7}"
         print(f"{name:15} {corpus.status:10} {size}  {corpus.licence:28} {place or source}\n{'':15} {corpus.title}")
-    for name, hub in encoder_catalogue.HUB.items():
-        print(f"{name:20} encoder, {hub or 'on no hub'}: {encoder_catalogue.find(name) or 'not installed'}")
+    for name, listed in encoder_catalogue.ENCODERS.items():
+        print(f"{name:20} encoder, {listed.repository or 'on no hub'}: {encoder_catalogue.find(name) or 'not installed'}")
     installed = ", ".join(n for n in weights.OFFICIAL if n in weights.found_networks())
     print(
         f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {installed or 'not installed'}\n{'':15} NISQA's published networks"
@@ -45,7 +45,7 @@ def fetch(
     from ..models import encoder_catalogue, weights
 
     for name in names:
-        if name in encoder_catalogue.HUB or "/" in name:
+        if name in encoder_catalogue.ENCODERS or "/" in name:
             print(f"{name}: {encoder_catalogue.fetch(name)}")
             continue
         if name == "nisqa-weights":

@@ -11,95 +11,117 @@ from .. import environment
 from ..errors import WeightsError
 from ..files import sha256, short_hash
 
-# Hub names. The paper on speech models names models and no checkpoints; the first six are the most likely ones.
-HUB: dict[str, str | None] = {
-    "wav2vec2-base": "facebook/wav2vec2-base",
-    "wav2vec2-large": "facebook/wav2vec2-large",
-    "wav2vec2-xls-r-300m": "facebook/wav2vec2-xls-r-300m",
-    "whisper-small.en": "openai/whisper-small.en",
-    "whisper-small": "openai/whisper-small",
-    "whisper-medium": "openai/whisper-medium",
-    "whisper-small-int8": None,  # small with its weights rounded to 8 bits and converted back: not quite the paper's column
-    "whisper-base": "openai/whisper-base",
-    "whisper-tiny": "openai/whisper-tiny",
-    "whisper-base.en": "openai/whisper-base.en",
-    "whisper-tiny.en": "openai/whisper-tiny.en",
-    "hubert-base-ls960": "facebook/hubert-base-ls960",
-    "wavlm-base-plus": "microsoft/wavlm-base-plus",
-    "ecapa-voxceleb": "speechbrain/spkrec-ecapa-voxceleb",
-}
+_BIN, _SAFE = "pytorch_model.bin", "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Pin:
-    """One state of a repository on the hub: its commit, the file that holds its weights, and that file's SHA-256 where it is known."""
+class Listed:
+    """An encoder of the catalogue: how tables call it, and one state of its repository on the hub, so that a repository that moves on does not
+    change a run: the commit, the file that holds the weights, and that file's SHA-256, as published by projects that pin the same commit,
+    where it is known."""
 
-    revision: str
-    weights: str
+    title: str
+    repository: str | None = None
+    revision: str | None = None
+    weights: str = ""
     sha256: str | None = None
 
 
-# What `fetch` downloads; a repository that moves on does not change a run. Hashes as published by projects that pin the same commits.
-_BIN, _SAFE = "pytorch_model.bin", "model.safetensors"
-PINS = {
-    "facebook/wav2vec2-base": Pin(
-        "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8", _BIN, "3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21"
+# The paper on speech models names models and no checkpoints; the first six are the most likely ones.
+ENCODERS = {
+    "wav2vec2-base": Listed(
+        "Wav2Vec 2.0 Base",
+        "facebook/wav2vec2-base",
+        "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8",
+        _BIN,
+        "3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21",
     ),
-    "facebook/wav2vec2-large": Pin("312b2410566b698c7a649068d413b2067848bd75", _BIN),
-    "facebook/wav2vec2-xls-r-300m": Pin(
-        "1a640f32ac3e39899438a2931f9924c02f080a54", _BIN, "d5e490574712ad0a6736923b9ed11d4cd51c78609c36205f704fc4e87b11d2e0"
+    "wav2vec2-large": Listed("Wav2Vec 2.0 Large", "facebook/wav2vec2-large", "312b2410566b698c7a649068d413b2067848bd75", _BIN),
+    "wav2vec2-xls-r-300m": Listed(
+        "XLS-R",
+        "facebook/wav2vec2-xls-r-300m",
+        "1a640f32ac3e39899438a2931f9924c02f080a54",
+        _BIN,
+        "d5e490574712ad0a6736923b9ed11d4cd51c78609c36205f704fc4e87b11d2e0",
     ),
-    "openai/whisper-tiny": Pin(
-        "169d4a4341b33bc18d8881c4b69c2e104e1cc0af", _SAFE, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395"
+    "whisper-small.en": Listed(
+        "Whisper Small (EN)",
+        "openai/whisper-small.en",
+        "e8727524f962ee844a7319d92be39ac1bd25655a",
+        _SAFE,
+        "6014ac49b506df900f66f4aca6b0801eed7245594ace97bcaf73e0ae5b863066",
     ),
-    "openai/whisper-tiny.en": Pin(
-        "87c7102498dcde7456f24cfd30239ca606ed9063", _SAFE, "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad"
+    "whisper-small": Listed(
+        "Whisper Small",
+        "openai/whisper-small",
+        "973afd24965f72e36ca33b3055d56a652f456b4d",
+        _SAFE,
+        "1d7734884874f1a1513ed9aa760a4f8e97aaa02fd6d93a3a85d27b2ae9ca596b",
     ),
-    "openai/whisper-base": Pin(
-        "e37978b90ca9030d5170a5c07aadb050351a65bb", _SAFE, "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b"
+    "whisper-medium": Listed(
+        "Whisper Medium",
+        "openai/whisper-medium",
+        "abdf7c39ab9d0397620ccaea8974cc764cd0953e",
+        _SAFE,
+        "62f73550fa6db24b0c6f6c5962bd0dae80fa644e93cde9cd9c3792971b47fd28",
     ),
-    "openai/whisper-base.en": Pin(
-        "911407f4214e0e1d82085af863093ec0b66f9cd6", _SAFE, "d4dd5542fd6a1d35639e21384238f3bfe6c557c849d392b5905d33ee29e71db5"
+    "whisper-small-int8": Listed(
+        "Whisper Small (int8)"
+    ),  # small with its weights rounded to 8 bits and converted back: not quite the paper's column
+    "whisper-base": Listed(
+        "Whisper Base",
+        "openai/whisper-base",
+        "e37978b90ca9030d5170a5c07aadb050351a65bb",
+        _SAFE,
+        "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b",
     ),
-    "openai/whisper-small": Pin(
-        "973afd24965f72e36ca33b3055d56a652f456b4d", _SAFE, "1d7734884874f1a1513ed9aa760a4f8e97aaa02fd6d93a3a85d27b2ae9ca596b"
+    "whisper-tiny": Listed(
+        "Whisper Tiny",
+        "openai/whisper-tiny",
+        "169d4a4341b33bc18d8881c4b69c2e104e1cc0af",
+        _SAFE,
+        "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395",
     ),
-    "openai/whisper-small.en": Pin(
-        "e8727524f962ee844a7319d92be39ac1bd25655a", _SAFE, "6014ac49b506df900f66f4aca6b0801eed7245594ace97bcaf73e0ae5b863066"
+    "whisper-base.en": Listed(
+        "Whisper Base (EN)",
+        "openai/whisper-base.en",
+        "911407f4214e0e1d82085af863093ec0b66f9cd6",
+        _SAFE,
+        "d4dd5542fd6a1d35639e21384238f3bfe6c557c849d392b5905d33ee29e71db5",
     ),
-    "openai/whisper-medium": Pin(
-        "abdf7c39ab9d0397620ccaea8974cc764cd0953e", _SAFE, "62f73550fa6db24b0c6f6c5962bd0dae80fa644e93cde9cd9c3792971b47fd28"
+    "whisper-tiny.en": Listed(
+        "Whisper Tiny (EN)",
+        "openai/whisper-tiny.en",
+        "87c7102498dcde7456f24cfd30239ca606ed9063",
+        _SAFE,
+        "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",
     ),
-    "facebook/hubert-base-ls960": Pin(
-        "dba3bb02fda4248b6e082697eee756de8fe8aa8a", _BIN, "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad"
+    "hubert-base-ls960": Listed(
+        "HuBERT Base",
+        "facebook/hubert-base-ls960",
+        "dba3bb02fda4248b6e082697eee756de8fe8aa8a",
+        _BIN,
+        "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
     ),
-    "microsoft/wavlm-base-plus": Pin(
-        "4c66d4806a428f2e922ccfa1a962776e232d487b", _BIN, "3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51"
+    "wavlm-base-plus": Listed(
+        "WavLM Base+",
+        "microsoft/wavlm-base-plus",
+        "4c66d4806a428f2e922ccfa1a962776e232d487b",
+        _BIN,
+        "3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51",
     ),
-    "speechbrain/spkrec-ecapa-voxceleb": Pin(
+    "ecapa-voxceleb": Listed(
+        "control: speaker network",
+        "speechbrain/spkrec-ecapa-voxceleb",
         "0f99f2d0ebe89ac095bcc5903c4dd8f72b367286",
         "embedding_model.ckpt",
         "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2",
     ),
 }
-TITLES = {
-    "wav2vec2-base": "Wav2Vec 2.0 Base",
-    "wav2vec2-large": "Wav2Vec 2.0 Large",
-    "wav2vec2-xls-r-300m": "XLS-R",
-    "whisper-small.en": "Whisper Small (EN)",
-    "whisper-small": "Whisper Small",
-    "whisper-medium": "Whisper Medium",
-    "whisper-small-int8": "Whisper Small (int8)",
-    "whisper-base": "Whisper Base",
-    "whisper-tiny": "Whisper Tiny",
-    "whisper-base.en": "Whisper Base (EN)",
-    "whisper-tiny.en": "Whisper Tiny (EN)",
-    "hubert-base-ls960": "HuBERT Base",
-    "wavlm-base-plus": "WavLM Base+",
+CONTROLS = {  # what is on no hub
     "random-whisper-base": "control: random Whisper Base",
     "random-mini": "control: random small Whisper",
     "mel": "control: log-mel bands",
-    "ecapa-voxceleb": "control: speaker network",
 }
 RANDOM = "random-"  # before a name: the same network with untrained weights
 # Controls that need no weights: Whisper's log-mel bands as they are, and a small untrained Whisper.
@@ -112,7 +134,7 @@ _HASHED = (160, 400)  # hop and window of Whisper's front end, which the hashes 
 
 def title(name: str) -> str:
     """How an encoder is called in tables; one that is not in this catalogue goes by its own name."""
-    return TITLES.get(name, name)
+    return ENCODERS[name].title if name in ENCODERS else CONTROLS.get(name, name)
 
 
 def available(name: str) -> bool:
@@ -175,9 +197,8 @@ def fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    pin = PINS.get(repository)
-    if pin and pin.revision != revision:
-        pin = None  # another commit was asked for, which may hold other files
+    listed = _listed(repository)
+    pin = listed if listed and listed.revision == revision else None  # another commit may hold other files
     try:
         folder = Path(
             snapshot_download(repository, revision=revision, allow_patterns=["*.json", pin.weights if pin else "model*.safetensors"])
@@ -201,9 +222,14 @@ def fetch(name: str) -> Path:
 def _on_hub(name: str) -> tuple[str | None, str | None]:
     """Repository and commit of an encoder; no commit for a repository of which none is named or pinned."""
     base, _, revision = name.partition("@")
-    repository = base if "/" in base else HUB.get(base)
-    pinned = PINS[repository].revision if repository in PINS else None
-    return repository, revision or pinned
+    known = _listed(base)
+    repository = base if "/" in base else known.repository if known else None
+    return repository, revision or (known.revision if known else None)
+
+
+def _listed(name: str) -> Listed | None:
+    """The catalogue's entry by the encoder's name or by its repository's."""
+    return next((x for key, x in ENCODERS.items() if name in (key, x.repository)), None)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -75,7 +75,7 @@ ASTS = ("ast", "ast-small")
 CONTROLS = (encoder_catalogue.MEL, "random-whisper-base", encoder_catalogue.SPEAKER)
 ONE_LAYER = (encoder_catalogue.MEL, encoder_catalogue.SPEAKER)  # bands, or one vector a file: only a Linear head is trained on them
 # In the order of their importance.
-ENCODERS = tuple(name for name in encoder_catalogue.HUB if name != encoder_catalogue.SPEAKER)
+ENCODERS = tuple(name for name in encoder_catalogue.ENCODERS if name != encoder_catalogue.SPEAKER)
 HEADS_BY_SPEAKER = ("whisper-small", "whisper-small-int8", "whisper-base")
 MAX_ASSIGNED_SPEAKERS = 12  # up to which all pairs of test and validation speakers are tried
 
@@ -156,7 +156,7 @@ def found_encoders(named: str = "") -> list[str]:
     """Those named, each of which must be on this machine, or all that are found."""
     if not named:
         return [name for name in (*ENCODERS, *CONTROLS) if encoder_catalogue.available(name)]
-    by_hub = {hub: name for name, hub in encoder_catalogue.HUB.items() if hub}
+    by_hub = {x.repository: name for name, x in encoder_catalogue.ENCODERS.items() if x.repository}
     names = [by_hub.get(name, name) for name in names_in(named)]
     for name in names:
         if not encoder_catalogue.available(name):

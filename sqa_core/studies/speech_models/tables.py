@@ -305,7 +305,7 @@ def choices_made() -> pd.DataFrame:
         "train augmentation": "none: it changes the sound, and features are computed once; its effect is measured below",
         "seed": f"0 to {len(SEEDS) - 1}",
         "layer weights": "the same",
-        "checkpoints": ", ".join(str(encoder_catalogue.HUB[e]) for e in PAPERS_ENCODERS),
+        "checkpoints": ", ".join(str(encoder_catalogue.ENCODERS[e].repository) for e in PAPERS_ENCODERS),
     }
     table = published.read(SLUG, "hyperparameters")
     ours_column = table["item"].map(ours).fillna("–").astype(str)
