@@ -47,7 +47,6 @@ def of_speech_models(found: Any) -> Named:
         "layer_weights": tables.layer_weights,
         "splits_reached": tables.split_facts,
         "across": open_questions.across_table,
-        "by_speaker": open_questions.by_speaker_table,
         "channels": open_questions.channels_table,
         "layers_table": open_questions.layers_table,
         "leads": open_questions.leads_table,

@@ -433,17 +433,13 @@ def test_choices_splits_and_speakers(tmp_path, run):
     assert variability.detectable(10) == pytest.approx(1.0, abs=0.01), "as tables of power have it"
 
 
-def test_speakers_tested_in_turn_go_from_worst_to_best(tmp_path, run):
+def test_speakers_tested_in_turn_go_from_worst_to_best(tmp_path):
     turns = [planted(tmp_path, "aesdd", "whisper-small-int8", 0.8, seed=s, protocol="loso") for s in range(2)]
-    table = open_questions.by_speaker_table(run_of([*run, *turns]))
-    row = table.iloc[0]
-    assert (row["paper"], row["test speakers there"]) == (26.34, "0, 1, 2, 3, 4")
-    f1 = open_questions.f1_by_speaker(turns)
+    f1 = variability.f1_by_speaker(turns)
     assert f1.is_monotonic_increasing
     one = turns[0].items().query("speaker == '0'")
     other = turns[1].items().query("speaker == '0'")
     assert f1["0"] == pytest.approx(np.mean([metrics.macro_f1(x["emotion"].to_numpy(), x["predicted"].to_numpy()) for x in (one, other)]))
-    assert table.set_index("test speaker")["F1"].tolist() == f1.tolist()
 
 
 def test_leads_are_set_against_noise(run):

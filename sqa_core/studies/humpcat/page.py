@@ -145,11 +145,11 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
 def glue_values(found: pd.DataFrame) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
     table = selection.transfers(found)
-    out = {"transfers": str(len(frame.records(found, "transfer"))), "share": percent(SHARE), "draws": str(table["seed"].nunique())}
+    out = {"share": percent(SHARE), "draws": str(table["seed"].nunique())}
     usual, alone = selection.chosen(table), selection.chosen(table, start="random")
     pairs = {"source": (usual, alone), "mixed": (selection.chosen(table, by="file"), usual)}
     pairs["contours"] = (selection.chosen(table, "prosody over time", "random"), alone)
-    for name in ("concatenation", "one stage", "softmax", *STREAMS):
+    for name in ("concatenation", "one stage", *STREAMS):
         pairs[name.replace(" ", "_")] = (alone, selection.chosen(table, name, "random"))
     for name, (one, other) in pairs.items():
         gap = selection.over_folds(selection.difference(one, other)) if len(one) and len(other) else None
@@ -163,7 +163,6 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     for name, network, direction in (
         ("even_prosody", USUAL, "mfcc on prosody"),
         ("even_contours", "prosody over time", "mfcc on prosody"),
-        ("even_encoder", USUAL, "prosody with mfcc on encoder"),
     ):
         row = even[(even["network"] == network) & (even["direction"] == direction)] if len(even) else even
         column = "target only"  # which both networks have been trained on

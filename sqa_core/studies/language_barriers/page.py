@@ -130,9 +130,9 @@ def _three_numbers(run: Run) -> list[tuple[str, str]]:
 
 def glue_values(run: Run) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key."""
-    out: dict[str, str] = {f"verdict_{f.id}": f.verdict for f in run.verdicts_synthetic}
+    out: dict[str, str] = {}
     tested = tables.tested_languages(run.synthetic)
-    for name, network in (("nisqa", NISQA), ("ast", AST), ("official", OFFICIAL)):
+    for name, network in (("nisqa", NISQA), ("ast", AST)):
         for statistic in ("mean", "range"):
             has = tested and all((network, x, "mos") in run.synthetic for x in tested)
             drawn = selection.over_languages(run.synthetic, network, "mos", tested, statistic) if has else None  # type: ignore[arg-type]

@@ -8,13 +8,13 @@ from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...metrics import Interval
 from ...results import frame
-from ...results.claims import WORDS, Finding, count, tally
+from ...results.claims import WORDS, Finding, tally
 from ...results.records import Record
 from ..listeners import offset_in_words
 from ..shared import published_run
 from .claims import of_networks
 from .plan import LOCALISATION_CUTS, PAPERS_LAYOUT, SLUG, TWO_TALKERS
-from .tables import activity, activity_counts, controls_table, dead_units, dimensions_table, mean_over_files, name_leads
+from .tables import controls_table, dead_units, dimensions_table, mean_over_files, name_leads
 from .trials import VARIANTS
 
 MISSING = "not available"
@@ -112,12 +112,8 @@ def _dimensions(found: pd.DataFrame) -> dict[str, str]:
 
 def glue_values(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> dict[str, str]:
     """Values for the page's `{glue}` roles, by key. by_network : what `claims.of_networks` found."""
-    findings = by_network["our_run"]
-    by_claim = {f.id: f.verdict for f in findings}
     maps = frame.only(found, "attribution", network=PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
     return {
-        "verdicts": count(findings),
-        **{f"verdict_C{i}": by_claim.get(f"C{i}", MISSING) for i in range(1, 18)},
         **_agreement(found),
         **completeness_in_words(maps),
         **_features_and_maps(found),
@@ -160,13 +156,11 @@ def demo_values(this_run: list[Record]) -> dict[str, str]:
 
 
 def _features_and_maps(found: pd.DataFrame) -> dict[str, str]:
-    """Dead and inactive features of our two networks with 20 outputs, the map that localises cuts best, and how similar maps are."""
+    """Dead features of our two networks with 20 outputs, the map that localises cuts best, and how similar maps are."""
     out = {}
     for key, name in (("plain", "prompts-pesq-20"), ("relu", "prompts-pesq-20-relu")):
         features = frame.only(found, "features", network=name, corpus="prompts", randomised=False)
-        maps = frame.only(found, "attribution", network=name, corpus="p835", steps=50, randomised=False)
         out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else MISSING
-        out[f"never_{key}"] = str(activity_counts(activity(maps))[2]) if maps else MISSING
     out["cut_alone"] = _cut_alone(found)
     located = [
         (mean_over_files(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")

@@ -11,30 +11,12 @@ from ...learning.probes import ProbeSettings
 from ...metrics import Draws, bias_corrected
 from ...results import frame, published
 from .plan import CONTROLS, SLUG, USUAL
-from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd, mean_and_sd_of, title_of
-from .tables import layer_weights, lead_in_sds, printed, printed_twin, twin
-from .variability import f1_by_speaker
+from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd_of, title_of
+from .tables import layer_weights, lead_in_sds, printed_twin
 
 MOVED = 1.25  # times the equal weight: below it, the largest weight is within what 30 epochs on a small corpus can do by chance
 MIN_RANKED = 6  # layers; over fewer, a rank correlation says little
 ASSIGNED = "whisper-small-int8"  # the encoder of the speaker assignments
-
-
-def by_speaker_table(run: Run) -> pd.DataFrame:
-    """Leave-one-speaker-out on the paper's corpora, Linear head: one row per corpus, model and test speaker, beside the one split and the
-    paper."""
-    rows = []
-    for corpus in run.papers_corpora:
-        for encoder in run.models:
-            f1 = f1_by_speaker(run.cell(corpus, encoder, protocol="loso"))
-            one = run.cell(corpus, encoder)
-            if len(f1) and one:
-                row: dict[str, Any] = {"corpus": catalogue.title(corpus), "model": title_of(encoder)}
-                row |= printed("table3", dataset=catalogue.title(corpus), backbone=twin(encoder), head="Linear")
-                row |= {"one split": mean_and_sd(one)["F1"], "one split, SD over seeds": mean_and_sd(one)["F1, SD over seeds"]}
-                row |= {"majority there": majority(one), "test speakers there": ", ".join(sorted(one[0].items()["speaker"].unique()))}
-                rows += [row | {"test speaker": name, "F1": value} for name, value in f1.items()]
-    return pd.DataFrame(rows)
 
 
 def speaker_assignments(run: Run, encoder: str = ASSIGNED) -> pd.DataFrame:

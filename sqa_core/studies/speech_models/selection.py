@@ -14,7 +14,7 @@ from ...errors import SettingsError
 from ...learning.ast_from_scratch import BaselineSettings
 from ...learning.feature_bank import FeatureSettings
 from ...learning.probes import ProbeSettings
-from ...metrics import Draws, Interval, bias_corrected, confidence_t, weighted_macro_f1
+from ...metrics import Draws, Interval, bias_corrected, weighted_macro_f1
 from ...models import encoder_catalogue
 from ...models.heads import HEADS
 from ...results import frame
@@ -287,12 +287,6 @@ def leads(run: Run, one: dict[str, Any], other: dict[str, Any]) -> pd.DataFrame:
         for x, y in zip(*pair, strict=True)
     ]
     return pd.DataFrame(rows if len(pairs) == len(run.papers_corpora) else [], columns=["corpus", "seed", "lead"])
-
-
-def lead_over_corpora(run: Run, one: dict[str, Any], other: dict[str, Any]) -> Interval | None:
-    """Mean over the paper's corpora of one cell's lead over another, with a t interval over corpora."""
-    table = leads(run, one, other)
-    return confidence_t(table.groupby("corpus")["lead"].mean().to_numpy()) if len(table) else None
 
 
 # ---- how cells are shown ----
