@@ -259,8 +259,8 @@ figures.table(
 # %% [markdown]
 # ## The source
 #
-# The paper tests each source speaker with a network trained on all the others. This is planned as 24 trainings, of which
-# the published run has {glue:text}`source_speakers`; accuracy {glue:text}`source_accuracy`.
+# The paper tests each source speaker with a network trained on all the others. The published run has tested
+# {glue:text}`source_said`.
 
 # %% tags=["hide-input"]
 figures.table(tables.source_table(ours), "source", "The source, each speaker left out once", fold="By speaker")

@@ -90,7 +90,7 @@ figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
 # differ in the level of an added noise; since the speech stays as it is, a gap in level is a gap in SNR. The other two are
 # mp3, by bit rate, and reverberation. {glue:text}`dropped` pairs of one file with itself that were called different are
 # left out. A logistic function of the gap, with a floor and a ceiling for wrong answers, says from which gap on half of
-# the answers are "different", for each kind by itself. The boundary of a support vector machine further below pools the
+# the answers are "different", separately for each kind. The boundary of a support vector machine further below pools the
 # kinds and looks at one level at a time, so it is another number. Who answered is not in the data, so no interval covers the spread between listeners.
 
 # %% tags=["hide-input"]
@@ -150,8 +150,8 @@ figures.figure(
 # figure shows how far the embeddings of two mixtures lie apart, by the gap between their SNRs, beside the same network
 # with random weights. At a gap of 6 dB the cosine distance is {glue:text}`distance_cdpam` for CDPAM and {glue:text}`distance_random`
 # for the network with random weights. The rank correlation of distance and gap is {glue:text}`order_cdpam` for CDPAM and
-# {glue:text}`order_random` for the other (six pairs, one random initialisation), so the order of distances is no evidence of
-# training.
+# {glue:text}`order_random` for the other, over {glue:text}`order_pairs` pairs and SNRs. An order that random weights give
+# too is no evidence of training.
 
 # %% tags=["hide-input"]
 apart = run.distances
@@ -232,9 +232,8 @@ figures.table(tables.alternatives_table(ours), "alternatives", "The same tests, 
 
 # %% tags=["hide-input"]
 controls = tables.controls_table(ours)
-figures.table(controls, "controls", "Is it the just-noticeable difference? Other gaps and controls; intervals over seeds", 3) if len(
-    controls
-) > len(tables.STARTS) else None
+said = "Is it the just-noticeable difference? Other gaps and controls; intervals over seeds"
+figures.table(controls, "controls", said, 3) if len(controls) else None
 
 # %% [markdown]
 # ## The network
@@ -260,8 +259,8 @@ figures.table(
 # %% [markdown]
 # ## What is missing here
 #
-# - Frozen encoders and the control pairs. They are planned, built and tested on small examples; the table of controls fills
-#   as they are computed. With them come distances after pretraining, and learning curves over hours and labelled files.
+# - Frozen encoders and the control pairs. They are planned, built and tested on small examples; their table appears when they
+#   are computed. With them come distances after pretraining, and learning curves over hours and labelled files.
 # - CDPAM tuned, and a frozen random encoder.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low

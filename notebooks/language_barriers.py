@@ -63,9 +63,9 @@ figures.shown(
 # **No listening test was run.** A *call* is a clean utterance degraded by a chain of simulated impairments. Its labels are
 # PESQ scores {cite}`p8622`: MOS from the fully degraded call; noise, discontinuity and coloration from the same
 # utterance degraded by that type of impairment only. Loudness follows from the distance to the usual level. Where
-# listeners are meant, the page says so. PESQ is a doubtful reference for synthetic speech: there the official NISQA,
-# trained on listeners, correlates with it by {glue:text}`official_synthetic`; on real voices by
-# {glue:text}`official_real`.
+# listeners are meant, the page says so. On synthetic speech PESQ and the official
+# NISQA, trained on listeners, disagree (PCC {glue:text}`official_synthetic`; on real voices {glue:text}`official_real`),
+# so at least one of them is unreliable there.
 #
 # ## How this rerun differs from the paper
 
@@ -106,7 +106,7 @@ figures.shown(
 
 # %% [markdown]
 # Real voices are the other half of the answer: fewer controls, but voices that people have. A language is here a corpus
-# and a few talkers: German has {glue:text}`talkers_de`, English {glue:text}`talkers_en`, Mandarin and French one each.
+# and a few talkers: German has {glue:text}`talkers_de`, English {glue:text}`talkers_en`, Mandarin {glue:text}`talkers_zh` and French {glue:text}`talkers_fr`.
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -119,7 +119,7 @@ figures.shown(
 )
 
 # %% [markdown]
-# ## Steadier, or only lower?
+# ## More stable, or only lower?
 #
 # A network that is bad everywhere has a flat profile too. So mean and range belong together: over the five other
 # languages, the mean PCC of MOS is {glue:text}`mean_nisqa` for NISQA and {glue:text}`mean_ast` for AST, and the range
@@ -164,9 +164,9 @@ figures.table(tables.listeners_table(run.scores), "listeners", "Agreement with P
 # attention rollout say where a network looks. The gaps lie where speech is loudest, so a map that follows speech does not
 # have an AUC of 0.5 without a gap; the map of the same call uncut, asked for the same place, is the control. Occlusion
 # finds the gap with an AUC of {glue:text}`auc_occlusion_nisqa` for NISQA and {glue:text}`auc_occlusion_ast` for AST,
-# integrated gradients with {glue:text}`auc_integrated_nisqa` and {glue:text}`auc_integrated_ast`; attention rollout does
-# not ({glue:text}`auc_attention_ast`). For gaps of 80 ms or more, the fall of discontinuity in Mandarin differs from that in the
-# other languages by {glue:text}`mandarin_nisqa` of the latter (NISQA) and {glue:text}`mandarin_ast` (AST); these are four items.
+# integrated gradients with {glue:text}`auc_integrated_nisqa` and {glue:text}`auc_integrated_ast`, attention rollout with
+# {glue:text}`auc_attention_ast`. For gaps of 80 ms or more, the fall of discontinuity in Mandarin differs from that in the
+# other languages by {glue:text}`mandarin_nisqa` of the latter (NISQA) and {glue:text}`mandarin_ast` (AST), over {glue:text}`mandarin_items` items.
 
 # %% tags=["hide-input"]
 gap_changes = tables.gaps_table(ours)
@@ -243,9 +243,9 @@ figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
 # %% [markdown]
 # ## A second source of labels
 #
-# PESQ is one opinion. ViSQOL's audio mode at 48 kHz is another: on three sets of 24 calls, the correlation
-# of the two is {glue:text}`teachers`. Calls with gaps alone have {glue:text}`teachers_gaps` on average, calls with a codec
-# alone {glue:text}`teachers_codec`. So what is found here is found of PESQ's view of quality. On [the page on
+# PESQ is one opinion. ViSQOL's audio mode at 48 kHz is another: on {glue:text}`teachers_sets`, the correlation
+# of the two is {glue:text}`teachers`. Calls with gaps only score {glue:text}`teachers_gaps` on average, calls with a codec
+# only {glue:text}`teachers_codec`. The findings here therefore concern quality as PESQ rates it. On [the page on
 # labels](labels) both stand beside P.835's listeners.
 #
 # ## What is missing here

@@ -218,7 +218,8 @@ figures.table(
 # {glue:text}`Multi-Layer_loso` with the Multi-Layer head (at least {glue:text}`Multi-Layer_seeds` seed; intervals over
 # speakers and their files). The paper prints {glue:text}`Linear_paper`, {glue:text}`Non-Linear_paper` and
 # {glue:text}`Multi-Layer_paper` over nine corpora. The order and the distances agree. Claim C2 is still
-# **{glue:text}`verdict_C2`** in our run: the interval of the difference includes 0, and the claim is about three models, of which we have a stand-in for one.
+# **{glue:text}`verdict_C2`** in our run: the row of the claim has the interval of the lead, and the claim is
+# about three models, of which we have a stand-in for one.
 
 # %% tags=["hide-input"]
 heads = findings.heads_table(ours)

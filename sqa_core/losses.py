@@ -20,7 +20,7 @@ def nt_xent(
 
     Parameters
     ----------
-    a, b : Embeddings of the two sides of each pair; their length does not matter.
+    a, b : Embeddings of the two sides of each pair; their norm does not matter.
     temperature : Divides the similarities.
     gather : Where torch.distributed runs, rows of all devices are negatives, and gradients flow to each device's own.
 

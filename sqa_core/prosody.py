@@ -91,7 +91,7 @@ def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings:
 
     Returns
     -------
-    The numbers in the order of `NAMES`, and what was undefined.
+    The numbers in the order of `NAMES`, or of DisVoice's documentation if the settings say so; and what the sound lacks.
 
     Raises
     ------

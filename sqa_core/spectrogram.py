@@ -225,7 +225,7 @@ def whisper_log_mel(
     ----------
     waveform : Mono at 16 kHz, full scale 1.
     n_mels : 80, or 128 for Whisper large v3.
-    samples : Pads with silence to this length first.
+    samples : Padded with silence or cut to this length first.
     device : Where it is computed.
 
     Returns

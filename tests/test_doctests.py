@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,5 @@ def test_docstrings_say_what_is_returned(room):
     texts = {f"{file}: {n.name}": ast.get_docstring(n) or "" for file, n in returning}
     assert sum("Returns\n---" in text for text in texts.values()) > 1
     assert [name for name, text in texts.items() if "\n---" in text and "Returns\n---" not in text] == []
+    sections = {name: re.findall(r"(\w+)\n---", text) for name, text in texts.items()}
+    assert [name for name, found in sections.items() if len(found) > len(set(found))] == [], "each section once"

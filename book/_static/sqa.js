@@ -47,7 +47,7 @@ function startChooser(box) {
   function choose() {
     const [image, text] = data.images[select.value];
     map.src = "data:image/png;base64," + image;
-    map.alt = `Map of ${select.value}: orange raises it, violet lowers it`;
+    map.alt = `Map of ${select.value}: ${data.meaning}`;
     readout.textContent = text;
   }
   select.addEventListener("change", choose);

@@ -69,7 +69,7 @@ def whole_rate(sample_rate: Any) -> int:
 
     Returns
     -------
-    Hz.
+    The rate as an int, in Hz.
 
     Raises
     ------

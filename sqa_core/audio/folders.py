@@ -51,7 +51,7 @@ def describe(left_out: Counter[str]) -> str:
 
     Returns
     -------
-    The phrase.
+    The count and each kind, the most frequent first.
 
     Examples
     --------

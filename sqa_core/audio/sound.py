@@ -74,7 +74,7 @@ class Mixer:
 
         Returns
         -------
-        Sentences, such as that channels were mixed.
+        Phrases, such as that channels were mixed.
 
         Raises
         ------

@@ -42,7 +42,7 @@ def image_sources(
 
     Returns
     -------
-    (response,), in which an image at d metres adds 1 / (4 pi d).
+    (response,), scaled to a peak of 1.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The CNN in the form in which captum explains it: a plain chain of modules, each with a rule."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -41,7 +41,7 @@ class _Relu(nn.Module):
         return torch.relu(x)
 
 
-def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
+def explained_cnn(network: Network, variant: Variant = "complete") -> nn.Sequential:
     """The CNN as a plain chain with the same outputs, in the form that DeepLIFT's rules need.
 
     captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
@@ -62,7 +62,7 @@ def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
     SettingsError
         An unknown variant.
     """
-    if variant not in ("functions", "modules", "complete"):
+    if variant not in get_args(Variant):
         raise SettingsError(f'A variant of DeepLIFT is "functions", "modules" or "complete", not {variant!r}.')
     cnn = scoring.fused_convolutions(network)
     pools = {1: cnn.pool1, 2: cnn.pool2, 4: cnn.pool3}

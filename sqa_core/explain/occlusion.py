@@ -57,7 +57,7 @@ def change_map(shape: tuple[int, int], boxes: list[Box], change: np.ndarray) -> 
     Parameters
     ----------
     shape : Of the spectrogram: (mels, frames).
-    boxes : One a mask.
+    boxes : One per mask.
     change : (masks,) a value for each box.
 
     Returns
@@ -149,7 +149,7 @@ def occlude(
     ----------
     mel : The file's spectrogram in dB.
     boxes : What each mask hides.
-    value : What hidden cells are set to, in dB.
+    value : What hidden cells are set to: a number in dB, "floor" or "mean".
 
     Returns
     -------

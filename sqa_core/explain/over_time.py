@@ -33,7 +33,7 @@ def occlusion(score: Score, mel: Mel, frames: int) -> OverTime:
 
     Returns
     -------
-    A value for each frame, in points of the score.
+    (frames,), the score with the frame hidden minus the score of the whole sound.
     """
     starts = range(0, len(mel), frames)
     copies = mel.repeat(len(starts), 1, 1)
@@ -72,7 +72,7 @@ def attention_rollout(network: QualityTransformer, mel: Mel) -> OverTime:
 
     Returns
     -------
-    Each frame's share of the attention.
+    (frames,), a weight for each frame; they are relative and do not sum to 1.
     """
     x, valid = network.embedded(mel[None], torch.tensor([len(mel)], device=mel.device))
     flow = torch.eye(x.shape[1], device=mel.device)

@@ -34,6 +34,11 @@ CHANCE_WORDS: dict[Verdict, str] = {
     "not tested": "not testable",
 }
 AXIS = 300, 34  # of an interval's drawing, px
+HEADINGS = {
+    "claim": "",
+    "check": "<h4>Consistency checks, which are ours</h4>",
+    "question": "<h4>Questions that the paper leaves open</h4>",
+}
 COLAB = "https://colab.research.google.com/github/sqa-book/sqa-book/blob"
 
 

@@ -62,7 +62,9 @@ def map_chooser(
         "sound": png_of_pixels(magma_pixels(mel)),
         "image": images[first][0],
         "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images),
-        "data": json.dumps({"images": images, "seconds": mel.shape[1] * HOP_S}, separators=(",", ":")).replace("</", "<\\/"),
+        "data": json.dumps({"images": images, "seconds": mel.shape[1] * HOP_S, "meaning": meaning}, separators=(",", ":")).replace(
+            "</", "<\\/"
+        ),
         "audio": player(sound, "The sound that is explained", status).data if sound is not None else "",
     }
     return html_output(_CHOOSER.format(**body))
@@ -155,6 +157,8 @@ def abx(
     """
     if len(pairs) < TRIALS:
         raise SettingsError(f"A listening test needs at least {TRIALS} pairs, not {len(pairs)}.")
+    if len(curves) > 2:
+        raise SettingsError(f"A listening test is compared with at most two curves, not {len(curves)}.")
     sounds = [[base64.b64encode(mp3_bytes(sound)).decode() for sound in (a, b)] for a, b, _ in pairs]
     compared = [[what, [[gap, round(share, 3)] for gap, share in curve.items()]] for what, curve in curves.items()]
     data = {"sounds": sounds, "gaps": [gap for *_, gap in pairs], "curves": compared}

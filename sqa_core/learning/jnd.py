@@ -21,7 +21,7 @@ MIDPOINT_DB = 3.0  # just-noticeable difference of SNR, McShefferty et al., Tren
 SLOPE_PER_DB = 1.0  # of the logistic function at its midpoint, times 4; ours, since only the midpoint is taken from there
 
 
-def machine() -> Pipeline:
+def svm() -> Pipeline:
     """A support vector machine with a radial kernel on standardised features."""
     return make_pipeline(StandardScaler(), SVC(kernel="rbf"))
 
@@ -29,15 +29,15 @@ def machine() -> Pipeline:
 def fitted(
     features: Float[np.ndarray, "pairs features"], different: np.ndarray, groups: np.ndarray, grid: dict | None = None
 ) -> GridSearchCV:
-    """The machine with the greatest area under the ROC curve over groups left out, one at a time, refitted on all pairs. grid : of its settings; `GRID` if not
+    """The SVM with the greatest area under the ROC curve over groups left out, one at a time, refitted on all pairs. grid : of its settings; `GRID` if not
     given."""
-    search = GridSearchCV(machine(), grid or GRID, scoring="roc_auc", cv=LeaveOneGroupOut())
+    search = GridSearchCV(svm(), grid or GRID, scoring="roc_auc", cv=LeaveOneGroupOut())
     return search.fit(features, different, groups=groups)
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Answers on a kind that was not trained on: which pairs (positions in the table), the machine's value for each, higher for
+    """Answers on a kind that was not trained on: which pairs (positions in the table), the SVM's value for each, higher for
     "different", its probability of "different", and the settings that were chosen."""
 
     kind: str
@@ -54,7 +54,7 @@ def held_out(table: pd.DataFrame, kind: str, grid: dict | None = None) -> HeldOu
     search = fitted(features[~here], different[~here], table["kind"].to_numpy()[~here], grid)
     groups = pd.factorize(table["kind"][~here])[0]
     folds = list(LeaveOneGroupOut().split(features[~here], different[~here], groups))
-    calibrated = CalibratedClassifierCV(machine().set_params(**search.best_params_), method="sigmoid", cv=folds)
+    calibrated = CalibratedClassifierCV(svm().set_params(**search.best_params_), method="sigmoid", cv=folds)
     calibrated.fit(features[~here], different[~here])
     value = search.decision_function(features[here])
     return HeldOut(kind, np.flatnonzero(here), value, calibrated.predict_proba(features[here])[:, 1], search.best_params_)
@@ -93,11 +93,11 @@ def simulated(count: int, seed: int, widest_db: float = 12.0, midpoint_db: float
     return pd.DataFrame({"snr_db": snr, "gap_db": gap, "different": (rng.random(count) < told_apart(gap, midpoint_db)).astype(int)})
 
 
-def threshold_db(machine: Pipeline | GridSearchCV, first: Sequence[float], gaps: np.ndarray) -> np.ndarray:
+def threshold_db(classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: np.ndarray) -> np.ndarray:
     """For each value of the first feature (level or SNR), the least gap in dB that is called different; NaN where none is."""
     out = []
     for value in first:
-        called = machine.predict(np.column_stack([np.full(len(gaps), value), gaps])) == 1
+        called = classifier.predict(np.column_stack([np.full(len(gaps), value), gaps])) == 1
         out.append(gaps[called.argmax()] if called.any() else np.nan)
     return np.array(out)
 
@@ -105,9 +105,9 @@ def threshold_db(machine: Pipeline | GridSearchCV, first: Sequence[float], gaps:
 SHARE_PAIRS = 4000
 
 
-def share_inside(machine: Pipeline | GridSearchCV, law: PairLaw, first: np.ndarray) -> float:
-    """The share of pairs with gaps drawn by a law that a machine calls the same; 96.73 % in the paper. first : values of the machine's first
+def share_inside(classifier: Pipeline | GridSearchCV, law: PairLaw, first: np.ndarray) -> float:
+    """The share of pairs with gaps drawn by a law that an SVM calls the same; 96.73 % in the paper. first : values of the SVM's first
     feature, level or SNR, one of which is drawn for each pair."""
     rng = np.random.default_rng(0)
     features = np.column_stack([rng.choice(first, SHARE_PAIRS), rng.uniform(*law.gap_db, SHARE_PAIRS)])
-    return float((machine.predict(features) == 0).mean())
+    return float((classifier.predict(features) == 0).mean())

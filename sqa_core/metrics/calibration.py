@@ -121,7 +121,7 @@ def calibrated(
 
     Returns
     -------
-    Correlations and errors before and after the mapping, and the mapping itself.
+    PCC before and after the mapping, SRCC, and the errors after it.
 
     Raises
     ------

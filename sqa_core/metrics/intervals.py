@@ -45,7 +45,7 @@ class Interval(NamedTuple):
 
         Returns
         -------
-        One phrase.
+        The value with its interval in brackets.
 
         Examples
         --------
@@ -143,9 +143,6 @@ def two_way_bootstrap_pcc(
         The two groupings of each item, such as its condition and its talker.
     by : "item" or "row"
         Whether items or the means over each row are correlated.
-
-    Parameters
-    ----------
     draws, seed : How many bootstrap draws, and their seed.
 
     Returns
@@ -192,9 +189,6 @@ def two_way_bootstrap_ratio(
     ----------
     sum_a, count_a, sum_b, count_b : (items,)
         For each item, such as a file, the sum and the number of the values of a and of b that it holds.
-
-    Parameters
-    ----------
     rows, columns : (items,) the two groupings of each item.
     draws, seed : How many bootstrap draws, and their seed.
 

@@ -15,7 +15,7 @@ _BIN, _SAFE = "pytorch_model.bin", "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Listed:
+class CatalogueEntry:
     """An encoder of the catalogue: how tables call it, and one state of its repository on the hub, so that a repository that moves on does not
     change a run: the commit, the file that holds the weights, and that file's SHA-256, as published by projects that pin the same commit,
     where it is known."""
@@ -29,88 +29,87 @@ class Listed:
 
 # The paper on speech models names models and no checkpoints; the first six are the most likely ones.
 ENCODERS = {
-    "wav2vec2-base": Listed(
+    "wav2vec2-base": CatalogueEntry(
         "Wav2Vec 2.0 Base",
         "facebook/wav2vec2-base",
         "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8",
         _BIN,
         "3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21",
     ),
-    "wav2vec2-large": Listed("Wav2Vec 2.0 Large", "facebook/wav2vec2-large", "312b2410566b698c7a649068d413b2067848bd75", _BIN),
-    "wav2vec2-xls-r-300m": Listed(
+    "wav2vec2-large": CatalogueEntry("Wav2Vec 2.0 Large", "facebook/wav2vec2-large", "312b2410566b698c7a649068d413b2067848bd75", _BIN),
+    "wav2vec2-xls-r-300m": CatalogueEntry(
         "XLS-R",
         "facebook/wav2vec2-xls-r-300m",
         "1a640f32ac3e39899438a2931f9924c02f080a54",
         _BIN,
         "d5e490574712ad0a6736923b9ed11d4cd51c78609c36205f704fc4e87b11d2e0",
     ),
-    "whisper-small.en": Listed(
+    "whisper-small.en": CatalogueEntry(
         "Whisper Small (EN)",
         "openai/whisper-small.en",
         "e8727524f962ee844a7319d92be39ac1bd25655a",
         _SAFE,
         "6014ac49b506df900f66f4aca6b0801eed7245594ace97bcaf73e0ae5b863066",
     ),
-    "whisper-small": Listed(
+    "whisper-small": CatalogueEntry(
         "Whisper Small",
         "openai/whisper-small",
         "973afd24965f72e36ca33b3055d56a652f456b4d",
         _SAFE,
         "1d7734884874f1a1513ed9aa760a4f8e97aaa02fd6d93a3a85d27b2ae9ca596b",
     ),
-    "whisper-medium": Listed(
+    "whisper-medium": CatalogueEntry(
         "Whisper Medium",
         "openai/whisper-medium",
         "abdf7c39ab9d0397620ccaea8974cc764cd0953e",
         _SAFE,
         "62f73550fa6db24b0c6f6c5962bd0dae80fa644e93cde9cd9c3792971b47fd28",
     ),
-    "whisper-small-int8": Listed(
-        "Whisper Small (int8)"
-    ),  # small with its weights rounded to 8 bits and converted back: not quite the paper's column
-    "whisper-base": Listed(
+    # Small with its weights rounded to 8 bits and converted back: not quite the paper's column.
+    "whisper-small-int8": CatalogueEntry("Whisper Small (int8)"),
+    "whisper-base": CatalogueEntry(
         "Whisper Base",
         "openai/whisper-base",
         "e37978b90ca9030d5170a5c07aadb050351a65bb",
         _SAFE,
         "07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b",
     ),
-    "whisper-tiny": Listed(
+    "whisper-tiny": CatalogueEntry(
         "Whisper Tiny",
         "openai/whisper-tiny",
         "169d4a4341b33bc18d8881c4b69c2e104e1cc0af",
         _SAFE,
         "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395",
     ),
-    "whisper-base.en": Listed(
+    "whisper-base.en": CatalogueEntry(
         "Whisper Base (EN)",
         "openai/whisper-base.en",
         "911407f4214e0e1d82085af863093ec0b66f9cd6",
         _SAFE,
         "d4dd5542fd6a1d35639e21384238f3bfe6c557c849d392b5905d33ee29e71db5",
     ),
-    "whisper-tiny.en": Listed(
+    "whisper-tiny.en": CatalogueEntry(
         "Whisper Tiny (EN)",
         "openai/whisper-tiny.en",
         "87c7102498dcde7456f24cfd30239ca606ed9063",
         _SAFE,
         "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",
     ),
-    "hubert-base-ls960": Listed(
+    "hubert-base-ls960": CatalogueEntry(
         "HuBERT Base",
         "facebook/hubert-base-ls960",
         "dba3bb02fda4248b6e082697eee756de8fe8aa8a",
         _BIN,
         "062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
     ),
-    "wavlm-base-plus": Listed(
+    "wavlm-base-plus": CatalogueEntry(
         "WavLM Base+",
         "microsoft/wavlm-base-plus",
         "4c66d4806a428f2e922ccfa1a962776e232d487b",
         _BIN,
         "3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51",
     ),
-    "ecapa-voxceleb": Listed(
+    "ecapa-voxceleb": CatalogueEntry(
         "control: speaker network",
         "speechbrain/spkrec-ecapa-voxceleb",
         "0f99f2d0ebe89ac095bcc5903c4dd8f72b367286",
@@ -118,7 +117,7 @@ ENCODERS = {
         "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2",
     ),
 }
-CONTROLS = {  # what is on no hub
+CONTROL_TITLES = {  # made from code alone
     "random-whisper-base": "control: random Whisper Base",
     "random-mini": "control: random small Whisper",
     "mel": "control: log-mel bands",
@@ -134,7 +133,7 @@ _HASHED = (160, 400)  # hop and window of Whisper's front end, which the hashes 
 
 def title(name: str) -> str:
     """How an encoder is called in tables; one that is not in this catalogue goes by its own name."""
-    return ENCODERS[name].title if name in ENCODERS else CONTROLS.get(name, name)
+    return ENCODERS[name].title if name in ENCODERS else CONTROL_TITLES.get(name, name)
 
 
 def available(name: str) -> bool:
@@ -227,7 +226,7 @@ def _on_hub(name: str) -> tuple[str | None, str | None]:
     return repository, revision or (known.revision if known else None)
 
 
-def _listed(name: str) -> Listed | None:
+def _listed(name: str) -> CatalogueEntry | None:
     """The catalogue's entry by the encoder's name or by its repository's."""
     return next((x for key, x in ENCODERS.items() if name in (key, x.repository)), None)
 

@@ -192,7 +192,7 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
 
     Parameters
     ----------
-    name : One of `encoder_catalogue.ENCODERS`, `owner/name` of the hub, or a folder.
+    name : One of `encoder_catalogue.ENCODERS` or `CONTROL_TITLES`, `random-NAME`, `owner/name` of the hub, or a folder's name below SQA_WEIGHTS.
     device : Where it computes.
     seed : Of the weights of `random-NAME`.
 

@@ -189,7 +189,7 @@ def count_parameters(settings: TransformerSettings) -> int:
 
     Returns
     -------
-    Their number.
+    Number of parameters.
 
     Examples
     --------

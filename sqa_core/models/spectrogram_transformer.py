@@ -50,7 +50,7 @@ def count_parameters(layout: Layout, frames: int = 512, classes: int = 7) -> int
 
     Returns
     -------
-    Their number.
+    Number of parameters.
 
     Examples
     --------

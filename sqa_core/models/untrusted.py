@@ -37,7 +37,7 @@ def torch_checkpoint(path: Path, largest_bytes: int) -> Any:
 
     Returns
     -------
-    What was saved.
+    The object that was saved, tensors on the CPU.
 
     Raises
     ------

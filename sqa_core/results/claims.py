@@ -59,7 +59,7 @@ class Judged:
     """
 
     id: str
-    kind: str
+    kind: Literal["claim", "check", "question"]
     claim: str
     quotation: str
     test: str
@@ -166,6 +166,12 @@ def table(claims: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
         row |= {"criterion": f.criterion.what if f.criterion else "", "evidence": f.evidence or f"needs {f.needs}", "test": claim.test}
         rows.append(row | {"source": f"{', '.join([f.basis, *statuses])}; {claim.source}"})
     return pd.DataFrame(rows)
+
+
+def on_claims(findings: Sequence[Finding], quotations: pd.DataFrame) -> list[Finding]:
+    """The findings on what a paper claims, without those on checks of ours and on questions that it leaves open. quotations : id, kind."""
+    kinds = quotations.set_index("id")["kind"]
+    return [f for f in findings if kinds[f.id] == "claim"]
 
 
 def tally(findings: Sequence[Finding]) -> Counter[Verdict]:

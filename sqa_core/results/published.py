@@ -1,12 +1,9 @@
 """What the papers print: tables of numbers, claims and contradictions, each row with its place in the paper."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from .. import environment
 from ..errors import SettingsError
-from .claims import Finding
 
 
 def read(slug: str, table: str) -> pd.DataFrame:
@@ -26,12 +23,6 @@ def read(slug: str, table: str) -> pd.DataFrame:
 def claims(slug: str) -> pd.DataFrame:
     """id, claim, test, published_value, source of each claim of a paper."""
     return read(slug, "claims")
-
-
-def on_claims(slug: str, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings on what a paper claims; without those on checks of ours, and on questions that it leaves open."""
-    kinds = read(slug, "quotations").set_index("id")["kind"]
-    return [f for f in findings if kinds[f.id] == "claim"]
 
 
 def contradictions(slug: str) -> pd.DataFrame:

@@ -19,11 +19,11 @@ def advice(network: Network, report: dict[str, Any], channel: int | Literal["mea
     network : What it was trained on decides.
     report : As `levels.report` gives it.
     channel : The one that is scored.
-    opened : Knows the codec.
+    opened : The sound as it was read; it knows whether its codec is lossy.
 
     Returns
     -------
-    The phrases, separated by semicolons.
+    "fits", or the phrases, separated by semicolons.
     """
     shortest, longest = network.best_seconds
     bandwidth_hz = min(network.settings.mel.fmax, (network.settings.mel.sample_rate or 1e9) / 2)

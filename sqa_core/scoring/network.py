@@ -148,7 +148,7 @@ def score_blocks(network: Network, blocks: Iterable[np.ndarray], rate: int) -> l
 
     Returns
     -------
-    A score for each of `network.outputs`, in their order.
+    A score for each of `network.settings.outputs`, in their order.
     """
     s = network.settings
     highest, frames = -np.inf, 0

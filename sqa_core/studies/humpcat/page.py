@@ -9,6 +9,7 @@ import pandas as pd
 
 from ... import audio
 from ...corpora import polyglot, registry
+from ...corpora.emotion import catalogue
 from ...figures import verdicts
 from ...figures.page import absent
 from ...figures.verdicts import Bar
@@ -17,8 +18,8 @@ from ...files import short_hash
 from ...learning import humpcat
 from ...learning.streams import of_sound
 from ...models import encoder_catalogue, encoders
-from ...results import frame
-from ...results.claims import Finding, tally
+from ...results import frame, published
+from ...results.claims import Finding, on_claims, tally
 from ...spectrogram import SPEECH_RATE
 from ..shared import published_run
 from . import claims, selection, tables
@@ -69,7 +70,7 @@ def first_screen(found: pd.DataFrame, judged: list[Finding]) -> dict[str, Any]:
         "question": QUESTION,
         "reply": reply(found, judged),
         "faithful": made_of(found),
-        "verdicts": [Bar("Claims", tally(judged))],
+        "verdicts": [Bar("Claims", tally(on_claims(judged, published.read(SLUG, "quotations"))))],
         "found": three_numbers(found),
         "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2501.10408"),
     }
@@ -157,8 +158,11 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     fixed = selection.over_folds(selection.difference(usual, alone, "fixed_accuracy"))
     out["gap_source_fixed"] = f"{fixed.text('+.1f')} points" if fixed else MISSING
     sources = [r.metrics["accuracy"] for r in frame.records(found, "source")]
-    out["source_accuracy"] = f"{np.mean(sources):.1f} %" if sources else MISSING
-    out["source_speakers"] = str(len(sources)) if sources else MISSING
+    out["source_said"] = MISSING
+    if len(usual):
+        source = usual["record"].iloc[0].trial["source"]
+        count = f"{len(sources) or 'none'} of the {catalogue.CORPORA[source].speakers} speakers of {tables.title(source)} so far"
+        out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
     even = tables.attention_table(found)
     for name, network, direction in (
         ("even_prosody", USUAL, "mfcc on prosody"),
@@ -287,4 +291,4 @@ def attention_chooser(found: pd.DataFrame) -> Any:
         texts[name] = f"{name}: from {row.min():.2f} to {row.max():.2f} times the even share; answered {record.metrics['predicted']}"
     folder = registry.find(target) if target in REDISTRIBUTABLE else None
     sound = audio.load(folder / record.metrics["file"]) if folder else None
-    return map_chooser(mel.T, maps, texts, sound, "attention-map", "real", "orange is attended to more than evenly, violet less")
+    return map_chooser(mel.T, maps, texts, sound, "attention-map", "real", "orange receives more than uniform attention, violet less")

@@ -12,7 +12,7 @@ from ...corpora.emotion import catalogue
 from ...models.humpcat import Humpcat, HumpcatSettings
 from ...results import frame, published
 from . import selection
-from .plan import PAPERS_TARGETS, SHARE, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
+from .plan import PAPERS_TARGETS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
 SHARE_COLUMN = "share of the tuning speakers' files, %"
@@ -206,7 +206,7 @@ def neutral_table(found: pd.DataFrame) -> pd.DataFrame:
     for target in in_order(zero["target"]):
         answers = {
             "source only": zero.loc[zero["target"] == target, "answers"],
-            f"{100 * SHARE:g} % tuned": [r.items() for r in usual.loc[usual["target"] == target, "record"]],
+            "source + target": [r.items() for r in usual.loc[usual["target"] == target, "record"]],
         }
         row: dict[str, Any] = {"target": title(target)}
         row["neutral files, %"] = np.mean([100 * (a["emotion"] == "neutral").mean() for a in answers["source only"]])

@@ -134,7 +134,7 @@ def _parameters() -> Finding:
     """C9: within 2 % of 26 million."""
     count = sum(p.numel() for p in Encoder().parameters())
     verdict: Verdict = "holds" if abs(count / 26e6 - 1) < 0.02 else "fails"
-    evidence = f"the encoder in CDPAM's configuration, which was chosen since it comes near, has {count:,} parameters"
+    evidence = f"the encoder in CDPAM's configuration, chosen because its size is close to 26 million, has {count:,} parameters"
     return Finding("C9", verdict, evidence, "our run", model_status="paper")
 
 

@@ -52,7 +52,7 @@ def boundaries(table: pd.DataFrame):
 
 
 def distances(table: pd.DataFrame):
-    """Cosine distance over the gap, one panel per encoder, a line an SNR."""
+    """Cosine distance over the gap, one panel per encoder, one line per SNR."""
     import matplotlib.pyplot as plt
 
     encoders = [name for name in ENCODERS.values() if name in set(table["encoder"])]
@@ -94,7 +94,7 @@ def epochs(table: pd.DataFrame):
 
 
 def law():
-    """Densities of the SNRs of both members and of their gap, as the paper draws them."""
+    """Densities of the SNRs of both members and of their gap, as they are drawn here."""
     import matplotlib.pyplot as plt
 
     rng, chosen = np.random.default_rng(0), LAWS["2 to 6 dB"]

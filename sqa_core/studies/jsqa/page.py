@@ -16,7 +16,7 @@ from ...figures.verdicts import PRINTED_WORDS, Bar
 from ...learning import jnd
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, load_cdpam, untrained
 from ...results import frame, published
-from ...results.claims import Finding, tally
+from ...results.claims import Finding, on_claims, tally
 from ..shared import published_run
 from . import claims, tables
 from .plan import DEMO_TRAIN, ENCODER, SLUG
@@ -39,7 +39,8 @@ def card() -> dict[str, Any]:
 
 def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
     """What `figures.answer` shows."""
-    of_claims = published.on_claims(SLUG, judged)
+    of_claims = on_claims(judged, published.read(SLUG, "quotations"))
+    printed = [f for f in of_claims if f.basis == "the paper's printed numbers"]
     return {
         "question": QUESTION,
         "reply": reply(run, judged),
@@ -50,8 +51,8 @@ def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
             "network": f"built with 26.1 million parameters, trained at width {ENCODER.width}",
         },
         "verdicts": [
-            Bar("Claims", tally([f for f in of_claims if f.basis != "the paper's printed numbers"])),
-            Bar("True of the printed numbers", tally([f for f in of_claims if f.basis == "the paper's printed numbers"]), PRINTED_WORDS),
+            Bar("Claims", tally([f for f in of_claims if f not in printed])),
+            Bar("True of the printed numbers", tally(printed), PRINTED_WORDS),
         ],
         "found": three_numbers(run),
         "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2507.11636"),
@@ -72,7 +73,7 @@ def reply(run: tables.Run, judged: list[Finding]) -> str:
     gain = next(f for f in judged if f.id == "C3")
     if gain.interval is None:
         return f"{pairs}. Whether such pairs teach quality is open: {so_far(run.found)}."
-    change = f"{gain.interval.text('+.2f')} against a random start, in networks of {_parameters(run.found)} parameters"
+    change = f"{gain.interval.text('+.2f')} against training from scratch, in networks of {_parameters(run.found)} parameters"
     if gain.verdict not in ("holds", "fails"):
         return f"{pairs}. Whether pretraining on such pairs raises PCC with P.835's listeners stays open: {change}."
     said = "raises" if gain.verdict == "holds" else "does not raise"
@@ -164,7 +165,8 @@ def glue_values(run: tables.Run) -> dict[str, str]:
         values = [f"{r['distance']:.3f} at {r['SNR, dB']:.0f} dB" for _, r in _at_6_db(run, encoder).iterrows()]
         out[f"distance_{encoder}"] = ", ".join(values) or MISSING
         ranks = order.loc[order["encoder"] == title, "SRCC of distance and gap"] if len(order) else []
-        out[f"order_{encoder}"] = f"{min(ranks):.2f}" if len(ranks) else MISSING
+        out[f"order_{encoder}"] = " to ".join(dict.fromkeys(f"{f(ranks):.2f}" for f in (min, max))) if len(ranks) else MISSING
+    out["order_pairs"] = str(order["pairs"].max()) if len(order) else MISSING
     return out
 
 
@@ -195,18 +197,18 @@ def _levelled(waveform: np.ndarray) -> np.ndarray:
     return (waveform * 10 ** (-26 / 20) / np.sqrt(np.mean(waveform**2))).astype(np.float32)
 
 
-NEAR_DB = 1.5  # judged pairs whose gap is that near to one of `GAPS_HEARD_DB` stand for it
+NEAR_DB = 1.0  # judged pairs whose gap is that near to one of `GAPS_HEARD_DB` stand for it
 
 
 def expected_right(found: pd.DataFrame) -> dict[str, dict[float, float]]:
-    """Share of right answers by gap if a gap is noticed with some probability and X is guessed where it is not: the probability of the stated
-    function, and that of the SVM that was trained on judgements of other kinds of sound, on the judged pairs in pink noise."""
-    noticed = {"expected by the function with its midpoint at 3 dB": jnd.told_apart(np.array(GAPS_HEARD_DB))}
+    """Share of right answers by gap if a gap is noticed with some probability and X is guessed where it is not. For the probability stand the
+    stated function, and the SVM's probability of "different", which false alarms raise, for judged pairs of pink noise by itself."""
+    noticed = {"expected if a gap is noticed as the function with its midpoint at 3 dB says": jnd.told_apart(np.array(GAPS_HEARD_DB))}
     if record := frame.only(found, "judgements", held_out="pink_noise"):
         items = record.items()
         near = [items["probability"][(items["gap_db"].abs() - gap).abs() < NEAR_DB] for gap in GAPS_HEARD_DB]
         if all(map(len, near)):
-            noticed["expected by the SVM on judged pairs in pink noise, which are partly too soft to hear"] = np.array(
+            noticed["expected if it is noticed as often as the SVM says different of judged pairs in pink noise"] = np.array(
                 [p.mean() for p in near]
             )
     return {name: dict(zip(GAPS_HEARD_DB, ((1 + p) / 2).tolist(), strict=True)) for name, p in noticed.items()}
@@ -228,7 +230,7 @@ def _voice() -> np.ndarray:
 
 def about_pair(found: pd.DataFrame) -> Callable[[float, float, audio.Sound, audio.Sound], str]:
     """For `figures.live_pair`: what the SVM on the stated function says of two SNRs, by its recorded boundary, and the cosine distance of the
-    two embeddings by CDPAM, or by an untrained encoder where CDPAM's weights are not on this machine."""
+    two embeddings by CDPAM, or by an untrained encoder where CDPAM's weights are not on this machine. The SVM looks at the first SNR and the gap."""
     surface = frame.only(found, "surface", midpoint_db=jnd.MIDPOINT_DB, seed=0, data_status="synthetic")
     boundary = surface.items().dropna() if surface else None
     has_cdpam = environment.find("weights", CDPAM_FILE) is not None
@@ -243,7 +245,7 @@ def about_pair(found: pd.DataFrame) -> Callable[[float, float, audio.Sound, audi
         words = f"cosine distance by {name} {distance:.4f}"
         if boundary is None or boundary.empty:
             return words
-        least = float(np.interp(max(one_db, other_db), boundary["first_db"], boundary["threshold_db"]))
+        least = float(np.interp(one_db, boundary["first_db"], boundary["threshold_db"]))
         verdict = "different" if abs(one_db - other_db) >= least else "the same"
         return f"gap {abs(one_db - other_db):g} dB; the SVM on the stated function: {verdict} (different from {least:.1f} dB on); {words}"
 

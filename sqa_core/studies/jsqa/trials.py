@@ -56,8 +56,8 @@ class SurfaceTrial(Trial):
     def run(self) -> Result:
         table = jnd.simulated(self.pairs, self.seed, midpoint_db=self.midpoint_db)
         groups = pd.qcut(table["snr_db"], 5, labels=False).to_numpy()
-        machine = jnd.fitted(table[["snr_db", "gap_db"]].to_numpy(), table["different"].to_numpy(), groups)
-        return _surface(machine, self.snrs_db, np.random.default_rng(self.seed).uniform(*PairLaw().snr_db, jnd.SHARE_PAIRS))
+        classifier = jnd.fitted(table[["snr_db", "gap_db"]].to_numpy(), table["different"].to_numpy(), groups)
+        return _surface(classifier, self.snrs_db, np.random.default_rng(self.seed).uniform(*PairLaw().snr_db, jnd.SHARE_PAIRS))
 
 
 class ListenersSurfaceTrial(Trial):
@@ -74,19 +74,19 @@ class ListenersSurfaceTrial(Trial):
         if self.seed:
             talkers = np.random.default_rng(self.seed).choice(table["talker"].unique(), table["talker"].nunique())
             table = pd.concat([table[table["talker"] == talker] for talker in talkers], ignore_index=True)
-        machine = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
+        classifier = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
         levels = found.table.loc[found.table["kind"].isin(NOISES), "level_db"].to_numpy()
-        return _surface(machine, tuple(np.quantile(levels, np.arange(0.1, 1, 0.1)).tolist()), levels)
+        return _surface(classifier, tuple(np.quantile(levels, np.arange(0.1, 1, 0.1)).tolist()), levels)
 
 
 NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "siren")  # whose level is an amplitude
 
 
-def _surface(machine: Any, first: tuple[float, ...], drawn: np.ndarray) -> Result:
+def _surface(classifier: Any, first: tuple[float, ...], drawn: np.ndarray) -> Result:
     """drawn : values of the first feature that pairs of each law are drawn from."""
-    thresholds = jnd.threshold_db(machine, first, np.array(GAPS_DB))
+    thresholds = jnd.threshold_db(classifier, first, np.array(GAPS_DB))
     laws = {name: law for name, law in jnd_pairs.LAWS.items() if not (law.crops or law.shuffled)}
-    shares = {f"inside {name}": jnd.share_inside(machine, law, drawn) for name, law in laws.items()}
+    shares = {f"inside {name}": jnd.share_inside(classifier, law, drawn) for name, law in laws.items()}
     facts = {"threshold_db": float(np.nanmean(thresholds)), "no_threshold": int(np.isnan(thresholds).sum())}
     return Result(facts | shares, pd.DataFrame({"first_db": first, "threshold_db": thresholds}))
 

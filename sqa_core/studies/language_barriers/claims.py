@@ -152,10 +152,9 @@ def _mandarin(of: Grid) -> Finding:
         return not_tested("C6", "Mandarin voices")
     a, b = (of[network, "zh", "dis"] for network in OURS)
     others = [(of[NISQA, x, "dis"] - of[AST, x, "dis"]).value for x in LANGUAGES if x != "zh" and all((n, x, "dis") in of for n in OURS)]
-    evidence = (
-        f"PCC of discontinuity in Mandarin: {NISQA} {a.value:.2f}, {AST} {b.value:.2f}; the difference of {(a - b).value:.2f} is "
-        f"{min(others, default=float('nan')):.2f} to {max(others, default=float('nan')):.2f} in the other languages"
-    )
+    evidence = f"PCC of discontinuity in Mandarin: {NISQA} {a.value:.2f}, {AST} {b.value:.2f}; a difference of {(a - b).value:.2f}"
+    if others:
+        evidence += f", against {min(others):.2f} to {max(others):.2f} in the other languages"
     return _finding("C6", evidence, against(bias_corrected(a - b), "PCC in Mandarin discontinuity, NISQA − AST", low=0.0))
 
 
@@ -206,9 +205,9 @@ def _pretrained(varied: Grid, languages: list[str]) -> Finding:
         return not_tested("C9", "AST weights from images and AudioSet, or a pretraining of the small network")
     gains = {x: _gain(varied, "pretrained", "mos", x) for x in languages}
     text = ", ".join(f"{LANGUAGES[x]} {g.value:+.2f}" for x, g in gains.items())
-    evidence = f"not the paper's weights: small AST, pretrained for half as many epochs more on naming the impairments of the same calls; PCC of MOS against a random start: {text}; one seed"
+    evidence = f"not the paper's weights: small AST, pretrained for half as many epochs more on naming the impairments of the same calls; PCC of MOS against training from scratch: {text}; one seed"
     mean = bias_corrected(Draws.mean(list(gains.values())))
-    return _finding("C9", evidence, against(mean, "PCC of MOS, pretrained − random start, mean over languages", low=0.0))
+    return _finding("C9", evidence, against(mean, "PCC of MOS, pretrained − from scratch, mean over languages", low=0.0))
 
 
 def _shared(varied: Grid, languages: list[str]) -> Finding:

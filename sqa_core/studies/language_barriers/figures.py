@@ -52,7 +52,7 @@ def profiles(of: Grid):
 
 
 def spread(table: pd.DataFrame):
-    """Range of PCC over languages against its mean, a marker a network and dimension: steadier, or only lower?"""
+    """Range of PCC over languages against its mean, one marker per network and dimension: steadier, or only lower?"""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.2), 4.2))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ... import audio, environment
@@ -15,7 +16,7 @@ from ...learning.calls_networks import SETTINGS, TRAIN
 from ...metrics import bias_corrected
 from ...models import weights
 from ...results import frame, published
-from ...results.claims import tally
+from ...results.claims import on_claims, tally
 from ..shared import published_run
 from . import claims, selection, tables
 from .plan import LISTEN, LISTEN_SENTENCE, LISTEN_VOICE, SLUG
@@ -60,9 +61,10 @@ def card() -> dict[str, Any]:
 
 def first_screen(run: Run) -> dict[str, Any]:
     """What `figures.answer` shows."""
+    quotations = published.read(SLUG, "quotations")
     bars = [
-        Bar("Claims on synthetic voices, equal but for the language", tally(published.on_claims(SLUG, run.verdicts_synthetic))),
-        Bar("Claims on real voices", tally(published.on_claims(SLUG, run.verdicts_real))),
+        Bar("Claims on synthetic voices, equal but for the language", tally(on_claims(run.verdicts_synthetic, quotations))),
+        Bar("Claims on real voices", tally(on_claims(run.verdicts_real, quotations))),
     ]
     return {
         "question": QUESTION,
@@ -154,21 +156,23 @@ def glue_values(run: Run) -> dict[str, str]:
         interval = ("", ", low", ", high")
         values = [100 * row[f"Mandarin more, share{end}"].iloc[0] for end in interval] if len(row) else []
         out[f"mandarin_{name}"] = "{:+.0f} % [{:+.0f}, {:+.0f}]".format(*values) if values else MISSING
+    out["mandarin_items"] = str(mandarin["items"].max()) if len(mandarin) else MISSING
     mapping = tables.mapping_table(run.scores, "synthetic")
     out |= _mapping_values(mapping)
     teachers = tables.teachers_table(run.found)
     out["teachers"] = f"{teachers['PCC'].min():.2f} to {teachers['PCC'].max():.2f}" if len(teachers) else MISSING
+    out["teachers_sets"] = f"{len(teachers)} sets of {teachers['files'].max()} calls" if len(teachers) else MISSING
     for kind in ("gaps", "codec"):
-        pair = [teachers[f"{label}, {kind} alone"].mean() for label in ("PESQ", "ViSQOL")] if len(teachers) else []
-        out[f"teachers_{kind}"] = "{:.1f} by PESQ and {:.1f} by ViSQOL".format(*pair) if pair else MISSING
+        pair = [teachers[f"{label}, {kind} alone"].mean() for label in ("PESQ", "ViSQOL")] if len(teachers) else [np.nan]
+        out[f"teachers_{kind}"] = "{:.1f} (PESQ) and {:.1f} (ViSQOL)".format(*pair) if np.isfinite(pair).all() else MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
     out |= _training_values(run) | _band_values(run)
     out |= {f"official_{status}": spread_of_official(of) for status, of in (("synthetic", run.synthetic), ("real", run.real))}
-    return out | {f"talkers_{x}": _talkers(run, x) for x in ("de", "en")}
+    return out | {f"talkers_{x}": _talkers(run, x) for x in ("de", "en", "fr", "zh")}
 
 
 def _talkers(run: Run, language: str) -> str:
-    """Number of real talkers of a language, in the corpora that calls are made of."""
+    """Number of real talkers of a language in the tests."""
     table = tables.data_table(run.scores)
     return str(table[(table["data"] == "real") & (table["language"] == LANGUAGES[language])]["voices"].sum()) if len(table) else MISSING
 

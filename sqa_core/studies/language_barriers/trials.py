@@ -95,7 +95,7 @@ class QualityTrial(NetworkTrial):
 
 
 class TeachersTrial(Trial):
-    """The two teachers on the same calls: PESQ, which the labels are, and ViSQOL's audio mode at 48 kHz."""
+    """Two sources of labels on the same calls: PESQ, which the labels are, and ViSQOL's audio mode at 48 kHz."""
 
     kind: ClassVar[str] = "teachers"
     part: Part

@@ -225,7 +225,7 @@ def feature_activity(rates: dict[str, pd.Series]):
 
 
 def dead_units(frame: pd.DataFrame):
-    """Dead outputs against optimiser steps, one line per seed, a colour a share of the training material."""
+    """Dead outputs against optimiser steps, one line per seed, one colour per share of the training material."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 

@@ -7,7 +7,7 @@ import pandas as pd
 from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...metrics import Interval
-from ...results import frame
+from ...results import frame, published
 from ...results.claims import WORDS, Finding, tally
 from ...results.records import Record
 from ..listeners import offset_in_words
@@ -27,9 +27,13 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
     """Arguments of `figures.answer`."""
     ours, maps = by_network["our_run"], frame.only(found, "attribution", network=PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
     held, also, untested = controlled(by_network)
+    ledger = published.claims(SLUG).set_index("id")["claim"]
     errors = completeness_in_words(maps)
     numbers = [
-        (f"{len(also)} of {len(held)}", f"claims that hold also hold with shuffled weights; {len(untested)} has no such control."),
+        (
+            f"{len(also)} of {len(held)}",
+            f"claims that hold also hold with shuffled weights; {len(untested)} {_has(untested)} no such control.",
+        ),
         (
             errors["error_modules"],
             "is the completeness error of captum's DeepLIFT on this network with ReLUs as modules; "
@@ -40,8 +44,8 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
     return {
         "question": QUESTION,
         "reply": (
-            "Most claims that hold for the trained network also hold with shuffled weights. One is known to need trained weights: "
-            "features of the second convolution weigh one structure with opposite signs."
+            f"Of the {len(held)} claims that hold for the trained network, {len(also)} also hold with shuffled weights."
+            + "".join(f" Trained weights are needed for this one: {_lowered(ledger[c])}" for c in held if c not in (*also, *untested))
         ),
         "faithful": {
             "network": "the paper's layout, other weights",
@@ -123,11 +127,19 @@ def glue_values(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> di
     }
 
 
+def _has(claims: list[str]) -> str:
+    return "has" if len(claims) == 1 else "have"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
 def _controls_in_words(by_network: dict[str, list[Finding]]) -> dict[str, str]:
     held, also, untested = controlled(by_network)
     rest = [c for c in held if c not in also and c not in untested]
     of_nisqa = {f.id: f.verdict for f in by_network["nisqa"]}
-    lacking = f"{', '.join(untested)} {'has' if len(untested) == 1 else 'have'} no such control"
+    lacking = f"{', '.join(untested)} {_has(untested)} no such control"
     needing = f"{', '.join(rest)} {'needs' if len(rest) == 1 else 'need'} trained weights"
     sentence = (
         f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)}); {lacking}; {needing}."

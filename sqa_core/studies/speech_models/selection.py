@@ -80,7 +80,7 @@ class Run:
         """Encoders, and networks trained from scratch, in the catalogues' order; unknown ones last."""
         present = {c.model for c in self.cells}
         encoders = [e for e in encoder_catalogue.ENCODERS if e != encoder_catalogue.SPEAKER]
-        known = [*encoders, *encoder_catalogue.CONTROLS, encoder_catalogue.SPEAKER, *ASTS]
+        known = [*encoders, *encoder_catalogue.CONTROL_TITLES, encoder_catalogue.SPEAKER, *ASTS]
         return [m for m in known if m in present] + sorted(present.difference(known))
 
     def of_papers_corpora(self) -> "Run":
