@@ -1,7 +1,7 @@
 """Trials, records, claims, published numbers."""
 
 import json
-from typing import ClassVar
+from typing import ClassVar, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from sqa_core.errors import SettingsError, TrialError
+from sqa_core.figures import verdicts
 from sqa_core.files import sha256, short_hash
 from sqa_core.learning import own_networks
 from sqa_core.metrics import Interval
@@ -120,6 +121,29 @@ def test_every_claim_of_the_paper_is_in_the_table():
     assert table.loc[1, ["verdict", "value", "value, low", "value, high"]].tolist() == ["holds", -0.5, -0.7, -0.2]
     assert set(table["verdict"].drop(1)) == {"not tested"}
     assert table["source"].str.contains("2112.06219").all()
+
+
+PAPERS = ("nisqa_explained", "language_barriers", "jsqa", "speech_models", "humpcat")
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_every_claim_has_a_quotation_of_a_known_kind(slug):
+    ledger, quoted = published.claims(slug), published.read(slug, "quotations")
+    assert ledger["id"].tolist() == quoted["id"].tolist()
+    assert set(quoted["kind"]) <= set(get_args(get_type_hints(claims.Judged)["kind"])) >= {"claim"}
+
+
+def test_checks_and_open_questions_are_shown_apart_and_not_counted():
+    ids = ["C1", "C2", "C3"]
+    ledger = pd.DataFrame({"id": ids, "claim": "said", "test": "tried", "source": "paper"})
+    quoted = pd.DataFrame({"id": ids, "kind": ["question", "claim", "check"], "quotation": ["why?", "so", ""]})
+    found = [Finding(name, "holds", "seen", "our run") for name in ids]
+    assert [f.id for f in claims.on_claims(found, quoted)] == ["C2"]
+    page = verdicts.forest(claims.judged(ledger, quoted, our_run=found)).data
+    places = [page.index(text) for text in (">C2<", "Consistency checks", ">C3<", "Questions", ">C1<")]
+    assert places == sorted(places)
+    with pytest.raises(KeyError):
+        verdicts.forest(claims.judged(ledger, quoted.assign(kind="guess"), our_run=found))
 
 
 def test_published_tables_name_their_place():

@@ -115,15 +115,10 @@ def legend() -> str:
 def forest(claims: Sequence[Judged], name: str = "claims") -> Any:
     """One row per claim: the paper's words, the verdicts, and the number that decides with its 95 % interval against the criterion (shaded).
     Evidence and test open on request."""
-    headings = {
-        "claim": "",
-        "check": "<h4>Consistency checks, which are ours</h4>",
-        "question": "<h4>Questions that the paper leaves open</h4>",
-    }
-    body = ""
-    for kind, heading in headings.items():
-        rows = [_row(c) for c in claims if c.kind == kind]
-        body += heading * bool(rows) + "".join(rows)
+    rows: dict[str, list[str]] = {kind: [] for kind in HEADINGS}
+    for claim in claims:
+        rows[claim.kind].append(_row(claim))
+    body = "".join(HEADINGS[kind] * bool(of) + "".join(of) for kind, of in rows.items())
     return html_output(f'<div class="sqa-forest" id="{html.escape(name)}">{body}</div>')
 
 
