@@ -120,6 +120,7 @@ MISTAKES = {
     "an unknown parameter": ["run", "score", "-p", "colour=red"],
     "a parameter without a value": ["run", "score", "-p", "colour"],
     "an unknown engine": ["run", "score", "--engine", "cloud"],
+    "a scheduler for no cluster": ["run", "score", "--scheduler", "tcp://host:8786"],
     "an unknown corpus": ["data", "fetch", "timit"],
     "an unknown corpus to check": ["data", "check", "timit"],
     "records of an unknown chapter": ["records", "nothing"],
@@ -128,6 +129,17 @@ MISTAKES = {
     "a file to explain that is not there": ["explain", "absent.wav"],
     "a network without a recipe": ["train", "gpt"],
 }
+
+
+def test_what_only_the_book_needs_is_named_where_it_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    for name in [n for n in sys.modules if n.startswith("sqa_core.pipeline")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "argv", ["sqa", "run", "score"])
+    with pytest.raises(SystemExit) as stopped:
+        app.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == 'sqa: this command needs nbformat: in a checkout, pip install ".[book]".\n'
 
 
 @pytest.mark.parametrize("name", MISTAKES)

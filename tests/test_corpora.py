@@ -480,3 +480,19 @@ def test_a_strange_folder_below_sqa_data_is_no_corpus(mine, tmp_path):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "manifest.csv").write_text(text)
     assert not {"huge", "binary", "empty"} & registry.everything().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("p835", "run `sqa data fetch p835`"), ("emodb", "get it from http"), ("clean_voices", "put its folder with its manifest.csv")],
+)
+def test_what_is_not_here_says_how_to_get_it(name, how, monkeypatch, tmp_path):
+    """Only what `sqa data fetch` fetches is recommended to be fetched."""
+    monkeypatch.setattr(registry.environment, "find", lambda *_: None)
+    registry.load.cache_clear()
+    with pytest.raises(CorpusError, match=f"not on this machine; {how}"):
+        registry.load(name)
+    for each in registry.CORPORA:
+        if "data fetch" not in registry.how_to_get(each):
+            with pytest.raises(CorpusError):
+                registry.CORPORA[each].fetch(tmp_path)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sqa_core import audio
-from sqa_core.errors import SettingsError
+from sqa_core.corpora import registry
+from sqa_core.errors import CorpusError, SettingsError
 from sqa_core.learning import calls_networks, quality
 from sqa_core.models import quality_transformer, weights
 
@@ -121,6 +122,7 @@ def test_a_network_of_calls_is_trained_and_kept_as_a_file(tmp_path, monkeypatch,
     chosen = calls_networks.NAMES[name]
     monkeypatch.setitem(calls_networks.SETTINGS, chosen, quality.replace(calls_networks.SETTINGS[chosen], epochs=1))
     monkeypatch.setattr(quality, "parts_hash", lambda parts: "x")
+    monkeypatch.setattr(registry, "load", lambda source: None)
     path = calls_networks.train(name, tmp_path)
     facts = json.loads((path.parent / "training.json").read_text())
     assert facts["calls"] == [30, 12]
@@ -133,3 +135,11 @@ def test_a_network_of_calls_is_trained_and_kept_as_a_file(tmp_path, monkeypatch,
         assert quality_transformer.load(path).settings.outputs == ("mos", "noi", "dis", "col", "loud")
     with pytest.raises(SettingsError, match="calls-nisqa"):
         calls_networks.train("gpt", tmp_path)
+
+
+def test_training_without_the_prompts_is_refused_before_anything_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "find", lambda name: None)
+    monkeypatch.setattr(quality, "joined", lambda *_: pytest.fail("material was made first"))
+    registry.load.cache_clear()
+    with pytest.raises(CorpusError, match="asterisk is not on this machine"):
+        calls_networks.train("calls-nisqa", tmp_path)

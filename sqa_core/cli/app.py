@@ -23,6 +23,9 @@ for command in (score.score, score.explain, book.run, book.book, book.records, b
     app.command()(command)
 
 
+BOOK_EXTRA = ("nbformat", "papermill", "jupytext", "nbclient", "filelock", "sphinx")  # what executes notebooks and builds pages
+
+
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit status 2, never a traceback."""
     table.write_anywhere()
@@ -31,6 +34,11 @@ def main() -> None:
     except SqaError as e:
         print(f"sqa: {e}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as e:
+        if e.name in BOOK_EXTRA:
+            print(f'sqa: this command needs {e.name}: in a checkout, pip install ".[book]".', file=sys.stderr)
+            sys.exit(2)
+        raise
     except BrokenPipeError:
         sys.exit(0)
     except OSError as e:
@@ -70,7 +78,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     }
     for name, corpus in registry.everything().items():
         place = registry.find(name)
-        how = "generated when needed" if corpus.generated else f"not installed: sqa data fetch {name}"
+        how = "generated when needed" if corpus.generated else f"not installed; {registry.how_to_get(name)}"
         found["corpora"][name] = str(place) if place else how
     for slug in chapters.CHAPTERS:
         found["chapters"][slug] = {p: chapters.would_run(slug, p) for p in ("demo", "paper")}

@@ -31,6 +31,8 @@ def run(
     """Execute notebooks with papermill; those that are up to date are skipped."""
     from ..pipeline import chapters, execute, staleness
 
+    if scheduler and engine != "dask":
+        raise SettingsError("--scheduler is for --engine dask.")
     slugs = chapter or list(chapters.CHAPTERS)
     if missing:
         slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
@@ -127,12 +129,12 @@ def records(
 
 
 def train(
-    network: Annotated[str, typer.Argument(help="Which of our networks; see `sqa status`.")],
+    network: Annotated[str, typer.Argument(help="Which of our networks, such as prompts-pesq or calls-nisqa; a wrong name lists all.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoints and the result; a run that was stopped continues from there.")] = Path(
         "_build/training"
     ),
 ) -> None:
-    """Train one of the book's own networks again (half an hour on two cores)."""
+    """Train one of the book's own networks again (15 to 30 minutes on one core). `sqa score --model PATH` scores with it."""
     from ..learning import calls_networks, own_networks
 
     trained = calls_networks.train if network in calls_networks.NAMES else own_networks.train_own

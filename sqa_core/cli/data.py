@@ -15,16 +15,17 @@ app = typer.Typer(help="Corpora and weights: list, fetch, check.", no_args_is_he
 def list_() -> None:
     """List corpora, encoders and networks with status, licence, size and location or source."""
     from ..corpora import registry
-    from ..corpora.emotion import catalogue
     from ..models import encoder_catalogue, weights
 
     for name, corpus in registry.everything().items():
         place = registry.find(name)
-        source = f"not installed; get it from {catalogue.CORPORA[name].obtain}" if name in catalogue.CORPORA else "not installed"
         size = f"{corpus.megabytes:4} MB" if corpus.megabytes else f"{'':7}"
-        print(f"{name:15} {corpus.status:10} {size}  {corpus.licence:28} {place or source}\n{'':15} {corpus.title}")
+        print(
+            f"{name:15} {corpus.status:10} {size}  {corpus.licence:28} {place or 'not installed; ' + registry.how_to_get(name)}\n{'':15} {corpus.title}"
+        )
     for name, listed in encoder_catalogue.ENCODERS.items():
-        print(f"{name:20} encoder, {listed.repository or 'on no hub'}: {encoder_catalogue.find(name) or 'not installed'}")
+        how = f"; run `sqa data fetch {name}`" if listed.repository else ""
+        print(f"{name:20} encoder, {listed.repository or 'on no hub'}: {encoder_catalogue.find(name) or f'not installed{how}'}")
     installed = ", ".join(n for n in weights.OFFICIAL if n in weights.found_networks())
     print(
         f"{'nisqa-weights':15} {'weights':10} {4:4} MB  {'CC BY-NC-SA 4.0':28} {installed or 'not installed'}\n{'':15} NISQA's published networks"

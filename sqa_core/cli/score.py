@@ -46,7 +46,7 @@ def score(
         ),
     ] = False,
 ) -> None:
-    """Predict the quality of recordings: mos, noi, dis, col, loud, from 1 (bad) to 5 (excellent)."""
+    """Predict the quality of recordings: mos, noi, dis, col, loud, from about 1 (bad) to 5 (excellent); networks can pass the ends a little."""
     from .. import audio, scoring
     from ..models import weights
 
@@ -67,6 +67,8 @@ def score(
         scoring.check(network, options)
         if model is None:
             print(f"sqa: scored by {network.name} ({network.trained_for})", file=sys.stderr)
+        if model is None and network.name == weights.OWN:
+            print(f"sqa: {network.name}: {weights.OWN_CAVEAT}", file=sys.stderr)
         if network.name == weights.SYNTHETIC_ONLY:
             print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
         fixed = {"model": network.name, "weights_hash": network.weights_hash}

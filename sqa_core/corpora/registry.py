@@ -17,7 +17,8 @@ class Corpus:
     """One row of the registry.
 
     status : "real" or "synthetic". read : turns the folder into a manifest. fetch : fills the folder. generated : made by this library
-    when it is needed. verify : one line for each difference from a complete copy. complete : whether a folder holds the corpus.
+    when it is needed. verify : one line for each difference from a complete copy. complete : whether a folder holds the corpus. by_hand :
+    what to do to get one that is not fetched.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Corpus:
     generated: bool = False
     verify: Callable[[Manifest], list[str]] = manifest.verify
     complete: Callable[[Path], bool] = lambda folder: (folder / "manifest.csv").is_file()
+    by_hand: str = ""
 
 
 def _emotional(name: str) -> Corpus:
@@ -42,6 +44,7 @@ def _emotional(name: str) -> Corpus:
         fetch=partial(reader.fetch, name=name),
         verify=lambda found: reader.problems(found.root, name),
         complete=partial(reader.holds, name=name),
+        by_hand=f"get it from {corpus.obtain} and put its folder below SQA_DATA as {name}",
     )
 
 
@@ -78,6 +81,7 @@ CORPORA = {
         megabytes=60,
         read=lambda folder: manifest.read(folder / "manifest.csv", "clean_voices", "real"),
         fetch=partial(_not_fetched, "clean_voices"),
+        by_hand="put its folder with its manifest.csv below SQA_DATA as clean_voices",
     ),
     "polyglot": Corpus(
         title="built-in synthetic speech, eleven languages",
@@ -126,6 +130,11 @@ def _own(name: str) -> Corpus:
     )
 
 
+def how_to_get(name: str) -> str:
+    """What to do about a corpus that is not on this machine, as the end of a sentence."""
+    return known(name).by_hand or f"run `sqa data fetch {name}`, or set SQA_DATA"
+
+
 def find(name: str) -> Path | None:
     """The corpus's folder on this machine, or None; a folder without a complete corpus does not count."""
     complete = known(name).complete
@@ -161,7 +170,7 @@ def load(name: str) -> Manifest:
     corpus = known(name)
     folder = find(name)
     if folder is None and not corpus.generated:
-        raise CorpusError(f"The corpus {name} is not on this machine; run `sqa data fetch {name}`, or set SQA_DATA.")
+        raise CorpusError(f"The corpus {name} is not on this machine; {how_to_get(name)}.")
     return corpus.read(folder or environment.cache_folder() / "data" / name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import environment
-from ..corpora import impairments
+from ..corpora import impairments, registry
 from ..errors import SettingsError
 from ..files import atomic
 from ..models import quality_transformer, weights
@@ -53,6 +53,9 @@ def train(
     """
     if name not in NAMES:
         raise SettingsError(f"There is no network {name!r} that is trained on calls; there are {', '.join(NAMES)}.")
+    for source in {part.source for part in (*TRAIN, *VALID)}:  # before minutes of work
+        if not registry.known(source).generated:
+            registry.load(source)
     train_material, valid_material = quality.joined(TRAIN, on_item), quality.joined(VALID, on_item)
     model, epochs = quality.learn(train_material, valid_material, SETTINGS[NAMES[name]], seed, folder / name, on_epoch)
     return save(model, name, folder / name, facts(model, epochs, train_material, valid_material, seed))

@@ -61,6 +61,9 @@ KNOWN = OFFICIAL | {
 }
 OWN = "prompts-pesq"  # ours with MOS alone, trained on human speech too
 DEFAULT = "calls-nisqa"  # ours with five outputs, which is used where the official weights are not
+OWN_CAVEAT = (
+    "it predicts PESQ's MOS and nothing else, and is often low for clean speech; `sqa data fetch nisqa-weights` gets the official network"
+)
 SYNTHETIC_ONLY = "polyglot-pesq"
 SYNTHETIC_CAVEAT = "trained on synthetic voices only: use for comparisons, absolute scores are not calibrated on human speech"
 OFFICIAL_URL = "https://raw.githubusercontent.com/gabrielmittag/NISQA/master/weights/"

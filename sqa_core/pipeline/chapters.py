@@ -89,5 +89,5 @@ def missing_corpora(slug: str, profile: str) -> list[str]:
 def check_corpora(slug: str, profile: str) -> None:
     if missing := missing_corpora(slug, profile):
         raise CorpusError(
-            f"{slug} with profile {profile} needs {missing[0]}, which is not on this machine; run `sqa data fetch {missing[0]}`."
+            f"{slug} with profile {profile} needs {missing[0]}, which is not on this machine; {registry.how_to_get(missing[0])}."
         )

@@ -40,7 +40,7 @@ def score(sources: Any, network: Network | None = None, **options: Any) -> pd.Da
     Returns
     -------
     DataFrame
-        One row per sound, in order, with the columns of `COLUMNS`: `file`; `mos`, `noi`, `dis`, `col` and `loud` from 1 (bad) to 5
+        One row per sound, in order, with the columns of `COLUMNS`: `file`; `mos`, `noi`, `dis`, `col` and `loud` from about 1 (bad) to 5
         (excellent), NaN where the network has no such output; `model`, `weights_hash`; `note`, what was repaired, guessed or mixed on
         the way; and `error`, a sentence where a sound could not be scored.
 
