@@ -22,7 +22,7 @@ from torch import Tensor
 from .. import scoring, spectrogram
 from ..errors import SettingsError
 from ..models.weights import Network
-from .chain import ROWS, Variant, explained_cnn, features_of
+from .chain import ROWS, explained_cnn, features_of
 
 BASELINES = ("zero", "floor", "min", "noise")
 Baseline = Literal["zero", "floor", "min", "noise"]
@@ -233,7 +233,7 @@ def deeplift(
     segments: Float[Tensor, "segments mels length"],
     baselines: Float[Tensor, "segments mels length"],
     features: Sequence[int],
-    variant: Variant = "complete",
+    variant: str = "complete",
 ) -> Attribution:
     """captum's DeepLIFT on the CNN in the form of `variant` (`explained_cnn`), `ROWS` pairs of segment and feature at a time.
 

@@ -41,7 +41,7 @@ class _Relu(nn.Module):
         return torch.relu(x)
 
 
-def explained_cnn(network: Network, variant: Variant = "complete") -> nn.Sequential:
+def explained_cnn(network: Network, variant: str = "complete") -> nn.Sequential:
     """The CNN as a plain chain with the same outputs, in the form that DeepLIFT's rules need.
 
     captum replaces the gradient of each nonlinear module by a hook on its input. Where a max pool takes a ReLU's output as it is,
