@@ -68,3 +68,8 @@ def test_the_page_on_adding_a_chapter_works(checkout):
     assert "holds" in html
     assert 'id="fig-tiny"' in html
     assert "−21.07" in html, "the level of a sine of amplitude 1/8, in dBov"
+
+
+def test_a_chapter_that_lacks_everything_says_so(monkeypatch):
+    monkeypatch.setattr(chapters.plan("speech_models"), "trials", lambda settings: [])
+    assert chapters.would_run("speech_models", "paper").startswith("nothing to run")

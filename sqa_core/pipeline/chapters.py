@@ -76,6 +76,8 @@ def would_run(slug: str, profile: str) -> str:
         return f"needs {', '.join(missing)}"
     chosen = settings(slug, {"profile": profile})
     planned = plan(slug).trials(chosen)
+    if not planned and profile == "paper":
+        return "nothing to run: no corpus or network that it needs is on this machine"
     new = len(trials.missing(planned, chosen.store_of(planned)))  # type: ignore[attr-defined]
     return f"{len(planned)} trials, {new} to run"
 
