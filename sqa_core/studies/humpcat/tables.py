@@ -15,7 +15,7 @@ from . import selection
 from .plan import PAPERS_TARGETS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
-SHARE_COLUMN = "share of the tuning speakers' files, %"
+SHARE_COLUMN = "share tuned on, %"  # of the files of the speakers who may be tuned on
 
 # A coarse table of our own: how far a language is from English, and the smallest group that both are in.
 GROUPS = {
