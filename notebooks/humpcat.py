@@ -263,7 +263,8 @@ figures.table(
 # {glue:text}`source_said`.
 
 # %% tags=["hide-input"]
-figures.table(tables.source_table(ours), "source", "The source, each speaker left out once", fold="By speaker")
+left_out = tables.source_table(ours)
+figures.table(left_out, "source", "The source, each speaker left out once", fold="By speaker") if len(left_out) else None
 
 # %% [markdown]
 # ## The network
