@@ -547,7 +547,7 @@ def test_every_number_of_the_prose_has_a_value(run):
     words = page.glue_values(run_of(run), [])
     assert words["paper_aesdd"] == "26.34"
     assert words["f1_aesdd"] == "90.0"
-    assert words["urdu_speaker"] == "not available"
+    assert words["urdu_majority_of_speakers"] == "not available"
     assert set(page.glue_values(run_of([]), [])) == set(words)
 
 
