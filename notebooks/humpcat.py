@@ -143,7 +143,9 @@ figures.shown(
 )
 
 # %% tags=["hide-input"]
-figures.table(by_share, "share-curves", "Accuracy by the share of the tuning speakers' files; intervals over draws of speakers", fold="The numbers")
+figures.table(
+    by_share, "share-curves", "Accuracy by the share of the tuning speakers' files; intervals over draws of speakers", fold="The numbers"
+)
 
 # %% tags=["hide-input"]
 figures.table(
