@@ -127,6 +127,7 @@ def _own(name: str) -> Corpus:
         megabytes=0,
         read=partial(own.read, name=name),
         fetch=partial(_not_fetched, name),
+        by_hand=f"run `sqa data add {name} FOLDER`",
     )
 
 

@@ -1,10 +1,11 @@
-"""Interactive figures that need no kernel: plain HTML and script, for keyboard and screen reader. One needs a kernel, and says so."""
+"""Interactive figures that need no kernel: plain HTML and script, for keyboard and screen reader. Sliders need one, and say so."""
 
 import base64
 import html
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ from .page import STATUS_WORDS, absent, html_output
 from .players import mp3_bytes, player
 
 
+def _embedded(data: Any) -> str:
+    """Data as JSON for a script element, which no text in it can close."""
+    return json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _with_sliders(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`make`, or a sentence where ipywidgets is not installed."""
+
+    @wraps(make)
+    def made(*args: Any, **options: Any) -> Any:
+        try:
+            import ipywidgets  # noqa: F401
+        except ImportError:
+            return absent("Sliders need ipywidgets: pip install ipywidgets")
+        return make(*args, **options)
+
+    return made
+
+
 def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
     """Several figures of which one is shown, chosen from a list."""
     images = {text: f"data:image/png;base64,{base64.b64encode(png_of_figure(figure)).decode()}" for text, figure in shown.items()}
@@ -26,7 +46,7 @@ def gallery(shown: dict[str, Any], name: str, label: str, alt: str) -> Any:
         return html_output('<p class="sqa-absent">Not available here.</p>')
     first = next(iter(images))
     options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images)
-    data = json.dumps({"images": images, "alt": alt}, separators=(",", ":")).replace("</", "<\\/")
+    data = _embedded({"images": images, "alt": alt})
     return html_output(
         f'<div class="sqa-gallery" id="{html.escape(name)}"><div class="sqa-controls"><label>{html.escape(label)} '
         f'<select>{options}</select></label> <button type="button">previous</button> <button type="button">next</button></div>'
@@ -62,9 +82,7 @@ def map_chooser(
         "sound": png_of_pixels(magma_pixels(mel)),
         "image": images[first][0],
         "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in images),
-        "data": json.dumps({"images": images, "seconds": mel.shape[1] * HOP_S, "meaning": meaning}, separators=(",", ":")).replace(
-            "</", "<\\/"
-        ),
+        "data": _embedded({"images": images, "seconds": mel.shape[1] * HOP_S, "meaning": meaning}),
         "audio": player(sound, "The sound that is explained", status).data if sound is not None else "",
     }
     return html_output(_CHOOSER.format(**body))
@@ -102,7 +120,7 @@ def mask_stepper(
         "id": html.escape(name),
         "image": png_of_pixels(magma_pixels(mel)),
         "options": "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups),
-        "data": json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        "data": _embedded(data),
         "audio": audio_html,
     }
     return html_output(_STEPPER.format(**body))
@@ -127,7 +145,7 @@ def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str
     options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups)
     known = {k: round(v, 2) for k, v in lines.items() if np.isfinite(v)}
     values = {k: {n: round(v, 1) for n, v in group.items()} for k, group in groups.items()}
-    data = json.dumps({"groups": values, "lines": known, "unit": unit, "line": line}, separators=(",", ":")).replace("</", "<\\/")
+    data = _embedded({"groups": values, "lines": known, "unit": unit, "line": line})
     plain = "; ".join(f"{n} {v:.1f}" for n, v in groups[first].items())
     return html_output(
         f'<div class="sqa-bars" id="{html.escape(name)}"><div class="sqa-controls"><button type="button">previous</button>'
@@ -163,7 +181,7 @@ def abx(
     compared = [[what, [[gap, round(share, 3)] for gap, share in curve.items()]] for what, curve in curves.items()]
     data = {"sounds": sounds, "gaps": [gap for *_, gap in pairs], "curves": compared}
     body = {"id": html.escape(name), "status": STATUS_WORDS[status], "count": len(pairs)}
-    return html_output(_ABX.format(**body, data=json.dumps(data, separators=(",", ":"))))
+    return html_output(_ABX.format(**body, data=_embedded(data)))
 
 
 TRIALS = 20
@@ -178,6 +196,7 @@ Order and X are random, both sounds of a pair have the same RMS level, and your 
 <script type="application/json">{data}</script></div>"""
 
 
+@_with_sliders
 def live_strength(
     impaired: Callable[[str, float], tuple[audio.Sound, str]],
     strengths: Mapping[str, tuple[float, float, float]],
@@ -189,10 +208,8 @@ def live_strength(
     impaired : the sound by impairment and strength, and in words what was reached. strengths : least, usual and greatest strength by
     impairment. scores : by the network's name. what : is chosen from the list, where that is no impairment. Without ipywidgets, a sentence.
     """
-    try:
-        import ipywidgets as widgets
-    except ImportError:
-        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    import ipywidgets as widgets
+
     kind = widgets.Dropdown(options=list(strengths), description=what)
     strength = widgets.FloatSlider(description="strength", continuous_update=False)
     player_, readout = widgets.Audio(format="mp3", autoplay=False), widgets.Label()
@@ -216,6 +233,7 @@ def live_strength(
     return widgets.VBox([kind, strength, player_, readout])
 
 
+@_with_sliders
 def live_pair(
     pair: Callable[[float, float], tuple[audio.Sound, audio.Sound]],
     said: Callable[[float, float, audio.Sound, audio.Sound], str],
@@ -227,10 +245,8 @@ def live_pair(
     pair : the two sounds by their SNRs in dB. said : a sentence, from SNRs and sounds. limits : of the sliders. usual : where they begin.
     Without ipywidgets, a sentence.
     """
-    try:
-        import ipywidgets as widgets
-    except ImportError:
-        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    import ipywidgets as widgets
+
     snrs = [
         widgets.FloatSlider(value, min=limits[0], max=limits[1], step=0.5, description=f"SNR of {name}, dB", continuous_update=False)
         for name, value in zip("AB", usual, strict=True)
@@ -250,12 +266,11 @@ def live_pair(
     return widgets.VBox([*snrs, *players, readout])
 
 
+@_with_sliders
 def live_occlusion(sound: audio.Sound, model: str) -> Any:
     """Sliders for a mask, in a running kernel: hide a part of the sound and read the score. Without ipywidgets, a sentence."""
-    try:
-        import ipywidgets as widgets
-    except ImportError:
-        return absent("Sliders need ipywidgets: pip install ipywidgets")
+    import ipywidgets as widgets
+
     network = weights.load(model)
     mel = scoring.mel_of(network, sound)
     frames, bands = mel.shape

@@ -69,20 +69,8 @@ def _distillmos() -> Any:
 
 def dnsmos(waveforms: Sequence[np.ndarray]) -> Float[np.ndarray, " sounds"]:
     """DNSMOS P.835 (Reddy, Gopal and Cutler 2022, arXiv:2110.01763): overall quality of waveforms (samples,) at 16 kHz, the mean over its
-    windows of 9.01 s; it repeats shorter sounds. Samples beyond full scale are clipped, since it takes none.
-
-    Parameters
-    ----------
-    waveforms : (samples,) each at 16 kHz, full scale 1.
-
-    Returns
-    -------
-    A score for each sound.
-
-    Raises
-    ------
-    SettingsError
-        Its package is not installed.
+    windows of 9.01 s; it repeats shorter sounds. Samples beyond full scale are clipped, since it takes none. Parameters, what is returned and
+    what is raised are as in `distillmos`.
     """
     try:
         from speechmos import dnsmos

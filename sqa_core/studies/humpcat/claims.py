@@ -186,8 +186,8 @@ def broken(found: pd.DataFrame) -> pd.DataFrame:
     if len(zero) > 1:
         extra = metrics.confidence_t([tables.extra_neutral(a) for a in zero])
         row("bias towards neutral before tuning", "neutral answers − neutral files, points", extra, judge(extra, low=0.0))
+    change = selection.gain(table)
     for target in tables.in_order(cell["target"]):
-        change = selection.difference(cell, selection.chosen(table, start="random"))
         gain = selection.over_folds(change[change["target"] == target])
         if gain:
             row("negative transfer", f"{tables.title(target)}: source + target − target only, points", gain, judge(gain, high=0.0))

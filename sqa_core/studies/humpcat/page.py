@@ -108,9 +108,7 @@ def reply(found: pd.DataFrame, judged: list[Finding]) -> str:
     if gain.interval is None:
         return f"{first}. Whether the English source helps is not decided yet."
     said = {"holds": "helps", "fails": "hurts"}.get(gain.verdict, "is not shown to help")
-    table = selection.transfers(found)
-    change = selection.difference(selection.chosen(table), selection.chosen(table, start="random"))
-    wider = selection.over_targets(change)
+    wider = selection.over_targets(selection.gain(selection.transfers(found)))
     also = f"; with targets as the unit [{wider.low:+.1f}, {wider.high:+.1f}]" if wider else ""
     return (
         f"{first}. On these targets, training on English first {said}: {gain.interval.text('+.1f')} points against the target only "

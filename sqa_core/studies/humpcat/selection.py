@@ -78,6 +78,11 @@ def over_folds(values: pd.DataFrame) -> Interval | None:
     return metrics.confidence_t(values["difference"].to_numpy(float)) if len(values) > 1 else None
 
 
+def gain(table: pd.DataFrame) -> pd.DataFrame:
+    """`difference` of source + target and target only at the usual share."""
+    return difference(chosen(table), chosen(table, start="random"))
+
+
 def over_targets(values: pd.DataFrame) -> Interval | None:
     """The same with an interval over the means of targets, which is what a new target would need; None for a single target."""
     means = values.groupby("target")["difference"].mean() if len(values) else values

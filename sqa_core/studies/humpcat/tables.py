@@ -224,7 +224,7 @@ def extra_neutral(answers: pd.DataFrame) -> float:
 def languages_table(found: pd.DataFrame) -> pd.DataFrame:
     """Gain from the source by target and relation to English. Four languages are too few to assess a distance."""
     table = selection.transfers(found)
-    gain = selection.difference(selection.chosen(table), selection.chosen(table, start="random"))
+    gain = selection.gain(table)
     rows = []
     for target in in_order(gain["target"]):
         code = catalogue.CORPORA[target].language.split("-")[0] if target in catalogue.CORPORA else ""

@@ -216,16 +216,20 @@ def expected_right(found: pd.DataFrame) -> dict[str, dict[float, float]]:
 
 def pair_of(one_db: float, other_db: float) -> tuple[audio.Sound, audio.Sound]:
     """A synthetic voice in one pink noise at two SNRs, both at one level."""
-    speech = _voice()
-    noise = degrade.coloured_noise(speech.shape, RATE, "pink", np.random.default_rng(0))
-    one, other = (audio.Sound(_levelled(degrade.add_noise(speech, RATE, noise, snr))[None], RATE) for snr in (one_db, other_db))
+    one, other = (audio.Sound(_levelled(_in_noise(snr))[None], RATE) for snr in (one_db, other_db))
     return one, other
 
 
+def _in_noise(snr_db: float) -> np.ndarray:
+    return degrade.add_noise(*_voice_and_noise(), snr_db)
+
+
 @lru_cache
-def _voice() -> np.ndarray:
+def _voice_and_noise() -> tuple[np.ndarray, int, np.ndarray]:
+    """A synthetic voice, its rate, and pink noise as long."""
     (sound,) = polyglot.synthesise([polyglot.job("en", "f4", polyglot.sentences("en")[9])])
-    return degrade.set_level(audio.resample(sound.waveform, sound.sample_rate, RATE)[0], RATE)
+    speech = degrade.set_level(audio.resample(sound.waveform, sound.sample_rate, RATE)[0], RATE)
+    return speech, RATE, degrade.coloured_noise(speech.shape, RATE, "pink", np.random.default_rng(0))
 
 
 def about_pair(found: pd.DataFrame) -> Callable[[float, float, audio.Sound, audio.Sound], str]:
@@ -254,12 +258,9 @@ def about_pair(found: pd.DataFrame) -> Callable[[float, float, audio.Sound, audi
 
 def pairs_to_hear() -> dict[str, list[tuple[audio.Sound, str]]]:
     """Pairs below, at and above the threshold of 3 dB: both members, at speech of one level."""
-    speech = _voice()
-    noise = degrade.coloured_noise(speech.shape, RATE, "pink", np.random.default_rng(0))
     groups = {"below, 1 dB": 1.0, "at the threshold, 3 dB": 3.0, "the paper's widest, 6 dB": 6.0, "far above, 15 dB": 15.0}
     return {
-        name: [(audio.Sound(degrade.add_noise(speech, RATE, noise, snr)[None], RATE), f"SNR {snr:g} dB") for snr in (15.0, 15.0 - gap)]
-        for name, gap in groups.items()
+        name: [(audio.Sound(_in_noise(snr)[None], RATE), f"SNR {snr:g} dB") for snr in (15.0, 15.0 - gap)] for name, gap in groups.items()
     }
 
 

@@ -131,7 +131,8 @@ def _seed_spread(run: Run, corpora: list[str]) -> str:
 
 def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[str, Any]:
     """Arguments of `figures.answer`."""
-    seen, gaps, of_printed = overview(run), tables.table2_against_table3(), on_claims(printed, published.read(SLUG, "quotations"))
+    seen, gaps, quotations = overview(run), tables.table2_against_table3(), published.read(SLUG, "quotations")
+    of_printed, splits = on_claims(printed, quotations), splits_table(run)
     papers = seen[seen["paper"].notna()]
     checkpoints = sum(e in run.models for e in PAPERS_ENCODERS)
     encoders = [m for m in run.models if m not in (*CONTROLS, *ASTS)]
@@ -143,8 +144,8 @@ def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[
     largest = gaps.loc[gaps["difference"].abs().idxmax()]
     text = f"points separate Table 2 from the mean of Table 3 for {largest['backbone']}; no subset of corpora reproduces all six means."
     found.append((f"{abs(largest['difference']):.2f}", text))
-    ahead = _speaker_network_ahead(splits_table(run), "stratified")
-    apart = _speaker_network_ahead(splits_table(run), "leave-one-speaker-out")
+    ahead = _speaker_network_ahead(splits, "stratified")
+    apart = _speaker_network_ahead(splits, "leave-one-speaker-out")
     text = f"corpora: a speaker-verification network, trained on no emotion, ranks first if the split mixes speakers; {apart} if they are held out."
     found.append((ahead, text))
     return {
@@ -162,7 +163,7 @@ def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[
         "verdicts": [
             Bar("True of the printed numbers", tally(of_printed), PRINTED_WORDS),
             Bar("Beyond chance in the printed tables", Counter(f.chance for f in of_printed if f.chance), CHANCE_WORDS),
-            Bar("Our run", tally(on_claims(ours, published.read(SLUG, "quotations")))),
+            Bar("Our run", tally(on_claims(ours, quotations))),
         ],
         "found": found,
         "links": verdicts.links(SLUG, details="All tables", cite="https://ceur-ws.org/Vol-3878/"),
