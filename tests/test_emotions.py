@@ -76,7 +76,7 @@ def test_facts_of_the_registry_are_whole():
         assert corpus.citation, name
         assert corpus.source, name
         assert registry.known(name).title == corpus.title
-    with pytest.raises(CorpusError, match=r"demos .* is not fetched by this command: get it from https://zenodo"):
+    with pytest.raises(CorpusError, match=r"demos .* is not fetched by this command; get it from https://zenodo"):
         registry.fetch("demos")
 
 

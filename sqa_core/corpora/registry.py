@@ -16,9 +16,9 @@ from .manifest import Manifest
 class Corpus:
     """One row of the registry.
 
-    status : "real" or "synthetic". read : turns the folder into a manifest. fetch : fills the folder. generated : made by this library
-    when it is needed. verify : one line for each difference from a complete copy. complete : whether a folder holds the corpus. by_hand :
-    what to do to get one that is not fetched.
+    status : "real" or "synthetic". read : turns the folder into a manifest. generated : made by this library when it is needed. verify : one
+    line for each difference from a complete copy. complete : whether a folder holds the corpus. fetch : fills the folder; a corpus that has
+    none says in by_hand how to get it.
     """
 
     title: str
@@ -26,10 +26,10 @@ class Corpus:
     licence: str
     megabytes: int
     read: Callable[[Path], Manifest]
-    fetch: Callable[..., object]
     generated: bool = False
     verify: Callable[[Manifest], list[str]] = manifest.verify
     complete: Callable[[Path], bool] = lambda folder: (folder / "manifest.csv").is_file()
+    fetch: Callable[..., object] | None = None
     by_hand: str = ""
 
 
@@ -41,17 +41,9 @@ def _emotional(name: str) -> Corpus:
         licence=corpus.licence,
         megabytes=corpus.megabytes,
         read=partial(reader.manifest, name=name),
-        fetch=partial(reader.fetch, name=name),
         verify=lambda found: reader.problems(found.root, name),
         complete=partial(reader.holds, name=name),
         by_hand=f"get it from {corpus.obtain} and put its folder below SQA_DATA as {name}",
-    )
-
-
-def _not_fetched(name: str, folder: Path, **_: object) -> None:
-    raise CorpusError(
-        f"{name} has no address that it could be fetched from; put its folder with its manifest.csv below SQA_DATA, or, if it is your own, "
-        f"run `sqa data add {name} FOLDER`."
     )
 
 
@@ -80,7 +72,6 @@ CORPORA = {
         licence="CC0, Magic Data 1.0 and others; see its manifest",
         megabytes=60,
         read=lambda folder: manifest.read(folder / "manifest.csv", "clean_voices", "real"),
-        fetch=partial(_not_fetched, "clean_voices"),
         by_hand="put its folder with its manifest.csv below SQA_DATA as clean_voices",
     ),
     "polyglot": Corpus(
@@ -126,7 +117,6 @@ def _own(name: str) -> Corpus:
         licence="as in its manifest",
         megabytes=0,
         read=partial(own.read, name=name),
-        fetch=partial(_not_fetched, name),
         by_hand=f"run `sqa data add {name} FOLDER`",
     )
 
@@ -176,8 +166,16 @@ def load(name: str) -> Manifest:
 
 
 def fetch(name: str, on_file: Callable[[str], None] = lambda _: None) -> Path:
-    """Fetch or generate a corpus into the cache, and return its folder; files that are there already are kept."""
+    """Fetch or generate a corpus into the cache, and return its folder; files that are there already are kept.
+
+    Raises
+    ------
+    CorpusError
+        The corpus is not fetched from anywhere, with what to do by hand; or fetching failed.
+    """
     corpus = known(name)
+    if corpus.fetch is None:
+        raise CorpusError(f"{name} ({corpus.licence}) is not fetched by this command; {how_to_get(name)}.")
     folder = environment.cache_folder() / "data" / name
     corpus.fetch(folder, on_file=on_file)
     load.cache_clear()

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,21 +18,6 @@ from .catalogue import CORPORA, STEREO_SAMPLE, EmotionCorpus, Labels
 
 STATUS = "real"  # whether a corpus is a paper's own is for the chapter on that paper to say
 ENDINGS = {".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg"}
-
-
-def fetch(folder: Path, name: str, on_file: Callable[[str], None] = lambda _: None) -> None:
-    """What to do by hand: none of these corpora may be fetched without its owners' terms being read.
-
-    Raises
-    ------
-    CorpusError
-        Always, with what to do by hand.
-    """
-    corpus = CORPORA[name]
-    raise CorpusError(
-        f"{name} ({corpus.licence}) is not fetched by this command: get it from {corpus.obtain}, unpack it as it is, "
-        f"and put the folder at {folder}, or below a folder named in SQA_DATA as {name}."
-    )
 
 
 def holds(folder: Path, name: str) -> bool:
