@@ -135,7 +135,30 @@ def synthetic(
     on_item: Callable[[], None] = lambda: None,
     made: Made = Made(),
 ) -> list[Call]:
-    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item."""
+    """`count` calls of polyglot's voices in one language; for another language the same calls, item by item.
+
+    Parameters
+    ----------
+    count : number of calls, at least 1.
+    language : one of `polyglot.LANGUAGES`; only English for training and validation.
+    voices : names from `polyglot.VOICES`, of which each call draws one.
+    use : which sentences, recorded noises and rooms are drawn from.
+    on_item : called as each call arrives.
+    made : whether calls are labelled, and whether voices get a high band.
+
+    Returns
+    -------
+    The calls in the order of their items, which count from 0.
+
+    Raises
+    ------
+    CorpusError
+        There are no training sentences in that language, or a recording that was drawn is not on this machine.
+    SettingsError
+        Labels need pesq, which is not installed, or this build of FFmpeg lacks a codec that was drawn.
+    KeyError
+        The language or a voice is unknown.
+    """
     plan, parts = _spoken(count, np.random.default_rng([seed, 0]), language, voices, use)
     others = (plan, parts) if len(set(plan)) > 1 else _rivals(seed, language, use, plan[0])  # a voice does not compete with itself
     return _all(seed, use, language, plan, parts, others, on_item, made)
@@ -271,7 +294,12 @@ def recipe_hash() -> str:
 
 
 def to_table(calls: Sequence[Call]) -> list[dict]:
-    """One plain row a call, for a record."""
+    """One plain row per call, for a record.
+
+    Returns
+    -------
+    For each call: item, language, voice, length in seconds, SNR of the noise floor in dB, recipe (JSON), and the five labels.
+    """
     return [
         {
             "item": c.item,

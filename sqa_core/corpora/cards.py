@@ -16,8 +16,23 @@ SILENT_EDGE_S = 0.02  # of digital silence at an end
 
 
 def facts(corpus: Manifest, shared: SharedAudio | None = None) -> dict[str, Any]:
-    """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it; `shared` is what
-    `shared_audio.search` found."""
+    """Numbers of a card: counts, lengths, levels, and what a reader should know before believing a score on it.
+
+    Parameters
+    ----------
+    corpus : all its files are read.
+    shared : what `shared_audio.search` found in it; without it the card says nothing of shared audio.
+
+    Returns
+    -------
+    Numbers and texts by the fact's name, which gives the unit if there is one, in the order of the card. Facts about gender, emotions and
+    sentences are there only if the corpus has these columns.
+
+    Raises
+    ------
+    AudioError
+        A file cannot be read.
+    """
     table = corpus.table
     measured = pd.DataFrame([_of_file(path) for path in corpus.paths()])
     out: dict[str, Any] = {
@@ -69,7 +84,16 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def group_majority_accuracy(labels: pd.Series, groups: pd.Series) -> float:
-    """Accuracy of predicting each group's most frequent label: what a model could reach from the group alone."""
+    """Accuracy of predicting each group's most frequent label: what a model could reach from the group alone.
+
+    Parameters
+    ----------
+    labels, groups : (items,) with the same index.
+
+    Returns
+    -------
+    A share in [0, 1]. An item whose label or group is missing (NaN) counts as wrong.
+    """
     return float(pd.crosstab(groups, labels).max(axis=1).sum() / len(labels))
 
 
@@ -87,6 +111,16 @@ def _of_file(path) -> dict[str, Any]:
 
 
 def table_of(cards: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """The facts of several corpora, by their names, side by side: one row per fact, one column per corpus."""
+    """The facts of several corpora side by side.
+
+    Parameters
+    ----------
+    cards : what `facts` returned, by the corpus's name.
+
+    Returns
+    -------
+    A table of text with one row per fact and one column per corpus. The first column, whose name is empty, holds the facts' names; a cell
+    is empty if the corpus lacks the fact.
+    """
     names = list(dict.fromkeys(n for card in cards.values() for n in card))
     return pd.DataFrame([{"": n} | {c: card.get(n, "") for c, card in cards.items()} for n in names]).astype(str)

@@ -222,8 +222,24 @@ def loudness(active_dbov: float) -> float:
 
 
 def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict[str, float]]:
-    """A clean waveform (samples,) at `RATE` through one step at the usual level: the degraded one, the step with the strength that it
-    reached, and the labels. Babble and a competing talker are the sound itself, backwards."""
+    """A clean waveform through one step at the usual level. Babble and a competing talker are the waveform itself, reversed.
+
+    Parameters
+    ----------
+    clean : (samples,) at `RATE`.
+    step : one impairment, as `draw_recipe` returns them.
+
+    Returns
+    -------
+    The degraded waveform (samples,) in [-1, 1], the step with the strength that it reached, and the five labels as in `labels_of`.
+
+    Raises
+    ------
+    CorpusError
+        The impairment is unknown, or its recording is not on this machine.
+    SettingsError
+        The step cannot be applied (silent speech, an unknown codec, a strength out of range), or pesq is not installed.
+    """
     recipe, other = [step, {"kind": "level", "active_dbov": USUAL_DBOV}], clean[::-1].copy()
     degraded, steps = apply(clean, recipe, (0,), other, other)
     return degraded, steps[0], labels_of(clean, degraded, steps, (0,), other, other)

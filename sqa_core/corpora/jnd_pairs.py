@@ -89,7 +89,23 @@ class Drawn:
 
 
 def draw(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int) -> Drawn:
-    """Pair `index`."""
+    """Pair `index`, not yet mixed; the same for the same arguments.
+
+    Parameters
+    ----------
+    clean, noise : sounds from which one each is drawn.
+    law : the length of a stretch, and how the two SNRs are drawn.
+
+    Returns
+    -------
+    Two stretches of speech and two of noise, `law.seconds` long at 16 kHz, with their SNRs. The names are those of the first member's
+    sounds.
+
+    Raises
+    ------
+    CorpusError
+        A sound is silent in each of `DRAWS` random stretches.
+    """
     first = _member(clean, noise, law, seed, index, 0)
     if law.shuffled:
         other = _member(clean, noise, law, seed, index, 1)
@@ -132,13 +148,34 @@ def _stretch(x: np.ndarray, samples: int, rng: np.random.Generator, name: str, l
 def mix(
     speech: Float[Tensor, "*pairs samples"], noise: Float[Tensor, "*pairs samples"], snr_db: Float[Tensor, "*pairs"]
 ) -> Float[Tensor, "*pairs samples"]:
-    """Speech at `SPEECH_DBOV` and noise of RMS 1, on whatever device they are, at an SNR: active speech level over the noise's RMS."""
+    """Speech plus noise at an SNR: active speech level (ITU-T P.56) over the noise's RMS level.
+
+    Parameters
+    ----------
+    speech : at an active level of `SPEECH_DBOV`; it is not scaled.
+    noise : with an RMS of 1.
+    snr_db : one SNR in dB for each mixture.
+
+    Returns
+    -------
+    The mixtures, on the device of the inputs. They are not clipped and can exceed full scale.
+    """
     gain = 10 ** ((SPEECH_DBOV - snr_db) / 20)
     return speech + gain[..., None] * noise
 
 
 def batch(drawn: Sequence[Drawn], device: str = "cpu") -> Float[Tensor, "pairs 2 samples"]:
-    """Pairs mixed on a device."""
+    """Pairs mixed on a device.
+
+    Parameters
+    ----------
+    drawn : pairs of one length.
+    device : name of a torch device.
+
+    Returns
+    -------
+    Both members of each pair, float32, 16 kHz.
+    """
     arrays = ([d.speech for d in drawn], [d.noise for d in drawn], [d.snr_db for d in drawn])
     return mix(*(torch.from_numpy(np.stack(x).astype(np.float32)).to(device) for x in arrays))
 

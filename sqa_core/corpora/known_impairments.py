@@ -67,14 +67,42 @@ class Controlled:
 
 
 def make(source: Source, conditions: tuple[str, ...] = tuple(CONDITIONS), talkers: tuple[str, ...] = ()) -> list[Controlled]:
-    """Every condition with every talker; the same samples for the same arguments, whatever else is asked for."""
+    """Every condition with every talker. The samples of a file depend on source, condition and talker alone.
+
+    Parameters
+    ----------
+    source : "polyglot" for synthetic voices, "prompts" for asterisk's.
+    conditions : keys of `CONDITIONS`.
+    talkers : such as "en-m6" (polyglot) or "en" (prompts); all of `TALKERS` if empty. Unknown ones are ignored.
+
+    Returns
+    -------
+    The files, condition by condition.
+
+    Raises
+    ------
+    CorpusError
+        The asterisk prompts are not on this machine, or lack suitable files in a language.
+    KeyError
+        A condition is unknown.
+    """
     clean, babble = _material(source)
     chosen = [(name, speech) for name, speech in clean if not talkers or name in talkers]
     return [_impair(talker, speech, condition, babble) for condition in conditions for talker, speech in chosen]
 
 
 def corpus_hash(source: Source) -> str:
-    """Hash of what the files are made from and how."""
+    """Hash of what the files are made from and how.
+
+    Returns
+    -------
+    12 hexadecimal digits.
+
+    Raises
+    ------
+    CorpusError
+        The asterisk prompts are needed and not on this machine.
+    """
     spoken = polyglot.recipe_hash() if source == "polyglot" else registry.load("asterisk").hash
     made = repr((spoken, TALKERS[source], CONDITIONS, ROOM_DB, VOICE_DB, PAUSE_DB))
     return short_hash(made)

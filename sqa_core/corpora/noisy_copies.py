@@ -20,8 +20,23 @@ RATE = 16_000  # Hz, of the encoders
 
 
 def noisy_copies(corpus: Manifest, copies: int, channel: ChannelName = "mean") -> Manifest:
-    """A corpus of 1 + `copies` times as many files, kept in the cache: all files as the encoders take them, then all of them again with
-    noise of their own, and so on. Labels stay as they are."""
+    """A corpus with noisy copies of all its files (`degrade.noise_and_mask`), kept in the cache. Each copy has noise of its own.
+
+    Parameters
+    ----------
+    copies : noisy copies of each file.
+    channel : taken of files with several channels.
+
+    Returns
+    -------
+    A manifest with 1 + `copies` rows per file: all files without noise, then the first copies of all, and so on. They are WAV files with
+    one channel at 16 kHz, as the encoders take them. Labels stay as they are.
+
+    Raises
+    ------
+    AudioError
+        A file cannot be read.
+    """
     what = json.dumps([corpus.hash, copies, channel, degrade.TRAINING_SNR_DB, degrade.MASKED_SHARE, degrade.MASK_FADE_S])
     folder = environment.cache_folder() / "noisy" / f"{corpus.name}-{short_hash(what)}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,25 @@ def _make(seed: int, item: tuple[int, str, str, list[np.ndarray], np.ndarray]) -
 
 
 def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, ...], on_item=lambda: None) -> list[Impaired]:
-    """`count` impaired polyglot utterances (two sentences and pauses, some 6 s) with labels; the same for the same arguments."""
+    """Impaired polyglot utterances (two sentences and pauses, some 6 s) with labels; the same for the same arguments.
+
+    Parameters
+    ----------
+    count : number of utterances that are made.
+    languages, voices : names from `polyglot.LANGUAGES` and `polyglot.VOICES`, of which each utterance draws one.
+    on_item : called as each utterance arrives.
+
+    Returns
+    -------
+    The utterances at 16 kHz. Those in which PESQ finds no speech are left out, so there can be fewer than `count`.
+
+    Raises
+    ------
+    SettingsError
+        The package pesq is not installed.
+    KeyError
+        A language or voice is unknown.
+    """
     rng = np.random.default_rng([seed, 0])
     plan = [(str(rng.choice(languages)), str(rng.choice(voices))) for _ in range(count)]
     jobs = [j for language, voice in plan for j in utterance(rng, language, voice)]
@@ -138,9 +156,25 @@ def make(count: int, seed: int, languages: tuple[str, ...], voices: tuple[str, .
 
 
 def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None) -> list[Impaired]:
-    """`count` impaired utterances of real prompts: two stretches of `PROMPT_S` or more of one talker in one language.
+    """Impaired utterances of real prompts with labels: two stretches of `PROMPT_S` seconds or more in one language.
 
-    prompts : a corpus of short clean recordings with `language` and `speaker`, such as asterisk.
+    Parameters
+    ----------
+    count : number of utterances that are made.
+    prompts : clean recordings such as asterisk's, with one talker per language. Those from 0.4 to 6 s are used; each language needs enough
+        of them for two stretches.
+    on_item : called as each utterance arrives.
+
+    Returns
+    -------
+    The utterances at 16 kHz. Those in which PESQ finds no speech are left out, so there can be fewer than `count`.
+
+    Raises
+    ------
+    AudioError
+        A prompt cannot be read.
+    SettingsError
+        The package pesq is not installed.
     """
     rng = np.random.default_rng([seed, 0])
     plan, parts = [], []
@@ -182,5 +216,10 @@ def babble_of(
 
 
 def to_table(items: list[Impaired]) -> list[dict]:
-    """One plain row an utterance, for a record."""
+    """One plain row per utterance, for a record.
+
+    Returns
+    -------
+    For each utterance: language, voice, recipe (JSON), and PESQ's MOS-LQO.
+    """
     return [{"language": i.language, "voice": i.voice, "recipe": json.dumps(i.recipe), "pesq": i.pesq} for i in items]

@@ -108,7 +108,17 @@ VOICES = {
 
 
 def sentences(language: str) -> list[str]:
-    """The twelve sentences, in order."""
+    """The twelve sentences in one of `LANGUAGES`.
+
+    Returns
+    -------
+    The texts, in the same order in every language.
+
+    Raises
+    ------
+    KeyError
+        The language is unknown.
+    """
     with SENTENCES.open(encoding="utf-8", newline="") as f:
         return [row[LANGUAGES[language][1]] for row in csv.DictReader(f)]
 
@@ -164,7 +174,22 @@ def _speak_all(jobs: list[dict]) -> list[audio.Sound]:
 
 
 def job(language: str, voice: str, sentence: str) -> dict:
-    """What `synthesise` takes, for one of `LANGUAGES`, one of `VOICES` and a text."""
+    """A sentence for `synthesise` to say.
+
+    Parameters
+    ----------
+    language, voice : one of `LANGUAGES` and one of `VOICES`.
+    sentence : the text.
+
+    Returns
+    -------
+    The text, eSpeak's name of the voice, its rate in words per minute, and its pitch and pitch range (0 to 99).
+
+    Raises
+    ------
+    KeyError
+        The language or voice is unknown.
+    """
     v = VOICES[voice]
     return {
         "text": sentence,
@@ -176,7 +201,23 @@ def job(language: str, voice: str, sentence: str) -> dict:
 
 
 def acted_job(language: str, voice: str, sentence: str, emotion: str) -> dict:
-    """`job` in the manner of an emotion."""
+    """`job` in the manner of an emotion; `Manner` names the studies that the manners follow.
+
+    Parameters
+    ----------
+    language, voice : one of `LANGUAGES` and one of `VOICES`.
+    sentence : the text; the manner replaces its final punctuation mark.
+    emotion : one of `MANNERS`.
+
+    Returns
+    -------
+    A job as from `job`, with volume (100 is eSpeak's normal one) and brightness (gain in dB above BRIGHT_HZ) as well.
+
+    Raises
+    ------
+    KeyError
+        The language, voice or emotion is unknown.
+    """
     plain, manner = job(language, voice, sentence.rstrip(".!?;؟") + MANNERS[emotion].end), MANNERS[emotion]
     moved = {name: min(99, max(0, plain[name] + getattr(manner, name))) for name in ("pitch", "range")}
     return plain | moved | {"rate": round(plain["rate"] * manner.rate), "volume": round(LOUDNESS * manner.level), "bright": manner.bright}

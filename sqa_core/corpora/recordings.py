@@ -26,7 +26,12 @@ LEAST_S = 2.0  # of a noise: shorter ones would be repeated so often that they s
 
 
 def noises(use: Use) -> tuple[str, ...]:
-    """Paths of recorded noises for a use, from the folder of data, in a fixed order; none where there is no such folder."""
+    """Recorded noises of `LEAST_S` seconds or more for a use.
+
+    Returns
+    -------
+    Paths such as "noise/esc10/a.flac", as `load` takes them, in alphabetical order; empty if there is no folder of noises.
+    """
     folder = environment.find("data", "noise")
     if folder is None:
         return ()
@@ -38,7 +43,17 @@ def noises(use: Use) -> tuple[str, ...]:
 
 
 def of_use(table: pd.DataFrame, use: Use, valid_share: float) -> pd.DataFrame:
-    """The files of a table with `sha256` that are for a use: training and validation divide them, tests take all."""
+    """The files of a table that are for a use: training and validation divide them by their hashes, tests take all.
+
+    Parameters
+    ----------
+    table : with the column `sha256`.
+    valid_share : probability in [0, 1] that a file is for validation.
+
+    Returns
+    -------
+    The rows for this use, with the table's index.
+    """
     if use == "test":
         return table
     return table[table["sha256"].map(lambda digest: for_validation(digest, valid_share)) == (use == "valid")]
@@ -72,7 +87,12 @@ def load(name: str, rate: int) -> np.ndarray:
 
 
 def hash_of(use: Use) -> str:
-    """Hash of all recordings for a use, names and content; that of nothing where there are none."""
+    """Hash of all recorded noises and rooms for a use, names and content.
+
+    Returns
+    -------
+    12 hexadecimal digits; the hash of an empty list if there are no recordings.
+    """
     paths = [(name, environment.find("data", name)) for name in (*noises(use), *rooms(use))]
     return short_hash(repr([(name, _digest(path, path.stat().st_mtime_ns)) for name, path in paths if path]))
 

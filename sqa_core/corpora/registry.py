@@ -102,7 +102,17 @@ def everything() -> dict[str, Corpus]:
 
 
 def known(name: str) -> Corpus:
-    """A corpus of this list, or one of the user's own; raises SettingsError if there is none."""
+    """A corpus of this list, or one of the user's own.
+
+    Returns
+    -------
+    Its row of the registry, whether or not the corpus is on this machine.
+
+    Raises
+    ------
+    SettingsError
+        There is no corpus of this name.
+    """
     if name in CORPORA:
         return CORPORA[name]
     if name in own.names():
@@ -122,12 +132,32 @@ def _own(name: str) -> Corpus:
 
 
 def how_to_get(name: str) -> str:
-    """What to do about a corpus that is not on this machine, as the end of a sentence."""
+    """What to do about a corpus that is not on this machine.
+
+    Returns
+    -------
+    The end of a sentence, such as "run `sqa data fetch p835`, or set SQA_DATA".
+
+    Raises
+    ------
+    SettingsError
+        There is no corpus of this name.
+    """
     return known(name).by_hand or f"run `sqa data fetch {name}`, or set SQA_DATA"
 
 
 def find(name: str) -> Path | None:
-    """The corpus's folder on this machine, or None; a folder without a complete corpus does not count."""
+    """The corpus's folder on this machine: below SQA_DATA, else in the cache.
+
+    Returns
+    -------
+    The first folder that holds the complete corpus, or None.
+
+    Raises
+    ------
+    SettingsError
+        There is no corpus of this name.
+    """
     complete = known(name).complete
     return environment.find("data", name, lambda folder: folder.exists() and complete(folder))
 
@@ -166,12 +196,24 @@ def load(name: str) -> Manifest:
 
 
 def fetch(name: str, on_file: Callable[[str], None] = lambda _: None) -> Path:
-    """Fetch or generate a corpus into the cache, and return its folder; files that are there already are kept.
+    """Fetch or generate a corpus into the cache.
+
+    Intact files of p835 that are already there are kept; asterisk and the built-in corpora are made anew.
+
+    Parameters
+    ----------
+    on_file : called with the name of each file (p835), package (asterisk) or language (polyglot) when it is done.
+
+    Returns
+    -------
+    The corpus's folder.
 
     Raises
     ------
+    SettingsError
+        There is no corpus of this name.
     CorpusError
-        The corpus is not fetched from anywhere, with what to do by hand; or fetching failed.
+        The corpus must be obtained by hand, or its download failed; the message says what to do.
     """
     corpus = known(name)
     if corpus.fetch is None:

@@ -36,11 +36,25 @@ class SharedAudio(NamedTuple):
 def search(corpus: Manifest, on_file: Callable[[], None] = lambda: None) -> SharedAudio:
     """Pairs of files that share at least 0.3 s, and about a tenth of their length, of one recording.
 
-    Whole files are correlated at 2 kHz, each with each; where that correlation is high, the overlap is correlated at 2 kHz and then at
-    8 kHz, where two different recordings of one sentence have little in common. Differences of the waveforms are compared; otherwise
-    shared mains hum would look like shared audio. The control is the same search with one file of each pair reversed: it has the same
-    spectrum and cannot share audio. The threshold is halfway between the control and 1. A corpus of more than MAX_COMPARED files is
-    searched speaker by speaker. on_file : called for each file that was compared with all others.
+    The first `SEARCHED_S` seconds of the files are correlated at 2 kHz, each with each; where that correlation is high, the overlap is
+    correlated at 2 kHz and then at 8 kHz, where two different recordings of one sentence have little in common. Differences of the
+    waveforms are compared; otherwise shared mains hum would look like shared audio. The control is the same search with one file of each
+    pair reversed: it has the same spectrum and cannot share audio. The threshold is halfway between the control and 1. A corpus of more
+    than MAX_COMPARED files is searched speaker by speaker.
+
+    Parameters
+    ----------
+    corpus : all its files are read.
+    on_file : called when all pairs of a file have been compared; not for the last file, whose pairs are done by then.
+
+    Returns
+    -------
+    The pairs above the threshold, the control and the threshold.
+
+    Raises
+    ------
+    AudioError
+        A file cannot be read.
     """
     paths, table = corpus.paths(), corpus.table
     with ThreadPoolExecutor() as readers:

@@ -110,7 +110,21 @@ def of(corpus: Manifest, protocol: Protocol, split_hash: str = "", seed: int = 0
 
 
 def adopt(path: Path) -> Split:
-    """A user's own split, copied into the cache under its hash, so that trials find it by that."""
+    """A user's own split, copied into the cache under its hash, so that trials find it by that.
+
+    Parameters
+    ----------
+    path : CSV file with the columns fold, file and part.
+
+    Returns
+    -------
+    The split, named after the file.
+
+    Raises
+    ------
+    CorpusError
+        The file cannot be read, or holds no valid split.
+    """
     split = read(path)
     _own_folder().mkdir(parents=True, exist_ok=True)
     write(split, _own_folder() / f"{split.hash}.csv")
@@ -122,7 +136,12 @@ def _own_folder() -> Path:
 
 
 def speakers_merged(corpus: Manifest) -> pd.Series:
-    """(files,) speaker of each file, aliases of one person merged."""
+    """The speaker of each file, aliases of one person merged.
+
+    Returns
+    -------
+    (files,) names of speakers, with the index of the corpus's table.
+    """
     known = catalogue.CORPORA.get(corpus.name)
     return corpus.table["speaker"].replace(known.same_talker if known else {})
 
@@ -275,11 +294,18 @@ def share_of(corpus: Manifest, share: float, seed: int, by: Literal["speaker", "
 
 
 def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What a split achieved: one row per part and fold.
+    """What a split achieved: sizes, class balance and leakage of each part.
 
-    Columns: files, their share, speakers, smallest and largest class (files), speakers that the training part has too, the share of files
-    whose sentence occurs in training (if the corpus names sentences), and how many files share audio with a training file (`shared`: the
-    pairs that `shared_audio.search` found).
+    Parameters
+    ----------
+    corpus : with the column `emotion`; files of the split that it lacks are not counted.
+    shared : the pairs that `shared_audio.search` found.
+
+    Returns
+    -------
+    One row per fold and part. Columns: files, their share of the fold, speakers, smallest and largest class (files), and speakers that the
+    training part has too; if the corpus names sentences, the share of files whose sentence occurs in training; with `shared`, how many
+    files share audio with a training file. The last two are NaN for the training part. Aliases of one person count as several speakers.
     """
     joined = split.table.merge(corpus.table, on="file")
     rows = []
@@ -306,6 +332,12 @@ def _share_audio(shared: pd.DataFrame, files: set[str], others: set[str]) -> int
 
 
 def write(split: Split, path: Path) -> None:
+    """Write a split as a CSV file, whole or not at all.
+
+    Parameters
+    ----------
+    path : the file; folders that do not exist are made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as partial:
         split.table.to_csv(partial, index=False)

@@ -13,7 +13,18 @@ FEW = 32  # so many are done before worker processes have started
 
 
 def in_processes(function: Callable[[Any], Any], jobs: Sequence[Any], chunk: int, on_item: Callable[[], None]) -> list[Any]:
-    """`function` of each job, in order. chunk : jobs handed to a process at once. on_item : called as each result arrives."""
+    """`function` of each job, computed by all cores.
+
+    Parameters
+    ----------
+    function : like the jobs, must be picklable if there are more than `FEW` jobs. Fewer are done in this process.
+    chunk : jobs handed to a process at once.
+    on_item : called as each result arrives.
+
+    Returns
+    -------
+    The results in the order of the jobs. An exception of `function` is raised here.
+    """
     made = []
     with ExitStack() as stack:
         run: Callable = map

@@ -450,11 +450,21 @@ CORPORA = {
 
 
 def title(name: str) -> str:
-    """How a corpus is called in tables; a corpus that is not in this catalogue goes by its own name."""
+    """How a corpus is called in tables, such as "EmoDB".
+
+    Returns
+    -------
+    Its name in this catalogue; `name` itself if the corpus is not in it.
+    """
     return CORPORA[name].name if name in CORPORA else name
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Corpora in the order of this catalogue, others after them."""
+    """Corpora in the order of this catalogue, then all others in alphabetical order.
+
+    Returns
+    -------
+    Each name once.
+    """
     present = set(names)
     return [n for n in CORPORA if n in present] + sorted(present - CORPORA.keys())
