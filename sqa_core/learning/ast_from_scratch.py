@@ -52,7 +52,26 @@ class FittedTransformer:
 
 
 def learn(bands: Float[Tensor, "files frames bands"], fold: Fold, settings: BaselineSettings, seed: int) -> FittedTransformer:
-    """Train on the fold's training files and keep the epoch with the best macro F1 on its validation files; seeded by `seed`."""
+    """Train on the fold's training files and keep the epoch with the best macro F1 on its validation files (or the last one).
+
+    Parameters
+    ----------
+    bands : (files, settings.frames, 128)
+        Log filter-bank energies of all files, not normalised, as `spectrogram.ast_filter_bank` gives them.
+    fold : Classes of the files, and which of them are trained on and validated on.
+    settings : The recipe; `settings.keep` decides between the best and the last epoch.
+    seed : Of all randomness: initial weights, masks, order of files.
+
+    Returns
+    -------
+    The network in evaluation mode on `environment.device()`, the moments that its input is normalised by, the epoch that was kept, and the
+    macro F1 of each epoch in percent.
+
+    Raises
+    ------
+    WeightsError
+        The training loss is no longer finite.
+    """
     mask = audio.import_torchaudio().functional.mask_along_axis_iid
     device = environment.device()
     seed_torch(seed)
@@ -81,7 +100,20 @@ def _normalised(fitted: FittedTransformer, bands: Tensor) -> Tensor:
 
 @torch.no_grad()
 def predict(fitted: FittedTransformer, bands: Tensor, files: np.ndarray) -> Float[Tensor, "files classes"]:
-    """Logits of files, computed in chunks."""
+    """Logits of files, computed in chunks of 32 files at most.
+
+    Parameters
+    ----------
+    fitted : From `learn`. Its network is put into evaluation mode.
+    bands : (files, frames, 128)
+        As in `learn`.
+    files : (n,)
+        Indices into `bands`.
+
+    Returns
+    -------
+    (n, classes), on the CPU, in the order of `files`.
+    """
     fitted.network.eval()
     parts = np.array_split(files, max(1, -(-len(files) // CHUNK_FILES)))
     return torch.cat([fitted.network(_normalised(fitted, bands[torch.from_numpy(part)])).logits.cpu() for part in parts])

@@ -102,7 +102,21 @@ def save(model: QualityNetwork, name: str, folder: Path, found: dict[str, Any]) 
 
 
 def load_transformer(name: str) -> quality_transformer.QualityTransformer:
-    """One of our transformers; raises as `quality_transformer.load`."""
+    """One of our networks with AST's layout.
+
+    Parameters
+    ----------
+    name : Of its folder below `networks`, such as "calls-ast-small".
+
+    Returns
+    -------
+    The network, in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        Not found, damaged, of another network, or holding values that are not numbers.
+    """
     return quality_transformer.load(environment.resource("networks", name, quality_transformer.FILE))
 
 

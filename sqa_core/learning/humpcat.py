@@ -59,8 +59,33 @@ def learn(
 ) -> Trained:
     """Train on `files` and keep the last epoch: nothing chooses an epoch, so that no file is needed for it.
 
-    start : weights to begin with, else random ones by the seed; all of them are trained. watched : files whose attention is measured before
-    training and after each epoch. All randomness comes from `seed`; a run that goes on from a checkpoint has the same order of files.
+    Parameters
+    ----------
+    streams : Inputs of all files.
+    labels : (files,)
+        Class of each file, from 0.
+    files : (n,)
+        Indices of the files to train on.
+    network : Layout of the network.
+    settings : Hyper-parameters.
+    seed : Of all randomness. A run that goes on from a checkpoint has the same order of files.
+    start : Weights to begin with, else random ones by the seed. All of them are trained; the scales of the inputs stay as they are.
+    watched : (few,)
+        Files whose attention is measured before training and after each epoch that this call trains.
+    checkpoint : Saves the state after each epoch, and continues from it.
+
+    Returns
+    -------
+    The network in evaluation mode on `environment.device()`, every epoch, and the entropies of the watched files' attention.
+
+    Raises
+    ------
+    SettingsError
+        The layout has streams that cannot be used, or one stage without cross-attention; or the checkpoint belongs to another run.
+    WeightsError
+        The training loss is no longer finite, or the checkpoint is damaged.
+    RuntimeError
+        `start` has other tensors than the network.
     """
     seed_torch(seed)
     device = environment.device()
@@ -100,7 +125,19 @@ def _on(device: str, inputs: Inputs) -> Inputs:
 
 @torch.no_grad()
 def predict(network: Humpcat, streams: Streams, files: Int[np.ndarray, " chosen"]) -> Float[np.ndarray, "chosen classes"]:
-    """Cosines (or logits) of files."""
+    """Cosines of files with each class, or logits where the network's last layer is linear.
+
+    Parameters
+    ----------
+    network : Trained. It is put into evaluation mode.
+    streams : Inputs of all files.
+    files : (n,)
+        Indices of the files to predict, at least one.
+
+    Returns
+    -------
+    (n, classes), in the order of `files`.
+    """
     device = next(network.parameters()).device.type
     network.eval()
     parts = [files[i : i + PREDICTED_AT_ONCE] for i in range(0, len(files), PREDICTED_AT_ONCE)]
@@ -118,8 +155,20 @@ def attention_entropy(network: Humpcat, streams: Streams, files: Int[np.ndarray,
 
 @torch.no_grad()
 def attention(network: Humpcat, streams: Streams, file: int) -> tuple[int, dict[str, Float[np.ndarray, " steps"]]]:
-    """The class that a file is given, and the attention that each of its steps receives, by direction: mean over heads and over the steps
-    that look, times the number of steps, so that 1 is uniform."""
+    """The class that a file is given, and the attention that each of its steps receives, by direction.
+
+    Parameters
+    ----------
+    network : Trained. It is put into evaluation mode.
+    streams : Inputs of all files.
+    file : Index of the file.
+
+    Returns
+    -------
+    The class, from 0, and for each direction, such as "prosody on mfcc" (queries first), (steps,) of its first layer: the mean over heads
+    and over the steps that look, times the number of steps that are looked at, so that 1 is uniform. With three streams in one stage each
+    looks at both others, one after the other: (2 * steps,). There are no directions where the network has no cross-attention.
+    """
     network.eval()
     inputs = _on(next(network.parameters()).device.type, streams.batch(np.array([file])))
     scores, weights = network.looked_at(inputs)

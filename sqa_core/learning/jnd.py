@@ -29,8 +29,27 @@ def svm() -> Pipeline:
 def fitted(
     features: Float[np.ndarray, "pairs features"], different: np.ndarray, groups: np.ndarray, grid: dict | None = None
 ) -> GridSearchCV:
-    """The SVM with the greatest area under the ROC curve over groups left out, one at a time, refitted on all pairs. grid : of its settings; `GRID` if not
-    given."""
+    """The SVM with the greatest area under the ROC curve over groups left out, one at a time, refitted on all pairs.
+
+    Parameters
+    ----------
+    features : (pairs, features)
+        Level or SNR, and gap, in dB.
+    different : (pairs,)
+        1 where the two sounds were called different, else 0.
+    groups : (pairs,)
+        The group of each pair, such as its kind of sound.
+    grid : Values to choose among, by the names of the settings of `svm`; `GRID` if not given.
+
+    Returns
+    -------
+    The fitted search; it predicts by the refitted SVM.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two groups, or all pairs have the same answer.
+    """
     search = GridSearchCV(svm(), grid or GRID, scoring="roc_auc", cv=LeaveOneGroupOut())
     return search.fit(features, different, groups=groups)
 
@@ -48,7 +67,24 @@ class HeldOut:
 
 
 def held_out(table: pd.DataFrame, kind: str, grid: dict | None = None) -> HeldOut:
-    """Train on the other kinds of a table of judgements (`dpam_jnd.load`), settings chosen among them, and answer for this one."""
+    """Train on the other kinds of a table of judgements, settings chosen among them, and answer for this one.
+
+    Parameters
+    ----------
+    table : One row per pair with `kind`, `level_db`, `gap_db` and `different` (0 or 1), such as the table of `dpam_jnd.load`.
+    kind : The kind that is not trained on.
+    grid : As in `fitted`.
+
+    Returns
+    -------
+    The answers for the pairs of this kind. `value` is the decision function of the SVM that was refitted on all other kinds.
+    `probability` is the mean over SVMs that were each fitted without one of those kinds and calibrated on it by a sigmoid.
+
+    Raises
+    ------
+    ValueError
+        No pair is of this kind, the others are of fewer than two kinds, or all of them have the same answer.
+    """
     here = (table["kind"] == kind).to_numpy()
     features, different = table[list(FEATURES)].to_numpy(float), table["different"].to_numpy(int)
     search = fitted(features[~here], different[~here], table["kind"].to_numpy()[~here], grid)
@@ -61,8 +97,25 @@ def held_out(table: pd.DataFrame, kind: str, grid: dict | None = None) -> HeldOu
 
 
 def auc_and_error(value: np.ndarray, probability: np.ndarray, different: np.ndarray, bins: int = 10) -> dict[str, float]:
-    """Area under the ROC curve, accuracy, and the expected calibration error: the mean distance between the probability of a bin and the
-    share in it that was different, weighted by the pairs in it."""
+    """Area under the ROC curve, accuracy, and expected calibration error of answers "different".
+
+    The calibration error is the mean distance between the mean probability in a bin and the share in it that was different, weighted by the
+    number of pairs in the bin.
+
+    Parameters
+    ----------
+    value : (pairs,)
+        Higher for "different"; only the order counts.
+    probability : (pairs,)
+        Of "different", in [0, 1].
+    different : (pairs,)
+        The true answers, 0 or 1; both must occur.
+    bins : Number of bins of equal width.
+
+    Returns
+    -------
+    "auc" from `value`, "accuracy" (answers by a probability above 0.5) and "calibration_error" from `probability`, all in [0, 1].
+    """
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     bin_of = np.digitize(probability, edges)
     error = sum(
@@ -86,15 +139,39 @@ def told_apart(gap_db: np.ndarray, midpoint_db: float = MIDPOINT_DB) -> np.ndarr
 
 
 def simulated(count: int, seed: int, widest_db: float = 12.0, midpoint_db: float = MIDPOINT_DB) -> pd.DataFrame:
-    """Pairs with `snr_db` uniform as in `PairLaw`, `gap_db` uniform up to `widest_db`, and `different` drawn from the psychometric function:
-    no listener said so."""
+    """Pairs whose answers are drawn from the psychometric function `told_apart`: no listener gave them.
+
+    Parameters
+    ----------
+    count : Number of pairs.
+    seed : Of the draws.
+    widest_db : Upper end of the gaps.
+    midpoint_db : The gap that is noticed with a probability of 0.5; the default is that of McShefferty et al. (2015).
+
+    Returns
+    -------
+    One row per pair with `snr_db` (uniform over the range of `PairLaw`), `gap_db` (uniform from 0 to `widest_db`) and `different` (0 or 1).
+    """
     rng = np.random.default_rng(seed)
     snr, gap = rng.uniform(*PairLaw().snr_db, count), rng.uniform(0, widest_db, count)
     return pd.DataFrame({"snr_db": snr, "gap_db": gap, "different": (rng.random(count) < told_apart(gap, midpoint_db)).astype(int)})
 
 
 def threshold_db(classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: np.ndarray) -> np.ndarray:
-    """For each value of the first feature (level or SNR), the least gap in dB that is called different; NaN where none is."""
+    """For each value of the first feature (level or SNR), the least gap that is called different.
+
+    Parameters
+    ----------
+    classifier : Fitted on the first feature and the gap, both in dB.
+    first : (values,)
+        In dB.
+    gaps : (gaps,)
+        Gaps to try, in dB, in rising order.
+
+    Returns
+    -------
+    (values,), in dB; NaN where no gap is called different.
+    """
     out = []
     for value in first:
         called = classifier.predict(np.column_stack([np.full(len(gaps), value), gaps])) == 1
@@ -106,8 +183,19 @@ SHARE_PAIRS = 4000
 
 
 def share_inside(classifier: Pipeline | GridSearchCV, law: PairLaw, first: np.ndarray) -> float:
-    """The share of pairs with gaps drawn by a law that an SVM calls the same; 96.73 % in the paper. first : values of the SVM's first
-    feature, level or SNR, one of which is drawn for each pair."""
+    """The share of pairs with gaps drawn by a law that an SVM calls the same; 96.73 % in the paper.
+
+    Parameters
+    ----------
+    classifier : Fitted on the first feature (level or SNR) and the gap, both in dB.
+    law : Only its `gap_db` counts.
+    first : (values,)
+        Values of the first feature in dB; one of them is drawn for each of the `SHARE_PAIRS` pairs.
+
+    Returns
+    -------
+    float in [0, 1], the same for the same arguments.
+    """
     rng = np.random.default_rng(0)
     features = np.column_stack([rng.choice(first, SHARE_PAIRS), rng.uniform(*law.gap_db, SHARE_PAIRS)])
     return float((classifier.predict(features) == 0).mean())

@@ -200,10 +200,28 @@ def tune(
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[Jsqa, list[Epoch]]:
-    """The encoder with a head, trained by MSE on random crops; epochs are chosen by PCC on whole validation sounds, and
-    their `validation_loss` is the RMSE.
+    """The encoder with a head, trained by MSE on random crops; epochs are chosen by PCC on whole validation sounds.
 
-    encoder : pretrained or not; it is changed, unless the settings freeze it. Returns the network in evaluation mode, and all epochs.
+    Parameters
+    ----------
+    encoder : Pretrained or not. It is trained in place unless `settings.frozen`; freeze a `SpeechModel`, whose features carry no gradients.
+    train, valid : Sounds at `encoder.settings.rate` Hz and their MOS; at least two to validate on.
+    settings : Hyper-parameters. Sounds shorter than a crop are repeated; `settings.keep` decides between the best and the last epoch.
+    seed : Of the head's initial weights, the order of sounds, and the crops.
+    folder : Keeps the state after each epoch, so that a killed run goes on.
+    on_epoch : Called when an epoch is done and saved.
+
+    Returns
+    -------
+    The network in evaluation mode on the CPU, and every epoch, those of a resumed run included. Their `score` is the PCC, their
+    `validation_loss` the RMSE.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds another run, there are fewer than two validation sounds, or a MOS or prediction among them is not finite.
+    WeightsError
+        The training loss is no longer finite, or the checkpoint is damaged.
     """
     from accelerate import Accelerator
 
@@ -254,8 +272,20 @@ def crop(waveform: np.ndarray, samples: int, rng: np.random.Generator) -> np.nda
 
 @torch.no_grad()
 def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | None = None) -> Float[np.ndarray, " sounds"]:
-    """MOS of sounds at the encoder's rate. window_s : the mean over windows of this length, the last one ending where the sound does; None takes each
-    sound whole."""
+    """MOS of sounds.
+
+    Parameters
+    ----------
+    network : Trained. It is put into evaluation mode.
+    waveforms : (samples,) each
+        At `network.encoder.settings.rate` Hz, full scale 1.
+    window_s : Length in seconds of windows whose MOS is averaged. They cover the sound, and the last one ends where the sound does; a
+        shorter sound is repeated. None takes each sound whole.
+
+    Returns
+    -------
+    (sounds,), from 1 to 5.
+    """
     network.eval()
     device = next(network.parameters()).device
     scores = []

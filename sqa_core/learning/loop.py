@@ -127,7 +127,12 @@ def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def rank(epoch: Epoch) -> float:
-    """An epoch's score; one that is not finite counts as the lowest."""
+    """The score by which an epoch is compared with others; one that is not finite counts as the lowest.
+
+    Returns
+    -------
+    The score, or -inf.
+    """
     return epoch.score if math.isfinite(epoch.score) else -math.inf
 
 

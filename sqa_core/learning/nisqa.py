@@ -51,10 +51,30 @@ def train(
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> list[Epoch]:
-    """Train in place, leave the best epoch's weights in `model`, and return every epoch; `validation_loss` is the RMSE of the first output.
+    """Train in place, and leave the best epoch's weights in `model`, in evaluation mode on the CPU.
 
-    `folder` keeps the state after each epoch (`loop.Checkpoint`). All randomness of an epoch comes from (seed, epoch), so a run that
-    was killed ends with the same weights as one that was not. Raises as `loop.fit`.
+    All randomness of an epoch comes from (seed, epoch), so a run that was killed ends with the same weights as one that was not.
+
+    Parameters
+    ----------
+    model : The network to train.
+    train_items, valid_items : (mel, labels) of each sound
+        Mel spectrograms (frames, mels) in dB by the model's front end, with at least `segment_length` frames, and labels (outputs,), NaN
+        where missing.
+    settings : Hyper-parameters.
+    folder : Keeps the state after each epoch (`loop.Checkpoint`).
+    on_epoch : Called when an epoch is done and saved.
+
+    Returns
+    -------
+    Every epoch, those of a resumed run included. `validation_loss` is the RMSE of the first output, and `score` its negative.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds a run with other settings, another layout or other numbers of items.
+    WeightsError
+        The training loss is no longer finite, or the checkpoint is damaged.
     """
     from accelerate import Accelerator
 

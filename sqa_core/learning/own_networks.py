@@ -67,11 +67,37 @@ TRAINED_FOR = "speech up to 8 kHz with noise, MNRU, clipping, band limits, gaps;
 
 
 def training_settings(recipe: Recipe) -> TrainingSettings:
+    """Settings that a recipe is trained with: a cosine schedule over all its epochs, without early stopping.
+
+    Returns
+    -------
+    Settings for `nisqa.train`.
+    """
     return TrainingSettings(epochs=recipe.epochs, batch_size=16, learning_rate=1.5e-3, schedule="cosine", patience=recipe.epochs, seed=1)
 
 
 def material(parts: dict[str, int], on_item: Callable[[], None] = lambda: None, share: float = 1.0) -> list[Item]:
-    """Mel spectrograms and labels of the first utterances of each part, as `training.train` takes them; `share` takes fewer."""
+    """Mel spectrograms and labels of the first utterances of each part, as `nisqa.train` takes them.
+
+    Parts are kept in the cache. Utterances for which PESQ has no value are left out.
+
+    Parameters
+    ----------
+    parts : Number of utterances of each part: "polyglot-train", "polyglot-valid", "prompts-train", "prompts-valid".
+    on_item : Called for each utterance that is made; not for those in the cache.
+    share : Share of each part that is returned, in [0, 1]; the whole part is made all the same.
+
+    Returns
+    -------
+    For each utterance its mel spectrogram (frames, 48) in dB up to 8 kHz, and (1,) its PESQ MOS-LQO.
+
+    Raises
+    ------
+    SettingsError
+        There is no such part, or the package pesq is not installed.
+    CorpusError
+        The prompts are not on this machine.
+    """
     return [item for part, count in parts.items() for item in _part(part, count, on_item)[: round(share * count)]]
 
 

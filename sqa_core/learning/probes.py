@@ -141,8 +141,25 @@ def learn(
 ) -> FittedProbe:
     """Train one head on the fold's training files and keep the epoch with the best macro F1 on its validation files (or the last one).
 
-    draw : replaces training files by other files of the bank, such as noisy copies, each time they are used. All other randomness comes
-        from `seed`.
+    Parameters
+    ----------
+    bank : Features of all files.
+    fold : Classes of the files, and which of them are trained on and validated on.
+    settings : Hyper-parameters; `settings.keep` decides between the best and the last epoch.
+    seed : Of the initial weights, dropout, and the order of files.
+    draw : Replaces training files (n,) by as many other files of the bank, such as noisy copies, each time they are used; labels stay. It
+        brings its own randomness.
+
+    Returns
+    -------
+    The head in evaluation mode with its loader, the epoch that was kept, and the macro F1 of each epoch in percent.
+
+    Raises
+    ------
+    SettingsError
+        The encoder has no such layer.
+    WeightsError
+        The training loss is no longer finite.
     """
     loader = FrameLoader(bank, settings, fold.train.tolist(), environment.device())
     head = start(bank, fold.classes, settings, seed).to(loader.device)
@@ -231,7 +248,19 @@ def plateau_schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_schedul
 
 @torch.no_grad()  # not inference_mode: training reuses the buffer that is filled here
 def predict(head: nn.Module, loader: FrameLoader, files: np.ndarray) -> Float[Tensor, "files classes"]:
-    """Logits of files, computed in chunks."""
+    """Logits of files, computed in chunks.
+
+    Parameters
+    ----------
+    head : Trained. It is put into evaluation mode.
+    loader : The loader of its training, or one of another bank with the same settings.
+    files : (n,)
+        Indices into the loader's bank.
+
+    Returns
+    -------
+    (n, classes), on the CPU, in the order of `files`.
+    """
     head.eval()
     if loader.pooled:
         return head(*loader.batch(files.tolist())).cpu()

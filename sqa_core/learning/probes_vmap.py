@@ -27,7 +27,27 @@ State = dict[str, Tensor]  # (seeds, …) each
 
 
 def learn(bank: Bank, fold: Fold, settings: ProbeSettings, seeds: Sequence[int]) -> list[FittedProbe]:
-    """One head a seed; arguments as in `probes.learn`."""
+    """One head for each seed as `probes.learn` trains it, all in one pass.
+
+    Parameters
+    ----------
+    bank : Features of all files.
+    fold : Classes of the files, and which of them are trained on and validated on.
+    settings : Hyper-parameters of every head.
+    seeds : (seeds,)
+        At least one.
+
+    Returns
+    -------
+    For each seed the trained head, the epoch that was kept, and the macro F1 of each epoch in percent; all share one loader.
+
+    Raises
+    ------
+    SettingsError
+        The encoder has no such layer.
+    WeightsError
+        The training loss of a head is no longer finite.
+    """
     loader = FrameLoader(bank, settings, fold.train.tolist(), environment.device())
     heads = [probes.start(bank, fold.classes, settings, seed).to(loader.device) for seed in seeds]
     state, _ = stack_module_state(heads)  # type: ignore[arg-type]

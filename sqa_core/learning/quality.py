@@ -85,7 +85,12 @@ def front_end(network: NetworkName) -> str:
 
 
 def front_end_of(network: QualityNetwork) -> str:
-    """Which of `FRONT_ENDS` a network takes."""
+    """Which of `FRONT_ENDS` a network takes.
+
+    Returns
+    -------
+    "nisqa" or "ast".
+    """
     return "nisqa" if isinstance(network, Nisqa) else "ast"
 
 
@@ -112,7 +117,19 @@ def material(part: Part, on_call: Callable[[], None] = lambda: None) -> Material
 
 
 def part_hash(part: Part) -> str:
-    """Hash of all that decides a part's spectrograms and labels: the calls, what they are made of, and the front ends."""
+    """Hash of all that decides a part's spectrograms and labels: the calls, what they are made of, and the front ends.
+
+    Returns
+    -------
+    16 hexadecimal digits.
+
+    Raises
+    ------
+    SettingsError
+        There is no corpus of the name of the part's source.
+    CorpusError
+        The corpus is not on this machine.
+    """
     source = "" if part.source == "polyglot" else registry.load(part.source).hash
     made_of = (
         json.dumps(canonical(part), sort_keys=True),
@@ -125,17 +142,52 @@ def part_hash(part: Part) -> str:
 
 
 def parts_hash(parts: Sequence[Part]) -> str:
-    """Hash of several parts."""
+    """Hash of several parts in their order. Raises as `part_hash`.
+
+    Returns
+    -------
+    16 hexadecimal digits.
+    """
     return short_hash(" ".join(part_hash(part) for part in parts), 16)
 
 
 def settings_hash(settings: QualitySettings, seed: int) -> str:
-    """Names a training's state in the cache."""
+    """Names a training's state in the cache.
+
+    Parameters
+    ----------
+    settings : How the network is trained.
+    seed : Of the training.
+
+    Returns
+    -------
+    12 hexadecimal digits.
+    """
     return short_hash(json.dumps([canonical(settings), seed], sort_keys=True))
 
 
 def make(part: Part, on_call: Callable[[], None] = lambda: None, labelled: bool = True) -> list[calls.Call]:
-    """The calls of a part, waveforms and all. labelled : as in `calls.Made`."""
+    """The calls of a part, waveforms and all, made anew each time.
+
+    Parameters
+    ----------
+    part : Which calls.
+    on_call : Called for each call that is made.
+    labelled : Label the calls by PESQ; without it all labels are NaN.
+
+    Returns
+    -------
+    The calls in the order of their numbers, waveforms at 48 kHz.
+
+    Raises
+    ------
+    SettingsError
+        There is no corpus of the name of the part's source, or the package pesq is not installed.
+    CorpusError
+        The corpus is not on this machine or has no recordings for the part, or training calls of polyglot are not in English.
+    KeyError
+        Polyglot has no such voice or, for a test, no such language.
+    """
     how = calls.Made(labelled, part.extended)
     if part.source == "polyglot":
         return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call, how)
@@ -147,7 +199,17 @@ def make(part: Part, on_call: Callable[[], None] = lambda: None, labelled: bool 
 
 
 def joined(parts: Sequence[Part], on_call: Callable[[], None] = lambda: None) -> Material:
-    """Several parts as one material; the table has a column `source`."""
+    """Several parts as one material. Raises as `make`.
+
+    Parameters
+    ----------
+    parts : At least one.
+    on_call : Called for each call that is made; not for those in the cache.
+
+    Returns
+    -------
+    The material, part after part; its table has a further column `source`.
+    """
     found = [material(part, on_call) for part in parts]
     mels = {kind: [mel for one in found for mel in one.mels[kind]] for kind in FRONT_ENDS}
     tables = [one.table.assign(source=part.source) for part, one in zip(parts, found, strict=True)]
@@ -309,7 +371,19 @@ def _padded(mels: list[Tensor], device: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
-    """Scores (sounds, outputs) of spectrograms (frames, bands) by the network's front end."""
+    """Scores of sounds by a network, computed on the network's device.
+
+    Parameters
+    ----------
+    network : Trained. It is put into evaluation mode.
+    mels : (frames, bands) each
+        Spectrograms in dB by the network's front end (`mel_of`). NISQA needs at least `segment_length` frames; AST takes the first
+        `max_frames`.
+
+    Returns
+    -------
+    (sounds, outputs), in the order of `mels`.
+    """
     network.eval()
     settings = network.settings
     device = str(next(network.parameters()).device)
@@ -328,7 +402,22 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
 
 
 def score_of(network: QualityNetwork, output: str) -> Callable[[Tensor], Tensor]:
-    """One output as a function of spectrograms of one length, (batch, frames, bands) to (batch,), which gradients pass."""
+    """One output as a function of spectrograms, which gradients pass.
+
+    Parameters
+    ----------
+    network : Trained. It is put into evaluation mode.
+    output : One of `network.settings.outputs`.
+
+    Returns
+    -------
+    Function of spectrograms of one length on the network's device, (batch, frames, bands) in dB to (batch,).
+
+    Raises
+    ------
+    ValueError
+        The network has no such output.
+    """
     network.eval()
     column = network.settings.outputs.index(output)
 
@@ -342,7 +431,22 @@ def score_of(network: QualityNetwork, output: str) -> Callable[[Tensor], Tensor]
 
 
 def mel_of(front: str, sound: audio.Sound) -> Tensor:
-    """The spectrogram (frames, bands) of a sound by one of `FRONT_ENDS`; AST's is for 48 kHz."""
+    """The spectrogram of a sound by one of `FRONT_ENDS`, channels mixed.
+
+    Parameters
+    ----------
+    front : "nisqa" takes the sound at its own rate, "ast" resampled to 48 kHz.
+    sound : With any number of channels.
+
+    Returns
+    -------
+    (frames, bands) in dB, a frame every 10 ms; 48 bands of NISQA, 128 of AST.
+
+    Raises
+    ------
+    AudioError
+        The sound is shorter than 10 ms, its channels cancel, or its samples or its rate cannot be used.
+    """
     mel = FRONT_ENDS[front]
     rate = mel.sample_rate or sound.sample_rate
     mono = audio.mixed(sound, "mean").waveform

@@ -44,7 +44,27 @@ class Acoustics:
 
 
 def acoustics(corpus: Manifest, channel: ChannelName = "mean", settings: ProsodySettings = DISVOICE) -> Acoustics:
-    """MFCCs and prosody of a corpus at 16 kHz; what is missing is computed by all cores."""
+    """MFCCs and prosody of a corpus at 16 kHz, computed on the first call (by all cores if there are many files) and kept in the cache.
+
+    Parameters
+    ----------
+    corpus : Its files must be on this machine.
+    channel : The channel that is taken of each file, or their mean.
+    settings : Which pitch tracker, and DisVoice's traps, each on or off.
+
+    Returns
+    -------
+    MFCCs every 20 ms, contours every 10 ms and 103 numbers of prosody a file, in the manifest's order.
+
+    Raises
+    ------
+    CorpusError
+        A file is too short for prosody.
+    AudioError
+        A file is missing or damaged, or its channels cancel.
+    SettingsError
+        The pitch tracker is unknown or not installed.
+    """
     files = corpus.table[["file", "sha256"]].to_csv(index=False)
     key = short_hash(json.dumps([FORMAT, corpus.name, files, channel, asdict(settings)]), 16)
     path = environment.cache_folder() / "features" / f"acoustics-{key}.safetensors"
