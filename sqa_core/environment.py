@@ -40,9 +40,22 @@ def cache_folder() -> Path:
 
 
 def find(kind: str, name: str, holds: Callable[[Path], bool] = Path.exists) -> Path | None:
-    """First `name` that exists, or that `holds` what is wanted, under SQA_DATA or SQA_WEIGHTS (`kind`: "data" or "weights"), then under the cache.
+    """The first file or folder with this name under SQA_DATA or SQA_WEIGHTS, then under the cache. Links in these folders are followed.
 
-    `name` is relative; one that would climb out of the folder raises SettingsError. Links that the user made there are followed.
+    Parameters
+    ----------
+    kind : "data" or "weights".
+    name : path relative to the folders.
+    holds : whether a path is what is wanted; by default, whether it exists.
+
+    Returns
+    -------
+    The path, or None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        `name` is absolute or contains "..", or there is neither SQA_CACHE nor a home folder.
     """
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise SettingsError(f"The name {name!r} leads out of the folders in SQA_{kind.upper()}; give a name below them.")

@@ -53,9 +53,15 @@ def require_writable(folder: Path) -> None:
 
 
 def below(folder: Path, on_refused: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:
-    """Every file below a folder, links to folders followed and each folder entered once.
+    """Every file below a folder, at any depth. Links to folders are followed, and each folder is entered once.
 
-    on_refused : called for each folder that cannot be read.
+    Parameters
+    ----------
+    on_refused : called with the error for each folder that cannot be read, `folder` included; by default such folders are ignored.
+
+    Returns
+    -------
+    Paths that start with `folder`, in no fixed order, found while they are iterated over.
     """
     seen: set[tuple[int, int]] = set()
     for place, folders, files in os.walk(folder, followlinks=True, onerror=on_refused):

@@ -98,14 +98,47 @@ def baseline_of(mel: Float[Tensor, "frames mels"], kind: str, seed: int = 0) -> 
 
 
 def segments_of(network: Network, mel: Float[Tensor, "frames mels"], hop: int = 1) -> Float[Tensor, "segments mels length"]:
-    """Segments of a spectrogram; at a hop of 1 there is one for each frame, as in the paper."""
+    """Segments of a spectrogram, of the length that the network takes.
+
+    Parameters
+    ----------
+    mel : the file's spectrogram in dB.
+    hop : frames from segment to segment; at 1 there is one for each frame that a whole segment can start at, as in the paper.
+
+    Returns
+    -------
+    (segments, mels, length) in dB, a view of `mel`.
+
+    Raises
+    ------
+    RuntimeError
+        The spectrogram has fewer frames than a segment.
+    """
     return spectrogram.segments(mel, network.settings.segment_length, hop)
 
 
 def segments_against(
     network: Network, mel: Float[Tensor, "frames mels"], kind: str, hop: int = 1
 ) -> tuple[Float[Tensor, "segments mels length"], Float[Tensor, "segments mels length"]]:
-    """Segments of a spectrogram, and those of its baseline (`baseline_of`)."""
+    """Segments of a spectrogram, and those of its baseline.
+
+    Parameters
+    ----------
+    mel : the file's spectrogram in dB.
+    kind : of the baseline, as in `baseline_of`.
+    hop : frames from segment to segment.
+
+    Returns
+    -------
+    Segments of the spectrogram and of the baseline, each (segments, mels, length) in dB.
+
+    Raises
+    ------
+    SettingsError
+        There is no such baseline.
+    RuntimeError
+        The spectrogram has fewer frames than a segment.
+    """
     return segments_of(network, mel, hop), segments_of(network, baseline_of(mel, kind), hop)
 
 

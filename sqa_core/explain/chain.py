@@ -113,6 +113,15 @@ def _width_after(pool: nn.Module, width: int) -> int:
 
 @torch.no_grad()
 def features_of(network: Network, segments: Float[Tensor, "segments mels length"]) -> Float[Tensor, "segments features"]:
-    """The CNN's outputs, in chunks."""
+    """Outputs of the network's CNN, computed for `ROWS` segments at a time.
+
+    Parameters
+    ----------
+    segments : in dB, on the device of the network.
+
+    Returns
+    -------
+    (segments, features), without gradients.
+    """
     cnn = explained_cnn(network)
     return torch.cat([cnn(part.unsqueeze(1)) for part in segments.split(ROWS)])

@@ -128,7 +128,17 @@ def flat(boxes: dict[str, list[Box]]) -> list[Box]:
 
 
 def split_by_mask(found: "Occlusion", boxes: dict[str, list[Box]]) -> dict[str, "Occlusion"]:
-    """The occlusion of all `boxes`, in their order, as one for each mask."""
+    """Split the occlusion by several masks into one for each mask.
+
+    Parameters
+    ----------
+    found : the occlusion by all boxes, in the order of `flat`.
+    boxes : the boxes of each mask, as `paper_boxes` gives them.
+
+    Returns
+    -------
+    By the mask's name, its boxes and their scores. `segments_run` and `segments_whole` remain those of all masks together.
+    """
     out, start = {}, 0
     for name, group in boxes.items():
         out[name] = replace(found, boxes=group, scores=found.scores[start : start + len(group)])

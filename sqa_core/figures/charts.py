@@ -10,7 +10,23 @@ from .style import COLOURS, closed, width_in
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
-    """Predicted against listeners' overall score, one panel per network, one colour and marker for each kind of condition."""
+    """Predicted against listeners' overall score, one panel per network, one colour and marker for each kind of condition.
+
+    Parameters
+    ----------
+    found : one record per network, at least one. Their tables have `mos` (predicted), `mos_ovrl` (listeners), `condition`, `snr_db` and
+        `mnru_q_db`; their metrics have `mos_pcc_file`.
+    columns : panels side by side.
+
+    Returns
+    -------
+    A matplotlib figure.
+
+    Raises
+    ------
+    SettingsError
+        A record has no table.
+    """
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -44,7 +60,16 @@ def _condition_kinds(items: pd.DataFrame) -> np.ndarray:
 
 
 def intervals(frame: pd.DataFrame, axis, label: str | None = None, offset: float = 0.0, index: int = 0):
-    """Values with their 95 % intervals, a row each, on an axis; frame : y (place), value, low, high."""
+    """Draw values with their 95 % intervals on an axis, one row each.
+
+    Parameters
+    ----------
+    frame : columns y (place of the row), value, low, high.
+    axis : a matplotlib axis.
+    label : of the series, in the legend.
+    offset : added to y, so that several series do not overlap.
+    index : of marker and colour, from 0 to 3.
+    """
     errors = np.abs(frame[["low", "high"]].to_numpy().T - frame["value"].to_numpy())
     axis.errorbar(frame["value"], frame["y"] + offset, xerr=errors, fmt="osD^"[index], color=COLOURS[index], capsize=3, label=label)
 
@@ -67,7 +92,21 @@ def agreement_intervals(frame: pd.DataFrame):
 
 
 def confusion(true: Sequence[str], predicted: Sequence[str], title: str):
-    """Confusion matrix in percent of each true class."""
+    """Confusion matrix in percent of each true class; values below 0.5 % are coloured but not printed.
+
+    Parameters
+    ----------
+    true, predicted : (items,) names of classes.
+
+    Returns
+    -------
+    A matplotlib figure.
+
+    Raises
+    ------
+    ValueError
+        The two differ in length.
+    """
     import matplotlib.pyplot as plt
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -83,7 +122,20 @@ def confusion(true: Sequence[str], predicted: Sequence[str], title: str):
 
 
 def heat_map(frame: pd.DataFrame, label: str, form: str = ".2f", cmap: str = "Greys", low: float | None = 0.0, high: float | None = None):
-    """Numbers in a grid, coloured by their value; missing ones stay white. frame : row and column names are the tick labels."""
+    """Numbers in a grid, coloured by their value; missing ones stay white.
+
+    Parameters
+    ----------
+    frame : the numbers; row and column names are the tick labels.
+    label : of the colour bar.
+    form : format of the printed numbers.
+    cmap : name of a matplotlib colour map.
+    low, high : ends of the colour scale; None takes the smallest or largest number.
+
+    Returns
+    -------
+    A matplotlib figure.
+    """
     import matplotlib.pyplot as plt
     import seaborn as sns
 

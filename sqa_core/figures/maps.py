@@ -15,7 +15,19 @@ COLOUR_STEPS = 60  # from white to the strongest colour
 
 
 def signed_map(axis, values: np.ndarray, limit: float | None = None, extent=None):
-    """Draw a map of signed values, white at zero; on its own scale unless a limit is given."""
+    """Draw a map of signed values, white at zero.
+
+    Parameters
+    ----------
+    axis : a matplotlib axis.
+    values : (rows, columns), the first row at the bottom.
+    limit : absolute value at which the colours end; that of `colour_limit` if not given or 0.
+    extent : left, right, bottom and top of the map in units of the axes; indices of columns and rows if not given.
+
+    Returns
+    -------
+    The image, from which a colour bar can be made.
+    """
     values = values.astype(np.float32)
     limit = limit or colour_limit(values)
     return axis.imshow(values, origin="lower", aspect="auto", cmap=SIGNED, vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
@@ -28,6 +40,18 @@ def colour_limit(values: np.ndarray) -> float:
 
 
 def spectrogram_image(axis, mel: np.ndarray, extent=None):
+    """Draw a spectrogram, low bands at the bottom.
+
+    Parameters
+    ----------
+    axis : a matplotlib axis.
+    mel : (mels, frames) in dB.
+    extent : left, right, bottom and top in units of the axes; indices of frames and bands if not given.
+
+    Returns
+    -------
+    The image, from which a colour bar can be made.
+    """
     return axis.imshow(mel.astype(np.float32), origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
 
 
@@ -73,8 +97,22 @@ def maps_over_time(
     hop_s: float = HOP_S,
     band_hz: np.ndarray | None = None,
 ):
-    """The spectrogram above one map a row, on one time axis; each map to its own scale. start_s : of the excerpt in its file. hop_s : from
-    frame to frame. band_hz : the bands' frequencies, for an axis in kHz."""
+    """The spectrogram above one map a row, on one time axis; each map has its own colour scale.
+
+    Parameters
+    ----------
+    mel : (mels, frames) in dB.
+    maps : by name, each (mels, frames); at least one.
+    label : of the maps' colour bars.
+    title : above the spectrogram.
+    start_s : where the spectrogram starts in its file, seconds.
+    hop_s : from frame to frame, seconds.
+    band_hz : (mels,) frequencies of the bands in Hz, for an axis in kHz; without them the axis shows band numbers.
+
+    Returns
+    -------
+    A matplotlib figure.
+    """
     figure, axes, extent = _below_the_spectrogram(mel, len(maps), 1.3, start_s, hop_s)
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
@@ -86,7 +124,22 @@ def maps_over_time(
 
 
 def maps_frame(mel: np.ndarray, maps: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The data of maps (mels, frames) beside their spectrogram: one row per point, rounded to less than the colours resolve."""
+    """The data of maps beside their spectrogram; maps are rounded to less than the colours resolve.
+
+    Parameters
+    ----------
+    mel : (mels, frames) in dB, with a hop of 10 ms.
+    maps : by column name, each (mels, frames).
+
+    Returns
+    -------
+    One row per point, band by band: `band` from 0, `time_s` from 0, `mel_db`, and a column for each map.
+
+    Raises
+    ------
+    ValueError
+        A map has another number of points than the spectrogram.
+    """
     band, frame = np.indices(mel.shape)
     points: dict[str, Any] = {"band": band, "time_s": (frame * HOP_S).round(2), "mel_db": mel.astype(np.float64).round(1)}
     points |= {name: _rounded(values.astype(np.float64)) for name, values in maps.items()}
@@ -107,8 +160,20 @@ def occlusion_maps(
     hop_s: float = HOP_S,
     band_hz: np.ndarray | None = None,
 ):
-    """The spectrogram above the maps of change, one row each; violet where hiding lowers the score, orange where it raises it. start_s,
-    hop_s, band_hz : as in `maps_over_time`."""
+    """The spectrogram above maps of the score's change, one row each; violet where hiding lowers the score, orange where it raises it.
+
+    Parameters
+    ----------
+    mel : (mels, frames) in dB.
+    maps : by the mask's name, each (mels, frames), NaN where no mask lay; at least one. All share one colour scale.
+    score : of the whole sound.
+    output : name of the score.
+    start_s, hop_s, band_hz : as in `maps_over_time`.
+
+    Returns
+    -------
+    A matplotlib figure.
+    """
     figure, axes, extent = _below_the_spectrogram(mel, len(maps), 1.25, start_s, hop_s)
     axes[0].set(title=f"the sound, predicted {output} {score:.2f}")
     limit = max(float(np.nanmax(np.abs(m))) for m in maps.values()) or 1.0
@@ -130,8 +195,21 @@ def conductance_maps(
     hop_s: float = HOP_S,
     band_hz=None,
 ):
-    """A segment, and the conductance of single channels, a block of rows a feature, each block on one scale. start_s : where the segment
-    starts in the file; band_hz : the bands' frequencies."""
+    """A segment and the conductance of single channels, a block of rows for each map; a block has one colour scale.
+
+    Parameters
+    ----------
+    segment : (mels, length) in dB.
+    maps : by name, each (channels, height, width); at least one.
+    channels : number of channels shown per map, those with the largest conductance. Maps with equally many channels show the same ones.
+    start_s : where the segment starts in its file, seconds; without it there is no time axis.
+    hop_s : from frame to frame, seconds; used with `start_s`.
+    band_hz : (mels,) frequencies of the bands in Hz; without them there is no frequency axis.
+
+    Returns
+    -------
+    A matplotlib figure.
+    """
     import matplotlib.pyplot as plt
 
     def chosen(values: np.ndarray) -> np.ndarray:
@@ -189,7 +267,17 @@ def correlation_matrices(matrices: dict[str, np.ndarray]):
 
 
 def completeness_text(error: float, steps: int | None = None) -> str:
-    """The completeness error that labels a map."""
+    """The completeness error that labels a map.
+
+    Parameters
+    ----------
+    error : as `Attribution.relative_error` gives it; 0.01 is 1 %.
+    steps : of the quadrature; left out if there are none.
+
+    Returns
+    -------
+    Text such as "completeness error 3.0 % (50 steps; above our 1 % limit)".
+    """
     size = f"{100 * error:.1f} %" if error > 0.001 else f"{error:.0e}"
     about = [f"{steps} steps"] if steps else []
     about += ["above our 1 % limit"] if error > 0.01 else []

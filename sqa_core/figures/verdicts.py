@@ -51,8 +51,17 @@ class Bar(NamedTuple):
 
 
 def links(slug: str, details: str, cite: str) -> dict[str, str]:
-    """The buttons of a chapter's first screen. details : the text of the link to its second page, "" where there is none. cite : the paper's
-    address."""
+    """The buttons of a chapter's first screen.
+
+    Parameters
+    ----------
+    details : text of the link to the chapter's second page; "" if it has none.
+    cite : address of the paper.
+
+    Returns
+    -------
+    Addresses by the text of their button, in order: Colab, the second page, the claims, the paper.
+    """
     second = {details: f"{slug}_details.html"} if details else {}
     return {"Open in Colab": f"{COLAB}/v{__version__}/notebooks/{slug}.ipynb"} | second | {"Claims": "#claims", "Cite": cite}
 
@@ -98,7 +107,20 @@ def _bar(bar: Bar) -> str:
 
 
 def card(title: str, link: str, paper: str, reply: str, verdicts: Sequence[Bar]) -> str:
-    """A chapter on the start page, as HTML: its title, its paper, our answer, and how many claims have each verdict."""
+    """A chapter on the start page: its title, its paper, our answer, and how many claims have each verdict.
+
+    Parameters
+    ----------
+    title : of the chapter, as text of its link.
+    link : address of the chapter.
+    paper : the line about its paper.
+    reply : our answer, one sentence.
+    verdicts : a bar for each thing that was tested.
+
+    Returns
+    -------
+    HTML.
+    """
     bars = "".join(map(_bar, verdicts))
     return (
         f'<section class="sqa-answer"><p class="sqa-reply"><a href="{html.escape(link)}">{html.escape(title)}</a></p>'

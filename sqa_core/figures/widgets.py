@@ -72,7 +72,24 @@ def map_chooser(
 ) -> Any:
     """A list of maps of which one is shown below the spectrogram, and a player whose cursor runs over both.
 
-    maps, texts : (mels, frames) and one sentence, by the name in the list. meaning : of the colours, for screen readers.
+    Parameters
+    ----------
+    mel : (mels, frames) in dB, with a hop of 10 ms.
+    maps : by the name in the list, each (mels, frames); at least one. Each map has its own colour scale.
+    texts : a sentence for each map, by the same names.
+    sound : what is played; None leaves the player out.
+    name : id of the element on the page.
+    status : of the sound: "paper", "real" or "synthetic".
+    meaning : of the colours, for screen readers.
+
+    Returns
+    -------
+    HTML output for a notebook cell.
+
+    Raises
+    ------
+    KeyError
+        A map has no text, or a sound has an unknown status.
     """
     images = {label: [png_of_pixels(signed_pixels(values)), texts[label]] for label, values in maps.items()}
     first = next(iter(images))
@@ -108,8 +125,24 @@ def mask_stepper(
 ) -> Any:
     """Choose a mask, move it over the spectrogram, and read the score under it.
 
-    mel : (mels, frames) dB. boxes : as `occlusion.paper_boxes` gives them. scores : (masks,) under each of them, in order.
-    sound : played with a cursor if given.
+    Parameters
+    ----------
+    mel : (mels, frames) in dB, with a hop of 10 ms.
+    boxes : positions of each mask by its name, as `occlusion.paper_boxes` gives them.
+    scores : (masks,) the score under each box, in the order of `occlusion.flat`.
+    score : of the whole sound.
+    sound : what is played with a cursor; None leaves the player out.
+    name : id of the element on the page.
+    status : of the sound: "paper", "real" or "synthetic".
+
+    Returns
+    -------
+    HTML output for a notebook cell.
+
+    Raises
+    ------
+    KeyError
+        A sound has an unknown status.
     """
     height, width = mel.shape
     values = iter(scores)

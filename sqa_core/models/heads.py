@@ -16,7 +16,17 @@ WIDTH = 256  # m in the paper
 
 
 def averages(lengths: Int[Tensor, " files"], frames: int) -> Float[Tensor, "files frames"]:
-    """What to multiply packed frames by, so as to have each file's mean; frames beyond the last file weigh nothing."""
+    """Weights that average packed frames over each file: `averages(lengths, len(x)) @ x` is (files, width) for x (frames, width).
+
+    Parameters
+    ----------
+    lengths : frames of each file, at least 1.
+    frames : number of packed frames, padding after the last file included.
+
+    Returns
+    -------
+    (files, frames): 1 / length at a file's own frames, 0 elsewhere.
+    """
     ends = lengths.cumsum(0)[:, None]
     places = torch.arange(frames, device=lengths.device)
     return ((places >= ends - lengths[:, None]) & (places < ends)) / lengths[:, None]
@@ -77,7 +87,20 @@ class WeightedLayers(nn.Module):
 
 
 def build(head: Head, layers: int, width: int, classes: int, dropout: float = 0.1) -> nn.Module:
-    """A head by its name, with weights as torch starts them."""
+    """A head by its name, with torch's initial weights.
+
+    Parameters
+    ----------
+    layers : layers of the encoder; used by "multi-layer" and "weighted-linear".
+    width : numbers in a frame.
+    classes : number of outputs.
+    dropout : probability, used by "non-linear" and "multi-layer".
+
+    Returns
+    -------
+    A module from packed frames and `lengths` to logits (files, classes). "multi-layer" and "weighted-linear" take frames of the shape
+    (layers, frames, width), the others (frames, width). Lengths are frames of each file (files,), or the result of `averages`.
+    """
     match head:
         case "linear":
             return LinearHead(width, classes)

@@ -80,7 +80,19 @@ def count_steps(frames: int) -> int:
 
 
 def averaged(frames: Float[Tensor, "frames width"], steps: int) -> Float[Tensor, "steps width"]:
-    """Adaptive mean over time: as many stretches as there are steps, each the mean of its frames."""
+    """Adaptive mean over time: divides the frames into as many stretches as there are steps, and averages each.
+
+    Stretches are equally long up to rounding. Neighbours share a frame where a border falls inside it.
+
+    Parameters
+    ----------
+    frames : at least one.
+    steps : number of stretches, at least 1; may exceed the number of frames.
+
+    Returns
+    -------
+    (steps, width), in the unit of `frames`.
+    """
     return F.adaptive_avg_pool1d(frames.T[None], steps)[0].T
 
 
@@ -317,8 +329,18 @@ def mean_and_variance(x: Float[Tensor, "files steps width"], inside: Bool[Tensor
 
 
 def entropy(weights: Float[Tensor, "files queries keys"], steps: Int[Tensor, " files"]) -> Float[Tensor, " files"]:
-    """Mean entropy of each file's attention, over its true queries, as a share of the largest possible: 1 is uniform, 0 one key alone. Keys
-    count as often as the weights have them (twice where two streams stand one after the other); NaN for a file of one step."""
+    """Mean entropy of each file's attention over its true queries, as a share of the largest possible.
+
+    Parameters
+    ----------
+    weights : of attention; over the keys they sum to 1 for each query, and are 0 for keys of padding. There are as many keys as queries,
+        or a whole multiple where several streams are keys one after the other.
+    steps : true steps of each file; queries beyond them do not count.
+
+    Returns
+    -------
+    (files,) from 0, where one key has all the weight, to 1 for uniform weights; NaN if the file has only one key.
+    """
     repeats = weights.shape[2] // weights.shape[1]
     of_query = -torch.special.xlogy(weights, weights).sum(dim=2)
     inside = torch.arange(weights.shape[1], device=steps.device)[None] < steps[:, None]

@@ -106,7 +106,17 @@ class Encoder(nn.Module):
 
 
 def projection_head(size: int = 512, dropout: float = 0.25) -> nn.Sequential:
-    """CDPAM's, which the variant with a head has: (batch, size) to (batch, 256)."""
+    """CDPAM's projection head, which the variant with a head has: two linear layers, with batch norm, leaky ReLU and dropout between them.
+
+    Parameters
+    ----------
+    size : numbers in an embedding.
+    dropout : probability.
+
+    Returns
+    -------
+    A module from (batch, size) to (batch, 256).
+    """
     return nn.Sequential(
         nn.Linear(size, size), nn.BatchNorm1d(size), nn.LeakyReLU(), nn.Dropout(dropout), nn.Linear(size, PROJECTED)
     )  # fmt: skip
@@ -171,8 +181,19 @@ class Jsqa(nn.Module):
 
 
 def memory_bytes(settings: EncoderSettings, batch: int, samples: int) -> int:
-    """About how many bytes a training step needs: the activations that the backward pass keeps, and weights with gradients and Adam's two
-    moments, in float32."""
+    """Estimate the memory that a training step of an encoder needs.
+
+    It counts the activations that the backward pass keeps, and weights with gradients and Adam's two moments, in float32.
+
+    Parameters
+    ----------
+    batch : number of waveforms in a step.
+    samples : of each waveform.
+
+    Returns
+    -------
+    Bytes.
+    """
     length, kept, largest = samples, 0, 0
     for i, channels in enumerate(settings.channels):
         out = -(-length // 2) if i in KEPT_HALF and settings.kept_only else length
@@ -263,8 +284,20 @@ def load_cdpam(path: Path | None = None) -> Encoder:
 
 @torch.no_grad()
 def untrained(settings: EncoderSettings, sounds: Float[Tensor, "batch samples"], seed: int) -> Encoder:
-    """An encoder with random weights, in evaluation mode, whose batch norms have the statistics of some sounds: as they start, with mean 0 and
-    variance 1, they would let the biases decide, and every sound would have the same embedding."""
+    """An encoder with random weights whose batch norms have the statistics of some sounds.
+
+    With a mean of 0 and a variance of 1, the initial values of batch norms, the biases would decide, and every sound would have the same
+    embedding.
+
+    Parameters
+    ----------
+    sounds : waveforms at the settings' rate with full scale 1, longer than 16 samples.
+    seed : of the weights; it becomes the global seed of torch.
+
+    Returns
+    -------
+    The encoder, in evaluation mode.
+    """
     torch.manual_seed(seed)
     encoder = Encoder(settings).train()
     for norm in encoder.ebatch:

@@ -18,7 +18,17 @@ STEPS = 2048
 
 @torch.inference_mode()
 def head_of_blocks(model: Nisqa, features: Iterable[Float[Tensor, "segments features"]]) -> Float[Tensor, "1 outputs"]:
-    """Scores from the CNN's outputs of one sound that come in blocks."""
+    """Scores from the CNN's outputs of one sound that come in blocks.
+
+    Parameters
+    ----------
+    model : in evaluation mode.
+    features : consecutive blocks of any number of segments, on the device of the model; at least one.
+
+    Returns
+    -------
+    (1, outputs), as `Nisqa.head` gives them.
+    """
     if isinstance(model.time_dependency, AttentionOverTime):
         over_time = model.time_dependency
         x = torch.cat([over_time.norm1(over_time.linear(block)) for block in features])

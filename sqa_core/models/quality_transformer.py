@@ -133,7 +133,13 @@ LARGEST_BYTES = 800_000_000  # twice the full size; more is not one
 
 
 def save(network: QualityTransformer, path: Path, card: dict[str, str]) -> None:
-    """Safetensors with the settings and the card's entries in its metadata, in half precision; written whole or not at all."""
+    """Write a network's weights in half precision to a safetensors file, whole or not at all; `load` reads it.
+
+    Parameters
+    ----------
+    path : of the file; its folder must exist.
+    card : texts by name for the file's metadata. The network's settings are added under "settings".
+    """
     from safetensors.torch import save_file
 
     state = {k: v.detach().cpu().half().contiguous() for k, v in network.state_dict().items()}

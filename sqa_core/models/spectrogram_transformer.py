@@ -21,7 +21,18 @@ LAYOUTS = {"ast": Layout(768, 12, 12, 10), "ast-small": Layout(128, 4, 4, 16)}
 
 
 def build(layout: Layout, frames: int, classes: int) -> nn.Module:
-    """The network with weights as transformers starts them: (files, frames, bands) to `.logits` (files, classes)."""
+    """An Audio Spectrogram Transformer with the initial weights of transformers.
+
+    Parameters
+    ----------
+    layout : size of the network, such as one of `LAYOUTS`.
+    frames : of each input; they fix the number of position embeddings.
+    classes : number of outputs.
+
+    Returns
+    -------
+    A module from spectrograms (files, frames, 128 bands) to an output whose `logits` are (files, classes).
+    """
     audio.import_torchaudio()  # before transformers, which imports it too
     from transformers import ASTConfig, ASTForAudioClassification
 

@@ -278,7 +278,14 @@ def _read_safetensors(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor
 
 
 def save(model: Nisqa, path: Path, card: dict[str, str]) -> None:
-    """Safetensors with the settings and the card's entries in its metadata; written whole or not at all."""
+    """Write a network to a safetensors file, whole or not at all; `load` reads it.
+
+    Parameters
+    ----------
+    path : of the file; its folder must exist.
+    card : texts by name for the file's metadata. `load` reads "name", "licence", "trained_for" and "best_seconds", which is a pair of
+        numbers in JSON. The network's settings are added under "settings".
+    """
     from safetensors.torch import save_file
 
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}

@@ -71,7 +71,21 @@ def settings(slug: str, parameters: dict[str, Any]) -> BaseModel:
 
 
 def would_run(slug: str, profile: str) -> str:
-    """How many trials a profile has on this machine, and how many of them have no record yet."""
+    """What a run of a chapter would do on this machine. No trial is run.
+
+    Parameters
+    ----------
+    profile : "demo" or "paper".
+
+    Returns
+    -------
+    Text such as "12 trials, 3 to run"; "needs" and the names of corpora that are not on this machine; or "nothing to run" and why.
+
+    Raises
+    ------
+    SettingsError
+        There is no such chapter or profile, or the store of records cannot be read.
+    """
     if missing := missing_corpora(slug, profile):
         return f"needs {', '.join(missing)}"
     chosen = settings(slug, {"profile": profile})

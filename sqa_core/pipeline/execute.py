@@ -86,9 +86,31 @@ def run(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_progress: OnProgress = lambda slug, text: None,
 ) -> list[Outcome]:
-    """Execute the chapters that are stale (all with `force`). One that fails does not stop the others.
+    """Execute the chapters that are stale (all with `force`), each with its second page. One that fails does not stop the others.
 
-    All parameters are checked first, so that a mistake costs no computing. Each chapter is followed by its second page.
+    All parameters are checked first, so that a mistake costs no computing.
+
+    Parameters
+    ----------
+    slugs : chapters or single pages.
+    parameters : values of the notebooks' parameters by name. A page that was executed with other values is stale.
+    timeout_s : seconds that one cell may take.
+    on_cell : called before each cell with the page, the cell's number from 1, and the number of cells.
+    on_outcome : called after each page.
+    on_progress : called with the page and the last line of what its kernel writes to the error stream, such as a progress bar.
+
+    Returns
+    -------
+    One outcome per page, in order; a page that fails has the state "failed" and a sentence in `problem`.
+
+    Raises
+    ------
+    SettingsError
+        There is no such chapter or parameter, a value is wrong, or the library does not run from a checkout.
+    CorpusError
+        A corpus that the profile needs is not on this machine.
+    BuildError
+        A notebook does not declare one of the parameters.
     """
     slugs = chapters.pages(slugs)
     for slug in slugs:  # before the lock: a mistake does not wait for another run's end

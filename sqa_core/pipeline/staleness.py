@@ -47,7 +47,22 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def stale(slug: str, executed: Path) -> list[str]:
-    """Names of what changed since `executed` was made; ["never executed"] if there is no such file."""
+    """What changed since a page was executed, as names of the parts of its `fingerprint`.
+
+    Parameters
+    ----------
+    executed : the executed notebook.
+
+    Returns
+    -------
+    Names of the parts that changed, none if the page is up to date; ["never executed"] if there is no such file; ["parameters or data"] if
+    the page can no longer be executed with its parameters.
+
+    Raises
+    ------
+    BuildError
+        The file is not a notebook.
+    """
     if not executed.is_file():
         return ["never executed"]
     try:

@@ -68,12 +68,27 @@ class Judged:
 
 
 def not_tested(claim: str, needs: str, evidence: str = "") -> Finding:
-    """A claim that nothing here tests yet, and what would."""
+    """A finding that nothing here tests a claim yet.
+
+    Parameters
+    ----------
+    claim : id of the claim.
+    needs : what would test it.
+    evidence : what is known nevertheless.
+
+    Returns
+    -------
+    A finding with the verdict "not tested", on the basis "nothing yet".
+    """
     return Finding(claim, "not tested", evidence, "nothing yet", needs=needs)
 
 
 def judge(interval: Interval, low: float = -float("inf"), high: float = float("inf")) -> Verdict:
-    """ "holds" if the whole interval is in [low, high], "fails" if none of it is, "inconclusive" otherwise.
+    """Judge an interval against the range [low, high].
+
+    Returns
+    -------
+    "holds" if the whole interval is in the range, "fails" if none of it is, "inconclusive" otherwise.
 
     Examples
     --------
@@ -91,12 +106,28 @@ Test = tuple[Verdict, Interval, Criterion]
 
 
 def against(interval: Interval, what: str, low: float = -float("inf"), high: float = float("inf")) -> Test:
-    """A number, which `what` names, judged against the range in which its claim holds."""
+    """Judge a number against the range [low, high] in which its claim holds.
+
+    Parameters
+    ----------
+    interval : the number with its 95 % interval.
+    what : what the number is, as pages name it.
+    low, high : ends of the range, in the unit of the number; infinite if not given.
+
+    Returns
+    -------
+    The verdict of `judge`, the interval, and the criterion, as `decisive` takes them.
+    """
     return judge(interval, low, high), interval, Criterion(what, low, high)
 
 
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """All of several conditions: holds if each does, fails if one does; of none, and of conditions that are not tested, nothing is known.
+    """The verdict on a claim that demands all of several conditions.
+
+    Returns
+    -------
+    "holds" if each condition holds, "not tested" without conditions; otherwise the first of "fails", "not tested", "inconclusive" and
+    "partly" that a condition has.
 
     Examples
     --------
@@ -108,13 +139,35 @@ def all_of(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def parts_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """A claim of several parts that stand for themselves: "partly" if some hold, at least in part, and others fail."""
+    """The verdict on a claim whose parts stand for themselves.
+
+    Returns
+    -------
+    "partly" if some parts hold, at least in part, and others fail, at least in part; otherwise the verdict of `all_of`.
+    """
     some = bool({"holds", "partly"} & set(verdicts))
     return "partly" if some and {"fails", "partly"} & set(verdicts) else all_of(verdicts)
 
 
 def decisive(tests: Sequence[Test]) -> tuple[Interval, Criterion]:
-    """The interval that decides: of those with the worst verdict, the one with the smallest margin to its criterion, in its own widths."""
+    """The interval and the criterion that decide a verdict on several tests.
+
+    Tests with the worst verdict come first: "fails", then "inconclusive", then all others. Among these, the interval with the smallest
+    margin to the ends of its criterion decides, measured in widths of the interval.
+
+    Parameters
+    ----------
+    tests : results of `against`, at least one.
+
+    Returns
+    -------
+    The interval and its criterion.
+
+    Raises
+    ------
+    ValueError
+        There are no tests.
+    """
     order = {"fails": 0, "inconclusive": 1}
 
     def margin(interval: Interval, criterion: Criterion) -> float:
@@ -128,8 +181,20 @@ def decisive(tests: Sequence[Test]) -> tuple[Interval, Criterion]:
 def judged(ledger: pd.DataFrame, quotations: pd.DataFrame, **findings: Sequence[Finding]) -> list[Judged]:
     """The paper's claims in their order, each with its quotation and the findings on it.
 
-    ledger : id, claim, test, source. quotations : id, kind, quotation. findings : by the name under which a page shows them, with
-    underscores for spaces; a claim without a finding is not tested.
+    Parameters
+    ----------
+    ledger : columns id, claim, test, source; one row per claim.
+    quotations : columns id, kind, quotation; a row for each id of the ledger.
+    findings : lists of findings by the name under which a page shows them, with underscores for spaces.
+
+    Returns
+    -------
+    One entry per row of the ledger. A claim without a finding under a name is "not tested" there.
+
+    Raises
+    ------
+    KeyError
+        A claim of the ledger has no row in `quotations`.
     """
     by_name = {name.replace("_", " "): {f.id: f for f in found} for name, found in findings.items()}
     quoted = quotations.set_index("id")
@@ -169,13 +234,32 @@ def table(claims: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def on_claims(findings: Sequence[Finding], quotations: pd.DataFrame) -> list[Finding]:
-    """The findings on what a paper claims, without those on checks of ours and on questions that it leaves open. quotations : id, kind."""
+    """The findings on what a paper claims, without those on our own checks and on questions that the paper leaves open.
+
+    Parameters
+    ----------
+    quotations : columns id and kind; a row for each finding.
+
+    Returns
+    -------
+    The findings whose kind is "claim", in their order.
+
+    Raises
+    ------
+    KeyError
+        A finding has no row in `quotations`.
+    """
     kinds = quotations.set_index("id")["kind"]
     return [f for f in findings if kinds[f.id] == "claim"]
 
 
 def tally(findings: Sequence[Finding]) -> Counter[Verdict]:
-    """How many findings have each verdict."""
+    """Count the findings by verdict.
+
+    Returns
+    -------
+    Number of findings by verdict; 0 for a verdict that none has.
+    """
     return Counter(f.verdict for f in findings)
 
 

@@ -12,9 +12,17 @@ PACKAGE = "sqa_core"
 
 
 def reached_files(modules: Iterable[str], root: Path) -> list[Path]:
-    """Files of the given modules and of all modules that they import, directly or not, in functions too; and the library's tables.
+    """Files that the given modules depend on within the library, and all of the library's CSV tables.
 
-    modules : dotted names; those outside the library are left out. root : the checkout.
+    Parameters
+    ----------
+    modules : dotted names; those outside the library are ignored.
+    root : the checkout.
+
+    Returns
+    -------
+    Source files of the modules, of every module that they import directly or indirectly (inside functions too), and of the packages that
+    contain these, ordered by module name; then the CSV files, ordered by path.
     """
     graph = _graph()
     found: set[str] = set()
@@ -60,7 +68,17 @@ def _meaning(file: Path, _mtime_ns: int) -> str:
 
 @cache
 def library_version(modules: frozenset[str]) -> str:
-    """What names the local records that these modules compute: their hash in a checkout, the version in an installed wheel."""
+    """The version of the code in these modules, by which local records are kept apart.
+
+    Parameters
+    ----------
+    modules : dotted names.
+
+    Returns
+    -------
+    In a checkout, 12 hexadecimal digits: the `code_hash` of the files that the modules reach, computed once per process. In an installed
+    wheel, "v" and the version of the package.
+    """
     root = environment.project_root()
     if root is None:
         from .. import __version__

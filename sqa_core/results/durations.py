@@ -53,6 +53,10 @@ def _group(trial: dict[str, Any]) -> tuple[Any, ...]:
 def in_words(seconds: float) -> str:
     """A length of time for people.
 
+    Returns
+    -------
+    The time in minutes or hours, with its unit.
+
     Examples
     --------
     >>> in_words(40), in_words(170), in_words(9000)

@@ -17,9 +17,11 @@ _OWN = ("key", "data_status", "model_status", "wall_s", "device", "commit")
 def of(records: Sequence[Record]) -> pd.DataFrame:
     """One row per record.
 
+    Returns
+    -------
     Columns: `record`, the record itself; `key`, `data_status`, `model_status`, `wall_s`, `device`, `commit`; every field of the trial,
     nested ones with a dot (`settings.head`); every metric after `metrics.` (`metrics.f1`). Lists become tuples, so that they compare.
-    What a record does not have is NaN.
+    What a record does not have is NaN. Without records, the table has no rows, and `kind` is the only column of a trial.
     """
     rows = []
     for r in records:
@@ -32,6 +34,15 @@ def of(records: Sequence[Record]) -> pd.DataFrame:
 
 def flattened(fields: Mapping[str, Any], prefix: str = "", depth: int = 9) -> dict[str, Any]:
     """Nested fields by dotted names.
+
+    Parameters
+    ----------
+    prefix : put before every name.
+    depth : levels that are flattened; at 1, nested fields stay dictionaries.
+
+    Returns
+    -------
+    Values by name. Lists become tuples, and empty dictionaries stay.
 
     Examples
     --------
@@ -50,8 +61,16 @@ def flattened(fields: Mapping[str, Any], prefix: str = "", depth: int = 9) -> di
 def select(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> pd.DataFrame:
     """The rows of one kind of trial whose fields have these values.
 
-    kind : a trial's `kind`. fields : dotted names and values, more : plain names and values. A field that an older record does not have
-    counts as None.
+    Parameters
+    ----------
+    table : as `of` makes it.
+    kind : a trial's `kind`; every kind if not given.
+    fields : values by column name, for names with a dot such as "settings.head".
+    more : values by column name. Lists and tuples compare as equal if their items do. None matches a field that a record does not have.
+
+    Returns
+    -------
+    The rows that match all of them, in their order and with their index.
     """
     return table[_mask(table, kind, {**fields, **more})]
 
@@ -76,12 +95,21 @@ def equals(table: pd.DataFrame, name: str, value: Any) -> np.ndarray:
 
 
 def records(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> list[Record]:
-    """The records of `select`."""
+    """The records of the rows that `select` returns; parameters as there.
+
+    Returns
+    -------
+    Records in the order of the table.
+    """
     return table["record"].to_numpy()[_mask(table, kind, {**fields, **more})].tolist()
 
 
 def only(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any] = {}, **more: Any) -> Record | None:
-    """The one record of `select`, or None.
+    """The one record of the rows that `select` returns; parameters as there.
+
+    Returns
+    -------
+    The record, or None if there is none.
 
     Raises
     ------
@@ -96,7 +124,12 @@ def only(table: pd.DataFrame, kind: str | None = None, fields: Mapping[str, Any]
 
 
 def export(records: Sequence[Record]) -> pd.DataFrame:
-    """For `sqa records`: every field of every trial and every single number a column, nothing that is itself a table."""
+    """Records as the plain table that `sqa records` writes: trial fields and single metrics, nothing that is itself a table.
+
+    Returns
+    -------
+    One row per record, with the columns of `of` except `record` and those that hold dictionaries. Tuples are written as JSON.
+    """
     table = of(records).drop(columns="record")
     nested = [c for c in table if table[c].map(lambda v: isinstance(v, dict)).any()]
     table = table.drop(columns=nested)

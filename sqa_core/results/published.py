@@ -7,7 +7,16 @@ from ..errors import SettingsError
 
 
 def read(slug: str, table: str) -> pd.DataFrame:
-    """`book/published/SLUG/TABLE.csv`; every row has a `source`.
+    """A table that a paper prints, from `book/published/SLUG/TABLE.csv`.
+
+    Parameters
+    ----------
+    slug : of the chapter about the paper.
+    table : name of the file without its ending.
+
+    Returns
+    -------
+    The columns of the file; `source` is the place in the paper.
 
     Raises
     ------
@@ -21,12 +30,32 @@ def read(slug: str, table: str) -> pd.DataFrame:
 
 
 def claims(slug: str) -> pd.DataFrame:
-    """id, claim, test, published_value, source of each claim of a paper."""
+    """The claims of a paper, as its ledger states them.
+
+    Returns
+    -------
+    One row per claim: id, claim, test, published_value, source.
+
+    Raises
+    ------
+    SettingsError
+        No chapter has this slug, or it has no table of claims.
+    """
     return read(slug, "claims")
 
 
 def contradictions(slug: str) -> pd.DataFrame:
-    """Statements in a paper that contradict each other, and what this book does about it."""
+    """Statements in a paper that contradict each other, and what this book does about it.
+
+    Returns
+    -------
+    One row per contradiction: id, topic, statement A, statement B, arithmetic, verdict, our choice, source.
+
+    Raises
+    ------
+    SettingsError
+        No chapter has this slug, or it has no table of contradictions.
+    """
     return read(slug, "contradictions").rename(
         columns={"statement_a": "statement A", "statement_b": "statement B", "what_we_do": "our choice"}
     )

@@ -294,7 +294,17 @@ def _read_packed(folder: Store, kind: str, wanted: set[str] | None = None) -> li
 
 
 def keys(folder: Store) -> set[str]:
-    """Keys of the records in a folder, packed or single; empty if there is no such folder."""
+    """Keys of the records in a folder, packed or single.
+
+    Returns
+    -------
+    The keys; none if there is no such folder.
+
+    Raises
+    ------
+    SettingsError
+        The store cannot be reached, a packed file is damaged, or the records of packed tables or arrays are missing.
+    """
     single = _single_keys(folder)  # before the packed ones: a record that is packed meanwhile is then seen there
     of_kinds = [_packed_keys(folder, kind, store.version(folder, f"{kind}.jsonl")) for kind in _packed_kinds(folder)]
     return single.union(*of_kinds)
@@ -308,6 +318,10 @@ def exists(folder: Store, key: str) -> bool:
 def read(folder: Store, key: str) -> Record:
     """One record by its key.
 
+    Returns
+    -------
+    The record; its own files count if it is packed too.
+
     Raises
     ------
     SettingsError
@@ -320,7 +334,22 @@ def read(folder: Store, key: str) -> Record:
 
 
 def read_all(folder: Store, wanted: Iterable[str] | None = None) -> list[Record]:
-    """Every record of a folder, or those of some keys, by kind and key. Of a record that is there twice, the single files count."""
+    """Every record of a folder, or those with some keys.
+
+    Parameters
+    ----------
+    folder : a folder or an fsspec address; one that does not exist has no records.
+    wanted : keys; those without a record are ignored. Every record is read if not given.
+
+    Returns
+    -------
+    Records ordered by kind and key. If a record is both packed and in files of its own, its own files count.
+
+    Raises
+    ------
+    SettingsError
+        The store cannot be reached, a record is damaged, or the records of packed tables or arrays are missing.
+    """
     chosen = None if wanted is None else set(wanted)
     single = _single_keys(folder)  # before the packed ones: a record that is packed meanwhile is then found there
     found = {r.key: r for kind in _packed_kinds(folder) for r in _read_packed(folder, kind, chosen)}

@@ -43,16 +43,34 @@ ADDED = "absent_means"
 
 
 def added_later(old: Any) -> dict[str, Any]:
-    """Metadata of a field that a recorded class gained after its first records: `old` is the value that equals the behaviour before.
+    """Metadata of a field that a recorded class gained after its first records.
 
-    The field is left out of a trial's key while it has that value, so the older records are still found. For a dataclass write
+    The field is left out of a trial's key while it has the value `old`, so the older records are still found. For a dataclass write
     `field(default=…, metadata=added_later(old))`, for a trial `Field(…, json_schema_extra=added_later(old))`.
+
+    Parameters
+    ----------
+    old : the value with which the class behaves as it did without the field.
+
+    Returns
+    -------
+    The metadata, which `canonical` reads.
     """
     return {ADDED: old}
 
 
 def canonical(value: Any) -> Any:
-    """A trial, or settings within it, as plain data for JSON; fields that were added later are left out at their old value."""
+    """A trial, or settings within it, as plain data for JSON; fields that were added later are left out at their old value.
+
+    Parameters
+    ----------
+    value : a pydantic model, a dataclass, a list or tuple of these, or plain data.
+
+    Returns
+    -------
+    For a model or dataclass, a dictionary by field name, without the kind of a trial; for a list or tuple, a list; other values as they
+    are.
+    """
     if isinstance(value, BaseModel):
         named = type(value).model_fields
         extras = {n: f.json_schema_extra if isinstance(f.json_schema_extra, dict) else {} for n, f in named.items()}
@@ -111,24 +129,44 @@ def folder_of(trial: Trial, store: Store) -> str:
 
 
 def missing(trials: Sequence[Trial], store: Store) -> list[Trial]:
-    """The trials without a record in the store, each once. The store is listed once."""
+    """The trials without a record in the store, each once. The folder of each study is listed once.
+
+    Parameters
+    ----------
+    store : a folder or an fsspec address that holds a folder for each study.
+
+    Returns
+    -------
+    Trials in the order in which they first appear.
+
+    Raises
+    ------
+    SettingsError
+        The store cannot be reached, a packed file is damaged, or the records of packed tables or arrays are missing.
+    """
     stored = {folder: records.keys(folder) for folder in {folder_of(t, store) for t in trials}}
     return list({t.key: t for t in trials if t.key not in stored[folder_of(t, store)]}.values())
 
 
 def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler: str = "") -> list[Record]:
-    """Records of the trials, in their order; trials without a record in `store/STUDY` are run, the quickest first, with a progress bar and
-    the time they are expected to take by the records of the published run.
+    """Records of the trials; those without a record in `store/STUDY` are run, the quickest first.
+
+    A trial that raises does not stop the rest. What is stored is never computed again, so a killed run continues where it stopped.
+    A progress bar shows the time that is left, as expected from the records of the published run.
 
     Parameters
     ----------
     engine : "local" runs one after another in this process, with all its cores and its GPU; "dask" on workers.
     scheduler : for dask, an address (tcp://…), "slurm" (dask-jobqueue, by its own configuration), or "" for workers on this machine.
 
-    A trial that raises does not stop the rest. What is stored is never computed again, so a killed run continues where it stopped.
+    Returns
+    -------
+    One record per trial, in the order of `trials`.
 
     Raises
     ------
+    SettingsError
+        The engine, the scheduler or the store cannot be used, or a stored record is damaged.
     TrialError
         Some trials failed; raised after all others are done, with the settings of the first.
     """
