@@ -2,8 +2,8 @@
 
 import hashlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import sleep as pause  # by a name of its own: `_no_waiting` replaces time.sleep
 
 import pytest
 
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
             while True:
                 try:
                     self.wfile.write(b"x" if fault == "drips" else BODY)
-                    time.sleep(0.05 if fault == "drips" else 0)
+                    pause(0.05 if fault == "drips" else 0)
                 except OSError:
                     return
         if fault in ("drops", "lies longer"):
@@ -110,7 +110,7 @@ def test_a_name_that_climbs_out_is_refused(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("drips", r"longer than 0.05 min, in which \d\.\d MB arrived"), ("endless", "larger than 0.000976562 GiB")]
+    ("fault", "said"), [("drips", r"longer than 0.05 min, in which 0\.0 MB arrived"), ("endless", "larger than 0.000976562 GiB")]
 )
 def test_a_server_that_never_ends_is_given_up(server, tmp_path, monkeypatch, fault, said):
     monkeypatch.setattr(download, "MAX_SECONDS", 3.0 if fault == "drips" else 60.0)

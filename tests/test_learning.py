@@ -96,6 +96,8 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
         nisqa.train(fresh(), items(8), items(8, 1), replace(QUICK, seed=9), tmp_path)
     with pytest.raises(SettingsError, match="other material"):
         nisqa.train(fresh(), items(9), items(8, 1), QUICK, tmp_path)
+    with pytest.raises(SettingsError, match="other material"):
+        nisqa.train(fresh(), items(8, 2), items(8, 1), QUICK, tmp_path)
     with pytest.raises(SettingsError, match="another network"):
         nisqa.train(Nisqa(replace(SMALL, segment_hop=4)), items(8), items(8, 1), QUICK, tmp_path)
     (tmp_path / "last.pt").write_bytes(b"damaged")

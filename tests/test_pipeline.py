@@ -113,6 +113,17 @@ def test_whatever_changes_a_page_makes_it_stale(small, what):
     assert build.build(allow_stale=True).index.is_file()
 
 
+def test_a_damaged_copy_is_executed_anew(small):
+    run()
+    copy = execute.executed("score")
+    copy.write_text(copy.read_text()[:100])
+    assert staleness.stale("score", copy) == ["executed copy"]
+    with pytest.raises(BuildError, match="score: executed copy"):
+        build.build(allow_stale=True)
+    run()
+    assert staleness.stale("score", copy) == []
+
+
 def test_what_a_bar_says_reaches_whoever_waits(small):
     bar = "\nimport sys\n\nprint('\\r  5%|# | 1/20 [00:01<00:20]', file=sys.stderr)\n"
     write_page(small, PAGE + bar)

@@ -39,7 +39,7 @@ def fetch(
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
-    """Download into the cache; finished files are kept, so a failed fetch can be repeated. Recordings, NISQA's networks and the encoders that
+    """Download into the cache. A fetch that failed can be repeated; what was downloaded file by file is kept. Recordings, NISQA's networks and the encoders that
     `list` shows come at a pinned version and are compared with known hashes (of wav2vec2-large none is known). Any other encoder comes as
     its repository is today, unless a commit is named; each record keeps the hash of its weights."""
     from ..corpora import registry

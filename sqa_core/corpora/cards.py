@@ -26,7 +26,7 @@ def facts(corpus: Manifest, shared: SharedAudio | None = None) -> dict[str, Any]
     Returns
     -------
     Numbers and texts by the fact's name, which gives the unit if there is one, in the order of the card. Facts about gender, emotions and
-    sentences are there only if the corpus has these columns.
+    sentences are there only if the corpus names them for some files; files that name no sentence do not count towards the facts about them.
 
     Raises
     ------
@@ -48,11 +48,12 @@ def facts(corpus: Manifest, shared: SharedAudio | None = None) -> dict[str, Any]
         "files with digital silence at an end": int(measured["silent_edge"].sum()),
         "files whose samples occur twice": int(measured["digest"].duplicated(keep=False).sum()),
     }
-    if "gender" in table and table["gender"].notna().any():
-        by_gender = table.drop_duplicates("speaker")["gender"].value_counts()
-        out["women and men"] = f"{by_gender.get('female', 0)} and {by_gender.get('male', 0)}"
+    by_gender = corpus.given("gender").groupby(table["speaker"]).first().value_counts()
+    if len(by_gender):
+        unknown = table["speaker"].nunique() - by_gender.sum()
+        out["women and men"] = f"{by_gender.get('female', 0)} and {by_gender.get('male', 0)}" + (f", {unknown} unknown" if unknown else "")
     if "emotion" in table:
-        out |= _of_labels(table)
+        out |= _of_labels(corpus)
     if shared is not None:
         out["pairs of files that share audio"] = len(shared.pairs)
         across = shared.pairs[shared.pairs["speaker"] != shared.pairs["other speaker"]]
@@ -65,7 +66,8 @@ def facts(corpus: Manifest, shared: SharedAudio | None = None) -> dict[str, Any]
     return out
 
 
-def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
+def _of_labels(corpus: Manifest) -> dict[str, Any]:
+    table = corpus.table
     counts = table["emotion"].value_counts().sort_index()
     spoken = table.groupby("speaker")["emotion"].nunique()
     labels = pd.factorize(table["emotion"])[0]
@@ -76,10 +78,14 @@ def _of_labels(table: pd.DataFrame) -> dict[str, Any]:
         "speakers with one emotion only": f"{int((spoken == 1).sum())} of {len(spoken)}",
         "accuracy of the speaker-majority baseline, %": round(100 * group_majority_accuracy(table["emotion"], table["speaker"]), 1),
     }
-    if "sentence" in table and table["sentence"].notna().any():
-        shared = table.groupby("sentence")["speaker"].nunique()
+    sentence = corpus.given("sentence").dropna()
+    if len(sentence):
+        shared = table["speaker"].groupby(sentence).nunique()
+        unnamed = len(table) - len(sentence)
         out["sentences"] = f"{len(shared)}, {int((shared > 1).sum())} of them by several speakers"
-        out["accuracy of the sentence-majority baseline, %"] = round(100 * group_majority_accuracy(table["emotion"], table["sentence"]), 1)
+        out["sentences"] += f"; {unnamed} files name none" if unnamed else ""
+        by_sentence = group_majority_accuracy(table["emotion"].loc[sentence.index], sentence)
+        out["accuracy of the sentence-majority baseline, %"] = round(100 * by_sentence, 1)
     return out
 
 

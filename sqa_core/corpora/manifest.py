@@ -44,6 +44,12 @@ class Manifest:
         """(files,) index of each file's emotion in `classes`; -1 where it is none of them."""
         return self.table["emotion"].map({name: i for i, name in enumerate(classes)}).fillna(-1).to_numpy(np.int64)
 
+    def given(self, column: str) -> pd.Series:
+        """A column of labels, NaN where a file's cell is blank or where the corpus has no such column."""
+        if column not in self.table:
+            return pd.Series(np.nan, self.table.index, dtype=object)
+        return self.table[column].replace("", np.nan)
+
     def where(self, **labels) -> "Manifest":
         """The rows whose columns have these values, or one of several in a tuple, in the same order.
 

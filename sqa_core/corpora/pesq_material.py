@@ -18,6 +18,7 @@ from .manifest import Manifest
 from .workers import in_processes
 
 RATE = 16_000  # PESQ's wide band
+MIN_S, MAX_S = 0.4, 6.0  # of a prompt that is used
 PROMPT_S = 2.2  # of prompts on each side of the pause: as long as two sentences in all
 NOISES = ("white", "pink", "brown", "speech-shaped", "babble")
 
@@ -173,13 +174,23 @@ def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None)
     ------
     AudioError
         A prompt cannot be read.
+    CorpusError
+        A language has too few prompts, or none is as long as needed.
     SettingsError
         The package pesq is not installed.
     """
     rng = np.random.default_rng([seed, 0])
     plan, parts = [], []
-    spoken = prompts.table[prompts.table["seconds"].between(0.4, 6)]
+    spoken = prompts.table[prompts.table["seconds"].between(MIN_S, MAX_S)]
     by_language = {str(name): group for name, group in spoken.groupby("language")}
+    if not by_language:
+        raise CorpusError(f"{prompts.name}: no prompt lasts from {MIN_S:g} to {MAX_S:g} s.")
+    needed = 2 * PROMPT_S + MAX_S  # two stretches, the first of which may end with the longest prompt
+    for name, rows in by_language.items():
+        if (there := rows["seconds"].sum()) < needed:
+            raise CorpusError(
+                f"{prompts.name}: the prompts from {MIN_S:g} to {MAX_S:g} s in {name} last {there:.1f} s; {needed:g} s are needed."
+            )
     for _ in range(count):
         language = str(rng.choice(sorted(by_language)))
         rows = by_language[language]

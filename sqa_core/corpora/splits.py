@@ -304,10 +304,13 @@ def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) ->
     Returns
     -------
     One row per fold and part. Columns: files, their share of the fold, speakers, smallest and largest class (files), and speakers that the
-    training part has too; if the corpus names sentences, the share of files whose sentence occurs in training; with `shared`, how many
-    files share audio with a training file. The last two are NaN for the training part. Aliases of one person count as several speakers.
+    training part has too, aliases of one person merged; if the corpus names sentences, the share of files whose sentence occurs in
+    training, of those that name one; with `shared`, how many files share audio with a training file. The last two are NaN for the
+    training part.
     """
-    joined = split.table.merge(corpus.table, on="file")
+    named = corpus.given("sentence")
+    labels = corpus.table[["file", "emotion"]].assign(speaker=speakers_merged(corpus), sentence=named)
+    joined = split.table.merge(labels, on="file")
     rows = []
     for fold, of_fold in joined.groupby("fold"):
         train_files = of_fold[of_fold["part"] == "train"]
@@ -317,8 +320,9 @@ def facts(split: Split, corpus: Manifest, shared: pd.DataFrame | None = None) ->
             row = {"fold": fold, "part": name, "files": len(part), "share": len(part) / len(of_fold), "speakers": part["speaker"].nunique()}
             row |= {"least class": int(classes.min()), "largest class": int(classes.max())}
             row["speakers in train too"] = len(set(part["speaker"]) & set(train_files["speaker"])) if name != "train" else 0
-            if "sentence" in part and part["sentence"].notna().any() and name != "train":
-                row["share with a sentence of train"] = float(part["sentence"].isin(train_files["sentence"]).mean())
+            if named.notna().any() and name != "train":
+                known = part["sentence"].dropna()
+                row["share with a sentence of train"] = float(known.isin(train_files["sentence"]).mean()) if len(known) else float("nan")
             if shared is not None and name != "train":
                 row["files that share audio with train"] = _share_audio(shared, set(part["file"]), set(train_files["file"]))
             rows.append(row)

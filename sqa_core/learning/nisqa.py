@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import spectrogram
+from ..files import short_hash
 from ..losses import summed_mse
 from ..models.nisqa import Nisqa
 from ..results.trials import added_later, canonical
@@ -72,14 +73,14 @@ def train(
     Raises
     ------
     SettingsError
-        The folder holds a run with other settings, another layout or other numbers of items.
+        The folder holds a run with other settings, another layout or other items.
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    run = {"training": canonical(settings), "network": asdict(model.settings), "items": [len(train_items), len(valid_items)]}
+    run = {"training": canonical(settings), "network": asdict(model.settings), "items": [_content(train_items), _content(valid_items)]}
     shuffle = torch.Generator()
     model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
@@ -116,6 +117,11 @@ def train(
     )
     accelerator.unwrap_model(network).eval().to("cpu")
     return epochs
+
+
+def _content(items: list[Item]) -> str:
+    """Hash of the items' lengths and labels, by which a run that goes on knows its material."""
+    return short_hash(b"".join(np.int64(len(mel)).tobytes() + label.numpy().tobytes() for mel, label in items))
 
 
 def _loader(model: Nisqa, items: list[Item], settings: TrainingSettings, shuffle: torch.Generator | None = None):

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from .. import environment, spectrogram
 from ..corpora import pesq_material, registry
 from ..errors import SettingsError
-from ..files import atomic
+from ..files import atomic, short_hash
 from ..metrics import Interval
 from ..models import weights
 from ..models.nisqa import Nisqa, NisqaSettings
+from ..results.code import library_version
 from ..results.records import Record
 from ..spectrogram import MelSettings
 from . import calls_networks
@@ -102,8 +103,10 @@ def material(parts: dict[str, int], on_item: Callable[[], None] = lambda: None, 
 
 
 def _part(part: str, count: int, on_item: Callable[[], None]) -> list[Item]:
-    """Kept in the cache, since PESQ takes longer than an epoch. All networks share the parts, since all have one front end."""
-    path = environment.cache_folder() / "material" / f"{part}-{count}.safetensors"
+    """Kept in the cache under what it is made of, since PESQ takes longer than an epoch. All networks share the parts, since all have one front end."""
+    version = library_version(frozenset({pesq_material.__name__, spectrogram.__name__}))
+    source = registry.load("asterisk").hash if part.startswith("prompts") else ""
+    path = environment.cache_folder() / "material" / f"{part}-{count}-{short_hash(version + source)}.safetensors"
     if not path.is_file():
         made = _make(part, count, on_item)
         tensors = {f"{i:05d}": spectrogram.mel_db(one.waveform, pesq_material.RATE, ATTENTION.mel).half() for i, one in enumerate(made)}

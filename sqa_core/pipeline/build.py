@@ -79,7 +79,7 @@ def _files(node) -> list[str]:
 
 def _refuse_stale(slugs: list[str], allow_stale: bool) -> None:
     problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
-    absent = [slug for slug, why in problems.items() if why == ["never executed"]]
+    absent = [slug for slug in problems if not staleness.stored(execute.executed(slug))]
     if problems and (absent or not allow_stale):
         lines = [f"  {slug}: {', '.join(why)} (to update it: sqa run {slug})" for slug, why in problems.items()]
         raise BuildError("These pages are stale, changed since they were executed:\n" + "\n".join(lines))

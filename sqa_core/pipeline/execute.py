@@ -155,7 +155,7 @@ def _run_one(slug: str, parameters: dict[str, Any], force: bool, timeout_s: int,
 
     target = executed(slug)
     target.parent.mkdir(parents=True, exist_ok=True)
-    same = target.is_file() and nbformat.read(target, as_version=4).metadata.get("sqa", {}).get("parameters") == parameters
+    same = staleness.stored(target).get("parameters") == parameters
     if same and not force and not staleness.stale(slug, target):
         return Outcome(slug, "fresh")
     partial = target.with_name(f"{PARTIAL}{os.getpid()}-{slug}.ipynb")

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 
 from ..corpora import registry
-from ..errors import BuildError, SqaError
+from ..errors import SqaError
 from ..files import sha256
 from ..models import weights
 from ..results.code import PACKAGE, reached_files
@@ -46,6 +46,14 @@ def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def stored(executed: Path) -> dict[str, Any]:
+    """What an executed notebook says of its run: `parameters` and `fingerprint`; empty if there is no such file or it is damaged."""
+    try:
+        return dict(nbformat.read(executed, as_version=4).metadata.get("sqa", {}))
+    except (FileNotFoundError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+        return {}
+
+
 def stale(slug: str, executed: Path) -> list[str]:
     """What changed since a page was executed, as names of the parts of its `fingerprint`.
 
@@ -55,25 +63,18 @@ def stale(slug: str, executed: Path) -> list[str]:
 
     Returns
     -------
-    Names of the parts that changed, none if the page is up to date; ["never executed"] if there is no such file; ["parameters or data"] if
-    the page can no longer be executed with its parameters.
-
-    Raises
-    ------
-    BuildError
-        The file is not a notebook.
+    Names of the parts that changed, none if the page is up to date; ["never executed"] if there is no such file; ["executed copy"] if it
+    is damaged; ["parameters or data"] if the page can no longer be executed with its parameters.
     """
     if not executed.is_file():
         return ["never executed"]
+    if not (run := stored(executed)):
+        return ["executed copy"]
     try:
-        stored = nbformat.read(executed, as_version=4).metadata.get("sqa", {})
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as e:
-        raise BuildError(f"{executed}: not a notebook; delete it and run `sqa run {slug}`.") from e
-    try:
-        now = fingerprint(slug, stored.get("parameters", {}))
+        now = fingerprint(slug, run.get("parameters", {}))
     except SqaError:  # a parameter or data that it was made with no longer exist
         return ["parameters or data"]
-    return [name for name, digest in now.items() if stored.get("fingerprint", {}).get(name) != digest]
+    return [name for name, digest in now.items() if run.get("fingerprint", {}).get(name) != digest]
 
 
 def notebook_sources(path: Path) -> list[str]:
