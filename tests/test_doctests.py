@@ -37,7 +37,8 @@ def test_there_are_examples_for_what_users_call():
 
 
 # What users call: each docstring with sections says there what comes back.
-ROOMS = ("audio", "degrade", "explain", "metrics", "models", "scoring", "intrusive", "levels", "losses", "prosody", "spectrogram")
+ROOMS = ("audio", "corpora", "degrade", "explain", "learning", "metrics", "models", "results", "scoring")
+ROOMS += ("intrusive", "levels", "losses", "prosody", "spectrogram")
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -111,7 +111,11 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
 
 
 def sentences(use: Use, language: str) -> list[str]:
-    """What the synthetic voices say: polyglot's own sentences in tests, others, in English, before.
+    """What the synthetic voices say: polyglot's own sentences in tests, others, in English, in training and validation.
+
+    Returns
+    -------
+    Texts in a fixed order.
 
     Raises
     ------
@@ -190,10 +194,20 @@ def real(
     on_item: Callable[[], None] = lambda: None,
     made: Made = Made(),
 ) -> list[Call]:
-    """`count` calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
+    """Calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
 
-    use : "train" and "valid" take different files of the corpus, "test" takes all. Those who compete with real talkers, and their babble,
-    are synthetic, so that it is the same in every corpus; in the same language if they speak it.
+    Competing talkers and babble are synthetic, so that they are the same in every corpus; they speak the language if they can.
+
+    Parameters
+    ----------
+    count : number of calls.
+    use : "train" and "valid" take different files of the corpus, "test" takes all.
+    on_item : called as each call arrives.
+    made : whether calls are labelled, and whether voices get a high band.
+
+    Returns
+    -------
+    The calls in the order of their items, which count from 0.
 
     Raises
     ------

@@ -29,6 +29,10 @@ class Judgements(NamedTuple):
 def load() -> Judgements:
     """The 9,438 judgements of kind "linear", less those that cannot be right.
 
+    Returns
+    -------
+    The judgements, and how many were left out.
+
     Raises
     ------
     CorpusError

@@ -105,10 +105,19 @@ def _discontinuity(rng: np.random.Generator) -> dict:
 def apply(
     waveform: np.ndarray, recipe: Sequence[dict], seed: Sequence[int], babble: np.ndarray, rival: np.ndarray
 ) -> tuple[np.ndarray, list[dict]]:
-    """A waveform (samples,) at `RATE` through a chain; and the steps with the strength that each one reached.
+    """A waveform at `RATE` through a chain of impairments.
 
-    seed : each step draws from its own generator, so that a step alone is the step in the chain. babble : speech of several talkers, for
-    noise of that name and spectrum. rival : speech of the competing talker.
+    Parameters
+    ----------
+    waveform : (samples,), full scale 1.
+    recipe : the steps, as `draw_recipe` returns them.
+    seed : each step draws from its own generator, so that a step alone is the step in the chain.
+    babble : (samples,) speech of several talkers, for noise of that name and spectrum.
+    rival : (samples,) speech of the competing talker.
+
+    Returns
+    -------
+    The waveform (samples,), and the steps with the strength that each one reached.
 
     Raises
     ------
@@ -211,7 +220,11 @@ def _pesq(reference: np.ndarray, degraded: np.ndarray) -> float:
 
 
 def loudness(active_dbov: float) -> float:
-    """The label for loudness: the highest at the usual level of -26 dBov, falling in proportion to the distance in dB, 1 from 24 dB on.
+    """The label for loudness: the highest at the usual level of -26 dBov, falling in proportion to the distance in dB.
+
+    Returns
+    -------
+    From 4.64 down to 1, which is reached 24 dB away from the usual level.
 
     Examples
     --------
@@ -246,7 +259,11 @@ def impaired_once(clean: np.ndarray, step: dict) -> tuple[np.ndarray, dict, dict
 
 
 def kinds_of(recipe: str) -> str:
-    """The kinds of impairment in a table's recipe, such as "noise, codec"; "clean" for none.
+    """The kinds of impairment in a table's recipe.
+
+    Returns
+    -------
+    Their names, joined by commas; "clean" for none.
 
     Examples
     --------

@@ -61,7 +61,16 @@ class Bank:
 
 
 def bank(paths: Sequence[Path], what: str) -> Bank:
-    """Sounds from files, channels mixed, at 16 kHz. what : what they are, for messages.
+    """Sounds from files, channels mixed, at 16 kHz.
+
+    Parameters
+    ----------
+    paths : of the files.
+    what : what they are, such as "clean speech", for messages.
+
+    Returns
+    -------
+    Names of the files, and waveforms (samples,) of different lengths.
 
     Raises
     ------

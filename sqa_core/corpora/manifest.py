@@ -51,7 +51,11 @@ class Manifest:
         return self.table[column].replace("", np.nan)
 
     def where(self, **labels) -> "Manifest":
-        """The rows whose columns have these values, or one of several in a tuple, in the same order.
+        """The rows whose columns have these values, or one of several in a tuple.
+
+        Returns
+        -------
+        A manifest with these rows in their order.
 
         Raises
         ------
@@ -67,7 +71,17 @@ class Manifest:
 
 
 def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Manifest:
-    """A manifest from its CSV file, checked; the files are looked for beside it. `text` names further columns that hold text.
+    """A manifest from its CSV file, checked; the files are looked for beside it.
+
+    Parameters
+    ----------
+    path : of the CSV file.
+    name, status : of the corpus; "real" or "synthetic".
+    text : further columns that hold text.
+
+    Returns
+    -------
+    The manifest, its folder that of the CSV file.
 
     Raises
     ------
@@ -80,7 +94,16 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
 
 
 def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
-    """The table of a manifest as it is, unchecked; names of files with forward slashes.
+    """The table of a manifest as it is, unchecked.
+
+    Parameters
+    ----------
+    path : of the CSV file.
+    text : further columns that hold text.
+
+    Returns
+    -------
+    One row per file; names of files with forward slashes, blank cells of text columns as "".
 
     Raises
     ------
@@ -196,7 +219,17 @@ def check(table: pd.DataFrame, name: str, without: tuple[str, ...] = ()) -> None
 
 
 def describe(root: Path, files: list[str], on_file: Callable[[str], None] = lambda _: None) -> pd.DataFrame:
-    """file, sha256, sample_rate and seconds of files below `root`, by reading them; each is reported when it is done.
+    """What a manifest says of files and can be measured, by reading them.
+
+    Parameters
+    ----------
+    root : folder of the files.
+    files : paths below it.
+    on_file : called with each file when it is done.
+
+    Returns
+    -------
+    One row per file: `file`, `sha256`, `sample_rate` in Hz, `seconds`.
 
     Raises
     ------

@@ -35,6 +35,10 @@ def _in(place: Path) -> list[Path]:
 def read(folder: Path, name: str) -> Manifest:
     """The corpus of a folder: its manifest, with the sounds beside it, or where they were when the corpus was added.
 
+    Returns
+    -------
+    A manifest; its data status is "real".
+
     Raises
     ------
     CorpusError
@@ -53,8 +57,18 @@ def read(folder: Path, name: str) -> Manifest:
 def add(name: str, folder: Path, language: str = "", licence: str = "", on_file: Callable[[str], None] = lambda _: None) -> Manifest:
     """Make a folder with a `manifest.csv` known as a corpus. Its sounds stay where they are.
 
-    language, licence : of all files, where the manifest has no such column. What the manifest leaves out of `MEASURED` is measured;
-    what it has is compared with the files. on_file : called with each file that was measured.
+    What the manifest leaves out of `MEASURED` is measured; what it has is compared with the files.
+
+    Parameters
+    ----------
+    name : of the corpus from now on.
+    folder : with the manifest; its files' paths start there.
+    language, licence : of all files, where the manifest has no such column.
+    on_file : called with each file that was measured.
+
+    Returns
+    -------
+    The manifest.
 
     Raises
     ------

@@ -57,8 +57,10 @@ def verify(corpus: Manifest) -> list[str]:
 def manifest(folder: Path) -> Manifest:
     """The corpus below `folder`, in the official layout or with folders `fullband` and `wideband`; any lossless ending.
 
-    Label columns: set, condition, snr_db, mnru_q_db, talker, reference (the file of the same talker without impairment, which is
-    the full-band c0), n_votes, and mean, standard deviation of the votes for ovrl, sig and bak.
+    Returns
+    -------
+    A manifest with the labels set, condition, snr_db, mnru_q_db, talker, reference (the file of the same talker without impairment, which is
+    the full-band c0), n_votes, and the mean and the standard deviation of the votes for ovrl, sig and bak.
 
     Raises
     ------

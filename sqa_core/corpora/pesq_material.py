@@ -60,7 +60,19 @@ def draw_recipe(rng: np.random.Generator) -> list[dict]:
 
 
 def apply_recipe(waveform: np.ndarray, rate: int, recipe: list[dict], rng: np.random.Generator, babble: np.ndarray) -> np.ndarray:
-    """`waveform` (samples,) through the chain; `babble` is speech of other voices, for the noise of that name.
+    """A waveform through a chain of impairments.
+
+    Parameters
+    ----------
+    waveform : (samples,), full scale 1.
+    rate : Hz.
+    recipe : the steps.
+    rng : of what each step draws.
+    babble : (samples,) speech of other voices, for the noise of that name.
+
+    Returns
+    -------
+    (samples,)
 
     Raises
     ------

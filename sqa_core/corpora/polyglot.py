@@ -129,12 +129,20 @@ def recipe_hash() -> str:
 
 
 def synthesise(jobs: list[dict[str, Any]]) -> list[audio.Sound]:
-    """Speech for jobs of text, voice (eSpeak's name), rate, pitch and range, and if need be volume and brightness; the same samples each
-    time.
+    """Speech by eSpeak NG; the same samples each time.
+
+    Parameters
+    ----------
+    jobs : text, voice (eSpeak's name), rate, pitch and range, and if need be volume and brightness, as `job` and `acted_job` return them.
+
+    Returns
+    -------
+    One sound per job, in order.
 
     Raises
     ------
-    CorpusError : a voice that eSpeak does not have.
+    CorpusError
+        A voice that eSpeak does not have.
     """
     if not jobs:
         return []

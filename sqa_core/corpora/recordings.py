@@ -72,7 +72,16 @@ def rooms(use: Use) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def load(name: str, rate: int) -> np.ndarray:
-    """(samples,) of one of these recordings at `rate` Hz, channels mixed.
+    """A recorded noise or room response, channels mixed.
+
+    Parameters
+    ----------
+    name : as `noises` and `rooms` list them.
+    rate : Hz, to which it is resampled.
+
+    Returns
+    -------
+    (samples,), full scale 1.
 
     Raises
     ------

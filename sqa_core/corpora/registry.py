@@ -163,12 +163,22 @@ def find(name: str) -> Path | None:
 
 
 def add(name: str, folder: Path, language: str = "", licence: str = "", on_file: Callable[[str], None] = lambda _: None) -> Manifest:
-    """Make a folder of the user's known under a name; see `own.add`.
+    """Make a folder of the user's known under a name.
+
+    Parameters
+    ----------
+    name, folder, language, licence, on_file : as in `own.add`.
+
+    Returns
+    -------
+    The manifest.
 
     Raises
     ------
     SettingsError
-        The name is that of a corpus of this list.
+        The name is that of a corpus of this list, or of another folder that is found first.
+    CorpusError
+        As in `own.add`.
     """
     if name in CORPORA:
         raise SettingsError(f"{name} is a corpus that is known already; give yours another name.")
@@ -183,10 +193,16 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
 def load(name: str) -> Manifest:
     """The corpus's manifest; a built-in corpus is generated if it is not there yet.
 
+    Returns
+    -------
+    The same object for the same name, until a corpus is added or fetched.
+
     Raises
     ------
     CorpusError
         Not on this machine, with the command that gets it.
+    SettingsError
+        There is no corpus of this name.
     """
     corpus = known(name)
     folder = find(name)

@@ -149,9 +149,18 @@ def _at_shifts(
 
 
 def overlap(one: np.ndarray, other: np.ndarray, rate: int) -> tuple[float, float]:
-    """The largest correlation, from 0 to 1, of the overlapping parts of two sounds over all shifts, and how many seconds those parts last.
+    """The largest correlation of the overlapping parts of two sounds over all shifts.
 
     Parts shorter than MIN_SHARED_S, or with less than MIN_ENERGY of the energy of either sound, do not count.
+
+    Parameters
+    ----------
+    one, other : (samples,)
+    rate : of both, Hz.
+
+    Returns
+    -------
+    The correlation, from 0 to 1, and how many seconds those parts last.
 
     Examples
     --------

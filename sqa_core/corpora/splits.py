@@ -45,6 +45,15 @@ class Split:
     def parts(self, fold: int, files: list[str]) -> dict[str, np.ndarray]:
         """Indices into `files` of each part of a fold.
 
+        Parameters
+        ----------
+        fold : number of the fold, from 0.
+        files : of the corpus, in its order.
+
+        Returns
+        -------
+        For "train", "valid" and "test" the indices (n,).
+
         Raises
         ------
         CorpusError
@@ -61,7 +70,15 @@ class Split:
 def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
     """A split by one of the protocols; the same for the same corpus and seed.
 
+    Parameters
+    ----------
+    corpus : with the columns speaker and emotion.
     protocol : "speaker", no speaker in two parts; "loso", leave-one-speaker-out; "stratified", classes balanced and speakers mixed.
+    seed : of what is drawn.
+
+    Returns
+    -------
+    A split with one fold; with "loso", one for each speaker.
 
     Raises
     ------
@@ -85,13 +102,23 @@ def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
 
 
 def of(corpus: Manifest, protocol: Protocol, split_hash: str = "", seed: int = 0) -> Split:
-    """The split of a corpus that trials use: the one in `book/splits` if its files are the corpus's, else a new one; or the one with a
-    given hash.
+    """The split of a corpus that trials use: the one in `book/splits` if its files are the corpus's, else a new one by the same rules.
+
+    Parameters
+    ----------
+    corpus : whose files are divided.
+    protocol : as in `make`, or "own" for a split that the user adopted.
+    split_hash : that the split must have, as a trial names it; any if empty.
+    seed : of a split that is drawn.
+
+    Returns
+    -------
+    The split.
 
     Raises
     ------
     CorpusError
-        No split of this hash, or none of these files, is on this machine.
+        No split of this hash is on this machine.
     """
     if protocol == "own":
         return read(_own_folder() / f"{split_hash}.csv")
@@ -267,9 +294,20 @@ HELD_OUT = 1 / 3  # of the speakers (or files): tested at every share, tuned on 
 def share_of(corpus: Manifest, share: float, seed: int, by: Literal["speaker", "file"] = "speaker") -> Share:
     """A share of a corpus's files to tune on, and the rest.
 
+    The last third of the speakers (or files) is never tuned on, so a share of 1 means all of the other two thirds.
+
+    Parameters
+    ----------
+    corpus : whose files are divided.
+    share : of all files, from 0 to 1.
+    seed : of the order in which speakers or files are taken.
     by : "speaker" takes speakers in random order, aliases merged, and all files of each, of the last one as many as are wanted; the rest
-    are the files of speakers of whom none was taken, so no speaker is on both sides. "file" takes files at random, and the
-    rest are all others. The last third of the speakers (or files) is never tuned on, so a share of 1 means all of the other two thirds.
+        are the files of speakers of whom none was taken, so no speaker is on both sides. "file" takes files at random, and the rest are all
+        others.
+
+    Returns
+    -------
+    Indices of the files to tune on, of the rest, and of those of the rest that are the same for every share.
 
     Raises
     ------
@@ -349,6 +387,10 @@ def write(split: Split, path: Path) -> None:
 
 def read(path: Path) -> Split:
     """A split from its CSV file.
+
+    Returns
+    -------
+    The split, named after the file.
 
     Raises
     ------

@@ -44,6 +44,18 @@ def train(
 ) -> Path:
     """Make the material, train, and write the weights and `training.json` below `folder/NAME`; resumes after a kill.
 
+    Parameters
+    ----------
+    name : of the network, one of `NAMES`.
+    folder : its own folder is made below it.
+    on_epoch : called when an epoch is done and saved.
+    on_item : called for each call that is made.
+    seed : of the training.
+
+    Returns
+    -------
+    The file of weights.
+
     Raises
     ------
     SettingsError

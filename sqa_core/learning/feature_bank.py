@@ -83,11 +83,25 @@ def bank(
     on_start: Callable[[int], None] = lambda _: None,
     on_audio: Callable[[float], None] = lambda _: None,
 ) -> Bank:
-    """The feature bank of a corpus by an encoder; what is missing is computed. on_start(bytes); on_audio(seconds) after each batch.
+    """The feature bank of a corpus by an encoder; what is missing is computed and kept.
+
+    Parameters
+    ----------
+    corpus : whose files are encoded.
+    encoder : its name.
+    settings : how files are encoded.
+    device : where the encoder runs; `environment.device()` if not given.
+    on_start : called with the bytes that the bank will take.
+    on_audio : called after each batch with its seconds of sound.
+
+    Returns
+    -------
+    The bank, open for reading.
 
     Raises
     ------
-    SettingsError : the disk has no room for it, with what it needs and what there is.
+    SettingsError
+        The disk has no room for it, with what it needs and what there is.
     """
     folder = environment.cache_folder() / "features" / key(corpus, encoder, settings)
     if _verified.get(folder) != _state(folder):

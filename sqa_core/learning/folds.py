@@ -19,7 +19,11 @@ class Fold:
     valid: np.ndarray
 
     def class_weights(self) -> Float[Tensor, " classes"]:
-        """The reciprocal of each class's number of training files, normalised to sum 1; 0 for a class without any.
+        """The reciprocal of each class's number of training files, normalised to sum 1.
+
+        Returns
+        -------
+        (classes,), 0 for a class without any.
 
         Examples
         --------

@@ -128,7 +128,16 @@ def auc_and_error(value: np.ndarray, probability: np.ndarray, different: np.ndar
 
 
 def told_apart(gap_db: np.ndarray, midpoint_db: float = MIDPOINT_DB) -> np.ndarray:
-    """The stated psychometric function: the probability that a gap of SNR in dB is noticed, logistic, 0.5 at its midpoint.
+    """The stated psychometric function: the probability that a gap of SNR is noticed, logistic, 0.5 at its midpoint.
+
+    Parameters
+    ----------
+    gap_db : any shape, dB.
+    midpoint_db : dB; the default is that of McShefferty et al. (2015).
+
+    Returns
+    -------
+    Probabilities of the shape of `gap_db`.
 
     Examples
     --------

@@ -82,6 +82,10 @@ class StepCost(NamedTuple):
 def step_cost(settings: PretrainSettings, device: str) -> StepCost:
     """The cost of a step, from one forward and backward pass of a throwaway network; the second of two, since the first prepares.
 
+    Returns
+    -------
+    Parameters of the network, seconds and bytes of a step.
+
     Raises
     ------
     SettingsError
@@ -115,10 +119,20 @@ def pretrain(
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     on_start: Callable[[StepCost], None] | None = None,
 ) -> tuple[Encoder, list[Epoch]]:
-    """An encoder after the last epoch, in evaluation mode, and all epochs with their contrastive losses.
+    """Pretrain an encoder on pairs by NT-Xent.
 
-    train, valid : share no file; an epoch is a number of steps, since pairs never repeat. folder : keeps the state, so that a killed run
-    goes on and ends with the same weights. on_start : told what a step takes before the first one.
+    Parameters
+    ----------
+    train, valid : clean sounds and noises; the two share no file. An epoch is a number of steps, since pairs never repeat.
+    settings : layout, law of pairs, hyper-parameters.
+    seed : of all randomness.
+    folder : keeps the state, so that a killed run goes on and ends with the same weights.
+    on_epoch : called when an epoch is done and saved.
+    on_start : called with the cost of a step before the first one.
+
+    Returns
+    -------
+    The encoder after the last epoch, in evaluation mode, and all epochs with their contrastive losses.
 
     Raises
     ------

@@ -140,7 +140,17 @@ def train_own(
 ) -> Path:
     """Make the material, train, and write `folder/NAME/model.safetensors` and `training.json`; resumes after a kill.
 
+    Parameters
+    ----------
+    name : of the network.
+    folder : its own folder is made below it.
     recipe : another than `RECIPES[name]`, for trying things out.
+    on_epoch : called when an epoch is done and saved.
+    on_item : called for each utterance that is made.
+
+    Returns
+    -------
+    The file of weights.
 
     Raises
     ------

@@ -224,9 +224,19 @@ def learn(
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[QualityNetwork, list[Epoch]]:
-    """A trained network, with the weights of the epoch of the lowest validation RMSE of its first output, and all epochs.
+    """Train a quality network.
 
+    Parameters
+    ----------
+    train, valid : spectrograms and labels of calls.
+    settings : network and hyper-parameters.
+    seed : of all randomness.
     folder : keeps the state after each epoch; a run that was killed goes on from there to the same weights.
+    on_epoch : called when an epoch is done and saved.
+
+    Returns
+    -------
+    The network with the weights of the epoch that had the lowest validation RMSE of its first output, and all epochs.
 
     Raises
     ------

@@ -146,7 +146,19 @@ class Streams:
 def of_sound(
     waveform: Float[np.ndarray, " samples"], encoder: Encoder, layers: tuple[int, ...], contours: bool, settings: ProsodySettings
 ) -> Streams:
-    """Streams of one sound at 16 kHz, as `streams` gives them for a corpus.
+    """Streams of one sound, as `streams` gives them for a corpus.
+
+    Parameters
+    ----------
+    waveform : mono at 16 kHz, full scale 1.
+    encoder : loaded.
+    layers : of the encoder, from 1.
+    contours : F0, level and voicing over time instead of 103 numbers.
+    settings : of the prosodic numbers.
+
+    Returns
+    -------
+    Streams of one file.
 
     Raises
     ------
@@ -165,9 +177,21 @@ def of_sound(
 
 
 def streams(bank: Bank, found: Acoustics, names: list[str], layers: tuple[int, ...], contours: bool = False) -> Streams:
-    """Streams of a corpus. Numbers of prosody without a definition stay NaN; the network puts the mean of its training files in their place.
+    """Streams of a corpus.
 
-    names : of the files, for messages. layers : of the encoder, from 1. contours : F0, level and voicing over time instead of 103 numbers.
+    Numbers of prosody without a definition stay NaN; the network puts the mean of its training files in their place.
+
+    Parameters
+    ----------
+    bank : features of the corpus.
+    found : MFCCs and prosody of the same files.
+    names : of the files, for messages.
+    layers : of the encoder, from 1.
+    contours : F0, level and voicing over time instead of 103 numbers.
+
+    Returns
+    -------
+    The streams of all files, in the order of the bank.
 
     Raises
     ------

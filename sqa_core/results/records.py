@@ -54,6 +54,10 @@ class Record:
     def items(self) -> pd.DataFrame:
         """Predictions for single items, such as files.
 
+        Returns
+        -------
+        One row per item.
+
         Raises
         ------
         SettingsError

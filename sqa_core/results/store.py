@@ -31,7 +31,11 @@ def check(folder: Store) -> None:
 
 @contextmanager
 def reaching(folder: Store) -> Iterator[tuple[Any, str]]:
-    """The file system of a store and the path in it.
+    """The file system of a store and the path in it, as a context: what fails inside is one sentence.
+
+    Returns
+    -------
+    fsspec's file system, and the path.
 
     Raises
     ------

@@ -52,6 +52,10 @@ def manifest(folder: Path, name: str) -> Manifest:
 
     The table is kept in the cache, since every file is read for it.
 
+    Returns
+    -------
+    A manifest with the columns of `manifest.REQUIRED` and the labels emotion, gender, sentence and take, as far as the corpus names them.
+
     Raises
     ------
     CorpusError
@@ -119,6 +123,10 @@ def _describe(folder: Path, named: dict[str, Labels], corpus: EmotionCorpus) -> 
 
 def stereo_sample() -> Manifest:
     """The files of EMOVO that are here with both channels, in one folder as `emovo_stereo_sample`; one-channel files are left out.
+
+    Returns
+    -------
+    A manifest like that of EMOVO.
 
     Raises
     ------
