@@ -11,7 +11,7 @@ import torch
 from sqa_core import audio, environment, intrusive
 from sqa_core.corpora import calls, impairments
 from sqa_core.corpora.workers import in_processes
-from sqa_core.learning import nisqa, quality
+from sqa_core.learning import nisqa, quality, quality_material
 from sqa_core.models import weights
 from sqa_core.models.nisqa import Nisqa, NisqaSettings
 from sqa_core.models.quality_transformer import SIZES, QualityTransformer
@@ -57,7 +57,7 @@ def bench_quality(report: Report, repeat: int) -> None:
     """A training step of NISQA against the original's, AST at full size against a plain product, AST in batches against one by one."""
     folder, seconds = wav_folder(1)
     files = sorted(folder.glob("*.wav"))
-    mels = [quality.mel_of("nisqa", audio.load(path)) for path in files]
+    mels = [quality_material.mel_of("nisqa", audio.load(path)) for path in files]
     items = list(zip(mels, torch.rand(len(mels), 5) * 4 + 1, strict=True))
     settings = nisqa.TrainingSettings(epochs=2, batch_size=BATCH)
     marks = [time.perf_counter()]

@@ -1,6 +1,7 @@
 """Training on calls: both networks learn, resume to the same weights, and predict what they do when they are alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ import torch
 from sqa_core import audio
 from sqa_core.corpora import registry
 from sqa_core.errors import CorpusError, SettingsError
-from sqa_core.learning import calls_networks, quality
+from sqa_core.learning import calls_networks, quality, quality_material
 from sqa_core.models import quality_transformer, weights
 
 
-def made(count: int, seed: int) -> quality.Material:
+def made(count: int, seed: int) -> quality_material.Material:
     """Noise whose level decides the labels: something that can be learned in seconds."""
     rng = np.random.default_rng(seed)
     labels = rng.uniform(1, 5, (count, 5)).astype(np.float32)
@@ -25,7 +26,7 @@ def made(count: int, seed: int) -> quality.Material:
         frames = int(rng.integers(60, 140))
         for kind, bands in (("nisqa", 48), ("ast", 128)):
             mels[kind].append(torch.from_numpy(rng.normal(-60 + 8 * y[0], 3, (frames, bands)).astype(np.float32)))
-    return quality.Material(mels, torch.from_numpy(labels), pd.DataFrame({"item": range(count)}))
+    return quality_material.Material(mels, torch.from_numpy(labels), pd.DataFrame({"item": range(count)}))
 
 
 @pytest.mark.parametrize("name", ["nisqa", "ast-small"])
@@ -76,11 +77,11 @@ def test_an_overall_score_stands_in_for_a_share_of_the_labels():
 def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
     pytest.importorskip("pesq")
     monkeypatch.setenv("SQA_CACHE", str(tmp_path))
-    part = quality.Part("polyglot", "en", 3, 11, ("m2",))
-    first = quality.material(part)
+    part = quality_material.Part("polyglot", "en", 3, 11, ("m2",))
+    first = quality_material.material(part)
     files = list(Path(tmp_path, "material").iterdir())
-    monkeypatch.setattr(quality, "make", lambda *_: pytest.fail("made twice"))
-    again = quality.material(part)
+    monkeypatch.setattr(quality_material, "make", lambda *_: pytest.fail("made twice"))
+    again = quality_material.material(part)
     assert len(files) == 1
     assert torch.equal(first.labels, again.labels)
     assert first.table.equals(again.table)
@@ -89,39 +90,39 @@ def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
 
 
 def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
-    part = quality.Part("polyglot", "en", 3, 11)
+    part = quality_material.Part("polyglot", "en", 3, 11)
     found = {
-        quality.part_hash(part),
-        quality.part_hash(quality.replace(part, use="valid")),
-        quality.part_hash(quality.replace(part, seed=1)),
+        quality_material.part_hash(part),
+        quality_material.part_hash(replace(part, use="valid")),
+        quality_material.part_hash(replace(part, seed=1)),
     }
     with monkeypatch.context() as m:
-        m.setattr(quality.calls, "VERSION", -1)
-        found.add(quality.part_hash(part))
+        m.setattr(quality_material.calls, "VERSION", -1)
+        found.add(quality_material.part_hash(part))
     with monkeypatch.context() as m:
-        m.setitem(quality.FRONT_ENDS, "nisqa", quality.replace(quality.FRONT_ENDS["nisqa"], n_mels=40))
-        found.add(quality.part_hash(part))
+        m.setitem(quality_material.FRONT_ENDS, "nisqa", replace(quality_material.FRONT_ENDS["nisqa"], n_mels=40))
+        found.add(quality_material.part_hash(part))
     with monkeypatch.context() as m:
-        m.setattr(quality.recordings, "noises", lambda use: ("noise/another.wav",))
-        found.add(quality.part_hash(part))
-    found.add(quality.part_hash(quality.replace(part, extended=True)))
+        m.setattr(quality_material.recordings, "noises", lambda use: ("noise/another.wav",))
+        found.add(quality_material.part_hash(part))
+    found.add(quality_material.part_hash(replace(part, extended=True)))
     assert len(found) == 7
-    assert quality.part_hash(part) in found
+    assert quality_material.part_hash(part) in found
 
 
 def test_a_sound_has_the_spectrogram_that_training_had(tone):
     for name, shape in (("nisqa", 48), ("ast", 128)):
-        assert quality.mel_of(name, audio.Sound(tone.waveform, tone.sample_rate)).shape[1] == shape
+        assert quality_material.mel_of(name, audio.Sound(tone.waveform, tone.sample_rate)).shape[1] == shape
 
 
 @pytest.mark.parametrize("name", calls_networks.NAMES)
 def test_a_network_of_calls_is_trained_and_kept_as_a_file(tmp_path, monkeypatch, name):
     monkeypatch.setattr(
-        quality, "joined", lambda parts, on_call=None: made(30 if parts is calls_networks.TRAIN else 12, len(parts[0].source))
+        quality_material, "joined", lambda parts, on_call=None: made(30 if parts is calls_networks.TRAIN else 12, len(parts[0].source))
     )
     chosen = calls_networks.NAMES[name]
-    monkeypatch.setitem(calls_networks.SETTINGS, chosen, quality.replace(calls_networks.SETTINGS[chosen], epochs=1))
-    monkeypatch.setattr(quality, "parts_hash", lambda parts: "x")
+    monkeypatch.setitem(calls_networks.SETTINGS, chosen, replace(calls_networks.SETTINGS[chosen], epochs=1))
+    monkeypatch.setattr(quality_material, "parts_hash", lambda parts: "x")
     monkeypatch.setattr(registry, "load", lambda source: None)
     path = calls_networks.train(name, tmp_path)
     facts = json.loads((path.parent / "training.json").read_text())
@@ -139,7 +140,7 @@ def test_a_network_of_calls_is_trained_and_kept_as_a_file(tmp_path, monkeypatch,
 
 def test_training_without_the_prompts_is_refused_before_anything_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "find", lambda name: None)
-    monkeypatch.setattr(quality, "joined", lambda *_: pytest.fail("material was made first"))
+    monkeypatch.setattr(quality_material, "joined", lambda *_: pytest.fail("material was made first"))
     registry.load.cache_clear()
     with pytest.raises(CorpusError, match="asterisk is not on this machine"):
         calls_networks.train("calls-nisqa", tmp_path)

@@ -17,9 +17,10 @@ from ..errors import SettingsError
 from ..files import atomic
 from ..models import quality_transformer, weights
 from ..models.nisqa import Nisqa
-from . import quality
+from . import quality, quality_material
 from .loop import Epoch
-from .quality import NetworkName, Part, QualityNetwork, QualitySettings
+from .quality import NetworkName, QualityNetwork, QualitySettings
+from .quality_material import Part
 
 TRAIN_VOICES = ("m1", "m3", "m5", "f1", "anika", "belinda")
 VALID_VOICES = ("m7", "steph")
@@ -68,13 +69,17 @@ def train(
     for source in {part.source for part in (*TRAIN, *VALID)}:  # before minutes of work
         if not registry.known(source).generated:
             registry.load(source)
-    train_material, valid_material = quality.joined(TRAIN, on_item), quality.joined(VALID, on_item)
+    train_material, valid_material = quality_material.joined(TRAIN, on_item), quality_material.joined(VALID, on_item)
     model, epochs = quality.learn(train_material, valid_material, SETTINGS[NAMES[name]], seed, folder / name, on_epoch)
     return save(model, name, folder / name, facts(model, epochs, train_material, valid_material, seed))
 
 
 def facts(
-    model: QualityNetwork, epochs: list[Epoch], train_material: quality.Material, valid_material: quality.Material, seed: int
+    model: QualityNetwork,
+    epochs: list[Epoch],
+    train_material: quality_material.Material,
+    valid_material: quality_material.Material,
+    seed: int,
 ) -> dict[str, Any]:
     """How a network was trained, and its agreement with the labels of the validation calls, output by output."""
     predicted = quality.predict(model, valid_material.mels[quality.front_end_of(model)])
@@ -89,7 +94,7 @@ def facts(
     }
     return {
         "calls": [len(train_material.labels), len(valid_material.labels)],
-        "material": quality.parts_hash((*TRAIN, *VALID)),
+        "material": quality_material.parts_hash((*TRAIN, *VALID)),
         "seed": seed,
         "epochs": len(epochs),
         "best_epoch": max(epochs, key=lambda e: e.score).number,

@@ -5,10 +5,10 @@ from typing import Any
 
 from ... import environment
 from ...corpora import dpam_jnd, jnd_pairs, registry
-from ...learning import quality
+from ...learning import quality_material
 from ...learning.calls_networks import TRAIN_VOICES, VALID_VOICES
 from ...learning.jsqa import PretrainSettings, TuneSettings
-from ...learning.quality import Part
+from ...learning.quality_material import Part
 from ...models import encoder_catalogue, predictors
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, EncoderSettings
 from ...results.trials import Trial
@@ -77,7 +77,7 @@ def trials(settings: Settings) -> list[Trial]:
 
 def _predictors() -> list[Trial]:
     """What a user would take instead, as far as it is on this machine."""
-    common = {"tests": TESTS, "material": quality.parts_hash(TESTS), "listeners": registry.load("p835").hash}
+    common = {"tests": TESTS, "material": quality_material.parts_hash(TESTS), "listeners": registry.load("p835").hash}
     return [
         PredictorTrial(**_about("real"), predictor=name, version=version, **common)
         for name in ("nisqa", *predictors.PREDICTORS)
@@ -131,7 +131,7 @@ def _arm(
     tests: tuple[Part, ...],
 ) -> dict[str, Any]:
     found = {"start": start, "encoder": encoder, "tuning": tuning, "train": train, "valid": valid, "tests": tests}
-    return found | {"material": quality.parts_hash((*train, *valid, *tests))}
+    return found | {"material": quality_material.parts_hash((*train, *valid, *tests))}
 
 
 def _about(status: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from ...corpora import calls, dpam_jnd, impairments, jnd_pairs, recordings, regi
 from ...corpora.jnd_pairs import PairLaw
 from ...errors import SettingsError, WeightsError
 from ...files import atomic, short_hash
-from ...learning import jnd, jsqa, loop, quality
+from ...learning import jnd, jsqa, loop, quality_material
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
-from ...learning.quality import Part
+from ...learning.quality_material import Part
 from ...models import encoder_catalogue, encoders, predictors, weights
 from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam, untrained
 from ...results.trials import Result, Trial, canonical
@@ -187,7 +187,7 @@ class ArmTrial(Trial):
 
     def run(self) -> Result:
         parts = (*self.train, *self.valid, *self.tests)
-        require_hash("the calls", quality.parts_hash(parts), self.material)
+        require_hash("the calls", quality_material.parts_hash(parts), self.material)
         assert_apart(self.train, self.valid, self.tests)
         if self.pairs:
             assert_noises_apart(self.pairs.use, "test")
@@ -262,7 +262,7 @@ class PredictorTrial(Trial):
     listeners: str
 
     def run(self) -> Result:
-        require_hash("the calls", quality.parts_hash(self.tests), self.material)
+        require_hash("the calls", quality_material.parts_hash(self.tests), self.material)
         require_hash(f"the predictor {self.predictor}", version_of(self.predictor), self.version, SettingsError)
         rate = impairments.RATE if self.predictor == "nisqa" else predictors.RATE
         items = []
@@ -330,9 +330,9 @@ def assert_noises_apart(one: recordings.Use, other: recordings.Use) -> None:
 def rated(parts: tuple[Part, ...], rate: int = RATE) -> tuple[Rated, pd.DataFrame]:
     """Calls with their label of MOS (PESQ), and a row each with what it is: `test` tells synthetic from real voices. Calls without a label
     are left out. Kept in the cache."""
-    path = environment.cache_folder() / "material" / f"rated-at-{rate}-{quality.parts_hash(parts)}.safetensors"
+    path = environment.cache_folder() / "material" / f"rated-at-{rate}-{quality_material.parts_hash(parts)}.safetensors"
     if not path.is_file():
-        made = [(part, call) for part in parts for call in quality.make(part)]
+        made = [(part, call) for part in parts for call in quality_material.make(part)]
         tensors = {
             f"{i:05d}": torch.from_numpy(audio.resample(call.waveform[None], impairments.RATE, rate)[0]).half()
             for i, (_, call) in enumerate(made)

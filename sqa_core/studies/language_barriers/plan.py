@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from ...corpora import calls, impairments, registry
-from ...learning import quality
+from ...learning import quality_material
 from ...learning.calls_networks import SETTINGS, TRAIN, TRAIN_VOICES, VALID, VALID_VOICES
-from ...learning.quality import Part, QualitySettings
+from ...learning.quality import QualitySettings
+from ...learning.quality_material import Part
 from ...models import weights
 from ...results.trials import Trial
 from ..shared import GridSettings
@@ -80,7 +81,7 @@ def trials(settings: Settings) -> list[Trial]:
                 model_status="other",
                 training=training(replace(chosen, epochs=2), DEMO_TRAIN, DEMO_VALID),
                 tests=DEMO_TEST,
-                material=quality.parts_hash(DEMO_TEST),
+                material=quality_material.parts_hash(DEMO_TEST),
             )
             for chosen in SETTINGS.values()
         ]
@@ -98,12 +99,12 @@ def trials(settings: Settings) -> list[Trial]:
     planned += [GapTrial(**gaps, **network) for network in once]
     planned += [SensitivityTrial(**clean, **network) for network in once]
     planned += [ListeningTrial(**listening(), **network) for network in once]
-    return planned + [TeachersTrial(**_about(part), part=part, material=quality.part_hash(part)) for part in found(TEACHERS)]
+    return planned + [TeachersTrial(**_about(part), part=part, material=quality_material.part_hash(part)) for part in found(TEACHERS)]
 
 
 def training(chosen: QualitySettings, train: tuple[Part, ...], valid: tuple[Part, ...]) -> Training:
     """A training with the hash of its material."""
-    return Training(train, valid, chosen, quality.parts_hash((*train, *valid)))
+    return Training(train, valid, chosen, quality_material.parts_hash((*train, *valid)))
 
 
 def listening() -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _about(*parts: Part) -> dict[str, Any]:
 
 
 def _on(parts: tuple[Part, ...], field: str = "parts") -> dict[str, Any]:
-    return _about(*parts) | {field: parts, "material": quality.parts_hash(parts)}
+    return _about(*parts) | {field: parts, "material": quality_material.parts_hash(parts)}
 
 
 def found(parts: Sequence[Part]) -> tuple[Part, ...]:

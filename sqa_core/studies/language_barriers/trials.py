@@ -12,8 +12,9 @@ from tqdm.auto import tqdm
 from ... import audio, degrade, environment, intrusive, metrics
 from ...corpora import calls, impairments, polyglot, registry
 from ...explain import over_time
-from ...learning import quality
-from ...learning.quality import Part, QualityNetwork, QualitySettings
+from ...learning import quality, quality_material
+from ...learning.quality import QualityNetwork, QualitySettings
+from ...learning.quality_material import Part
 from ...models import weights
 from ...models.quality_transformer import QualityTransformer
 from ...results.trials import Result, Trial
@@ -22,7 +23,7 @@ from ..emotion import require_hash
 
 @dataclass(frozen=True)
 class Training:
-    """A network of the chapter's own: how it is trained, on what, and the hash of that material (`quality.parts_hash`)."""
+    """A network of the chapter's own: how it is trained, on what, and the hash of that material (`quality_material.parts_hash`)."""
 
     train: tuple[Part, ...]
     valid: tuple[Part, ...]
@@ -46,8 +47,8 @@ class NetworkTrial(Trial):
             require_hash(self.network, weights.hash_of(self.network), self.weights_hash)
             return weights.load(self.network).model, {}
         t = self.training
-        require_hash("the calls", quality.parts_hash((*t.train, *t.valid)), t.material)
-        train, valid = quality.joined(t.train), quality.joined(t.valid)
+        require_hash("the calls", quality_material.parts_hash((*t.train, *t.valid)), t.material)
+        train, valid = quality_material.joined(t.train), quality_material.joined(t.valid)
         folder = environment.cache_folder() / "training" / f"quality-{t.material}-{quality.settings_hash(t.settings, self.seed)}"
         with tqdm(total=t.settings.epochs, desc=t.settings.network, unit="epoch", leave=False) as bar:
             model, epochs = quality.learn(train, valid, t.settings, self.seed, folder, lambda _: bar.update())
@@ -67,7 +68,7 @@ class NetworkTrial(Trial):
 class QualityTrial(NetworkTrial):
     """One network tested on calls, and on P.835's listeners: one row per file with what it is, its labels and the scores.
 
-    material : hash of the tests (`quality.parts_hash`). listeners : hash of P.835, where that is a test too.
+    material : hash of the tests (`quality_material.parts_hash`). listeners : hash of P.835, where that is a test too.
     """
 
     kind: ClassVar[str] = "quality"
@@ -76,9 +77,9 @@ class QualityTrial(NetworkTrial):
     listeners: str = ""
 
     def run(self) -> Result:
-        require_hash("the calls", quality.parts_hash(self.tests), self.material)
+        require_hash("the calls", quality_material.parts_hash(self.tests), self.material)
         model, facts = self.model()
-        tests = quality.joined(self.tests)
+        tests = quality_material.joined(self.tests)
         items = _rows(tests, quality.predict(model, tests.mels[quality.front_end_of(model)]), model.settings.outputs)
         if self.listeners:
             items = pd.concat([items, self._listeners(model)], ignore_index=True)
@@ -102,8 +103,8 @@ class TeachersTrial(Trial):
     material: str
 
     def run(self) -> Result:
-        require_hash("the calls", quality.part_hash(self.part), self.material)
-        made = quality.make(self.part)
+        require_hash("the calls", quality_material.part_hash(self.part), self.material)
+        made = quality_material.make(self.part)
         rows = pd.DataFrame(calls.to_table(made))
         rows["visqol"] = [intrusive.visqol_mos(call.clean, call.waveform, impairments.RATE, "audio") for call in made]
         rows = rows.assign(kinds=rows["recipe"].map(impairments.kinds_of)).drop(columns=["recipe"])
@@ -127,12 +128,12 @@ class GapTrial(NetworkTrial):
     mapped_s: float = 0.16
 
     def run(self) -> Result:
-        require_hash("the calls", quality.parts_hash(self.parts), self.material)
+        require_hash("the calls", quality_material.parts_hash(self.parts), self.material)
         model, _ = self.model()
         outputs = model.settings.outputs
         rows, maps = [], []
         for part in self.parts:
-            for call in quality.make(part, labelled=False):
+            for call in quality_material.make(part, labelled=False):
                 whole = scores_of(model, [_sound(call.clean)])[0]
                 for third in range(3):
                     middle = loudest(call.clean, third)
@@ -165,7 +166,7 @@ def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: floa
     Gaps lie where speech is loud, so a map that follows speech does not have 0.5; the control is the map of the call without the gap. The
     output explained is discontinuity where there is one, else MOS.
     """
-    mel = quality.mel_of(quality.front_end_of(model), _sound(waveform))
+    mel = quality_material.mel_of(quality.front_end_of(model), _sound(waveform))
     output = "dis" if "dis" in model.settings.outputs else "mos"
     frames = np.arange(len(mel)) * 0.01 * impairments.RATE
     inside = np.abs(frames - middle) <= gap_s / 2 * impairments.RATE
@@ -193,11 +194,11 @@ class SensitivityTrial(NetworkTrial):
     rates: tuple[int, ...] = (8000, 16_000, 22_050, 32_000, 44_100, 48_000)
 
     def run(self) -> Result:
-        require_hash("the calls", quality.parts_hash(self.parts), self.material)
+        require_hash("the calls", quality_material.parts_hash(self.parts), self.material)
         model, _ = self.model()
         rows = []
         for part in self.parts:
-            for call in quality.make(part, labelled=False):
+            for call in quality_material.make(part, labelled=False):
                 levelled = {v: degrade.set_level(call.clean, impairments.RATE, v) for v in self.levels_dbov}
                 changed = {("level", v): _sound(np.clip(x, -1, 1)) for v, x in levelled.items()}
                 changed |= {("band", v): _sound(degrade.band_limit(call.clean, impairments.RATE, 0, v)) for v in self.bands_hz}
@@ -245,7 +246,7 @@ def clean_sentence(language: str, voice: str, sentence: int) -> np.ndarray:
 
 def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:
     """Scores (sounds, outputs) of sounds at any rate, channels mixed."""
-    return quality.predict(model, [quality.mel_of(quality.front_end_of(model), sound) for sound in sounds])
+    return quality.predict(model, [quality_material.mel_of(quality.front_end_of(model), sound) for sound in sounds])
 
 
 def _sound(waveform: np.ndarray) -> audio.Sound:
@@ -269,7 +270,7 @@ def _columns(predicted: np.ndarray, outputs: tuple[str, ...], one: bool = False)
     return {f"predicted {o}": float(predicted[0, i]) if one else predicted[:, i] for i, o in enumerate(outputs)}
 
 
-def _rows(material: quality.Material, predicted: np.ndarray, outputs: tuple[str, ...]) -> pd.DataFrame:
+def _rows(material: quality_material.Material, predicted: np.ndarray, outputs: tuple[str, ...]) -> pd.DataFrame:
     """Labels as `mos`, `noi`…, scores as `predicted mos`…, and the kinds of impairment."""
     table = material.table.drop(columns=["recipe"])
     status = np.where(table["source"] == "polyglot", "synthetic", "real")
