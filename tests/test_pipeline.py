@@ -227,6 +227,7 @@ def test_trap_7_two_runs_and_two_builds_are_the_same_bytes(small):
     def everything():
         run_again = execute.run(["score"], {"profile": "demo", "engine": "local"}, force=True)
         assert run_again[0].state == "executed"
+        shutil.rmtree(small / "_build" / "html", ignore_errors=True)
         index = build.build().index
         files = {p.relative_to(index.parent): p.read_bytes() for p in sorted(index.parent.rglob("*")) if p.is_file()}
         return execute.executed("score").read_bytes(), files
@@ -304,10 +305,24 @@ def test_cells_are_reported(small):
     assert seen[-1] == ("score", 4, 4)
 
 
+def test_a_book_is_built_again_only_after_a_change(small):
+    run()
+    first = build.build()
+    again = build.build()
+    assert (first.fresh, again.fresh) == (False, True)
+    (small / "book" / "index.md").write_text("# Another book\n")
+    changed = build.build()
+    assert not changed.fresh
+    assert "Another book" in (changed.index.parent / "book" / "index.html").read_text()
+    changed.index.unlink()
+    assert not build.build().fresh
+
+
 def test_a_build_killed_in_the_middle_leaves_the_last_book(small):
     run()
     index = build.build().index
     before = index.read_bytes()
+    (small / "_build" / "html.sha256").unlink()  # as where something has changed
     script = f"""
 from pathlib import Path
 from sqa_core import environment

@@ -17,7 +17,7 @@ import yaml
 
 from ..errors import BuildError
 from ..figures import verdicts
-from ..files import short_hash
+from ..files import sha256, short_hash
 from . import chapters, execute, staleness
 
 JUPYTER_BOOK = "1.0.4.post1"
@@ -25,14 +25,15 @@ JUPYTER_BOOK = "1.0.4.post1"
 
 @dataclass(frozen=True)
 class Built:
-    """Where the book is and how long its parts took, in seconds."""
+    """Where the book is and how long its parts took, in seconds. fresh : it was built from the same before, and was left as it is."""
 
     index: Path
     times: dict[str, float]
+    fresh: bool = False
 
 
 def build(allow_stale: bool = False) -> Built:
-    """Build `_build/html` from `_build/executed`.
+    """Build `_build/html` from `_build/executed`, unless it was built from the same already.
 
     Raises
     ------
@@ -49,15 +50,27 @@ def _build(root: Path, allow_stale: bool) -> Built:
     for slug in slugs:
         refuse_errors(execute.executed(slug))
     stage = stage_tree(root, slugs, root / "_build" / "stage")
+    final, stamp, made_of = root / "_build" / "html", root / "_build" / "html.sha256", _made_of(root, stage, slugs)
+    noted = execute.folder() / "times.json"
+    times = json.loads(noted.read_text()) if noted.is_file() else {}
+    times = {s: times.get(s, 0.0) for s in slugs}
+    if (final / "index.html").is_file() and stamp.is_file() and stamp.read_text() == made_of:
+        return Built(final / "index.html", {**times, "book": time.perf_counter() - start}, fresh=True)
     html = run_jupyter_book(stage, root / "_build" / "book")
     for slug in slugs:
         lighten(html / "notebooks" / f"{slug}.html")
         shutil.copy2(chapters.notebook(slug), html / "_sources" / "notebooks" / f"{slug}.ipynb")  # to download: without outputs
-    final = root / "_build" / "html"
+    stamp.unlink(missing_ok=True)  # a kill between this and the end leaves a book that is built anew
     swap_in(html, final)
-    noted = execute.folder() / "times.json"
-    times = json.loads(noted.read_text()) if noted.is_file() else {}
-    return Built(final / "index.html", {**{s: times.get(s, 0.0) for s in slugs}, "book": time.perf_counter() - start})
+    stamp.write_text(made_of)
+    return Built(final / "index.html", {**times, "book": time.perf_counter() - start})
+
+
+def _made_of(root: Path, stage: Path, slugs: list[str]) -> str:
+    """Hash of all that the HTML is made of: what is staged, the notebooks to download, this code and the versions of its tools."""
+    files = [p for p in stage.rglob("*") if p.is_file()] + [chapters.notebook(slug) for slug in slugs]
+    files += [Path(__file__), root / "requirements.lock"]
+    return short_hash("".join(sorted(f"{p} {sha256(p)}\n" for p in files)), 64)
 
 
 def in_toc(root: Path) -> list[str]:
