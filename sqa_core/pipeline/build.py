@@ -21,6 +21,7 @@ from ..files import sha256, short_hash
 from . import chapters, execute, staleness
 
 JUPYTER_BOOK = "1.0.4.post1"
+NOT_STAGED = ("results", "published", "splits")  # folders of data in book/, which pages are made from
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,16 @@ def build(allow_stale: bool = False) -> Built:
 def _build(root: Path, allow_stale: bool) -> Built:
     start = time.perf_counter()
     slugs = in_toc(root)
-    _refuse_stale(slugs, allow_stale)
-    for slug in slugs:
-        refuse_errors(execute.executed(slug))
-    stage = stage_tree(root, slugs, root / "_build" / "stage")
-    final, stamp, made_of = root / "_build" / "html", root / "_build" / "html.sha256", _made_of(root, stage, slugs)
+    stale = _refuse_stale(slugs, allow_stale)
+    final, stamp, made_of = root / "_build" / "html", root / "_build" / "html.sha256", _made_of(root, slugs)
     noted = execute.folder() / "times.json"
     times = json.loads(noted.read_text()) if noted.is_file() else {}
     times = {s: times.get(s, 0.0) for s in slugs}
-    if (final / "index.html").is_file() and stamp.is_file() and stamp.read_text() == made_of:
+    if not stale and (final / "index.html").is_file() and stamp.is_file() and stamp.read_text() == made_of:
         return Built(final / "index.html", {**times, "book": time.perf_counter() - start}, fresh=True)
+    for slug in slugs:
+        refuse_errors(execute.executed(slug))
+    stage = stage_tree(root, slugs, root / "_build" / "stage")
     html = run_jupyter_book(stage, root / "_build" / "book")
     for slug in slugs:
         lighten(html / "notebooks" / f"{slug}.html")
@@ -66,10 +67,14 @@ def _build(root: Path, allow_stale: bool) -> Built:
     return Built(final / "index.html", {**times, "book": time.perf_counter() - start})
 
 
-def _made_of(root: Path, stage: Path, slugs: list[str]) -> str:
-    """Hash of all that the HTML is made of: what is staged, the notebooks to download, this code and the versions of its tools."""
-    files = [p for p in stage.rglob("*") if p.is_file()] + [chapters.notebook(slug) for slug in slugs]
-    files += [Path(__file__), root / "requirements.lock"]
+def _made_of(root: Path, slugs: list[str]) -> str:
+    """Hash of all that the HTML is made of: text, settings, notebooks, this code and the versions of its tools. The cards of the start page
+    are made from records and the library, whose fingerprints are in the executed notebooks."""
+    files = [root / "_config.yml", root / "_toc.yml", root / "requirements.lock", Path(__file__)]
+    files += [path for slug in slugs for path in (execute.executed(slug), chapters.notebook(slug))]
+    for folder in (root / "book").iterdir():
+        if folder.name not in NOT_STAGED:
+            files += [p for p in [folder, *folder.rglob("*")] if p.is_file()]
     return short_hash("".join(sorted(f"{p} {sha256(p)}\n" for p in files)), 64)
 
 
@@ -90,12 +95,14 @@ def _files(node) -> list[str]:
     return [f for item in node for f in _files(item)] if isinstance(node, list) else []
 
 
-def _refuse_stale(slugs: list[str], allow_stale: bool) -> None:
+def _refuse_stale(slugs: list[str], allow_stale: bool) -> list[str]:
+    """The pages that are stale, if they may be."""
     problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
     absent = [slug for slug in problems if not staleness.stored(execute.executed(slug))]
     if problems and (absent or not allow_stale):
         lines = [f"  {slug}: {', '.join(why)} (to update it: sqa run {slug})" for slug, why in problems.items()]
         raise BuildError("These pages are stale, changed since they were executed:\n" + "\n".join(lines))
+    return list(problems)
 
 
 def refuse_errors(path: Path) -> None:
@@ -114,7 +121,7 @@ def refuse_errors(path: Path) -> None:
 def stage_tree(root: Path, slugs: list[str], stage: Path) -> Path:
     """A build tree: the book's text and settings as they are, executed notebooks at the paths of their sources."""
     shutil.rmtree(stage, ignore_errors=True)
-    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("results", "published", "splits"))
+    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns(*NOT_STAGED))
     write_datatables(stage / "book" / "_static")
     write_home(stage / "book" / "index.md")
     (stage / "notebooks").mkdir()
