@@ -4,6 +4,7 @@ import base64
 import gzip
 import html
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ from .style import NARROW_IN, drawn_at
 
 STATUS_WORDS = {"paper": "the paper's own data", "real": "real recordings", "synthetic": "synthetic speech"}
 MISSING = "–"  # how an empty cell of a table is shown
+NO_BREAK = "\u00a0"
 INTERACTIVE_ROWS = 15  # shorter tables need no search, sorting or paging
 PAGE_ROWS = 20
+MANY_COLUMNS = 7  # from here on a table is set in small type, so that no column is hidden at 1440 px
 MAX_PLAIN_ROWS = 2000  # a CSV is kept inside the page; a longer one is rounded and compressed
 
 
@@ -123,7 +126,7 @@ def table(
     heads = "".join(f'<th scope="col">{html.escape(_heading(c, c in ends, spread.get(c)))}</th>' for c in visible)
     rows = [_row(frame, text, visible, i) for i in range(len(frame))]
     body = (
-        f'<table id="{name}" class="sqa-table display compact"><caption>{html.escape(caption)}</caption>'
+        f'<table id="{name}" class="sqa-table{" sqa-many" if len(visible) >= MANY_COLUMNS else ""} display compact"><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
     if len(frame) >= INTERACTIVE_ROWS:
@@ -137,15 +140,20 @@ def _heading(column: str, interval: bool, sd: str | None) -> str:
     return column + (f" ± {sd.removeprefix(f'{column}, ')}" if sd else "") + (" [95 % interval]" if interval else "")
 
 
+_BREAKS = re.compile(r"([/_])(?=\w)")  # after which addresses and names of files may go on in the next line
+
+
 def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int) -> str:
-    """One row; numbers carry their value for sorting."""
+    """One row. Numbers carry their value for sorting, and where a table is wide their interval goes below them, in one piece."""
     cells = []
     for c in visible:
         value = frame[c].iloc[i]
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
         order = f' data-order="{-1e99 if np.isnan(value) else np.clip(float(value), -1e98, 1e98)}"' if number else ""
         kind = ' class="num"' if number else ""
-        cells.append(f"<td{kind}{order}>{html.escape(text[c].iloc[i])}</td>")
+        shown = text[c].iloc[i].replace(" ", NO_BREAK).replace(f"{NO_BREAK}[", " [") if number else text[c].iloc[i]
+        cell = _BREAKS.sub(r"\1<wbr>", html.escape(shown))
+        cells.append(f"<td{kind}{order}>{cell}</td>")
     return f"<tr>{''.join(cells)}</tr>"
 
 

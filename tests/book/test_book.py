@@ -346,6 +346,17 @@ def test_a_chapters_page(site, browser, slug):
     page.close()
 
 
+@pytest.mark.parametrize("slug", [slug for slug in build.in_toc(ROOT) if slug.endswith("_details")])
+def test_no_column_of_a_second_page_is_hidden(site, browser, slug):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{site}notebooks/{slug}.html")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    page.wait_for_timeout(1000)
+    assert page.locator(".sqa-table:visible").count() > 5
+    assert page.evaluate(HIDDEN) == []
+    page.close()
+
+
 WORDS = """[...document.querySelectorAll("article p, article li")]
   .filter((e) => !e.closest("details, figure, .sqa-answer, .sqa-forest, .sqa-data")).map((e) => e.innerText).join(" ").split(/\\s+/).length"""
 HIDDEN = """[...document.querySelectorAll(".sqa-table")].filter((t) => t.offsetParent && t.scrollWidth > t.closest(".sqa-scroll").clientWidth + 1)
