@@ -12,6 +12,7 @@ from .common import Report, machine, peak
 from .explanations import bench_attribution, bench_occlusion, bench_survey
 from .humpcat import bench_humpcat
 from .jsqa import bench_jsqa
+from .pages import bench_pages
 from .scores import bench_memory, bench_score, bench_small_files
 from .tables import bench_many, bench_tables
 from .training import bench_demo, bench_lookup, bench_probes, bench_together
@@ -33,6 +34,7 @@ PARTS = {
     "quality": bench_quality,
     "jsqa": bench_jsqa,
     "humpcat": bench_humpcat,
+    "pages": bench_pages,
 }
 
 

@@ -168,29 +168,33 @@ function startBars(box) {
   choose();
 }
 
-// Long tables are sorted, searched and paged by DataTables, which is loaded on pages that have such a table. Without it they stay whole.
+// Long tables are sorted, searched and paged by DataTables, each when it comes near the window: twenty at once would block a slow machine
+// for seconds. The first one loads DataTables. Without it they stay whole.
 const here = document.currentScript.src;
+let dataTables;
+function loadDataTables() {
+  dataTables ??= new Promise((loaded) => {
+    const style = document.createElement("link"), script = document.createElement("script");
+    style.rel = "stylesheet";
+    style.href = new URL("datatables.css", here);
+    script.src = new URL("datatables.js", here);
+    script.onload = loaded;
+    document.head.append(style, script);
+  });
+  return dataTables;
+}
 function startTables(settings) {
-  if (!settings.length) return;
-  const style = document.createElement("link"), script = document.createElement("script");
-  style.rel = "stylesheet";
-  style.href = new URL("datatables.css", here);
-  script.src = new URL("datatables.js", here);
   const common = { order: [], autoWidth: false, lengthMenu: [10, 20, 50, { label: "All", value: -1 }] };
-  script.onload = () => {
-    // Each when it comes near the window: twenty at once would block a slow machine for seconds.
-    const watch = new IntersectionObserver(
-      (seen) =>
-        seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
-          watch.unobserve(target);
-          const setting = [...settings].find((one) => one.dataset.table === target.id);
-          new DataTable(target, { ...common, ...JSON.parse(setting.textContent) });
-        }),
-      { rootMargin: "300px" }
-    );
-    settings.forEach((one) => watch.observe(document.getElementById(one.dataset.table)));
-  };
-  document.head.append(style, script);
+  const watch = new IntersectionObserver(
+    (seen) =>
+      seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
+        watch.unobserve(target);
+        const setting = [...settings].find((one) => one.dataset.table === target.id);
+        loadDataTables().then(() => new DataTable(target, { ...common, ...JSON.parse(setting.textContent) }));
+      }),
+    { rootMargin: "300px" }
+  );
+  settings.forEach((one) => watch.observe(document.getElementById(one.dataset.table)));
 }
 
 // On paper everything is open, and tables are whole.

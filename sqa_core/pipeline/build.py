@@ -61,6 +61,8 @@ def _build(root: Path, allow_stale: bool) -> Built:
     for slug in slugs:
         lighten(html / "notebooks" / f"{slug}.html")
         shutil.copy2(chapters.notebook(slug), html / "_sources" / "notebooks" / f"{slug}.ipynb")  # to download: without outputs
+    for page in html.rglob("*.html"):
+        page.write_text(_ICON_SCRIPT.sub("", page.read_text()))
     stamp.unlink(missing_ok=True)  # a kill between this and the end leaves a book that is built anew
     swap_in(html, final)
     stamp.write_text(made_of)
@@ -189,6 +191,9 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
         raise BuildError("Jupyter Book ended without an error and without a book; is another version installed?")
     return html
 
+
+# The theme draws its icons twice: by a web font, and by a script of 1.5 MB that puts drawings in the place of the letters.
+_ICON_SCRIPT = re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>')
 
 # What a notebook carries inside itself so that it works anywhere: data to save, sounds to play, figures to choose from.
 _INSIDE = re.compile(

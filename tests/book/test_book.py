@@ -357,6 +357,25 @@ def test_no_column_of_a_second_page_is_hidden(site, browser, slug):
     page.close()
 
 
+@pytest.mark.parametrize("slug", PAPERS)
+def test_a_page_is_light_before_anyone_touches_it(site, browser, slug):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    weights = {}
+    page.on("requestfinished", lambda request: weights.update({request.url: request.sizes()["responseBodySize"]}))
+    page.goto(f"{site}notebooks/{slug}.html")
+    page.wait_for_timeout(1000)
+    assert sum(weights.values()) < 2e6, sorted(weights.items(), key=lambda item: -item[1])[:5]
+    icon = page.locator(".theme-switch-button .theme-switch:visible")
+    assert "Font Awesome" in icon.evaluate("(one) => getComputedStyle(one, '::before').fontFamily"), "drawn by the web font alone"
+    assert page.locator("table.dataTable").count() == 0
+    long = page.evaluate("""[...document.querySelectorAll(".sqa-interactive")].map((one) => one.dataset.table)
+      .find((name) => document.getElementById(name).offsetParent)""")
+    if long:
+        page.locator(f"#{long}").scroll_into_view_if_needed()
+        page.wait_for_selector(f"table#{long}.dataTable")
+    page.close()
+
+
 WORDS = """[...document.querySelectorAll("article p, article li")]
   .filter((e) => !e.closest("details, figure, .sqa-answer, .sqa-forest, .sqa-data")).map((e) => e.innerText).join(" ").split(/\\s+/).length"""
 HIDDEN = """[...document.querySelectorAll(".sqa-table")].filter((t) => t.offsetParent && t.scrollWidth > t.closest(".sqa-scroll").clientWidth + 1)
