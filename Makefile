@@ -27,7 +27,7 @@ $(ready): requirements.lock pyproject.toml
 	$(pip) install -q $(torch_index) torch==$(TORCH)
 	$(pip) install -q $(torch_index) --no-deps torchaudio==$(TORCHAUDIO)
 	$(pip) install -q $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
-	$(bin)/uv pip install -q --python $(bin)/python --no-deps --require-hashes -r requirements.lock \
+	$(bin)/uv pip install -q --compile-bytecode --python $(bin)/python --no-deps --require-hashes -r requirements.lock \
 	  || $(pip) install -q --no-deps --require-hashes -r requirements.lock
 	$(pip) install -q --no-deps --no-build-isolation -e .
 	@touch $@

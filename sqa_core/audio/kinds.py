@@ -177,6 +177,10 @@ def is_known(words: str) -> bool:
     return words != UNKNOWN
 
 
+_PRINTABLE = bytes([*range(9, 14), *range(32, 127)])
+_CONTROL = bytes([*range(9), *range(14, 32)])  # bytes that no text holds
+
+
 def text_kind(head: bytes) -> str | None:
     """In words what kind of text this is; None for bytes that are no text."""
     sample = head[:1024]
@@ -185,9 +189,9 @@ def text_kind(head: bytes) -> str | None:
         return "an HTML page"
     if beginning.startswith(b"<?xml"):
         return "an XML document"
-    printable = sum(31 < byte < 127 or 8 < byte < 14 for byte in sample)
+    printable = len(sample) - len(sample.translate(None, _PRINTABLE))
     varied = len(set(sample)) >= 8 or len(sample) < 64  # and not one byte over and over, as a codec writes silence
-    if not sample or not varied or any(byte < 9 or 13 < byte < 32 for byte in sample):
+    if not sample or not varied or len(sample.translate(None, _CONTROL)) < len(sample):
         return None
     try:
         sample[:1000].decode("utf-8")

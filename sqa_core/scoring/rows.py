@@ -1,9 +1,11 @@
 """Scores of sounds: many files at once, failed files kept as rows with an error, long files in bounded memory."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from .sounds import Failure, Options
 from .threads import in_threads
 
 FILES = 12  # in a group: enough to fill chunks, few enough for the rows to come steadily
+SHORT_FILES, SHORT_BYTES = 48, 1 << 20  # short files go into larger groups, up to this many and this size: a chunk holds many of them
 BURST_S = 2.0  # how long threads compute before the rows so far are handed out
 COLUMNS = ["file", *DIMENSIONS, "model", "weights_hash", "note", "error"]
 
@@ -90,8 +93,7 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
     chosen = Options(**options)
     network = folded(network or weights.load())
     sounds.check(network, chosen)
-    remaining = iter(sources)
-    groups = iter(lambda: list(islice(remaining, FILES)), [])
+    groups = _groups(sources)
 
     def rows_of(group: list[Any]) -> list[dict[str, Any]]:
         return _score_group(network, group, chosen)
@@ -107,6 +109,28 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
     waiting = deque(first)
     while burst := _burst(rows_of, waiting, groups):
         yield from burst
+
+
+def _groups(sources: Iterable[Any]) -> Iterator[list[Any]]:
+    """Sources in groups that one thread scores together."""
+    group: list[Any] = []
+    size = 0
+    for source in sources:
+        group.append(source)
+        size += _bytes(source)
+        if len(group) >= FILES and (size >= SHORT_BYTES or len(group) == SHORT_FILES):
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _bytes(source: Any) -> int:
+    """The size of a file; of everything else, that of a long one."""
+    try:
+        return Path(source).stat().st_size if isinstance(source, str | os.PathLike) else SHORT_BYTES
+    except (OSError, ValueError):  # it will be a row with this error
+        return 0
 
 
 def _burst(rows_of: Callable[[list[Any]], list[dict[str, Any]]], waiting: deque[list[Any]], groups: Iterator[list[Any]]) -> list[dict]:
@@ -127,6 +151,7 @@ def _score_group(network: Network, sources: list[Any], options: Options) -> list
     done: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     mels: list[Tensor] = []
+    frames = 0
     empty = dict.fromkeys(columns(options))
     for source in sources:
         name = audio.name_of(source)
@@ -137,12 +162,13 @@ def _score_group(network: Network, sources: list[Any], options: Options) -> list
                 row["error"] = piece.text
             elif isinstance(piece, Tensor):
                 mels.append(piece)
+                frames += piece.shape[0]
             else:
                 row.update(piece)
             rows.append(row)
-            if sum(map(len, mels)) >= GROUP * network.settings.segment_hop:
+            if frames >= GROUP * network.settings.segment_hop:
                 done += _with_scores(network, rows, mels)
-                rows, mels = [], []
+                rows, mels, frames = [], [], 0
     return done + _with_scores(network, rows, mels)
 
 
