@@ -46,12 +46,13 @@ def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -
 
 
 def _opened(groups: Mapping[str, Sequence[str]]) -> str:
-    """HTML by group, each to be opened, the first one open."""
-    return "".join(
-        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(name)}</summary>'
-        f'<div class="sqa-guesses">{"".join(parts)}</div></details>'
-        for i, (name, parts) in enumerate(groups.items())
+    """HTML by group, each to be opened, the first one open. Sounds of the others are fetched when they are played."""
+    first, *others = (
+        f'><summary>{html.escape(name)}</summary><div class="sqa-guesses">{"".join(parts)}</div></details>'
+        for name, parts in groups.items()
     )
+    closed = ['<details class="sqa-language"' + one.replace('preload="metadata"', 'preload="none"') for one in others]
+    return "".join(['<details class="sqa-language" open' + first, *closed])
 
 
 def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:

@@ -37,7 +37,7 @@ def grid_table(table: pd.DataFrame, of: Grid, status: Status) -> pd.DataFrame:
         row |= bias_corrected(of[cell.network, cell.language, cell.dimension]).columns("PCC")
         row |= {"PCC mapped": np.mean([m.pcc_mapped for m in mapped]), "RMSE mapped": np.mean([m.rmse for m in mapped])}
         row |= {f"paper's {metric}": printed.get((*names, metric), np.nan) if ours else np.nan for metric in ("PCC", "RMSE")}
-        row |= {"at the ceiling, %": 100 * float((cell.label[known] > CEILING).mean())}
+        row |= {"at ceiling, %": 100 * float((cell.label[known] > CEILING).mean())}
         rows.append(row | {"files": int(known.sum()), "without a label": int((~known).sum()), "seeds": len(cell.predicted)})
     found = pd.DataFrame(rows)
     return in_order(found if found.empty or found["without a label"].any() else found.drop(columns="without a label"))
