@@ -47,12 +47,12 @@ def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -
 
 def _opened(groups: Mapping[str, Sequence[str]]) -> str:
     """HTML by group, each to be opened, the first one open. Sounds of the others are fetched when they are played."""
-    first, *others = (
-        f'><summary>{html.escape(name)}</summary><div class="sqa-guesses">{"".join(parts)}</div></details>'
-        for name, parts in groups.items()
-    )
-    closed = ['<details class="sqa-language"' + one.replace('preload="metadata"', 'preload="none"') for one in others]
-    return "".join(['<details class="sqa-language" open' + first, *closed])
+    out = []
+    for name, parts in groups.items():
+        body = f'><summary>{html.escape(name)}</summary><div class="sqa-guesses">{"".join(parts)}</div></details>'
+        body = body.replace('preload="metadata"', 'preload="none"') if out else f" open{body}"
+        out.append(f'<details class="sqa-language"{body}')
+    return "".join(out)
 
 
 def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:
