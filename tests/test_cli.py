@@ -77,6 +77,12 @@ def test_a_broken_file_stays_in_the_table_and_sets_the_status(recordings, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_table_that_is_replaced_is_named(recordings, tmp_path):
+    out = tmp_path / "out.csv"
+    said = [sqa("score", recordings / "b.wav", "--model", "polyglot-pesq", "--csv", out, *more).stderr for more in ((), (), ("--resume",))]
+    assert ["is replaced" in text for text in said] == [False, True, False]
+
+
 def test_without_a_file_to_write_the_table_is_printed(recordings):
     done = sqa("score", recordings / "b.wav", "--model", "polyglot-pesq", "--report")
     assert done.returncode == 0
@@ -156,7 +162,7 @@ def test_status_for_people_and_programs(tmp_path):
     assert {"device", "corpora", "networks", "chapters", "default_network"} <= found.keys()
     assert found["corpora"]["polyglot"]
     assert tuple(found["chapters"]) == chapters.CHAPTERS
-    assert found["chapters"]["nisqa_explained"]["demo"].endswith("to run")
+    assert found["chapters"]["labels"]["demo"].endswith("to run")
     text = sqa("status").stdout
     assert "polyglot-pesq" in text
     assert "device:" in text

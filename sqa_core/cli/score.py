@@ -71,6 +71,8 @@ def score(
             print(f"sqa: {network.name}: {weights.OWN_CAVEAT}", file=sys.stderr)
         if network.name == weights.SYNTHETIC_ONLY:
             print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
+        if isinstance(table, Written) and table.replaces and not resume:
+            print(f"sqa: {csv}: the table that is there is replaced; --resume would go on with it", file=sys.stderr)
         fixed = {"model": network.name, "weights_hash": network.weights_hash}
         kept = resumed(csv, columns, fixed, last_may_be_broken_off=windows) if csv and resume else []
         _check_resumed(csv, kept, files, network, options)

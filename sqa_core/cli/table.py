@@ -62,7 +62,7 @@ class Printed:
 
 
 class Written:
-    """A table in a CSV file. A file that is there is replaced by the first row, not before.
+    """A table in a CSV file. A file that is there is replaced by the first row, not before; `replaces` says whether there is one.
 
     Raises
     ------
@@ -76,6 +76,7 @@ class Written:
             raise SettingsError(f"{path}: a folder; name a file in it.")
         self.regular = not path.exists() or path.is_file()  # and not /dev/stdout or a pipe
         self.path = Path(os.path.realpath(path)) if self.regular else path
+        self.replaces = self.regular and self.path.is_file() and self.path.stat().st_size > 0
         if not self.path.parent.is_dir():
             raise SettingsError(f"{path}: the folder to write to does not exist.")
         self.partial = self.path.with_name(f"{PARTIAL}{os.getpid()}-{self.path.name}") if self.regular else self.path

@@ -79,7 +79,8 @@ def would_run(slug: str, profile: str) -> str:
 
     Returns
     -------
-    Text such as "12 trials, 3 to run"; "needs" and the names of corpora that are not on this machine; or "nothing to run" and why.
+    Text such as "12 trials, 3 to run"; "needs" and the names of corpora that are not on this machine; "nothing to run" and why; or that the
+    trials are counted only once the synthetic speech is made.
 
     Raises
     ------
@@ -88,6 +89,8 @@ def would_run(slug: str, profile: str) -> str:
     """
     if missing := missing_corpora(slug, profile):
         return f"needs {', '.join(missing)}"
+    if any(registry.find(name) is None for name in plan(slug).CORPORA.get(profile, ())):
+        return "makes its synthetic speech first, then counts its trials"
     chosen = settings(slug, {"profile": profile})
     planned = plan(slug).trials(chosen)
     if not planned and profile == "paper":
