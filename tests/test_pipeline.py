@@ -284,6 +284,17 @@ def test_the_others_go_on_and_the_outcome_tells(small):
     assert [o.state for o in outcomes] == ["failed", "executed"]
 
 
+def test_a_second_page_waits_for_its_first(small):
+    write_page(small, FAILING)
+    second = small / "notebooks" / "score_details.py"
+    second.write_text(PAGE)
+    second.with_suffix(".ipynb").write_text(pairs.paired(second))
+    outcomes = execute.run(["score"], {"profile": "demo", "engine": "local"})
+    assert [o.state for o in outcomes] == ["failed", "failed"]
+    assert outcomes[1].problem == "not executed, since score failed"
+    assert not execute.executed("score_details").exists()
+
+
 def test_a_cell_that_takes_too_long(small):
     write_page(small, PAGE + "\n# %%\nimport time\n\ntime.sleep(60)\n")
     (outcome,) = execute.run(["score"], {"profile": "demo", "engine": "local"}, timeout_s=3)

@@ -55,6 +55,11 @@ def fetch(
                 raise SettingsError("Nothing was fetched.")
             print(f"{name}: {weights.fetch_official()}")
             continue
+        if name not in registry.everything():
+            raise SettingsError(
+                f"There is no corpus or encoder {name!r}; corpora are {', '.join(registry.everything())}, encoders "
+                f"{', '.join(encoder_catalogue.ENCODERS)} or any owner/name on the hub, and nisqa-weights are NISQA's networks."
+            )
         corpus = registry.known(name)
         print(f"{name}: {corpus.title}, {corpus.licence}, {corpus.megabytes} MB")
         with progress.bar(None, name) as bar:

@@ -86,7 +86,7 @@ def run(
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
     on_progress: OnProgress = lambda slug, text: None,
 ) -> list[Outcome]:
-    """Execute the chapters that are stale (all with `force`), each with its second page. One that fails does not stop the others.
+    """Execute the chapters that are stale (all with `force`), each with its second page. One that fails stops its second page, not the others.
 
     All parameters are checked first, so that a mistake costs no computing.
 
@@ -117,8 +117,13 @@ def run(
         chapters.settings(slug, parameters)
         _check_names(slug, parameters)
         chapters.check_corpora(slug, parameters.get("profile", "demo"))
-    outcomes = []
+    outcomes: list[Outcome] = []
     for slug in slugs:
+        first = chapters.chapter_of(slug)
+        if any(o.slug == first and o.state == "failed" for o in outcomes):
+            outcomes.append(Outcome(slug, "failed", problem=f"not executed, since {first} failed"))
+            on_outcome(outcomes[-1])
+            continue
         with chapters.one_at_a_time():
             for left in folder().glob(f"{PARTIAL}*"):  # by a run that was killed: no other is at work under this lock
                 left.unlink(missing_ok=True)
