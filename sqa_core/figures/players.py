@@ -47,7 +47,7 @@ def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -
 
 def _opened(groups: Mapping[str, Sequence[str]]) -> str:
     """HTML by group, each to be opened, the first one open. Sounds of the others are fetched when they are played."""
-    out = []
+    out: list[str] = []
     for name, parts in groups.items():
         body = f'><summary>{html.escape(name)}</summary><div class="sqa-guesses">{"".join(parts)}</div></details>'
         body = body.replace('preload="metadata"', 'preload="none"') if out else f" open{body}"
