@@ -474,7 +474,7 @@ def test_a_table_grows_row_by_row_and_goes_on(many, tmp_path):
         [
             sys.executable,
             "-c",
-            "from sqa_core.scoring import rows; rows.BURST_S = 0; rows.FILES = 1; " + SQA[2],
+            "from sqa_core.scoring import rows; rows.BURST_S = 0; rows.FILES = rows.SHORT_FILES = 1; " + SQA[2],
             "score",
             many,
             *MODEL,

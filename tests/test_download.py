@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from time import sleep as pause  # by a name of its own: `_no_waiting` replaces time.sleep
+from time import sleep as pause  # imported under another name: `_no_waiting` replaces time.sleep
 
 import pytest
 

@@ -221,7 +221,7 @@ def test_a_plain_split_mixes_speakers_and_keeps_shares():
         splits.assert_speaker_independent(split, made.table)
 
 
-def test_one_person_under_two_names_is_on_both_sides():
+def test_aliases_of_a_speaker_count_as_leakage():
     made = corpus(4, each=10)
     table = made.table.assign(speaker=made.table["speaker"].map({"0": "SF1", "1": "SF4", "2": "SM1", "3": "SM2"}))
     part = table["speaker"].map({"SF1": "train", "SF4": "test", "SM1": "train", "SM2": "valid"})
@@ -231,10 +231,12 @@ def test_one_person_under_two_names_is_on_both_sides():
     assert splits.facts(split, Manifest("other", table, Path(), "real"))["speakers in train too"].tolist() == [0, 0, 0]
 
 
-def test_blank_cells_are_no_labels():
+def test_blank_cells_do_not_count_as_labels():
     made = corpus(4, each=10)
     half = np.arange(len(made.table)) % 2 == 0
-    table = made.table.assign(sentence=made.table["sentence"].where(half, ""), gender=made.table["speaker"].map({"0": "female"}).fillna(""))
+    table = made.table.assign(
+        sentence=made.table["sentence"].where(half, " "), gender=made.table["speaker"].map({"0": "female"}).fillna("")
+    )
     part = made.table["sentence"].map(lambda s: "train" if int(s) < 6 else "valid" if int(s) < 8 else "test")
     split = splits.Split("of one's own", table.assign(fold=0, part=part)[["fold", "file", "part"]])
     mixed = Manifest("made", table, Path(), "real")
@@ -288,10 +290,10 @@ def test_cards_find_shared_audio_and_not_shared_hum(tmp_path):
     assert pairs[["file", "other", "speaker", "other speaker"]].to_numpy().tolist() == [["2.wav", "5.wav", "b", "c"]]
     assert pairs["seconds"][0] == pytest.approx(1, abs=0.01)
     found.table["gender"] = ["", "", "female", "female", "male", "male"]
-    found.table["sentence"] = ["x", "x", "x", "", "", ""]
+    found.table["sentence"] = ["x", "x", "x", "", " ", ""]
     facts = cards.facts(found, shared)
     assert facts["women and men"] == "1 and 1, 1 unknown"
-    assert facts["sentences"] == "1, 1 of them by several speakers; 3 files name none"
+    assert facts["sentences"] == "1, 1 of them by several speakers; 3 without one"
     assert facts["accuracy of the sentence-majority baseline, %"] == 66.7
     assert facts["pairs of files that share audio"] == 1
     assert facts["speakers who share audio"] == "b and c"

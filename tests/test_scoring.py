@@ -152,9 +152,26 @@ def test_a_channel_that_a_mono_sound_does_not_have_is_an_error_with_and_without_
     assert "no channel 1" in plain["error"]
 
 
+def test_short_files_go_into_larger_groups(tmp_path, monkeypatch):
+    """Long ones and arrays do not, nor do the first groups, so that no thread waits."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    short, long = tmp_path / "short.wav", tmp_path / "long.wav"
+    short.write_bytes(bytes(8_000))
+    long.write_bytes(bytes(200_000))
+
+    def sizes(sources):
+        return [len(group) for group in scoring.rows._groups(sources)]
+
+    assert sizes([short] * 100) == [12, 12, 48, 28]
+    assert sizes([long] * 40) == [12, 12, 12, 4]
+    assert sizes([noise(1)] * 30) == [12, 12, 6]
+    assert sizes([tmp_path / "absent.wav", b"\0", 3, None] * 3) == [12]
+
+
 def test_streams_leave_torchs_threads_as_they_were(own, monkeypatch):
     """Two interleaved streams, one of them abandoned, one that raises, and two in threads of their own."""
     monkeypatch.setattr(scoring.rows, "FILES", 1)
+    monkeypatch.setattr(scoring.rows, "SHORT_FILES", 1)
     monkeypatch.setattr(scoring.rows, "BURST_S", 0.0001)
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -86,7 +86,7 @@ def book(
     built = build.build(allow_stale)
     for part, seconds in built.times.items():
         print(f"{part:20} {seconds:7.1f} s")
-    print(f"The book is at {built.index}" + (", as it was built before: nothing has changed" if built.fresh else ""))
+    print(f"The book is at {built.index}" + ("; it is up to date" if built.fresh else ""))
 
 
 def records(

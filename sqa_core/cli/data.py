@@ -39,9 +39,10 @@ def fetch(
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
 ) -> None:
-    """Download into the cache. A fetch that failed can be repeated; what was downloaded file by file is kept. Recordings, NISQA's networks and the encoders that
-    `list` shows come at a pinned version and are compared with known hashes (of wav2vec2-large none is known). Any other encoder comes as
-    its repository is today, unless a commit is named; each record keeps the hash of its weights."""
+    """Download into the cache. If it fails, repeat the command: complete files are kept, but for the asterisk prompts, which come as packages.
+    Recordings, NISQA's networks and the encoders that `list` shows come at a pinned version and are compared with known hashes (of
+    wav2vec2-large none is known). Any other encoder comes as its repository is today, unless a commit is named; each record keeps the hash
+    of its weights."""
     from ..corpora import registry
     from ..models import encoder_catalogue, weights
 

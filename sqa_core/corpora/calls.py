@@ -196,7 +196,8 @@ def real(
 ) -> list[Call]:
     """Calls of a corpus of clean recordings in one language: two stretches of one talker, `STRETCH_S` seconds in all.
 
-    Competing talkers and babble are synthetic, so that they are the same in every corpus; they speak the language if they can.
+    Competing talkers and babble are synthetic, so that they are the same in every corpus; in tests they speak the
+    corpus's language if polyglot has it, otherwise English.
 
     Parameters
     ----------
@@ -211,8 +212,12 @@ def real(
 
     Raises
     ------
+    AudioError
+        A file cannot be read.
     CorpusError
-        There are no such recordings.
+        There are no such recordings, or a noise or room that was drawn is not on this machine.
+    SettingsError
+        Labels need pesq, which is not installed, or this build of FFmpeg lacks a codec that was drawn.
     """
     rng = np.random.default_rng([seed, 0])
     table = corpus.table[(corpus.table["language"] == language) & corpus.table["seconds"].between(0.4, 20)]

@@ -83,7 +83,7 @@ def _of_labels(corpus: Manifest) -> dict[str, Any]:
         shared = table["speaker"].groupby(sentence).nunique()
         unnamed = len(table) - len(sentence)
         out["sentences"] = f"{len(shared)}, {int((shared > 1).sum())} of them by several speakers"
-        out["sentences"] += f"; {unnamed} files name none" if unnamed else ""
+        out["sentences"] += f"; {unnamed} without one" if unnamed else ""
         by_sentence = group_majority_accuracy(table["emotion"].loc[sentence.index], sentence)
         out["accuracy of the sentence-majority baseline, %"] = round(100 * by_sentence, 1)
     return out

@@ -31,7 +31,7 @@ def load() -> Judgements:
 
     Returns
     -------
-    The judgements, and how many were left out.
+    The judgements, how many were left out, and the hash of the file.
 
     Raises
     ------

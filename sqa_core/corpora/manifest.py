@@ -48,7 +48,7 @@ class Manifest:
         """A column of labels, NaN where a file's cell is blank or where the corpus has no such column."""
         if column not in self.table:
             return pd.Series(np.nan, self.table.index, dtype=object)
-        return self.table[column].replace("", np.nan)
+        return self.table[column].replace(r"^\s*$", np.nan, regex=True)
 
     def where(self, **labels) -> "Manifest":
         """The rows whose columns have these values, or one of several in a tuple.

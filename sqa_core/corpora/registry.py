@@ -176,7 +176,7 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
     Raises
     ------
     SettingsError
-        The name is that of a corpus of this list, or of another folder that is found first.
+        The name cannot be used, is that of a corpus of this list, or is that of another folder that is found first.
     CorpusError
         As in `own.add`.
     """

@@ -21,6 +21,7 @@ MAX_CONTROLS = 1_000  # pairs with one file reversed that are searched for the t
 FINE_CONTROLS = 20  # of these, the most alike, that are compared at the fine rate
 MAX_COMPARED = 3_000  # files, each with each
 SEARCHED_S = 15.0  # of each file, from its start
+SIZES = 1024  # transforms are of multiples of this length, so that files of similar length share their spectra
 ROWS = 32  # that are compared at once: what they take fits into the cache of a core
 
 
@@ -45,7 +46,7 @@ def search(corpus: Manifest, on_file: Callable[[], None] = lambda: None) -> Shar
     Parameters
     ----------
     corpus : all its files are read.
-    on_file : called when all pairs of a file have been compared; not for the last file, whose pairs are done by then.
+    on_file : called when all pairs of a file have been compared.
 
     Returns
     -------
@@ -106,6 +107,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
     """Pairs whose largest cross-correlation, over the size of the whole files, is more than speech has by chance; for each the highest
     correlation of the overlap (as in `overlap`, at COARSE_HZ) at the shifts where that is so."""
     import torch
+    from scipy.fft import next_fast_len
 
     order = np.argsort([-len(x) for x in waveforms], kind="stable").tolist()  # so that short ones are compared in short transforms
     sorted_ = [torch.from_numpy(waveforms[i]).float() for i in order]
@@ -119,7 +121,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
     found: dict[tuple[int, int], float] = {}
     size, spectra = 0, padded
     for i in range(len(order) - 1):
-        needed = 1 << int(lengths[i] + lengths[i + 1] - 1).bit_length()
+        needed = next_fast_len(-(-int(lengths[i] + lengths[i + 1] - 1) // SIZES) * SIZES, real=True)
         if needed != size:
             size, spectra = needed, torch.fft.rfft(padded[:, : lengths[i]], needed)
         for first in range(i + 1, len(order), ROWS):
@@ -133,6 +135,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
             highest = pd.Series(alike).groupby(rows).max()
             found |= {tuple(sorted((order[i], order[first + row]))): value for row, value in highest.items()}  # type: ignore[misc]
         on_file()
+    on_file()  # the last one, all of whose pairs are done
     return found
 
 

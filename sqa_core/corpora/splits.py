@@ -84,6 +84,8 @@ def make(corpus: Manifest, protocol: Protocol, seed: int = 0) -> Split:
     ------
     CorpusError
         Too few speakers, or too few files of a class.
+    SettingsError
+        There is no such protocol.
     """
     match protocol:
         case "speaker":
@@ -118,7 +120,9 @@ def of(corpus: Manifest, protocol: Protocol, split_hash: str = "", seed: int = 0
     Raises
     ------
     CorpusError
-        No split of this hash is on this machine.
+        The split on this machine has another hash, no such split was adopted, or a new one needs more speakers or files.
+    SettingsError
+        There is no such protocol.
     """
     if protocol == "own":
         return read(_own_folder() / f"{split_hash}.csv")

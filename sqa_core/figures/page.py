@@ -140,7 +140,7 @@ def _heading(column: str, interval: bool, sd: str | None) -> str:
     return column + (f" ± {sd.removeprefix(f'{column}, ')}" if sd else "") + (" [95 % interval]" if interval else "")
 
 
-_BREAKS = re.compile(r"([/_])(?=\w)")  # after which addresses and names of files may go on in the next line
+_BREAKS = re.compile(r"([/_])(?=\w)")  # paths, addresses and names of files may break after these
 
 
 def _row(frame: pd.DataFrame, text: pd.DataFrame, visible: Sequence[str], i: int) -> str:

@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,13 @@ from .page import STATUS_WORDS, html_output
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
 
 
-def player(sound: audio.Sound, label: str, status: str) -> Any:
-    """A player with a caption that says what the sound is and whether it is synthetic."""
+def player(sound: audio.Sound, label: str, status: str, preload: str = "metadata") -> Any:
+    """A player with a caption that says what the sound is and whether it is synthetic. preload : "none" fetches the sound when it is played."""
     data = base64.b64encode(mp3_bytes(sound)).decode()
     text = html.escape(f"{label} ({STATUS_WORDS[status]})")
     return html_output(
         f'<figure class="sqa-player"><figcaption>{text}</figcaption>'
-        f'<audio controls preload="metadata" aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio></figure>'
+        f'<audio controls preload="{preload}" aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio></figure>'
     )
 
 
@@ -42,27 +42,25 @@ def players(sounds: Sequence[tuple[audio.Sound, str]], status: str) -> Any:
 
 def grid(groups: Mapping[str, Sequence[tuple[audio.Sound, str]]], status: str) -> Any:
     """Players by group, each group to be opened, the first one open. Each is (sound, label)."""
-    return html_output(_opened({name: [player(sound, label, status).data for sound, label in of] for name, of in groups.items()}))
+    return html_output(_opened(groups, lambda one, preload: player(one[0], one[1], status, preload).data))
 
 
-def _opened(groups: Mapping[str, Sequence[str]]) -> str:
-    """HTML by group, each to be opened, the first one open. Sounds of the others are fetched when they are played."""
-    out: list[str] = []
-    for name, parts in groups.items():
-        body = f'><summary>{html.escape(name)}</summary><div class="sqa-guesses">{"".join(parts)}</div></details>'
-        body = body.replace('preload="metadata"', 'preload="none"') if out else f" open{body}"
-        out.append(f'<details class="sqa-language"{body}')
-    return "".join(out)
-
-
-def guess(groups: dict[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:
+def guess(groups: Mapping[str, Sequence[tuple[audio.Sound, str, str]]], status: str) -> Any:
     """Sentences with their emotion hidden, by language: listen, guess, and open the answer. Each is (sound, label, emotion)."""
-    return html_output(_opened({name: _guesses(sounds, status) for name, sounds in groups.items()}))
+    return html_output(_opened(groups, lambda one, preload: _guess(one[0], one[1], one[2], status, preload)))
 
 
-def _guesses(sounds: Sequence[tuple[audio.Sound, str, str]], status: str) -> list[str]:
-    return [
-        f'<div class="sqa-guess">{player(sound, label, status).data}'
+def _opened(groups: Mapping[str, Sequence[tuple]], shown: Callable[[tuple, str], str]) -> str:
+    """HTML by group, each to be opened, the first one open; the sounds of the others are fetched when they are played."""
+    return "".join(
+        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(name)}</summary>'
+        f'<div class="sqa-guesses">{"".join(shown(one, "none" if i else "metadata") for one in of)}</div></details>'
+        for i, (name, of) in enumerate(groups.items())
+    )
+
+
+def _guess(sound: audio.Sound, label: str, emotion: str, status: str, preload: str) -> str:
+    return (
+        f'<div class="sqa-guess">{player(sound, label, status, preload).data}'
         f"<details><summary>Which emotion?</summary><p>{html.escape(emotion)}</p></details></div>"
-        for sound, label, emotion in sounds
-    ]
+    )

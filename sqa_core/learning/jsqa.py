@@ -128,7 +128,7 @@ def pretrain(
     seed : of all randomness.
     folder : keeps the state, so that a killed run goes on and ends with the same weights.
     on_epoch : called when an epoch is done and saved.
-    on_start : called with the cost of a step before the first one.
+    on_start : called with the cost of a step before training, unless the folder exists already.
 
     Returns
     -------
@@ -137,7 +137,9 @@ def pretrain(
     Raises
     ------
     SettingsError
-        Training and validation share a file, or a step does not fit into memory.
+        Training and validation share a file, a step does not fit into memory, or the folder holds another run.
+    WeightsError
+        The training loss is no longer finite, or the checkpoint is damaged.
     """
     from accelerate import Accelerator
 
@@ -261,7 +263,12 @@ def tune(
         return Validation(metrics.pcc(predicted, valid.mos), metrics.rmse(predicted, valid.mos))
 
     start = short_hash(b"".join(v.detach().cpu().numpy().tobytes() for v in encoder.state_dict().values()))
-    run = {"tuning": canonical(settings), "seed": seed, "start": start, "labels": short_hash(np.asarray(train.mos).tobytes())}
+    run = {
+        "tuning": canonical(settings),
+        "seed": seed,
+        "start": start,
+        "labels": [short_hash(np.asarray(one.mos).tobytes()) for one in (train, valid)],
+    }
     run |= {"sounds": _hash_of([*train.waveforms, *valid.waveforms])}
     epochs = fit(
         network,

@@ -80,7 +80,11 @@ def train(
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    run = {"training": canonical(settings), "network": asdict(model.settings), "items": [_content(train_items), _content(valid_items)]}
+    run = {
+        "training": canonical(settings),
+        "network": asdict(model.settings),
+        "items": [content_hash(train_items), content_hash(valid_items)],
+    }
     shuffle = torch.Generator()
     model.cnn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a third faster so on a CPU
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
@@ -119,8 +123,8 @@ def train(
     return epochs
 
 
-def _content(items: list[Item]) -> str:
-    """Hash of the items' lengths and labels, by which a run that goes on knows its material."""
+def content_hash(items: list[Item]) -> str:
+    """Hash of the lengths and labels of items, so that a checkpoint is not continued with other material."""
     return short_hash(b"".join(np.int64(len(mel)).tobytes() + label.numpy().tobytes() for mel, label in items))
 
 

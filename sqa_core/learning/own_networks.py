@@ -20,7 +20,7 @@ from ..files import atomic, short_hash
 from ..metrics import Interval
 from ..models import weights
 from ..models.nisqa import Nisqa, NisqaSettings
-from ..results.code import library_version
+from ..results.code import code_hash, library_version
 from ..results.records import Record
 from ..spectrogram import MelSettings
 from . import calls_networks
@@ -103,8 +103,9 @@ def material(parts: dict[str, int], on_item: Callable[[], None] = lambda: None, 
 
 
 def _part(part: str, count: int, on_item: Callable[[], None]) -> list[Item]:
-    """Kept in the cache under what it is made of, since PESQ takes longer than an epoch. All networks share the parts, since all have one front end."""
-    version = library_version(frozenset({pesq_material.__name__, spectrogram.__name__}))
+    """Made once and kept in the cache under a hash of the code and recordings that make it, since PESQ takes longer than an epoch. All
+    networks share the parts, since all have one front end."""
+    version = library_version(frozenset({pesq_material.__name__, spectrogram.__name__})) + code_hash([Path(__file__)])
     source = registry.load("asterisk").hash if part.startswith("prompts") else ""
     path = environment.cache_folder() / "material" / f"{part}-{count}-{short_hash(version + source)}.safetensors"
     if not path.is_file():

@@ -51,12 +51,12 @@ class QualitySettings:
 
 
 def front_end(network: NetworkName) -> str:
-    """Which of `FRONT_ENDS` a network has; both sizes of AST share one."""
+    """Which of `quality_material.FRONT_ENDS` a network has; both sizes of AST share one."""
     return "nisqa" if network == "nisqa" else "ast"
 
 
 def front_end_of(network: QualityNetwork) -> str:
-    """Which of `FRONT_ENDS` a network takes.
+    """Which of `quality_material.FRONT_ENDS` a network takes.
 
     Returns
     -------
@@ -105,7 +105,9 @@ def learn(
     Raises
     ------
     SettingsError
-        An output that calls have no label for.
+        An output has no labels, `stand_in` is no share, or the folder holds another run.
+    WeightsError
+        The training loss is no longer finite, or the checkpoint is damaged.
     """
     if unknown := set(settings.outputs) - set(impairments.DIMENSIONS):
         raise SettingsError(f"Calls have labels for {', '.join(impairments.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
@@ -205,7 +207,7 @@ def _learn_transformer(
         rmse = float(np.sqrt(np.nanmean((predicted - torch.stack([y for _, y in checks])[:, 0].numpy()) ** 2)))
         return Validation(-rmse, rmse)
 
-    run = {"training": canonical(settings), "seed": seed, "items": [len(items), len(checks)], "labels": _labels_hash(items)}
+    run = {"training": canonical(settings), "seed": seed, "items": [nisqa.content_hash(items), nisqa.content_hash(checks)]}
     epochs = fit(
         network,
         optimizer,
@@ -223,11 +225,6 @@ def _learn_transformer(
     )
     network.eval().cpu()
     return epochs
-
-
-def _labels_hash(items: list[nisqa.Item]) -> str:
-    """Tells one material from another of the same size, so that a training is not continued on other calls."""
-    return short_hash(torch.stack([y for _, y in items]).numpy().tobytes())
 
 
 def _moments(mels: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -251,7 +248,7 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     ----------
     network : Trained. It is put into evaluation mode.
     mels : (frames, bands) each
-        Spectrograms in dB by the network's front end (`mel_of`). NISQA needs at least `segment_length` frames; AST takes the first
+        Spectrograms in dB by the network's front end (`quality_material.mel_of`). NISQA needs at least `segment_length` frames; AST takes the first
         `max_frames`.
 
     Returns

@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import importlib.metadata
 import json
 import re
 import shutil
@@ -21,12 +22,13 @@ from ..files import sha256, short_hash
 from . import chapters, execute, staleness
 
 JUPYTER_BOOK = "1.0.4.post1"
+TOOLS = ("jupyter-book", "sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "itables")  # that shape the HTML
 NOT_STAGED = ("results", "published", "splits")  # folders of data in book/, which pages are made from
 
 
 @dataclass(frozen=True)
 class Built:
-    """Where the book is and how long its parts took, in seconds. fresh : it was built from the same before, and was left as it is."""
+    """Where the book is and how long its parts took, in seconds. fresh : nothing had changed since it was built, so it was left as it was."""
 
     index: Path
     times: dict[str, float]
@@ -34,7 +36,7 @@ class Built:
 
 
 def build(allow_stale: bool = False) -> Built:
-    """Build `_build/html` from `_build/executed`, unless it was built from the same already.
+    """Build `_build/html` from `_build/executed`, unless nothing that it depends on has changed.
 
     Raises
     ------
@@ -65,19 +67,21 @@ def _build(root: Path, allow_stale: bool) -> Built:
         page.write_text(_ICON_SCRIPT.sub("", page.read_text()))
     stamp.unlink(missing_ok=True)  # a kill between this and the end leaves a book that is built anew
     swap_in(html, final)
-    stamp.write_text(made_of)
+    if not stale:  # else the cards of the start page come from other records or code than the executed pages name
+        stamp.write_text(made_of)
     return Built(final / "index.html", {**times, "book": time.perf_counter() - start})
 
 
 def _made_of(root: Path, slugs: list[str]) -> str:
-    """Hash of all that the HTML is made of: text, settings, notebooks, this code and the versions of its tools. The cards of the start page
-    are made from records and the library, whose fingerprints are in the executed notebooks."""
-    files = [root / "_config.yml", root / "_toc.yml", root / "requirements.lock", Path(__file__)]
+    """Hash of all that the HTML depends on: text, settings, notebooks, the code of this room and the versions of its tools. The cards of the
+    start page depend on records and the library, whose fingerprints are in the executed notebooks."""
+    files = [root / "_config.yml", root / "_toc.yml", root / "requirements.lock", *Path(__file__).parent.glob("*.py")]
     files += [path for slug in slugs for path in (execute.executed(slug), chapters.notebook(slug))]
     for folder in (root / "book").iterdir():
         if folder.name not in NOT_STAGED:
             files += [p for p in [folder, *folder.rglob("*")] if p.is_file()]
-    return short_hash("".join(sorted(f"{p} {sha256(p)}\n" for p in files)), 64)
+    tools = [f"{name} {importlib.metadata.version(name)}\n" for name in TOOLS]
+    return short_hash("".join(tools + sorted(f"{p} {sha256(p)}\n" for p in files)), 64)
 
 
 def in_toc(root: Path) -> list[str]:
@@ -98,7 +102,13 @@ def _files(node) -> list[str]:
 
 
 def _refuse_stale(slugs: list[str], allow_stale: bool) -> list[str]:
-    """The pages that are stale, if they may be."""
+    """The pages that are stale.
+
+    Raises
+    ------
+    BuildError
+        There are some and they may not be, or a page has no executed copy that can be read.
+    """
     problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
     absent = [slug for slug in problems if not staleness.stored(execute.executed(slug))]
     if problems and (absent or not allow_stale):
@@ -192,7 +202,7 @@ def run_jupyter_book(stage: Path, out: Path) -> Path:
     return html
 
 
-# The theme draws its icons twice: by a web font, and by a script of 1.5 MB that puts drawings in the place of the letters.
+# The theme draws its icons twice: with a web font, and with a script of 1.5 MB that replaces the letters by SVG.
 _ICON_SCRIPT = re.compile(r'<script defer src="[^"]*/fontawesome\.js[^"]*"></script>')
 
 # What a notebook carries inside itself so that it works anywhere: data to save, sounds to play, figures to choose from.

@@ -50,7 +50,7 @@ def stored(executed: Path) -> dict[str, Any]:
     """What an executed notebook says of its run: `parameters` and `fingerprint`; empty if there is no such file or it is damaged."""
     try:
         return dict(nbformat.read(executed, as_version=4).metadata.get("sqa", {}))
-    except (FileNotFoundError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+    except (FileNotFoundError, ValueError, AttributeError, nbformat.ValidationError):  # no JSON, no UTF-8, no notebook
         return {}
 
 
@@ -63,13 +63,13 @@ def stale(slug: str, executed: Path) -> list[str]:
 
     Returns
     -------
-    Names of the parts that changed, none if the page is up to date; ["never executed"] if there is no such file; ["executed copy"] if it
+    Names of the parts that changed, none if the page is up to date; ["never executed"] if there is no such file; ["damaged copy"] if it
     is damaged; ["parameters or data"] if the page can no longer be executed with its parameters.
     """
     if not executed.is_file():
         return ["never executed"]
     if not (run := stored(executed)):
-        return ["executed copy"]
+        return ["damaged copy"]
     try:
         now = fingerprint(slug, run.get("parameters", {}))
     except SqaError:  # a parameter or data that it was made with no longer exist

@@ -68,7 +68,7 @@ class Judged:
 
 
 def not_tested(claim: str, needs: str, evidence: str = "") -> Finding:
-    """A finding that nothing here tests a claim yet.
+    """A finding for a claim that nothing here tests yet.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from .sounds import Failure, Options
 from .threads import in_threads
 
 FILES = 12  # in a group: enough to fill chunks, few enough for the rows to come steadily
-SHORT_FILES, SHORT_BYTES = 48, 1 << 20  # short files go into larger groups, up to this many and this size: a chunk holds many of them
+SHORT_FILES, SHORT_BYTES = 48, 1 << 20  # groups of short files grow to so many files, or until they hold so many bytes, to fill chunks
 BURST_S = 2.0  # how long threads compute before the rows so far are handed out
 COLUMNS = ["file", *DIMENSIONS, "model", "weights_hash", "note", "error"]
 
@@ -112,24 +112,25 @@ def score_stream(sources: Iterable[Any], network: Network | None = None, **optio
 
 
 def _groups(sources: Iterable[Any]) -> Iterator[list[Any]]:
-    """Sources in groups that one thread scores together."""
+    """Sources in groups that one thread scores together; the first ones are small, so that every thread has work."""
     group: list[Any] = []
-    size = 0
+    size = handed = 0
     for source in sources:
         group.append(source)
         size += _bytes(source)
-        if len(group) >= FILES and (size >= SHORT_BYTES or len(group) == SHORT_FILES):
+        most = FILES if handed < 2 * torch.get_num_threads() else SHORT_FILES
+        if len(group) >= FILES and (size >= SHORT_BYTES or len(group) >= most):
             yield group
-            group, size = [], 0
+            group, size, handed = [], 0, handed + 1
     if group:
         yield group
 
 
 def _bytes(source: Any) -> int:
-    """The size of a file; of everything else, that of a long one."""
+    """Size of a file in bytes; SHORT_BYTES for any other source, which counts as long."""
     try:
-        return Path(source).stat().st_size if isinstance(source, str | os.PathLike) else SHORT_BYTES
-    except (OSError, ValueError):  # it will be a row with this error
+        return Path(os.fsdecode(source)).stat().st_size if isinstance(source, str | os.PathLike) else SHORT_BYTES
+    except (OSError, ValueError, TypeError):  # it will be a row with this error
         return 0
 
 
