@@ -20,6 +20,9 @@ UNKNOWN_LENGTH = 1 << 40  # frames: libsndfile's number for "the header does not
 MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
 MANY_PACKETS = 50  # of so many, one may be damaged
 
+OWN_CODECS = {"G721_32", "G723_24", "G723_40"}  # of libsndfile: FFmpeg's G.726 reads their bits in another order
+TIMED = ("matroska", "asf", "avi", "flv")  # FFmpeg's names of containers whose headers state how long they last
+VORBIS_BLOCK = 8192  # samples; the last page's position cuts less than one block off
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
 # Names of FFmpeg's decoders that lose nothing; G.711 counts as telephone PCM, and is named as the codec it is.
 LOSSLESS_AV = ("pcm_", "flac", "alac", "wavpack", "ape", "tta", "shorten", "mp4als", "truehd", "mlp", "tak", "dsd")
@@ -100,7 +103,7 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as e:
         raise NotForThisReader from e
     streamed = raw is None and sound.frames >= UNKNOWN_LENGTH
-    if streamed or (sound.subtype not in LOSSLESS and not lossy):
+    if streamed or (sound.subtype not in LOSSLESS | OWN_CODECS and not lossy):
         sound.close()
         raise NotForThisReader
     seconds = sound.frames / max(1, sound.samplerate)
@@ -225,6 +228,7 @@ def _decoded(
 ) -> Iterator[tuple[np.ndarray, int, str]]:
     """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
     packets = damaged = indexed = 0
+    seconds = stated = 0.0
     begins = b""
     size = 0
     last_damaged = False
@@ -241,13 +245,16 @@ def _decoded(
                 raise AudioError(f"{name}: this {kind.name} file is coded in a way for which there is no decoder here.")
             codec = stream.codec_context.name
             indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
-            frames = _frames(av, stream, part.last_position if kind is kinds.OGG and codec == "vorbis" else None)
+            if kind.demuxer in TIMED and container.duration and len(container.streams) == 1:
+                stated = container.duration / av.time_base - float((stream.start_time or 0) * stream.time_base)
+            frames = _frames(av, stream, part.last_position if kind is kinds.OGG and codec == "vorbis" else None, notes)
             for packet in container.demux(stream):
                 packets += packet.size > 0
                 if kind is kinds.MP3 and packet.size:
                     begins, size = bytes(packet)[:4], packet.size
                 try:
                     for samples, rate in frames(packet):
+                        seconds += samples.shape[1] / rate
                         yield samples, rate, codec
                     last_damaged = last_damaged and not packet.size
                 except av.error.InvalidDataError:
@@ -265,18 +272,22 @@ def _decoded(
         raise AudioError(f"{name}: cut short or damaged, {damaged} of its {packets} packets cannot be decoded.")
     if kind is kinds.MP3 and promised and abs(packets - promised) > 1:
         notes.append(f"its header counts {promised} frames, {packets} are there")
+    if seconds < stated - max(0.1, 0.01 * stated):
+        notes.append(f"its header says {stated:.2f} s, {seconds:.2f} s are there")
     if damaged:
         notes.append(f"{damaged} of {packets} packets are damaged and were left out")
 
 
-def _frames(av: Any, stream: Any, vorbis_end: int | None) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
+def _frames(av: Any, stream: Any, vorbis_end: int | None, notes: list[str]) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
     """From a packet to its frames: float32 (channels, n), and the rate in Hz.
 
     vorbis_end : samples of a Vorbis stream in Ogg. FFmpeg takes its start from the first page, gets some wrong, and then cuts the end;
-    so nothing is left to it: the first block is dropped, as the format says, and the last page's position is the end.
+    so nothing is left to it: the first block is dropped, as the format says, and the last page's position is the end. A position that
+    would cut more than a block off is wrong, and is not believed.
     """
     resampler, form = av.AudioResampler(format="fltp"), None
     first, left = vorbis_end is not None, vorbis_end or 0
+    beyond: list[np.ndarray] = []  # samples after the end
     if vorbis_end is not None:
         stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
@@ -291,9 +302,14 @@ def _frames(av: Any, stream: Any, vorbis_end: int | None) -> Callable[[Any], Ite
                 continue
             for planar in resampler.resample(frame):
                 samples = planar.to_ndarray()
-                if vorbis_end is not None:
-                    samples = samples[:, :left]
+                if vorbis_end is not None and left >= 0:
+                    samples, after = samples[:, :left], samples[:, left:]
                     left -= samples.shape[1]
+                    beyond.append(after)
+                    if sum(one.shape[1] for one in beyond) > VORBIS_BLOCK:
+                        left = -1
+                        samples = np.concatenate([samples, *beyond], axis=1)
+                        notes.append("its last page gives a wrong position, and all of its sound was read")
                 if samples.shape[1]:
                     yield samples, planar.sample_rate
 

@@ -30,7 +30,7 @@ def sound_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
     found: list[Path] = []
     left_out: Counter[str] = Counter()
     for path in paths:
-        if not path.is_dir():
+        if not _is_folder(path):
             found.append(path)
             continue
         sounds, others = _below(path)
@@ -40,6 +40,14 @@ def sound_files(paths: Iterable[Path]) -> tuple[list[Path], Counter[str]]:
         found += sounds
         left_out += others
     return found, left_out
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; one that cannot be asked about, such as a name that is too long, is a file with an error of its own."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def describe(left_out: Counter[str]) -> str:

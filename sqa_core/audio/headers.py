@@ -19,13 +19,15 @@ SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size pass
 
 
 class Format(NamedTuple):
-    """Of uncompressed samples: libsndfile's name for them, None where it cannot read them raw; bytes of one sample of all channels."""
+    """Of uncompressed samples: libsndfile's name for them, None where it cannot read them raw; bytes of one sample of all channels; and
+    whether they are 24 bits in the upper part of 32, which libsndfile takes for three bytes each where the header is an extensible one."""
 
     subtype: str | None
     endian: str
     sample_rate: int
     channels: int
     frame: int
+    padded: bool = False
 
 
 def _chunks(file: File, start: int, end: int, endian: str) -> Iterator[tuple[bytes, int, int]]:
@@ -112,8 +114,11 @@ def _refuse_second(file: File, size: int, start: int, endian: str) -> None:
 
 def _wav_format(content: bytes, endian: str) -> Format:
     code, channels, rate, _, frame, bits = struct.unpack(f"{endian}HHIIHH", content[:16])
-    if code == 0xFFFE and len(content) >= 26:
+    extensible = code == 0xFFFE and len(content) >= 26
+    if extensible:
         code = struct.unpack(f"{endian}H", content[24:26])[0]
+    padded = extensible and (code, bits, frame) == (1, 24, 4 * channels)
+    bits = 32 if padded else bits
     subtype = {
         (1, 8): "PCM_U8",
         (1, 16): "PCM_16",
@@ -124,7 +129,7 @@ def _wav_format(content: bytes, endian: str) -> Format:
         (6, 8): "ALAW",
         (7, 8): "ULAW",
     }.get((code, bits))
-    return Format(subtype, "BIG" if endian == ">" else "LITTLE", rate, channels, frame)
+    return Format(subtype, "BIG" if endian == ">" else "LITTLE", rate, channels, frame, padded)
 
 
 def _against_size(
@@ -141,7 +146,7 @@ def _against_size(
     right = Layout(fallback=raw(min(promised, there)))
     if there < 0:
         raise Cut("it ends before its samples begin")
-    if size > MOST_32_BITS:
+    if size > MOST_32_BITS or form.padded:
         right.raw = right.fallback
 
     def shown(length: int) -> str:

@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
 WAV, AIFF, AU = Kind("WAV", "wav", True), Kind("AIFF", "aiff", True), Kind("AU", "au", True)
 W64, CAF, FLAC = Kind("W64", "w64", True), Kind("CAF", "caf", True), Kind("FLAC", "flac")
-AVI, VOC, TTA = Kind("AVI", "avi"), Kind("VOC", "voc", True), Kind("TTA", "tta")
+AVI, VOC, TTA = Kind("AVI", "avi"), Kind("VOC", "voc"), Kind("TTA", "tta")
 NIST = Kind("NIST SPHERE", "nistsphere", True)
 OGG, MP3, AAC, MP4 = Kind("Ogg", "ogg"), Kind("MP3", "mp3"), Kind("AAC", "aac"), Kind("MP4", "mov")
 MATROSKA, ASF, AMR, GSM = Kind("Matroska", "matroska"), Kind("ASF", "asf"), Kind("AMR", "amr"), Kind("GSM 06.10", "gsm")

@@ -88,22 +88,27 @@ def score(
     raise typer.Exit(int(bool(problems)))
 
 
+CHECKED = 6  # files of a table that is gone on with, scored again
+
+
 def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Path], network, options) -> None:
-    """A table that is gone on with was made with the same options, and its first file is still the same: it is scored again, and all
-    its rows are compared."""
+    """A table that is gone on with was made with the same options, and its files are still the same: some of them are scored again, and
+    all their rows are compared. Options do not change every file, so one with each note is among them, and others from all of the table."""
     from .. import audio, scoring
 
-    first = next((file for file in files if kept and audio.shown(file) == kept[0]["file"]), None)
-    if first is None:
-        return
-    again = list(scoring.score_stream([first], network, **vars(options)))
-    stored = [row for row in kept if row["file"] == kept[0]["file"]]
+    paths = {audio.shown(file): file for file in files}
+    names = [name for name in dict.fromkeys(row["file"] for row in kept) if name in paths]
+    noted = list({row["note"]: row["file"] for row in reversed(kept) if row["file"] in paths}.values())
+    spread = [names[i * (len(names) - 1) // (CHECKED - 1)] for i in range(CHECKED)] if names else []
     columns = [*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])]
-    if len(stored) != len(again) or not all(_same(a[c], b[c]) for a, b in zip(stored, again, strict=True) for c in columns):
-        raise SettingsError(
-            f"{csv}: {first} has other scores now, so the table was made with other options or the file has changed; "
-            "choose another file, or leave out --resume."
-        )
+    for name in list(dict.fromkeys([*noted[:CHECKED], *spread])):
+        again = list(scoring.score_stream([paths[name]], network, **vars(options)))
+        stored = [row for row in kept if row["file"] == name][: len(again) or None]  # once, where a file was named twice
+        if len(stored) != len(again) or not all(_same(a[c], b[c]) for a, b in zip(stored, again, strict=True) for c in columns):
+            raise SettingsError(
+                f"{csv}: {name} has other scores now, so the table was made with other options or the file has changed; "
+                "choose another file, or leave out --resume."
+            )
 
 
 def _same(stored: str, now: float | None) -> bool:
