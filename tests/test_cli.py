@@ -527,6 +527,33 @@ def test_rows_with_an_error_are_tried_again(many, tmp_path):
     assert len(pd.read_csv(out)) == 40
 
 
+def test_options_that_change_only_some_files_are_not_mixed(many, tmp_path):
+    """The first file is mono and has no other channel; a later one is not. A file that was named twice is no change."""
+    both = np.random.default_rng(1).normal(0, 0.1, (2, 16_000)).astype(np.float32)
+    for name in ("05.wav", "06.wav"):
+        audio.write_wav(many / name, both, 16_000)
+    out = tmp_path / "o.csv"
+    assert sqa("score", many, *MODEL, "--csv", out, "--channel", "0").returncode == 0
+    first = "".join(out.read_text().splitlines(keepends=True)[:20])
+    out.write_text(first)
+    again = sqa("score", many, *MODEL, "--csv", out, "--resume")
+    assert again.returncode == 2
+    assert "other options" in again.stderr
+    assert out.read_text() == first
+    assert sqa("score", many, *MODEL, "--csv", out, "--resume", "--channel", "0").returncode == 0
+    assert len(pd.read_csv(out)) == 40
+    twice = tmp_path / "twice.csv"
+    assert sqa("score", many / "00.wav", many / "00.wav", *MODEL, "--csv", twice).returncode == 0
+    assert sqa("score", many / "00.wav", many / "00.wav", *MODEL, "--csv", twice, "--resume").returncode == 0
+
+
+def test_a_name_that_is_too_long_is_a_row_with_an_error(many, tmp_path):
+    out = tmp_path / "o.csv"
+    done = sqa("score", many / ("a" * 300 + ".wav"), many / "00.wav", *MODEL, "--csv", out)
+    assert done.returncode == 1
+    assert pd.read_csv(out)["error"].notna().tolist() == [True, False]
+
+
 def test_a_table_of_windows_is_gone_on_with_as_it_was_made(many, tmp_path):
     """Another hop changes the second window and not the first; a number that was changed by hand is no crash."""
     long = np.random.default_rng(5).normal(0, 0.1, 6 * 16_000).astype(np.float32)

@@ -184,6 +184,20 @@ def test_an_mp3_whose_header_counts_more_is_cut(tmp_path):
         audio.load(path)
 
 
+def test_an_mp3_from_which_a_tag_was_taken_off_is_whole(tmp_path):
+    """Its header counts the tag among its bytes, and all of its frames are there."""
+    content = bytearray(soundfile_bytes("MP3", "MPEG_LAYER_III"))
+    whole = read(io.BytesIO(content))[0]
+    at = content.index(b"Xing" if b"Xing" in content else b"Info")
+    assert content[at + 7] & 3 == 3
+    (count,) = struct.unpack(">I", content[at + 12 : at + 16])
+    content[at + 12 : at + 16] = struct.pack(">I", count + 128)
+    assert np.array_equal(read(io.BytesIO(content))[0], whole)
+    content[at + 12 : at + 16] = struct.pack(">I", count + 2000)
+    with pytest.raises(AudioError, match="cut short"):
+        read(io.BytesIO(content))
+
+
 def mp3_frames(content):
     """Frames of an MP3 without its Xing header, as an encoder writes them to a pipe."""
     from sqa_core.audio import kinds
@@ -593,6 +607,63 @@ def test_a_page_that_is_lost_or_changed_is_not_passed_over(subtype):
     waveform, notes, sound = read(io.BytesIO(b"".join(between)))
     assert waveform.shape[1] / sound.sample_rate == pytest.approx(36, abs=0.1)
     assert "700 bytes between its pages" in " ".join(notes)
+
+
+def with_last_position(content, position):
+    """An Ogg stream whose last page says that it ends elsewhere."""
+    *pages, last = ogg_pages(content)
+    last = last[:6] + struct.pack("<q", position) + last[14:22] + bytes(4) + last[26:]
+    return b"".join([*pages, last[:22] + struct.pack("<I", ogg_checksum(last)) + last[26:]])
+
+
+@pytest.mark.parametrize("position", [0, 1000, RATE])
+def test_a_wrong_position_cuts_no_sound_off(position):
+    content = soundfile_bytes("OGG", "VORBIS")
+    assert with_last_position(content, 3 * RATE) == content, "the control: a right position is no change"
+    assert read(io.BytesIO(content))[1] == []
+    waveform, notes, _ = read(io.BytesIO(with_last_position(content, position)))
+    assert 3 * RATE <= waveform.shape[1] < 3.2 * RATE
+    assert "wrong position" in " ".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"), [("libopus", "matroska"), ("mp2", "matroska"), ("mp3", "avi"), ("wmav2", "asf"), ("aac", "flv")]
+)
+def test_a_hole_in_a_container_that_states_its_length_is_noted(codec, container):
+    rng = np.random.default_rng(0)
+    content = encoded(codec, container, np.tile(SAMPLES, 4) + rng.normal(0, 0.05, 12 * RATE).astype(np.float32))
+    assert [n for n in read(io.BytesIO(content))[1] if "its header says" in n] == [], "nothing is missing"
+    third = len(content) // 3
+    waveform, notes, sound = read(io.BytesIO(content[:third] + bytes(third) + content[2 * third :]))
+    assert waveform.shape[1] / sound.sample_rate < 11
+    assert "its header says 1" in " ".join(notes)
+
+
+def test_24_bits_in_32_of_an_extensible_header():
+    data = (INTEGERS.astype("<i4") << 16).tobytes()
+    form = (
+        struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, 4 * RATE, 4, 24, 22, 24, 4)
+        + struct.pack("<H", 1)
+        + bytes.fromhex("000000001000800000aa00389b71")
+    )
+    body = b"WAVE" + chunk(b"fmt ", form) + chunk(b"data", data)
+    waveform, notes, _ = read(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body))
+    assert np.array_equal(waveform[0], SAMPLES)
+    assert notes == []
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("AU", "G721_32"), ("AU", "G723_40"), ("WAV", "G721_32")])
+def test_g721_is_decoded_as_it_was_coded(format, subtype):
+    waveform, _, sound = read(io.BytesIO(soundfile_bytes(format, subtype)))
+    assert np.corrcoef(waveform[0, : 3 * RATE], SAMPLES)[0, 1] > 0.999
+    assert sound.lossy
+
+
+def test_a_voc_of_several_blocks():
+    waveform, notes, _ = read(io.BytesIO(encoded("pcm_s16le", "voc")))
+    assert waveform.shape[1] == 3 * RATE
+    assert np.abs(waveform[0] - SAMPLES).max() < 2 / 32768
+    assert notes == []
 
 
 def test_tags_and_padding_after_the_last_box_or_element_are_no_cut(tmp_path):

@@ -9,6 +9,7 @@ import zlib
 from . import kinds
 from .layout import PIECE, Cut, File, Layout, Part, Unusable, read_at
 
+SHORT_TAG = 256  # bytes by which an MP3 may be shorter than its header says: a tag was taken off later, no frame
 MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 
 
@@ -113,7 +114,7 @@ def mp3(file: File, size: int) -> Layout:
             promised = int.from_bytes(frame[where : where + 4], "big")
     elif frame[36:40] == b"VBRI":
         promised = int.from_bytes(frame[46:50], "big")
-    if promised > size - start:
+    if promised > size - start + SHORT_TAG:
         raise Cut(f"its header promises {promised} bytes of frames and {size - start} are there")
     begins_inside = first and not kinds.id3_length(read_at(file, 0, 10))
     return Layout([f"begins inside a frame: {first} bytes were left out"] if begins_inside else [], frames=frames)
