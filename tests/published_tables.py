@@ -150,6 +150,7 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "order": jsqa.order_table,
         "alternatives": jsqa.alternatives_table,
         "table1": jsqa.table1,
+        "controls": jsqa.controls_table,
         "epochs": jsqa.epochs_table,
     }
     for name, make in made.items():

@@ -99,12 +99,13 @@ def bias_corrected(draws: Draws) -> Interval:
     return Interval(draws.value, *np.quantile(samples, levels).tolist())
 
 
-def confidence_t(values: Sequence[float] | np.ndarray | pd.Series) -> Interval:
+def confidence_t(values: Sequence[float] | np.ndarray | pd.Series, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
     """Mean of independent values, such as one a corpus, with the 95 % interval of a t distribution; unbounded for one value.
 
     Parameters
     ----------
     values : (n,) independent values; NaN is not left out.
+    bounds : range of values that are possible, such as (-1, 1) for correlations; the interval ends there.
 
     Returns
     -------
@@ -118,9 +119,9 @@ def confidence_t(values: Sequence[float] | np.ndarray | pd.Series) -> Interval:
     values = np.asarray(values, float)
     mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, -np.inf, np.inf)
+        return Interval(mean, *bounds)
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return Interval(mean, float(mean - half), float(mean + half))
+    return Interval(mean, max(bounds[0], float(mean - half)), min(bounds[1], float(mean + half)))
 
 
 def two_way_bootstrap_pcc(

@@ -41,7 +41,7 @@ def findings(run: tables.Run) -> list[Finding]:
         _share_of_wav2vec(),
         _inside(run),
         _threshold(run),
-        _wider_gaps(run),
+        wider_gaps(run),
         _one_positive(),
         _share_of_data(),
         _other_distortions(found),
@@ -186,7 +186,7 @@ def _threshold(run: tables.Run) -> Finding:
     return _finding("C12", f"{evidence}; interval over talkers", against(gap, "least gap called different, dB", 2.0, 4.0))
 
 
-def _wider_gaps(run: tables.Run) -> Finding:
+def wider_gaps(run: tables.Run) -> Finding:
     """C13: the more pairs lie outside, the higher the error: Spearman's correlation over four laws, within each seed."""
     row = _listeners(run)
     of = {law: {r.trial["seed"]: r for r in tables.arms(run.found, law)} for law in LAWS_BY_WIDTH}
@@ -195,7 +195,7 @@ def _wider_gaps(run: tables.Run) -> Finding:
         return not_tested("C13", "arms with narrower and wider gaps, at least three seeds")
     inside = [float(row[law]) for law in LAWS_BY_WIDTH]
     each = [metrics.srcc(np.array(inside), np.array([of[law][seed].metrics[f"rmse_{TEST}"] for law in LAWS_BY_WIDTH])) for seed in seeds]
-    rho = metrics.confidence_t(each)
+    rho = metrics.confidence_t(each, (-1, 1))
     evidence = f"Spearman's correlation of RMSE with the share of pairs inside, over four laws: {rho.text('+.2f')}, interval over {len(seeds)} seeds"
     return _finding("C13", evidence, against(rho, "correlation of RMSE with the share inside", high=0.0))
 

@@ -326,7 +326,7 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
             if of:
                 row: dict[str, Any] = {"start": STARTS.get(start, start), "encoder": "frozen" if frozen else "tuned"}
                 for test in ("fullband", "calls_real"):
-                    row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of]).columns(f"PCC, {TESTS[test]}")
+                    row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of], (-1, 1)).columns(f"PCC, {TESTS[test]}")
                 rows.append(row | {"seeds": len(of)})
     beyond = any(row["start"] not in STARTS.values() or row["encoder"] == "frozen" for row in rows)
     return pd.DataFrame(rows if beyond else [])
