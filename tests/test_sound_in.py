@@ -639,6 +639,88 @@ def test_a_hole_in_a_container_that_states_its_length_is_noted(codec, container)
     assert "its header says 1" in " ".join(notes)
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_of_streams_in_a_row_one_without_its_end_mark_is_noted(subtype):
+    *pages, last = ogg_pages(soundfile_bytes("OGG", subtype))
+    last = last[:5] + bytes([last[5] & ~4]) + last[6:22] + bytes(4) + last[26:]
+    unended = b"".join([*pages, last[:22] + struct.pack("<I", ogg_checksum(last)) + last[26:]])
+    following = bytearray(soundfile_bytes("OGG", subtype))
+    with pytest.raises(AudioError, match="not marked as the end"):
+        read(io.BytesIO(unended))
+    waveform, notes, sound = read(io.BytesIO(unended + following))
+    assert waveform.shape[1] == pytest.approx(6 * sound.sample_rate, abs=0.1 * sound.sample_rate)
+    assert "stream 1 is not marked as ended" in " ".join(notes)
+    with pytest.raises(AudioError, match="not marked as the end"):
+        read(io.BytesIO(following + unended))
+
+
+def test_what_lies_between_the_frames_of_an_mp3_is_counted():
+    """Zeros or a tag between frames; a hole where frames were; none of it where there is none."""
+    content = mp3_frames(soundfile_bytes("MP3", "MPEG_LAYER_III", np.tile(SAMPLES, 4)))
+    whole, notes, _ = read(io.BytesIO(content))
+    assert notes == []
+    middle = len(content) // 2
+    middle += content[middle:].index(content[:2])
+    for between in (bytes(20_000), b"ID3\x03\0\0\0\x03\x00\x00" + b"x" * 49_152):
+        waveform, notes, _ = read(io.BytesIO(content[:middle] + between + content[middle:]))
+        assert abs(waveform.shape[1] - whole.shape[1]) < 3 * 1152
+        assert "bytes between its frames were left out" in " ".join(notes)
+    third = len(content) // 3
+    waveform, notes, _ = read(io.BytesIO(content[:third] + bytes(third) + content[2 * third :]))
+    assert waveform.shape[1] < 0.7 * whole.shape[1]
+    assert "bytes between its frames were left out" in " ".join(notes)
+
+
+def test_several_tags_and_zeros_before_an_mp3():
+    content = soundfile_bytes("MP3", "MPEG_LAYER_III")
+    whole = read(io.BytesIO(content))[0]
+    cover = b"ID3\x03\0\0\0\x06\x00\x00" + b"\xff" * (6 << 14)
+    for before in (cover + cover, cover + bytes(100_000)):
+        waveform, notes, sound = read(io.BytesIO(before + content))
+        assert sound.codec == "mp3"
+        assert np.array_equal(waveform, whole)
+        assert notes == []
+
+
+def test_garbage_and_zeros_between_the_frames_of_an_aac_are_counted():
+    content = encoded("aac", "adts", np.tile(SAMPLES, 4))
+    whole, notes, _ = read(io.BytesIO(content))
+    assert notes == []
+    middle = len(content) // 2 + content[len(content) // 2 :].index(content[:2])
+    for between in (b"garbage" * 3, bytes(100_000)):
+        waveform, notes, _ = read(io.BytesIO(content[:middle] + between + content[middle:]))
+        assert abs(waveform.shape[1] - whole.shape[1]) <= 3 * 1024
+        assert f"{len(between)} bytes between its frames" in " ".join(notes)
+
+
+def test_more_ways_to_hold_a_sound(tmp_path):
+    import mmap
+
+    import torch
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav())
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert np.array_equal(audio.load(mapped).waveform[0], SAMPLES)
+    assert audio.load({"array": SAMPLES, "sampling_rate": None}, RATE).sample_rate == RATE
+    negative = torch.complex(torch.zeros(RATE), torch.full((RATE,), 0.1)).conj().imag
+    assert negative.is_neg()
+    assert np.allclose(audio.load(negative, RATE).waveform, -0.1)
+
+
+def test_wavpack_with_its_tags_and_cut():
+    content = encoded("wavpack", "wv", np.tile(SAMPLES, 12))
+    whole, notes, _ = read(io.BytesIO(content))
+    assert (whole.shape[1], notes) == (36 * RATE, [])
+    for after in (b"APETAGEX" + bytes(200), b"TAG" + bytes(125), bytes(4096)):
+        assert np.array_equal(read(io.BytesIO(content + after))[0], whole)
+    with pytest.raises(AudioError, match="cut short"):
+        read(io.BytesIO(content[: len(content) // 2]))
+    second = content.index(b"wvpk", 4)
+    with pytest.raises(AudioError, match=r"cut short, its header promises 36\.00 s"):
+        read(io.BytesIO(content[:second]))
+
+
 def test_24_bits_in_32_of_an_extensible_header():
     data = (INTEGERS.astype("<i4") << 16).tobytes()
     form = (

@@ -55,6 +55,8 @@ def with_rate(source: Any, sample_rate: Any) -> tuple[Any, Any]:
             found = source[0], source[1]
     if found is None:
         return source, sample_rate
+    if found[1] is None:
+        return found[0], sample_rate
     if sample_rate is not None and float(sample_rate) != float(found[1]):
         raise AudioError(f"The sound brings its own rate of {found[1]} Hz; leave out sample_rate={sample_rate}.")
     return found
@@ -114,7 +116,7 @@ def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
 
 def _as_numpy(source: Any) -> np.ndarray:
     if hasattr(source, "detach"):
-        tensor = source.detach().cpu()
+        tensor = source.detach().cpu().resolve_conj().resolve_neg()
         return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
         raise AudioError("Some samples are masked, and a gap has no value; fill them first.")

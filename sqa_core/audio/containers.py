@@ -46,6 +46,7 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         kinds.MP4: packets.mp4,
         kinds.MATROSKA: packets.matroska,
         kinds.ASF: packets.asf,
+        kinds.WAVPACK: packets.wavpack,
     }.get(kind)
     try:
         return look(file, size) if look else Layout()

@@ -230,8 +230,8 @@ def _decoded(
     packets = damaged = indexed = 0
     seconds = stated = 0.0
     begins = b""
-    size = 0
-    last_damaged = False
+    size = skipped = frame = 0
+    last_damaged = no_frame = False
     try:
         view = View(file, part.begin, part.end - part.begin)
         # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
@@ -252,18 +252,24 @@ def _decoded(
                 packets += packet.size > 0
                 if kind is kinds.MP3 and packet.size:
                     begins, size = bytes(packet)[:4], packet.size
+                    skipped += packet.size - (kinds.mpeg_length(begins) or min(packet.size, frame))  # a frame may follow what is none
+                    frame = kinds.mpeg_length(begins) or frame
                 try:
                     for samples, rate in frames(packet):
                         seconds += samples.shape[1] / rate
                         yield samples, rate, codec
                     last_damaged = last_damaged and not packet.size
-                except av.error.InvalidDataError:
-                    damaged += 1
+                except (av.error.InvalidDataError, av.error.PermissionError):  # FFmpeg's AAC decoder answers some damage with EPERM
+                    no_frame = kind is kinds.MP3 and not kinds.mpeg_length(begins)
+                    packets, damaged = packets - no_frame, damaged + (not no_frame)
+                    skipped += frame if no_frame else 0
                     last_damaged = True
             if kind is kinds.MP3 and (last_damaged or size < kinds.mpeg_length(begins)):
                 cut = 0 < size < kinds.mpeg_length(begins)
                 notes.append("ends inside a frame, which was left out" if cut else "what follows its last frame was left out")
-                damaged -= last_damaged
+                if last_damaged and no_frame:
+                    skipped -= size
+                damaged -= last_damaged and not no_frame
     except (av.FFmpegError, ValueError, OSError, NotImplementedError) as e:
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
     if packets < indexed:
@@ -272,6 +278,8 @@ def _decoded(
         raise AudioError(f"{name}: cut short or damaged, {damaged} of its {packets} packets cannot be decoded.")
     if kind is kinds.MP3 and promised and abs(packets - promised) > 1:
         notes.append(f"its header counts {promised} frames, {packets} are there")
+    if skipped > 0:
+        notes.append(f"about {skipped} bytes between its frames were left out")
     if seconds < stated - max(0.1, 0.01 * stated):
         notes.append(f"its header says {stated:.2f} s, {seconds:.2f} s are there")
     if damaged:

@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 WAV, AIFF, AU = Kind("WAV", "wav", True), Kind("AIFF", "aiff", True), Kind("AU", "au", True)
 W64, CAF, FLAC = Kind("W64", "w64", True), Kind("CAF", "caf", True), Kind("FLAC", "flac")
+WAVPACK = Kind("WavPack", "wv")
 AVI, VOC, TTA = Kind("AVI", "avi"), Kind("VOC", "voc"), Kind("TTA", "tta")
 NIST = Kind("NIST SPHERE", "nistsphere", True)
 OGG, MP3, AAC, MP4 = Kind("Ogg", "ogg"), Kind("MP3", "mp3"), Kind("AAC", "aac"), Kind("MP4", "mov")
@@ -47,7 +48,7 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
     (8, b"8SVX", Kind("8SVX", "iff", True)),
     (8, b"AVI ", AVI),
     (0, b"Creative Voice File\x1a", VOC),
-    (0, b"wvpk", Kind("WavPack", "wv")),
+    (0, b"wvpk", WAVPACK),
     (0, b"MAC ", Kind("Monkey's Audio", "ape")),
     (0, b"TTA1", TTA),
     (0, b"MPCK", Kind("Musepack", "mpc8")),
@@ -141,7 +142,7 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
     ('FLAC', 'an HTML page')
     """
     read = following or (lambda offset, count: head[offset : offset + count])
-    start = id3_length(head)
+    start = id3_end(read)
     if start:  # a tag may stand before MP3, AAC, FLAC and others
         head = read(start, HEAD)
     text = text_kind(head)
@@ -206,6 +207,19 @@ def id3_length(head: bytes) -> int:
         return 0
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def id3_end(read: Callable[[int, int], bytes]) -> int:
+    """Where the ID3v2 tags at the start of a file, and the zeros after them, end; 0 where there are none. read : gives (offset, count) bytes."""
+    end = 0
+    while length := id3_length(read(end, 10)):
+        end += length
+    while end and (piece := read(end, MPEG_SEARCHED)):
+        zeros = len(piece) - len(piece.lstrip(b"\0"))
+        end += zeros
+        if zeros < len(piece):
+            break
+    return end
 
 
 _BIT_RATES = {  # kbit/s, by (MPEG-1 or not, layer); ISO/IEC 11172-3 table and 13818-3

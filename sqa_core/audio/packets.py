@@ -5,10 +5,12 @@ raises `Cut`.
 """
 
 import zlib
+from functools import partial
 
 from . import kinds
 from .layout import PIECE, Cut, File, Layout, Part, Unusable, read_at
 
+UNKNOWN_TOTAL = 0xFFFFFFFF  # samples: what WavPack writes where it does not know
 SHORT_TAG = 256  # bytes by which an MP3 may be shorter than its header says: a tag was taken off later, no frame
 MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 
@@ -49,6 +51,9 @@ def ogg(file: File, size: int) -> Layout:
             if begun:
                 parts.append(Part(begin, position, last_position))
                 begin, begun, vorbis, last_position = position, False, None, 0
+                if unended:  # a recorder was killed and began again
+                    notes.append(f"stream {len(parts)} is not marked as ended, and may have been cut there")
+                    unended.clear()
             unended.add(serial)
         else:
             begun = True
@@ -96,7 +101,7 @@ def _checksum(page: bytes) -> int:
 
 
 def mp3(file: File, size: int) -> Layout:
-    start = kinds.id3_length(read_at(file, 0, 10))
+    start = tags = kinds.id3_end(partial(read_at, file))
     first = kinds.mpeg_start(read_at(file, start, kinds.MPEG_SEARCHED))
     if first is None:
         return Layout()
@@ -116,21 +121,29 @@ def mp3(file: File, size: int) -> Layout:
         promised = int.from_bytes(frame[46:50], "big")
     if promised > size - start + SHORT_TAG:
         raise Cut(f"its header promises {promised} bytes of frames and {size - start} are there")
-    begins_inside = first and not kinds.id3_length(read_at(file, 0, 10))
+    begins_inside = first and not tags
     return Layout([f"begins inside a frame: {first} bytes were left out"] if begins_inside else [], frames=frames)
 
 
 def aac(file: File, size: int) -> Layout:
-    start = kinds.id3_length(read_at(file, 0, 10))
+    start = kinds.id3_end(partial(read_at, file))
     first = kinds.adts_start(read_at(file, start, kinds.MPEG_SEARCHED)) or 0
     notes = [f"begins inside a frame: {first} bytes were left out"] if first else []
-    position = start + first
+    position, end, between = start + first, start + first, 0
     while position < size:
         length = kinds.adts_length(read_at(file, position, 9))
-        if not length:
-            return Layout(notes)
-        position += length
-    return Layout([*notes, "ends inside a frame, which was left out"] if position > size else notes)
+        if length:
+            between += position - end
+            position = end = position + length
+        else:  # something else, or damage: the next frame is looked for
+            window = read_at(file, position + 1, kinds.MPEG_SEARCHED)
+            found = kinds.adts_start(window)
+            position += 1 + (len(window) if found is None else found)
+    if between:
+        notes.append(f"{between} bytes between its frames were left out")
+    if size - end > SHORT_TAG:
+        notes.append(f"{size - end} bytes after its last frame were left out")
+    return Layout([*notes, "ends inside a frame, which was left out"] if end > size else notes)
 
 
 _BOXES = set(b"ftyp moov mdat free skip wide udta meta moof mfra sidx ssix styp uuid pnot emsg prft pdin".split())
@@ -191,6 +204,18 @@ def _ebml(head: bytes) -> tuple[int, int | None, int]:
         return 0, None, 0
     value = int.from_bytes(head[n : n + m], "big") & ((1 << 7 * m) - 1)
     return identifier, None if value == (1 << 7 * m) - 1 else value, n + m
+
+
+def wavpack(file: File, size: int) -> Layout:
+    """Blocks to the last one; tags, which stand at the end of a WavPack file, are none of its sound."""
+    position, promised = 0, 0
+    while (head := read_at(file, position, 16))[:4] == b"wvpk":
+        length = 8 + int.from_bytes(head[4:8], "little")
+        promised = promised or int.from_bytes(head[12:16], "little")
+        if position + length > size:
+            raise Cut(f"its last block promises {length} bytes and {size - position} are there")
+        position += length
+    return Layout(parts=[Part(0, position, 0)], frames=promised if promised < UNKNOWN_TOTAL else None)
 
 
 def asf(file: File, size: int) -> Layout:

@@ -208,7 +208,7 @@ def _open_path(path: str | os.PathLike) -> BinaryIO:
 
 def _seekable(source: Any) -> tuple[File, int]:
     try:
-        if not (hasattr(source, "seek") and source.seekable()):
+        if not (hasattr(source, "seek") and hasattr(source, "seekable") and source.seekable()):  # a memory map does not say where it is
             source = io.BytesIO(source.read())
         size = source.seek(0, 2)
         source.seek(0)
@@ -229,8 +229,9 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         raise AudioError(f"{name}: cannot be read ({e.strerror}).") from e
     remarks: list[str] = []
     kind = kinds.kind_of(head, partial(read_at, file))
-    tag = kinds.id3_length(head)
-    if tag and isinstance(kind, kinds.Kind) and kind not in (kinds.MP3, kinds.AAC):  # whose decoders know the tag
+    tag = kinds.id3_end(partial(read_at, file))
+    known = kind in (kinds.MP3, kinds.AAC) and tag == kinds.id3_length(head)  # their decoders know one tag
+    if tag and isinstance(kind, kinds.Kind) and not known:
         file, size = decoding.View(file, tag, size - tag), size - tag
     if isinstance(kind, str):
         headerless = kinds.HEADERLESS.get(ending)
