@@ -716,6 +716,10 @@ def test_wavpack_with_its_tags_and_cut():
         assert np.array_equal(read(io.BytesIO(content + after))[0], whole)
     with pytest.raises(AudioError, match="cut short"):
         read(io.BytesIO(content[: len(content) // 2]))
+    changed = bytearray(content)
+    changed[len(content) // 3] ^= 1
+    with pytest.raises(AudioError, match="damaged"):
+        read(io.BytesIO(changed))
     second = content.index(b"wvpk", 4)
     with pytest.raises(AudioError, match=r"cut short, its header promises 36\.00 s"):
         read(io.BytesIO(content[:second]))

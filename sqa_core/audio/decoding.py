@@ -21,6 +21,7 @@ MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
 MANY_PACKETS = 50  # of so many, one may be damaged
 
 OWN_CODECS = {"G721_32", "G723_24", "G723_40"}  # of libsndfile: FFmpeg's G.726 reads their bits in another order
+CHECKED = ("wavpack", "flac")  # FFmpeg's names of codecs whose frames carry a checksum, which it ignores unless it is told
 TIMED = ("matroska", "asf", "avi", "flv")  # FFmpeg's names of containers whose headers state how long they last
 VORBIS_BLOCK = 8192  # samples; the last page's position cuts less than one block off
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
@@ -244,6 +245,8 @@ def _decoded(
             if stream.codec_context is None:
                 raise AudioError(f"{name}: this {kind.name} file is coded in a way for which there is no decoder here.")
             codec = stream.codec_context.name
+            if codec in CHECKED:
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
             indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
             if kind.demuxer in TIMED and container.duration and len(container.streams) == 1:
                 stated = container.duration / av.time_base - float((stream.start_time or 0) * stream.time_base)
