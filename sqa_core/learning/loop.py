@@ -18,6 +18,7 @@ from ..errors import SettingsError, WeightsError
 from ..files import atomic
 
 Batch = TypeVar("Batch")
+RUN_FORM = 2  # of what checkpoints know of their run; folders in the cache are named by it too, so that those of older code are left alone
 Keep = Literal["best", "last"]
 
 

@@ -21,7 +21,7 @@ from ..models.nisqa import Nisqa, NisqaSettings
 from ..models.quality_transformer import SIZES, QualityTransformer
 from ..results.trials import added_later, canonical
 from . import nisqa
-from .loop import Checkpoint, Epoch, Keep, Validation, fit
+from .loop import RUN_FORM, Checkpoint, Epoch, Keep, Validation, fit
 from .quality_material import Material
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
@@ -77,7 +77,7 @@ def settings_hash(settings: QualitySettings, seed: int) -> str:
     -------
     12 hexadecimal digits.
     """
-    return short_hash(json.dumps([canonical(settings), seed], sort_keys=True))
+    return short_hash(json.dumps([canonical(settings), seed, RUN_FORM], sort_keys=True))
 
 
 def learn(

@@ -177,7 +177,7 @@ def _widths(run: tables.Run) -> str:
     other = {law: len(found) for law, found in of.items() if found and law != claims.WITHOUT}
     finding = claims.wider_gaps(run)
     if not other or finding.interval is None:
-        return "Networks that were pretrained with other gaps are not available yet."
+        return MISSING
     means = {law: tables.mean_of(found, f"pcc_{claims.TEST}") for law, found in of.items() if found}
     lowest, highest = (pick(means, key=lambda law: means[law]) for pick in (min, max))
     rho = finding.interval
