@@ -212,11 +212,7 @@ class ArmTrial(Trial):
     def _folder(self, stage: str):
         """Where a stage keeps its state: of pretraining, one for all arms that share it."""
         own = [canonical(self.pretraining), canonical(self.pairs), self.seed] if stage == "pretraining" else self.canonical
-        return (
-            environment.cache_folder()
-            / "training"
-            / f"jsqa-{stage}-{short_hash(json.dumps(own | {'run_form': loop.RUN_FORM}, sort_keys=True), 16)}"
-        )
+        return environment.cache_folder() / "training" / f"jsqa-{stage}-{short_hash(json.dumps([own, loop.RUN_FORM], sort_keys=True), 16)}"
 
     def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
         if self.start == "cdpam":
