@@ -73,7 +73,6 @@ figures.shown(
 figures.table(page.deviations_table(), "deviations", "Differences from the paper")
 
 # %% [markdown]
-# (claims)=
 # ## The claims, tested
 #
 # Each row quotes the summary of the paper. *Synthetic voices* differ in nothing but the language, as eSpeak speaks it.

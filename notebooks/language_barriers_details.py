@@ -50,7 +50,7 @@ run = page.Run(ours)
 # synthetic voices and no file of the real ones; tests have recorded noises and measured rooms of their own.
 
 # %% tags=["hide-input"]
-figures.table(tables.data_table(run.scores), "data", "What was tested", 0)
+figures.table(tables.data_table(run.scores), "tested", "What was tested", 0)
 
 # %% [markdown]
 # ## Training
@@ -60,7 +60,7 @@ figures.table(tables.data_table(run.scores), "data", "What was tested", 0)
 
 # %% tags=["hide-input"]
 figures.table(
-    tables.training_table(ours), "training", "How our networks were trained", {"learning rate": 4, "validation RMSE": 2, "minutes": 0}
+    tables.training_table(ours), "trained", "How our networks were trained", {"learning rate": 4, "validation RMSE": 2, "minutes": 0}
 )
 
 # %% tags=["hide-input"]

@@ -297,6 +297,12 @@ def test_long_tables_sort_by_value_and_search(html, browser):
     page.close()
 
 
+def test_ids_are_unique(html):
+    for name in pages(html):
+        ids = re.findall(r'<[a-zA-Z][^>]*?\sid="([^"]+)"', (html / name).read_text())
+        assert sorted(i for i in set(ids) if ids.count(i) > 1) == [], name
+
+
 def test_figures_have_alt_texts_captions_and_white_ground(html):
     for name in pages(html):
         text = (html / name).read_text()
