@@ -319,17 +319,23 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval;
     none where there are only those of Table 1."""
+    names = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}
     rows = []
     for start in ("scratch", *LAWS, "with head", "cdpam"):
         for frozen in (False, True):
             of = arms(found, start, frozen)
             if of:
-                row: dict[str, Any] = {"start": STARTS.get(start, start), "encoder": "frozen" if frozen else "tuned"}
+                row: dict[str, Any] = {
+                    "pretrained on": names.get(start, f"gaps of {start}" if start.endswith("dB") else start),
+                    "encoder": "frozen" if frozen else "tuned",
+                }
                 for test in ("fullband", "calls_real"):
                     row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of], (-1, 1)).columns(f"PCC, {TESTS[test]}")
                 rows.append(row | {"seeds": len(of)})
-    beyond = any(row["start"] not in STARTS.values() or row["encoder"] == "frozen" for row in rows)
-    return pd.DataFrame(rows if beyond else [])
+    table = pd.DataFrame(rows)
+    if table.empty or (set(table["pretrained on"]) <= set(names.values()) and set(table["encoder"]) == {"tuned"}):
+        return pd.DataFrame()
+    return table if table["encoder"].nunique() > 1 else table.drop(columns="encoder")
 
 
 def plans_table() -> pd.DataFrame:
