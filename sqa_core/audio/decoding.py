@@ -230,9 +230,8 @@ def _decoded(
     """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
     packets = damaged = indexed = 0
     seconds = stated = 0.0
-    begins = b""
-    size = skipped = frame = 0
-    last_damaged = no_frame = False
+    size = length = taken = usual = skipped = 0  # bytes of an MP3: of a packet, its frame (0 for none), what is taken, usually; left out
+    last_damaged = False
     try:
         view = View(file, part.begin, part.end - part.begin)
         # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
@@ -254,25 +253,27 @@ def _decoded(
             for packet in container.demux(stream):
                 packets += packet.size > 0
                 if kind is kinds.MP3 and packet.size:
-                    begins, size = bytes(packet)[:4], packet.size
-                    skipped += packet.size - (kinds.mpeg_length(begins) or min(packet.size, frame))  # a frame may follow what is none
-                    frame = kinds.mpeg_length(begins) or frame
+                    size, length = packet.size, kinds.mpeg_length(bytes(packet)[:4])
+                    taken = length or min(size, usual)  # a frame may follow what is none
+                    usual = length or usual
+                    skipped += size - taken
                 try:
                     for samples, rate in frames(packet):
                         seconds += samples.shape[1] / rate
                         yield samples, rate, codec
                     last_damaged = last_damaged and not packet.size
                 except (av.error.InvalidDataError, av.error.PermissionError):  # FFmpeg's AAC decoder answers some damage with EPERM
-                    no_frame = kind is kinds.MP3 and not kinds.mpeg_length(begins)
-                    packets, damaged = packets - no_frame, damaged + (not no_frame)
-                    skipped += frame if no_frame else 0
+                    if kind is kinds.MP3 and not length:
+                        packets, skipped = packets - 1, skipped + taken
+                    else:
+                        damaged += 1
                     last_damaged = True
-            if kind is kinds.MP3 and (last_damaged or size < kinds.mpeg_length(begins)):
-                cut = 0 < size < kinds.mpeg_length(begins)
-                notes.append("ends inside a frame, which was left out" if cut else "what follows its last frame was left out")
-                if last_damaged and no_frame:
+            if kind is kinds.MP3 and (last_damaged or size < length):
+                notes.append("ends inside a frame, which was left out" if size < length else "what follows its last frame was left out")
+                if last_damaged and length:
+                    damaged -= 1
+                elif last_damaged:
                     skipped -= size
-                damaged -= last_damaged and not no_frame
     except (av.FFmpegError, ValueError, OSError, NotImplementedError) as e:
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
     if packets < indexed:
@@ -316,7 +317,8 @@ def _frames(av: Any, stream: Any, vorbis_end: int | None, notes: list[str]) -> C
                 if vorbis_end is not None and left >= 0:
                     samples, after = samples[:, :left], samples[:, left:]
                     left -= samples.shape[1]
-                    beyond.append(after)
+                    if after.shape[1]:
+                        beyond.append(after)
                     if sum(one.shape[1] for one in beyond) > VORBIS_BLOCK:
                         left = -1
                         samples = np.concatenate([samples, *beyond], axis=1)

@@ -142,7 +142,7 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
     ('FLAC', 'an HTML page')
     """
     read = following or (lambda offset, count: head[offset : offset + count])
-    start = id3_end(read)
+    start = id3_end(head, read)
     if start:  # a tag may stand before MP3, AAC, FLAC and others
         head = read(start, HEAD)
     text = text_kind(head)
@@ -209,10 +209,14 @@ def id3_length(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
-def id3_end(read: Callable[[int, int], bytes]) -> int:
-    """Where the ID3v2 tags at the start of a file, and the zeros after them, end; 0 where there are none. read : gives (offset, count) bytes."""
-    end = 0
-    while length := id3_length(read(end, 10)):
+def id3_end(head: bytes, read: Callable[[int, int], bytes]) -> int:
+    """Where the ID3v2 tags at the start of a file, and the zeros after them, end; 0 where there are none, and then nothing is read.
+
+    head : the first 10 bytes or more. read : gives (offset, count) bytes.
+    """
+    end = length = id3_length(head)
+    while length:
+        length = id3_length(read(end, 10))
         end += length
     while end and (piece := read(end, MPEG_SEARCHED)):
         zeros = len(piece) - len(piece.lstrip(b"\0"))

@@ -101,7 +101,7 @@ def _checksum(page: bytes) -> int:
 
 
 def mp3(file: File, size: int) -> Layout:
-    start = tags = kinds.id3_end(partial(read_at, file))
+    start = tags = kinds.id3_end(read_at(file, 0, 10), partial(read_at, file))
     first = kinds.mpeg_start(read_at(file, start, kinds.MPEG_SEARCHED))
     if first is None:
         return Layout()
@@ -126,7 +126,7 @@ def mp3(file: File, size: int) -> Layout:
 
 
 def aac(file: File, size: int) -> Layout:
-    start = kinds.id3_end(partial(read_at, file))
+    start = kinds.id3_end(read_at(file, 0, 10), partial(read_at, file))
     first = kinds.adts_start(read_at(file, start, kinds.MPEG_SEARCHED)) or 0
     notes = [f"begins inside a frame: {first} bytes were left out"] if first else []
     position, end, between = start + first, start + first, 0

@@ -229,7 +229,7 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         raise AudioError(f"{name}: cannot be read ({e.strerror}).") from e
     remarks: list[str] = []
     kind = kinds.kind_of(head, partial(read_at, file))
-    tag = kinds.id3_end(partial(read_at, file))
+    tag = kinds.id3_end(head, partial(read_at, file))
     known = kind in (kinds.MP3, kinds.AAC) and tag == kinds.id3_length(head)  # their decoders know one tag
     if tag and isinstance(kind, kinds.Kind) and not known:
         file, size = decoding.View(file, tag, size - tag), size - tag
