@@ -101,8 +101,10 @@ def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Pat
     noted = list({row["note"]: row["file"] for row in reversed(kept) if row["file"] in paths}.values())
     spread = [names[i * (len(names) - 1) // (CHECKED - 1)] for i in range(CHECKED)] if names else []
     columns = [*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])]
-    for name in list(dict.fromkeys([*noted[:CHECKED], *spread])):
-        again = list(scoring.score_stream([paths[name]], network, **vars(options)))
+    chosen = dict.fromkeys([*noted[:CHECKED], *spread])
+    scored = list(scoring.score_stream([paths[name] for name in chosen], network, **vars(options)))
+    for name in chosen:
+        again = [row for row in scored if row["file"] == name]
         stored = [row for row in kept if row["file"] == name][: len(again) or None]  # once, where a file was named twice
         if len(stored) != len(again) or not all(_same(a[c], b[c]) for a, b in zip(stored, again, strict=True) for c in columns):
             raise SettingsError(
