@@ -201,14 +201,12 @@ def real(
 
     Parameters
     ----------
-    count : number of calls.
     use : "train" and "valid" take different files of the corpus, "test" takes all.
-    on_item : called as each call arrives.
-    made : whether calls are labelled, and whether voices get a high band.
+    count, on_item, made : as in `synthetic`.
 
     Returns
     -------
-    The calls in the order of their items, which count from 0.
+    As `synthetic`.
 
     Raises
     ------
@@ -217,7 +215,7 @@ def real(
     CorpusError
         There are no such recordings, or a noise or room that was drawn is not on this machine.
     SettingsError
-        Labels need pesq, which is not installed, or this build of FFmpeg lacks a codec that was drawn.
+        As in `synthetic`.
     """
     rng = np.random.default_rng([seed, 0])
     table = corpus.table[(corpus.table["language"] == language) & corpus.table["seconds"].between(0.4, 20)]

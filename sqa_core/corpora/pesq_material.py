@@ -173,14 +173,13 @@ def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None)
 
     Parameters
     ----------
-    count : number of utterances that are made.
     prompts : clean recordings such as asterisk's, with one talker per language. Those from 0.4 to 6 s are used; each language needs enough
         of them for two stretches.
-    on_item : called as each utterance arrives.
+    count, on_item : as in `make`.
 
     Returns
     -------
-    The utterances at 16 kHz. Those in which PESQ finds no speech are left out, so there can be fewer than `count`.
+    As `make`.
 
     Raises
     ------
@@ -189,7 +188,7 @@ def make_prompts(count: int, seed: int, prompts: Manifest, on_item=lambda: None)
     CorpusError
         A language has too few prompts, or none is as long as needed.
     SettingsError
-        The package pesq is not installed.
+        As in `make`.
     """
     rng = np.random.default_rng([seed, 0])
     plan, parts = [], []

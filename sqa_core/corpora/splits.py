@@ -149,12 +149,7 @@ def adopt(path: Path) -> Split:
 
     Returns
     -------
-    The split, named after the file.
-
-    Raises
-    ------
-    CorpusError
-        The file cannot be read, or holds no valid split.
+    As `read`, which also says what it raises.
     """
     split = read(path)
     _own_folder().mkdir(parents=True, exist_ok=True)

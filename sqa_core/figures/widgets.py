@@ -127,13 +127,11 @@ def mask_stepper(
 
     Parameters
     ----------
-    mel : (mels, frames) in dB, with a hop of 10 ms.
+    mel : as in `map_chooser`.
     boxes : positions of each mask by its name, as `occlusion.paper_boxes` gives them.
     scores : (masks,) the score under each box, in the order of `occlusion.flat`.
     score : of the whole sound.
-    sound : what is played with a cursor; None leaves the player out.
-    name : id of the element on the page.
-    status : of the sound: "paper", "real" or "synthetic".
+    sound, name, status : as in `map_chooser`; the sound is played with a cursor.
 
     Returns
     -------

@@ -248,8 +248,8 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     ----------
     network : Trained. It is put into evaluation mode.
     mels : (frames, bands) each
-        Spectrograms in dB by the network's front end (`quality_material.mel_of`). NISQA needs at least `segment_length` frames; AST takes the first
-        `max_frames`.
+        Spectrograms in dB by the network's front end (`quality_material.mel_of`). NISQA needs at least `segment_length` frames; AST takes
+        the first `max_frames`.
 
     Returns
     -------

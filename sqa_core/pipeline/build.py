@@ -110,7 +110,7 @@ def _refuse_stale(slugs: list[str], allow_stale: bool) -> list[str]:
         There are some and they may not be, or a page has no executed copy that can be read.
     """
     problems = {slug: why for slug in slugs if (why := staleness.stale(slug, execute.executed(slug)))}
-    absent = [slug for slug in problems if not staleness.stored(execute.executed(slug))]
+    absent = [slug for slug, why in problems.items() if why in staleness.UNUSABLE]
     if problems and (absent or not allow_stale):
         lines = [f"  {slug}: {', '.join(why)} (to update it: sqa run {slug})" for slug, why in problems.items()]
         raise BuildError("These pages are stale, changed since they were executed:\n" + "\n".join(lines))

@@ -15,6 +15,8 @@ from ..models import weights
 from ..results.code import PACKAGE, reached_files
 from . import chapters
 
+UNUSABLE = (["never executed"], ["damaged copy"])  # what `stale` says of a page that has no executed copy to build from
+
 
 def fingerprint(slug: str, parameters: dict[str, Any]) -> dict[str, str]:
     """One hash for each thing that a page depends on."""
