@@ -22,8 +22,11 @@ MANY_PACKETS = 50  # of so many, one may be damaged
 
 OWN_CODECS = {"G721_32", "G723_24", "G723_40"}  # of libsndfile: FFmpeg's G.726 reads their bits in another order
 CHECKED = ("wavpack", "flac")  # FFmpeg's names of codecs whose frames carry a checksum, which it ignores unless it is told
-TIMED = ("matroska", "asf", "avi", "flv")  # FFmpeg's names of containers whose headers state how long they last
-VORBIS_BLOCK = 8192  # samples; the last page's position cuts less than one block off
+TIMED = ("matroska", "asf", "avi", "flv", "rm")  # FFmpeg's names of containers whose headers state how long they last
+CLOCKED = ("mpegts", "mpeg")  # of those whose packets have times, and whose headers state nothing
+# Of containers that say where the sound ends, to the sample, with the codecs of which FFmpeg does not get it right.
+POSITIONED = {"ogg": ("vorbis", "opus", "libopus"), "caf": ("alac",)}
+LONGEST_BLOCK = 8192  # samples, of Vorbis; 5,760 of Opus, 4,096 of ALAC. What follows the end is less than one block
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
 # Names of FFmpeg's decoders that lose nothing; G.711 counts as telephone PCM, and is named as the codec it is.
 LOSSLESS_AV = ("pcm_", "flac", "alac", "wavpack", "ape", "tta", "shorten", "mp4als", "truehd", "mlp", "tak", "dsd")
@@ -172,7 +175,7 @@ class View(io.RawIOBase):
 
 
 def _av(file: File, kind: kinds.Kind, layout: Layout, name: str, notes: list[str]) -> tuple[Facts, Iterator[np.ndarray]]:
-    parts = layout.parts or [Part(0, file.seek(0, 2), 0)]
+    parts = layout.parts or [Part(0, file.seek(0, 2))]
     found: list[Facts] = []
     blocks = _frames_of(file, kind, parts, layout.frames, name, notes, found)
     first = next(blocks, None)  # the rate is that of the decoded samples, which a header may get wrong
@@ -220,7 +223,7 @@ def _frames_of(
     if found and promised and kind is not kinds.MP3 and total != promised:
         seconds = f"{promised / found[0].sample_rate:.2f} s", f"{total / found[0].sample_rate:.2f} s"
         if total < promised:
-            raise AudioError(f"{name}: cut short, its header promises {seconds[0]} and {seconds[1]} are there; fetch it again.")
+            raise AudioError(f"{name}: cut short or damaged, {seconds[1]} of its {seconds[0]} are there; fetch it again.")
         notes.append(f"its header says {seconds[0]}, {seconds[1]} are there; all of it was read")
 
 
@@ -232,6 +235,7 @@ def _decoded(
     seconds = stated = 0.0
     size = length = taken = usual = skipped = 0  # bytes of an MP3: of a packet, its frame (0 for none), what is taken, usually; left out
     last_damaged = False
+    began: int | None = None
     try:
         view = View(file, part.begin, part.end - part.begin)
         # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
@@ -249,9 +253,12 @@ def _decoded(
             indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
             if kind.demuxer in TIMED and container.duration and len(container.streams) == 1:
                 stated = container.duration / av.time_base - float((stream.start_time or 0) * stream.time_base)
-            frames = _frames(av, stream, part.last_position if kind is kinds.OGG and codec == "vorbis" else None, notes)
+            frames = _frames(av, stream, part if codec in POSITIONED.get(kind.demuxer, ()) else None, notes)
             for packet in container.demux(stream):
                 packets += packet.size > 0
+                if kind.demuxer in CLOCKED and packet.pts is not None:
+                    began = packet.pts if began is None else began
+                    stated = float((packet.pts + (packet.duration or 0) - began) * stream.time_base)
                 if kind is kinds.MP3 and packet.size:
                     size, length = packet.size, kinds.mpeg_length(bytes(packet)[:4])
                     taken = length or min(size, usual)  # a frame may follow what is none
@@ -274,7 +281,7 @@ def _decoded(
                     damaged -= 1
                 elif last_damaged:
                     skipped -= size
-    except (av.FFmpegError, ValueError, OSError, NotImplementedError) as e:
+    except (av.FFmpegError, ValueError, LookupError, OSError, NotImplementedError) as e:  # LookupError: a stream that appears later
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
     if packets < indexed:
         raise AudioError(f"{name}: cut short, its index lists {indexed} packets and {packets} are there; fetch it again.")
@@ -285,44 +292,47 @@ def _decoded(
     if skipped > 0:
         notes.append(f"about {skipped} bytes between its frames were left out")
     if seconds < stated - max(0.1, 0.01 * stated):
-        notes.append(f"its header says {stated:.2f} s, {seconds:.2f} s are there")
+        what = "packets' times run over" if kind.demuxer in CLOCKED else "header says"
+        notes.append(f"its {what} {stated:.2f} s, {seconds:.2f} s are there")
     if damaged:
         notes.append(f"{damaged} of {packets} packets are damaged and were left out")
 
 
-def _frames(av: Any, stream: Any, vorbis_end: int | None, notes: list[str]) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
+def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
     """From a packet to its frames: float32 (channels, n), and the rate in Hz.
 
-    vorbis_end : samples of a Vorbis stream in Ogg. FFmpeg takes its start from the first page, gets some wrong, and then cuts the end;
-    so nothing is left to it: the first block is dropped, as the format says, and the last page's position is the end. A position that
-    would cut more than a block off is wrong, and is not believed.
+    part : with Vorbis or Opus in Ogg, or ALAC in CAF. FFmpeg takes the start from the first page, gets some wrong, cuts off whatever lies
+    behind the last page's position, and cuts the end of ALAC off twice; so nothing is left to it: what stands before the sound is
+    dropped, and its length is the container's. A length that would cut more than a block off is wrong, and is not believed.
     """
     resampler, form = av.AudioResampler(format="fltp"), None
-    first, left = vorbis_end is not None, vorbis_end or 0
+    ahead, left = (part.before or 0, max(0, part.length)) if part else (0, 0)
+    first_block = part is not None and part.before is None
     beyond: list[np.ndarray] = []  # samples after the end
-    if vorbis_end is not None:
+    if part:
         stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
     def frames(packet: Any) -> Iterator[tuple[np.ndarray, int]]:
-        nonlocal resampler, form, first, left
+        nonlocal resampler, form, first_block, ahead, left
         for frame in packet.decode():
             if form not in (None, (frame.layout.name, frame.sample_rate)):
                 resampler = av.AudioResampler(format="fltp")
             form = frame.layout.name, frame.sample_rate
-            if first:
-                first = False
+            if first_block:
+                first_block = False
                 continue
             for planar in resampler.resample(frame):
                 samples = planar.to_ndarray()
-                if vorbis_end is not None and left >= 0:
+                samples, ahead = samples[:, ahead:], max(0, ahead - samples.shape[1])
+                if part and left >= 0:
                     samples, after = samples[:, :left], samples[:, left:]
                     left -= samples.shape[1]
                     if after.shape[1]:
                         beyond.append(after)
-                    if sum(one.shape[1] for one in beyond) > VORBIS_BLOCK:
+                    if sum(one.shape[1] for one in beyond) > LONGEST_BLOCK:
                         left = -1
                         samples = np.concatenate([samples, *beyond], axis=1)
-                        notes.append("its last page gives a wrong position, and all of its sound was read")
+                        notes.append("it states a wrong end, and all of its sound was read")
                 if samples.shape[1]:
                     yield samples, planar.sample_rate
 

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from . import kinds
-from .layout import PIECE, Cut, File, Layout, Raw, Unusable, read_at
+from .layout import PIECE, Cut, File, Layout, Part, Raw, Unusable, read_at
 
 # 32-bit sizes that mean "unknown": writers to a pipe put 2**31, 2**32 or a little less, with or without the header's 36 to 68 bytes.
 STREAMED = ((0x7FFFF000 - 68, 0x80000000 + 68), (0xFFFFF000 - 68, 0xFFFFFFFF))
 MOST_32_BITS = 0x7FFFFFFF  # larger files are read raw: libsndfile takes some of their sizes for negative
 LAST_CHUNK = 1 << 16  # bytes at the end in which a last chunk is looked for, where the samples' size is unknown
 SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size passed 2**32
+
+
+# That "ata" and the first byte of a size may look like a name does not make a chunk of it.
+USUAL_CHUNKS = (b"data", b"fmt ", b"fact", b"LIST", b"bext", b"id3 ", b"JUNK", b"cue ", b"smpl", b"PEAK", b"iXML", b"COMM", b"SSND")
 
 
 class Format(NamedTuple):
@@ -40,8 +44,10 @@ def _chunks(file: File, start: int, end: int, endian: str) -> Iterator[tuple[byt
             return
         yield name, position + 8, size
         following = position + 8 + size + (size & 1)
-        if size & 1 and not _is_name(read_at(file, following, 4)) and _is_name(read_at(file, following - 1, 4)):
-            following -= 1  # a writer that leaves out the padding byte
+        if size & 1:
+            unpadded, padded = read_at(file, following - 1, 4), read_at(file, following, 4)
+            if unpadded in USUAL_CHUNKS or (_is_name(unpadded) and not _is_name(padded)):
+                following -= 1  # a writer that leaves out the padding byte
         position = following
 
 
@@ -76,6 +82,10 @@ def wav(file: File, size: int) -> Layout:
 
 def avi(file: File, size: int) -> Layout:
     return _whole(size, int.from_bytes(read_at(file, 4, 4), "little"))
+
+
+def svx(file: File, size: int) -> Layout:
+    return _whole(size, int.from_bytes(read_at(file, 4, 4), "big"))
 
 
 def _whole(size: int, promised: int) -> Layout:
@@ -313,17 +323,20 @@ def au(file: File, size: int) -> Layout:
 
 
 def caf(file: File, size: int) -> Layout:
-    position = 8
+    position, parts = 8, []
     while position + 12 <= size:
-        length = struct.unpack(">q", read_at(file, position + 4, 8))[0]
+        name, length = struct.unpack(">4sq", read_at(file, position, 12))
+        if name == b"pakt":  # packets, samples of the sound, and samples before and after it
+            _, valid, before, _ = struct.unpack(">qqii", read_at(file, position + 12, 24))
+            parts = [Part(0, size, max(0, before), valid)] if valid > 0 else []
         if length < 0:
-            return Layout()  # the last chunk, to the end of the file
+            break  # the last chunk, to the end of the file
         if position + 12 + length > size:
             if not all(32 <= byte < 127 for byte in read_at(file, position, 4)):
                 raise Unusable("has no chunk where its header says that one begins; convert the file first")
             raise Cut(f"{position + 12 + length - size} bytes are missing that its header promises")
         position += 12 + length
-    return Layout()
+    return Layout(parts=parts)
 
 
 def nist(file: File, size: int) -> Layout:

@@ -7,7 +7,7 @@ HEAD = 4096  # bytes that are looked at
 WORDS = 16  # bytes after which a signature without a zero or a control character beside it is a word of a text
 MPEG_SEARCHED = 65_536  # a stream that was cut out of another begins inside a frame
 MIN_PRINTABLE = 0.8  # of text in one of the encodings with a byte a character
-MPEG_FRAMES = 3  # headers in a row that fit each other; two meet by chance in random bytes of some megabytes
+IN_A_ROW = 3  # headers in a row that fit each other; two meet by chance in random bytes of some megabytes
 
 
 class Kind(NamedTuple):
@@ -25,7 +25,8 @@ AVI, VOC, TTA = Kind("AVI", "avi"), Kind("VOC", "voc"), Kind("TTA", "tta")
 NIST = Kind("NIST SPHERE", "nistsphere", True)
 OGG, MP3, AAC, MP4 = Kind("Ogg", "ogg"), Kind("MP3", "mp3"), Kind("AAC", "aac"), Kind("MP4", "mov")
 MATROSKA, ASF, AMR, GSM = Kind("Matroska", "matroska"), Kind("ASF", "asf"), Kind("AMR", "amr"), Kind("GSM 06.10", "gsm")
-G722 = Kind("G.722", "g722")
+AC3, LATM, MPEG_TS = Kind("AC-3", "ac3"), Kind("LATM", "loas"), Kind("MPEG transport stream", "mpegts")
+G722, SVX = Kind("G.722", "g722"), Kind("8SVX", "iff", True)
 
 W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -45,7 +46,8 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
     (0, ASF_GUID, ASF),
     (0, b"\x1aE\xdf\xa3", MATROSKA),
     *((4, box, MP4) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"moof", b"styp", b"pnot", b"uuid")),
-    (8, b"8SVX", Kind("8SVX", "iff", True)),
+    (8, b"8SVX", SVX),
+    (8, b"16SV", SVX),
     (8, b"AVI ", AVI),
     (0, b"Creative Voice File\x1a", VOC),
     (0, b"wvpk", WAVPACK),
@@ -55,7 +57,14 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
     (0, b"MP+", Kind("Musepack", "mpc")),
     (0, b"FLV\x01", Kind("FLV", "flv")),
     (0, b"\x00\x00\x01\xba", Kind("MPEG programme stream", "mpeg")),
-    (0, b"\x0bw", Kind("AC-3", "ac3")),
+    (0, b"\x0bw", AC3),
+    (0, b"\x7f\xfe\x80\x01", Kind("DTS", "dts")),
+    (0, b".RMF", Kind("RealMedia", "rm")),
+    (0, b".ra\xfd", Kind("RealAudio", "rm")),
+    (8, b"QLCM", Kind("QCP", "qcp")),
+    (0, b"\x02dss", Kind("DSS", "dss")),
+    (0, b"tBaK", Kind("TAK", "tak")),
+    (0, b"ajkg", Kind("Shorten", "shn")),
     (0, b"\x64\xa3", Kind("IRCAM", "ircam", True)),
     (1, b"\xa3\x64", Kind("IRCAM", "ircam", True)),
 ]
@@ -158,17 +167,19 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
             return words
     if head[:4] in _CHUNKED[:4]:
         return WAV  # with a damaged header
-    if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
-        return Kind("MPEG transport stream", "mpegts")
-    if _frames(head, 0, adts_length):
+    if ts_packet(head):
+        return MPEG_TS
+    if _frames(head, 0, ADTS):
         return AAC
+    if _frames(head, 0, LOAS):
+        return LATM
     if _gsm(head):
         return GSM
     if not text:
         window = read(start, MPEG_SEARCHED)
-        if mpeg_start(window) is not None:
+        if frames_start(window, MPEG) is not None:
             return MP3
-        if adts_start(window) is not None:
+        if frames_start(window, ADTS) is not None:
             return AAC
     return text or UNKNOWN
 
@@ -261,36 +272,79 @@ def adts_length(header: bytes) -> int:
     return length if length > 7 else 0
 
 
-def _frames(data: bytes, start: int, length_of: Callable[[bytes], int]) -> bool:
-    """Whether frames of one kind follow one another from `start`, as many as `MPEG_FRAMES`, or two to the end of what is there."""
+def latm_length(header: bytes) -> int:
+    """Bytes of the AAC frame with this LATM header (ISO/IEC 14496-3, 3 bytes at least); 0 if it is none."""
+    if len(header) < 3 or header[0] != 0x56 or header[1] & 0xE0 != 0xE0:
+        return 0
+    return 3 + ((header[1] & 0x1F) << 8 | header[2])
+
+
+_AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)  # ATSC A/52, table 5.18
+
+
+def ac3_length(header: bytes) -> int:
+    """Bytes of the AC-3 or E-AC-3 frame with this header (6 bytes at least); 0 if it is none."""
+    if len(header) < 6 or header[:2] != b"\x0bw":
+        return 0
+    if header[5] >> 3 > 10:  # E-AC-3
+        return 2 * (((header[2] & 7) << 8 | header[3]) + 1)
+    rate, size = header[4] >> 6, header[4] & 0x3F
+    if rate == 3 or size >= 2 * len(_AC3_KBITS):
+        return 0
+    words = 96_000 * _AC3_KBITS[size // 2] // (48_000, 44_100, 32_000)[rate]
+    return 2 * (words + (size & 1 if rate == 1 else 0))
+
+
+AMR_BYTES = {  # of a frame after its first byte, by its type; 3GPP TS 26.101 and 26.201. What is not here stands for no frame
+    "NB": (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
+    "WB": (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0),
+}
+
+
+def ts_packet(head: bytes) -> int:
+    """Bytes of a packet of the MPEG transport stream that begins like this: 188, or 192 with a time before each (M2TS); 0 for none."""
+    for packet, sync in ((188, 0), (192, 4)):
+        if len(head) > 2 * packet + sync and head[sync] == head[sync + packet] == head[sync + 2 * packet] == 0x47:
+            return packet
+    return 0
+
+
+class Framing(NamedTuple):
+    """How the frames of a kind are found: they begin with `sync`, their header gives their length in bytes, and these bits of its second and
+    third byte are the same in all of them."""
+
+    sync: bytes
+    length: Callable[[bytes], int]
+    same: tuple[int, int]
+
+
+MPEG = Framing(b"\xff", mpeg_length, (0xFF, 0x0C))  # version and layer, sampling rate
+ADTS = Framing(b"\xff", adts_length, (0xFF, 0x0C))
+LOAS = Framing(b"\x56", latm_length, (0xE0, 0))
+SYNCFRAME = Framing(b"\x0bw", ac3_length, (0xFF, 0))
+
+
+def _frames(data: bytes, start: int, framing: Framing) -> bool:
+    """Whether frames of one kind follow one another from `start`, as many as `IN_A_ROW`, or two to the end of what is there."""
     position, first = start, data[start : start + 4]
-    for found in range(MPEG_FRAMES):
+    for found in range(IN_A_ROW):
         header = data[position : position + 9]
         if found > 1 and len(header) < 9:
             return True
-        length = length_of(header)
-        if not length or (header[1], header[2] & 0x0C) != (first[1], first[2] & 0x0C):  # version and layer, sampling rate
+        length = framing.length(header)
+        if not length or any((a ^ b) & mask for a, b, mask in zip(header[1:3], first[1:3], framing.same, strict=True)):
             return False
         position += length
     return True
 
 
-def mpeg_start(window: bytes) -> int | None:
-    """Where in these bytes the first of several MPEG audio frames begins; None if there is none."""
-    return _start(window, mpeg_length)
-
-
-def adts_start(window: bytes) -> int | None:
-    """Where in these bytes the first of several AAC frames begins; None if there is none."""
-    return _start(window, adts_length)
-
-
-def _start(window: bytes, length_of: Callable[[bytes], int]) -> int | None:
-    position = window.find(b"\xff")
+def frames_start(window: bytes, framing: Framing) -> int | None:
+    """Where in these bytes the first of several frames begins; None if there is none."""
+    position = window.find(framing.sync)
     while position >= 0:
-        if _frames(window, position, length_of):
+        if _frames(window, position, framing):
             return position
-        position = window.find(b"\xff", position + 1)
+        position = window.find(framing.sync, position + 1)
     return None
 
 

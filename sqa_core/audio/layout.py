@@ -43,11 +43,13 @@ class Layout:
 
 
 class Part(NamedTuple):
-    """One stream of an Ogg file: where it lies, and the position that its last page gives, in samples (of Vorbis)."""
+    """One stream of a file: where it lies, how many samples stand before its sound (of Vorbis it is one block, None), and how many the sound
+    has. Ogg says both of Vorbis and Opus, the latter by the position of the last page; CAF has a table."""
 
     begin: int
     end: int
-    last_position: int
+    before: int | None = None
+    length: int = 0
 
 
 class Cut(Exception):

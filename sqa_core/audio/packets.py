@@ -1,4 +1,4 @@
-"""Containers of coded packets: Ogg, MP3, AAC, MP4, Matroska, ASF. Whether they are whole, and what they hold.
+"""Containers of coded packets: Ogg, MP3, AAC, AC-3, AMR, MP4, Matroska, ASF and others. Whether they are whole, and what they hold.
 
 Each function checks what the container promises against the size of the file in bytes, and returns the layout; a file that was cut
 raises `Cut`.
@@ -16,9 +16,11 @@ MAX_BAD_PAGES = 0.05  # of an Ogg file's pages: beyond it, the sound is refused
 
 
 def ogg(file: File, size: int) -> Layout:
-    """Pages from beginning to end. A new stream after the end of another is a new part (a chained file); RFC 3533."""
-    position, begin, begun, last_position, end = 0, 0, False, 0, 0
-    vorbis: int | None = None  # the first Vorbis stream of a part, which is the one that is decoded
+    """Pages from beginning to end. A new stream after the end of another is a new part (a chained file); RFC 3533 and, of Opus, 7845."""
+    position, begin, begun, end = 0, 0, False, 0
+    sound: int | None = None  # the first Vorbis or Opus stream of a part, which is the one that is decoded
+    before: int | None = None
+    last_position = 0
     parts: list[Part] = []
     unended: set[int] = set()
     notes: list[str] = []
@@ -49,8 +51,8 @@ def ogg(file: File, size: int) -> Layout:
         expected[serial] = number + 1
         if flags & 2:  # a stream begins
             if begun:
-                parts.append(Part(begin, position, last_position))
-                begin, begun, vorbis, last_position = position, False, None, 0
+                parts.append(Part(begin, position, before, last_position - (before or 0)))
+                begin, begun, sound, before, last_position = position, False, None, None, 0
                 if unended:  # a recorder was killed and began again
                     notes.append(f"stream {len(parts)} is not marked as ended, and may have been cut there")
                     unended.clear()
@@ -59,10 +61,12 @@ def ogg(file: File, size: int) -> Layout:
             begun = True
         if flags & 4:
             unended.discard(serial)
-        if flags & 2 and vorbis is None and page[27 + head[26] :].startswith(b"\x01vorbis"):
-            vorbis = serial
+        if flags & 2 and sound is None:
+            content = page[27 + head[26] :]
+            if content.startswith((b"\x01vorbis", b"OpusHead")):
+                sound, before = serial, int.from_bytes(content[10:12], "little") if content.startswith(b"OpusHead") else None
         granule = int.from_bytes(head[6:14], "little", signed=True)
-        if serial == vorbis and granule >= 0:  # -1: no packet ends on this page
+        if serial == sound and granule >= 0:  # -1: no packet ends on this page
             last_position = granule
         position += length
         end = position
@@ -74,7 +78,7 @@ def ogg(file: File, size: int) -> Layout:
         notes.append(f"{bad} of {pages + bad} pages are missing or damaged, and their sound is lost")
     if skipped:
         notes.append(f"{skipped} bytes between its pages were left out")
-    parts.append(Part(begin, end, last_position))
+    parts.append(Part(begin, end, before, last_position - (before or 0)))
     if len(parts) > 1:
         notes.insert(0, f"{len(parts)} streams one after another, read as one")
     return Layout(notes, parts=parts)
@@ -102,7 +106,7 @@ def _checksum(page: bytes) -> int:
 
 def mp3(file: File, size: int) -> Layout:
     start = tags = kinds.id3_end(read_at(file, 0, 10), partial(read_at, file))
-    first = kinds.mpeg_start(read_at(file, start, kinds.MPEG_SEARCHED))
+    first = kinds.frames_start(read_at(file, start, kinds.MPEG_SEARCHED), kinds.MPEG)
     if first is None:
         return Layout()
     start += first
@@ -127,23 +131,70 @@ def mp3(file: File, size: int) -> Layout:
 
 def aac(file: File, size: int) -> Layout:
     start = kinds.id3_end(read_at(file, 0, 10), partial(read_at, file))
-    first = kinds.adts_start(read_at(file, start, kinds.MPEG_SEARCHED)) or 0
+    return _framed(file, size, start, kinds.ADTS)
+
+
+def latm(file: File, size: int) -> Layout:
+    return _framed(file, size, 0, kinds.LOAS)
+
+
+def ac3(file: File, size: int) -> Layout:
+    return _framed(file, size, 0, kinds.SYNCFRAME)
+
+
+def _framed(file: File, size: int, start: int, framing: kinds.Framing) -> Layout:
+    """Frames from beginning to end, each with its length in its header, and what lies between them."""
+    first = kinds.frames_start(read_at(file, start, kinds.MPEG_SEARCHED), framing) or 0
     notes = [f"begins inside a frame: {first} bytes were left out"] if first else []
     position, end, between = start + first, start + first, 0
     while position < size:
-        length = kinds.adts_length(read_at(file, position, 9))
+        length = framing.length(read_at(file, position, 9))
         if length:
             between += position - end
             position = end = position + length
         else:  # something else, or damage: the next frame is looked for
             window = read_at(file, position + 1, kinds.MPEG_SEARCHED)
-            found = kinds.adts_start(window)
+            found = kinds.frames_start(window, framing)
             position += 1 + (len(window) if found is None else found)
     if between:
         notes.append(f"{between} bytes between its frames were left out")
     if size - end > SHORT_TAG:
         notes.append(f"{size - end} bytes after its last frame were left out")
     return Layout([*notes, "ends inside a frame, which was left out"] if end > size else notes)
+
+
+def amr(file: File, size: int) -> Layout:
+    """Frames by the type in their first byte, which also says whether a frame arrived whole; RFC 4867."""
+    head = read_at(file, 0, 15)
+    position, wide = head.find(b"\n") + 1, head.startswith(b"#!AMR-WB")
+    if not position or b"_MC" in head:  # several channels: read by nobody here
+        return Layout()
+    bytes_of = kinds.AMR_BYTES["WB" if wide else "NB"]
+    frames = bad = 0
+    while position < size:
+        piece = read_at(file, position, PIECE)
+        at = 0
+        while at < len(piece):
+            frames, bad = frames + 1, bad + (not piece[at] & 4)
+            at += 1 + bytes_of[piece[at] >> 3 & 15]
+        position += at
+    return Layout([f"{bad} of {frames} frames are marked as bad, or were overwritten"] if bad else [])
+
+
+def transport_stream(file: File, size: int) -> Layout:
+    """Packets of one size, each with its mark."""
+    packet = kinds.ts_packet(read_at(file, 0, kinds.HEAD))
+    notes, lost, position = [], 0, 0
+    while packet and position + packet <= size:
+        piece = read_at(file, position, PIECE // packet * packet)
+        marks = piece[packet - 188 :: packet]
+        lost += len(marks) - marks.count(0x47)
+        position += len(piece)
+    if lost:
+        notes.append(f"{lost} of its {size // packet} packets are damaged, and their sound is lost")
+    if packet and size % packet:
+        notes.append("ends inside a packet, which was left out")
+    return Layout(notes)
 
 
 _BOXES = set(b"ftyp moov mdat free skip wide udta meta moof mfra sidx ssix styp uuid pnot emsg prft pdin".split())
@@ -215,7 +266,7 @@ def wavpack(file: File, size: int) -> Layout:
         if position + length > size:
             raise Cut(f"its last block promises {length} bytes and {size - position} are there")
         position += length
-    return Layout(parts=[Part(0, position, 0)], frames=promised if promised < UNKNOWN_TOTAL else None)
+    return Layout(parts=[Part(0, position)], frames=promised if promised < UNKNOWN_TOTAL else None)
 
 
 def asf(file: File, size: int) -> Layout:

@@ -62,7 +62,7 @@ class Mixer:
             if not np.isfinite(peak):
                 raise AudioError(f"{self.name}: holds samples that are not numbers (NaN or infinite).")
             if peak > MAX_PEAK:
-                raise AudioError(f"{self.name}: has samples up to {peak:g}; scale floats to [-1, 1].")
+                raise AudioError(f"{self.name}: has samples up to {peak:g}; scale floats to [-1, 1] (a compressed file is damaged).")
             self.peak = max(self.peak, peak)
         if self.channel == "mean" and len(block) > 1:
             self.power_before += float(np.square(block, dtype=np.float64).mean(axis=0).sum())

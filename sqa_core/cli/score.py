@@ -26,8 +26,15 @@ Model = Annotated[
 ]
 
 
+def _named(text: str) -> Path:
+    """A path; an empty name, of a variable that is not set say, would be the folder one stands in."""
+    if not text:
+        raise typer.BadParameter("an empty name is the name of no file.")
+    return Path(text)
+
+
 def score(
-    paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.", parser=_named, metavar="PATHS")],
     model: Model = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file, row by row as it is computed.")] = None,
     resume: Annotated[
