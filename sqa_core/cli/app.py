@@ -29,6 +29,7 @@ BOOK_EXTRA = ("nbformat", "papermill", "jupytext", "nbclient", "filelock", "sphi
 def main() -> None:
     """Entry point: a user's mistake is one sentence and exit status 2, never a traceback."""
     table.write_anywhere()
+    environment.large_pages()  # for what the command runs, too: notebooks, and workers on this machine
     try:
         app()
     except SqaError as e:

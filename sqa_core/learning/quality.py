@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from .. import environment, spectrogram
+from .. import environment, scoring, spectrogram
 from ..corpora import impairments
 from ..errors import SettingsError
 from ..files import short_hash
@@ -258,6 +259,8 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     network.eval()
     settings = network.settings
     device = str(next(network.parameters()).device)
+    if isinstance(network, QualityTransformer) and device == "cpu":  # padding and its mask cost more than a batch gains there
+        return np.concatenate(list(scoring.in_threads(partial(_alone, network), mels, TEST_BATCH)))
     out = np.empty((len(mels), len(settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
     order = np.argsort([len(m) for m in mels])
     for start in range(0, len(order), TEST_BATCH):
@@ -270,6 +273,11 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
             scores = network(*_padded([mels[i] for i in chosen], device))
         out[chosen] = scores.cpu().numpy()
     return out
+
+
+@torch.no_grad()  # which holds for one thread
+def _alone(network: QualityTransformer, mel: Tensor) -> np.ndarray:
+    return network(mel[None], torch.tensor([len(mel)])).numpy()
 
 
 def score_of(network: QualityNetwork, output: str) -> Callable[[Tensor], Tensor]:
