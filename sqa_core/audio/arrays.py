@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import AudioError
 
 MAX_CHANNELS = 8  # an array with more rows is taken for a batch of sounds
+LARGEST_RATE = 1 << 40  # Hz; what lies beyond it may be no float
 QUIET_24_BITS = 1 << 23  # a peak in int32 below this could be that of 24 bits that were never shifted
 
 
@@ -57,7 +58,7 @@ def with_rate(source: Any, sample_rate: Any) -> tuple[Any, Any]:
         return source, sample_rate
     if found[1] is None:
         return found[0], sample_rate
-    if sample_rate is not None and float(sample_rate) != float(found[1]):
+    if sample_rate is not None and not (is_number(found[1]) and float(sample_rate) == float(found[1])):
         raise AudioError(f"The sound brings its own rate of {found[1]} Hz; leave out sample_rate={sample_rate}.")
     return found
 
@@ -80,9 +81,9 @@ def whole_rate(sample_rate: Any) -> int:
     """
     if sample_rate is None:
         raise AudioError("An array of samples has no rate of its own; pass sample_rate in Hz.")
-    if is_number(sample_rate) and np.isfinite(float(sample_rate)) and float(sample_rate) == int(float(sample_rate)) > 0:
+    if is_number(sample_rate) and 0 < sample_rate < LARGEST_RATE and float(sample_rate) == int(float(sample_rate)):
         return int(float(sample_rate))
-    raise AudioError(f"The sample rate must be a whole number of Hz above 0, not {sample_rate!r}.")
+    raise AudioError(f"The sample rate must be a whole number of Hz above 0, not {str(sample_rate)[:50]}.")
 
 
 def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
@@ -104,7 +105,7 @@ def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
     array = _as_numpy(source)
     if array.dtype.kind not in "iuf":
         raise AudioError(f"Samples must be real numbers, not {array.dtype}.")
-    if array.ndim not in (1, 2):
+    if array.ndim not in (1, 2) or array.shape[0] == 0 < array.ndim - 1:
         raise AudioError(f"Samples must have shape (samples,) or (channels, samples), not {array.shape}.")
     array = np.atleast_2d(array)
     if array.shape[0] > array.shape[1] > 0:
@@ -116,8 +117,12 @@ def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
 
 def _as_numpy(source: Any) -> np.ndarray:
     if hasattr(source, "detach"):
-        tensor = source.detach().cpu().resolve_conj().resolve_neg()
-        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+        try:
+            tensor = source.detach().cpu().resolve_conj().resolve_neg()
+            narrow = tensor.is_floating_point() and tensor.element_size() < 4  # some of these types are unknown to NumPy
+            return (tensor.float() if narrow else tensor).numpy()
+        except (TypeError, NotImplementedError, RuntimeError, ValueError) as e:  # sparse, quantised, nested, or without values
+            raise AudioError(f"This tensor ({source.dtype}, {source.layout}) holds no plain samples; pass a dense tensor of floats.") from e
     if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
         raise AudioError("Some samples are masked, and a gap has no value; fill them first.")
     return np.asarray(source)

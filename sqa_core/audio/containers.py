@@ -8,7 +8,7 @@ import struct
 
 from ..errors import AudioError
 from . import flac, headers, kinds, packets
-from .layout import Cut, File, Layout, Unusable
+from .layout import Cut, File, Layout, Unusable, read_at
 
 
 def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
@@ -46,7 +46,8 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         kinds.AAC: packets.aac,
         kinds.LATM: packets.latm,
         kinds.AC3: packets.ac3,
-        kinds.AMR: packets.amr,
+        kinds.FLV: packets.flv,
+        kinds.MPEG_PS: packets.programme_stream,
         kinds.MPEG_TS: packets.transport_stream,
         kinds.MP4: packets.mp4,
         kinds.MATROSKA: packets.matroska,
@@ -54,7 +55,10 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         kinds.WAVPACK: packets.wavpack,
     }.get(kind)
     try:
-        return look(file, size) if look else Layout()
+        layout = look(file, size) if look else Layout()
+        if layout.end is not None and layout.end < size and kinds.is_start(read_at(file, layout.end, kinds.HEAD)):
+            raise Unusable("holds several sounds one after another (a second file begins inside it); split it first")
+        return layout
     except Cut as e:
         raise AudioError(f"{name}: cut short, {e}; fetch it again.") from e
     except Unusable as e:
@@ -62,4 +66,6 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
     except struct.error as e:
         raise AudioError(f"{name}: cut short inside its header; fetch it again.") from e
     except (ValueError, OverflowError) as e:
-        raise AudioError(f"{name}: its {kind.name} header cannot be read ({' '.join(str(e).split())}).") from e
+        raise AudioError(f"{name}: its {kind.name} header cannot be read ({' '.join(str(e.args[-1]).split())}).") from e
+    except (OSError, EOFError, TypeError) as e:  # of a file object
+        raise AudioError(f"{name}: cannot be read ({e}).") from e

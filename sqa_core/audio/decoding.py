@@ -5,6 +5,7 @@ One codec has one decoder, whatever the container, so that the same packets give
 
 import io
 import logging
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..errors import AudioError
 from . import kinds
-from .layout import File, Layout, Part, Raw
+from .layout import File, Layout, Part, Raw, read_at
 
 BLOCK = 1 << 18  # samples of all channels read at a time: 1 MB
 MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
@@ -21,12 +22,12 @@ MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
 MANY_PACKETS = 50  # of so many, one may be damaged
 
 OWN_CODECS = {"G721_32", "G723_24", "G723_40"}  # of libsndfile: FFmpeg's G.726 reads their bits in another order
-CHECKED = ("wavpack", "flac")  # FFmpeg's names of codecs whose frames carry a checksum, which it ignores unless it is told
+CHECKED = ("wavpack", "flac", "tta")  # FFmpeg's names of codecs whose frames carry a checksum, which it ignores unless it is told
 TIMED = ("matroska", "asf", "avi", "flv", "rm")  # FFmpeg's names of containers whose headers state how long they last
-CLOCKED = ("mpegts", "mpeg")  # of those whose packets have times, and whose headers state nothing
+CLOCKED = ("mpegts", "mpeg", "mov", "matroska", "flv")  # of those whose packets have times
+TOLERANCE_S = 0.15  # by which those times may be longer than the sound: headers are rounded, and encoders fill their last packet
 # Of containers that say where the sound ends, to the sample, with the codecs of which FFmpeg does not get it right.
-POSITIONED = {"ogg": ("vorbis", "opus", "libopus"), "caf": ("alac",)}
-LONGEST_BLOCK = 8192  # samples, of Vorbis; 5,760 of Opus, 4,096 of ALAC. What follows the end is less than one block
+POSITIONED = {"ogg": ("vorbis", "opus", "libopus"), "caf": ("alac",), "wav": ("adpcm_ima_wav", "adpcm_ms")}
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
 # Names of FFmpeg's decoders that lose nothing; G.711 counts as telephone PCM, and is named as the codec it is.
 LOSSLESS_AV = ("pcm_", "flac", "alac", "wavpack", "ape", "tta", "shorten", "mp4als", "truehd", "mlp", "tak", "dsd")
@@ -163,8 +164,10 @@ class View(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         left = max(0, self.length - self.position)
-        self.file.seek(self.offset + self.position)
-        data = self.file.read(left if size is None or size < 0 else min(size, left))
+        try:
+            data = read_at(self.file, self.offset + self.position, left if size is None or size < 0 else min(size, left))
+        except (OSError, EOFError, zlib.error):  # of a file object. An exception cannot pass a decoder in C: the file ends here
+            data = b""
         self.position += len(data)
         return data
 
@@ -231,8 +234,8 @@ def _decoded(
     av: Any, file: File, part: Part, kind: kinds.Kind, promised: int | None, name: str, notes: list[str]
 ) -> Iterator[tuple[np.ndarray, int, str]]:
     """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
-    packets = damaged = indexed = 0
-    seconds = stated = 0.0
+    packets = damaged = indexed = frames_in = bad_frames = 0
+    seconds = stated = clocked = 0.0
     size = length = taken = usual = skipped = 0  # bytes of an MP3: of a packet, its frame (0 for none), what is taken, usually; left out
     last_damaged = False
     began: int | None = None
@@ -258,7 +261,9 @@ def _decoded(
                 packets += packet.size > 0
                 if kind.demuxer in CLOCKED and packet.pts is not None:
                     began = packet.pts if began is None else began
-                    stated = float((packet.pts + (packet.duration or 0) - began) * stream.time_base)
+                    clocked = float((packet.pts + (packet.duration or 0) - began) * stream.time_base)
+                if codec.startswith("amr") and packet.size:
+                    frames_in, bad_frames = (x + y for x, y in zip((frames_in, bad_frames), _amr_frames(packet, codec), strict=True))
                 if kind is kinds.MP3 and packet.size:
                     size, length = packet.size, kinds.mpeg_length(bytes(packet)[:4])
                     taken = length or min(size, usual)  # a frame may follow what is none
@@ -291,11 +296,23 @@ def _decoded(
         notes.append(f"its header counts {promised} frames, {packets} are there")
     if skipped > 0:
         notes.append(f"about {skipped} bytes between its frames were left out")
-    if seconds < stated - max(0.1, 0.01 * stated):
-        what = "packets' times run over" if kind.demuxer in CLOCKED else "header says"
-        notes.append(f"its {what} {stated:.2f} s, {seconds:.2f} s are there")
+    if seconds < max(stated, clocked) - TOLERANCE_S:
+        what = f"header says {stated:.2f} s" if seconds < stated - TOLERANCE_S else f"packets' times run over {clocked:.2f} s"
+        notes.append(f"its {what}, {seconds:.2f} s are there")
+    if bad_frames:
+        notes.append(f"{bad_frames} of {frames_in} frames are marked as bad, or were overwritten")
     if damaged:
         notes.append(f"{damaged} of {packets} packets are damaged and were left out")
+
+
+def _amr_frames(packet: Any, codec: str) -> tuple[int, int]:
+    """How many frames of AMR a packet has, and how many of them did not arrive whole by the bit for that; RFC 4867."""
+    data, at, found, bad = bytes(packet), 0, 0, 0
+    sizes = kinds.AMR_BYTES["WB" if "wb" in codec else "NB"]
+    while at < len(data):
+        found, bad = found + 1, bad + (not data[at] & 4)
+        at += 1 + sizes[data[at] >> 3 & 15]
+    return found, bad
 
 
 def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
@@ -303,17 +320,18 @@ def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callab
 
     part : with Vorbis or Opus in Ogg, or ALAC in CAF. FFmpeg takes the start from the first page, gets some wrong, cuts off whatever lies
     behind the last page's position, and cuts the end of ALAC off twice; so nothing is left to it: what stands before the sound is
-    dropped, and its length is the container's. A length that would cut more than a block off is wrong, and is not believed.
+    dropped, and its length is the container's. A length that would cut more than two blocks off is wrong, and is not believed.
     """
     resampler, form = av.AudioResampler(format="fltp"), None
     ahead, left = (part.before or 0, max(0, part.length)) if part else (0, 0)
     first_block = part is not None and part.before is None
     beyond: list[np.ndarray] = []  # samples after the end
+    longest = 0  # of the blocks so far
     if part:
         stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
     def frames(packet: Any) -> Iterator[tuple[np.ndarray, int]]:
-        nonlocal resampler, form, first_block, ahead, left
+        nonlocal resampler, form, first_block, ahead, left, longest
         for frame in packet.decode():
             if form not in (None, (frame.layout.name, frame.sample_rate)):
                 resampler = av.AudioResampler(format="fltp")
@@ -323,13 +341,14 @@ def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callab
                 continue
             for planar in resampler.resample(frame):
                 samples = planar.to_ndarray()
+                longest = max(longest, samples.shape[1])
                 samples, ahead = samples[:, ahead:], max(0, ahead - samples.shape[1])
                 if part and left >= 0:
                     samples, after = samples[:, :left], samples[:, left:]
                     left -= samples.shape[1]
                     if after.shape[1]:
                         beyond.append(after)
-                    if sum(one.shape[1] for one in beyond) > LONGEST_BLOCK:
+                    if sum(one.shape[1] for one in beyond) > 2 * longest:
                         left = -1
                         samples = np.concatenate([samples, *beyond], axis=1)
                         notes.append("it states a wrong end, and all of its sound was read")

@@ -24,7 +24,7 @@ USUAL_CHUNKS = (b"data", b"fmt ", b"fact", b"LIST", b"bext", b"id3 ", b"JUNK", b
 
 class Format(NamedTuple):
     """Of uncompressed samples: libsndfile's name for them, None where it cannot read them raw; bytes of one sample of all channels; and
-    whether they are 24 bits in the upper part of 32, which libsndfile takes for three bytes each where the header is an extensible one."""
+    whether they have fewer bits than their bytes hold, which libsndfile may take for samples of fewer bytes."""
 
     subtype: str | None
     endian: str
@@ -60,18 +60,35 @@ def wav(file: File, size: int) -> Layout:
     endian = ">" if head[:4] == b"RIFX" else "<"
     riff = int.from_bytes(head[4:], "little" if endian == "<" else "big")
     form: Format | None = None
-    real = None
+    extensible, empty, real, samples = False, False, None, None
     for name, offset, length in _chunks(file, 12, size, endian):
         if name == b"ds64":
             real = struct.unpack("<QQ", read_at(file, offset, 16))[1]
         elif name == b"fmt ":
-            form = _wav_format(read_at(file, offset, min(length, 40)), endian)
+            if length < 16:
+                raise Unusable(f"its header is damaged: the description of its samples has {length} bytes instead of 16 or more")
+            content = read_at(file, offset, min(length, 40))
+            extensible, found = 0xFFFE in (content[0] | content[1] << 8, content[1] | content[0] << 8), _wav_format(content, endian)
+            if form is not None and found != form:
+                raise Unusable("describes its samples twice, and differently")
+            form = found
+        elif name == b"fact" and length >= 4:
+            samples = int.from_bytes(read_at(file, offset, 4), "little" if endian == "<" else "big")
+        elif name == b"data" and not length and read_at(file, offset, 4) == b"data":
+            empty = True
+            continue  # with the chunk that has the samples
         elif name == b"data" and form is not None:
             wide = real is not None and length == 0xFFFFFFFF
             promised = real if real is not None and wide else length
             layout = _against_size(file, size, offset, promised, form, wide=wide, endian=endian)
-            _refuse_second(file, size, offset + promised + (promised & 1), endian)
-            if offset % 2:  # a chunk before it had no padding byte, at which libsndfile loses its place
+            empty = _refuse_second(file, size, offset + promised + (promised & 1), endian) or empty
+            if samples and form.subtype is None:  # coded in blocks, of which the last may be filled up
+                layout.parts = [Part(0, size, 0, samples)]
+            if form.padded and not extensible:  # whose standard says which bits they are
+                layout.notes.append(
+                    f"its samples have fewer bits than their {form.frame // form.channels} bytes, and were read as the upper ones"
+                )
+            if offset % 2 or empty:  # a chunk without its padding byte, or a second one without samples: libsndfile loses its place
                 layout.raw = layout.raw or layout.fallback
             if not layout.notes and riff + 8 > size + 1 and not _is_streamed(riff):
                 missing = riff + 8 - size
@@ -81,11 +98,23 @@ def wav(file: File, size: int) -> Layout:
 
 
 def avi(file: File, size: int) -> Layout:
-    return _whole(size, int.from_bytes(read_at(file, 4, 4), "little"))
+    """A recorder that was killed leaves sizes of zero; the chunks of sound then say whether the last of them is whole."""
+    promised = int.from_bytes(read_at(file, 4, 4), "little")
+    _whole(size, promised)
+    for name, offset, length in _chunks(file, 12, size, "<"):
+        if name == b"LIST" and read_at(file, offset, 4) == b"movi":
+            end = offset + length if length else size
+            for _, at, count in _chunks(file, offset + 4, min(end, size), "<"):
+                if at + count > size:
+                    raise Cut(f"it ends inside a chunk ({at + count - size} bytes are missing)")
+            break
+    return Layout(end=8 + promised + (promised & 1) if promised else None)
 
 
 def svx(file: File, size: int) -> Layout:
-    return _whole(size, int.from_bytes(read_at(file, 4, 4), "big"))
+    promised = int.from_bytes(read_at(file, 4, 4), "big")
+    _whole(size, promised)
+    return Layout(end=8 + promised + (promised & 1))
 
 
 def _whole(size: int, promised: int) -> Layout:
@@ -100,7 +129,7 @@ def voc(file: File, size: int) -> Layout:
     while position < size:
         block = read_at(file, position, 4)
         if not block or not block[0]:  # the terminator
-            return Layout()
+            return Layout(end=position + 1)
         position += 4 + int.from_bytes(block[1:4], "little")
         if position > size:
             raise Cut(f"{position - size} bytes of a block are missing")
@@ -115,11 +144,14 @@ def _is_streamed(size: int) -> bool:
     return any(low <= size <= high for low, high in STREAMED)
 
 
-def _refuse_second(file: File, size: int, start: int, endian: str) -> None:
-    """Two sounds in one file: which of them was meant is not for us to say."""
-    for name, _, _ in _chunks(file, start, size, endian):
-        if name in (b"data", b"RIFF", b"RIFX", b"RF64"):
+def _refuse_second(file: File, size: int, start: int, endian: str) -> bool:
+    """Two sounds in one file: which of them was meant is not for us to say. Tells whether an empty chunk of samples follows."""
+    empty = False
+    for name, _, length in _chunks(file, start, size, endian):
+        if length and name in (b"data", b"RIFF", b"RIFX", b"RF64"):
             raise Unusable("holds several sounds one after another (a second header or data chunk); split it first")
+        empty = empty or name == b"data"
+    return empty
 
 
 def _wav_format(content: bytes, endian: str) -> Format:
@@ -127,8 +159,9 @@ def _wav_format(content: bytes, endian: str) -> Format:
     extensible = code == 0xFFFE and len(content) >= 26
     if extensible:
         code = struct.unpack(f"{endian}H", content[24:26])[0]
-    padded = extensible and (code, bits, frame) == (1, 24, 4 * channels)
-    bits = 32 if padded else bits
+    width = frame // channels if channels else 0  # bytes of a sample, whose upper part holds its bits
+    padded = code == 1 and 0 < bits <= 8 * (width - 1) and width <= 4
+    bits = 8 * width if padded or (code == 1 and bits % 8 and width == -(-bits // 8)) else bits
     subtype = {
         (1, 8): "PCM_U8",
         (1, 16): "PCM_16",
@@ -147,6 +180,8 @@ def _against_size(
 ) -> Layout:
     """Samples that begin at `offset` and, by the header, have `promised` bytes. wide : a size of 64 bits. chunked : more may follow."""
     there = size - offset
+    if form.sample_rate <= 0:
+        raise Unusable(f"its header gives a rate of {form.sample_rate} Hz")
     readable = form.subtype is not None and min(form.frame, form.sample_rate, form.channels) > 0
 
     def raw(length: int) -> Raw | None:
@@ -162,7 +197,9 @@ def _against_size(
     def shown(length: int) -> str:
         return f"{length / (form.frame * form.sample_rate):.2f} s" if readable else f"{length} bytes"
 
-    def repaired(length: int, note: str) -> Layout:
+    def repaired(length: int, note: str, *, streamed: bool = False) -> Layout:
+        if not readable and streamed:
+            return Layout([note])  # FFmpeg reads blocks of coded samples as far as the file goes
         if not readable:
             raise Unusable(f"{note.split(';')[0]}, and samples that are coded cannot be read without it; convert the file first")
         return Layout([note], raw(length))
@@ -172,25 +209,31 @@ def _against_size(
     if promised > there:
         if _is_streamed(promised) and not wide:
             end = _last_chunk(file, offset, size, endian) if chunked else size
-            return repaired(end - offset, "its header gives no length (a stream); read to the end of the file")
+            return repaired(end - offset, "its header gives no length (a stream); read to the end of the file", streamed=True)
         if promised in (size, size - 8, there + 8, there + 12, there + 36, there + 44):
             return repaired(there, f"its header counts itself as sound ({promised - there} bytes more than there are)")
         if promised - there >= max(form.frame, 1):
             raise Cut(f"its header promises {shown(promised)} of sound and {shown(there)} are there")
         return Layout(["ends inside its last sample"], right.fallback)
     rest = there - promised
-    if rest == 1:  # a padding byte
+    if rest == 1 and not (readable and promised % form.frame):  # a padding byte
         return right
     if not wide and there >= 1 << 32 and rest % (1 << 32) <= SLACK:
         whole = there - rest % (1 << 32)
         return repaired(whole, f"its header says {shown(promised)}, since sizes end at 4 GiB; all {shown(whole)} were read")
+    tail = read_at(file, offset + promised, kinds.HEAD)
+    if promised and kinds.is_start(tail):
+        raise Unusable("holds several sounds one after another (a second file begins inside it); split it first")
     if chunked and _is_chunks(file, offset + promised + (promised & 1), size, endian):
         return right
     if chunked and promised & 1 and _is_chunks(file, offset + promised, size, endian):
         return right
-    if rest < form.frame:
-        return right
-    tail = read_at(file, offset + promised, kinds.HEAD)
+    if rest < form.frame:  # the last sample, or a part of one
+        return (
+            repaired(there, "its header ends inside a sample that is there; all of it was read")
+            if readable and promised % form.frame
+            else right
+        )
     if tail[:3] in (b"ID3", b"TAG") or tail[:8] in (b"APETAGEX", b"LYRICSBE"):
         return Layout(raw=right.fallback, fallback=right.fallback)
     what = kinds.kind_of(tail) if promised else kinds.UNKNOWN
@@ -243,8 +286,13 @@ def w64(file: File, size: int) -> Layout:
         if head[:4] == b"fmt ":
             form = _wav_format(read_at(file, position + 24, 40), "<")
         following = position + length + (-length) % 8
+        if head[:4] == b"data" and form and length >= 1 << 62:  # a stream
+            length = 0xFFFFFFFF + 24
+            return _against_size(file, size, position + 24, 0xFFFFFFFF, form, chunked=False)
         if head[:4] == b"data" and form:
             more = int.from_bytes(read_at(file, following + 16, 8), "little")
+            if kinds.is_start(read_at(file, following, kinds.HEAD)):
+                return Layout(end=following)
             if length > 24 and 24 <= more <= size - following:  # another chunk follows
                 return Layout()
             return _against_size(file, size, position + 24, max(0, length - 24), form, wide=True, chunked=False)
@@ -257,7 +305,7 @@ def w64(file: File, size: int) -> Layout:
 def aiff(file: File, size: int) -> Layout:
     compressed = read_at(file, 8, 4) == b"AIFC"
     form: Format | None = None
-    frames = 0
+    frames, coding = 0, b""
     data: tuple[int, int] | None = None
     for name, offset, length in _chunks(file, 12, size, ">"):
         if name == b"COMM":
@@ -265,6 +313,8 @@ def aiff(file: File, size: int) -> Layout:
             channels, frames, bits = struct.unpack(">hIh", content[:8])
             coding = content[18:22] if compressed else b"NONE"
             form = _aiff_format(coding, channels, bits, _extended(content[8:18]))
+        elif name == b"SSND" and data is not None:
+            raise Unusable("holds several sounds one after another (a second chunk of samples); split it first")
         elif name == b"SSND":
             shift = int.from_bytes(read_at(file, offset, 4), "big")
             data = offset + 8 + shift, length - 8 - shift
@@ -274,9 +324,13 @@ def aiff(file: File, size: int) -> Layout:
         return _whole(size, int.from_bytes(read_at(file, 4, 4), "big"))
     by_frames = bool(form.subtype) and frames * form.frame > max(0, data[1]) and not _is_streamed(frames)
     layout = _against_size(file, size, data[0], frames * form.frame if by_frames else max(0, data[1]), form, endian=">")
-    if by_frames:  # the chunk's own size is too small, and libsndfile goes by it
+    if by_frames or coding in _AIFF_WIDTHS:  # libsndfile goes by the chunk's own size, too small here, and by bits instead of the coding
         layout.raw = layout.raw or layout.fallback
+    layout.end = 8 + int.from_bytes(read_at(file, 4, 4), "big")
     return layout
+
+
+_AIFF_WIDTHS = {b"in24": 3, b"42ni": 3, b"in32": 4, b"23ni": 4}  # bytes of a sample, by its coding
 
 
 def _aiff_format(coding: bytes, channels: int, bits: int, rate: int) -> Format:
@@ -292,7 +346,7 @@ def _aiff_format(coding: bytes, channels: int, bits: int, rate: int) -> Format:
         b"alaw": "ALAW",
         b"ALAW": "ALAW",
     }.get(coding)
-    width = {b"in24": 3, b"42ni": 3, b"in32": 4, b"23ni": 4}.get(coding, width)
+    width = _AIFF_WIDTHS.get(coding, width)
     if coding in (b"NONE", b"twos", b"sowt", b"in24", b"in32", b"42ni", b"23ni"):
         subtype = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}.get(width)
     width = {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}.get(subtype or "", width)
@@ -324,11 +378,22 @@ def au(file: File, size: int) -> Layout:
 
 def caf(file: File, size: int) -> Layout:
     position, parts = 8, []
+    form: Format | None = None
     while position + 12 <= size:
         name, length = struct.unpack(">4sq", read_at(file, position, 12))
+        if name == b"desc":
+            form = _caf_format(read_at(file, position + 12, 32))
         if name == b"pakt":  # packets, samples of the sound, and samples before and after it
             _, valid, before, _ = struct.unpack(">qqii", read_at(file, position + 12, 24))
             parts = [Part(0, size, max(0, before), valid)] if valid > 0 else []
+        if name == b"data" and form and form.subtype:
+            start, following = position + 16, position + 12 + length  # four bytes count the edits
+            after = read_at(file, following, 12) if 0 <= following < size else b""
+            whole = following == size or (len(after) == 12 and after[:4].isalpha() and int.from_bytes(after[4:], "big") <= size - following)
+            if whole and form.sample_rate > 0 and not form.padded:
+                return Layout(end=following if kinds.is_start(read_at(file, following, kinds.HEAD)) else None)
+            streamed = length < 0
+            return _against_size(file, size, start, size - start if streamed else max(0, length - 4), form, wide=True, chunked=False)
         if length < 0:
             break  # the last chunk, to the end of the file
         if position + 12 + length > size:
@@ -337,6 +402,17 @@ def caf(file: File, size: int) -> Layout:
             raise Cut(f"{position + 12 + length - size} bytes are missing that its header promises")
         position += 12 + length
     return Layout(parts=parts)
+
+
+def _caf_format(content: bytes) -> Format:
+    rate, coding, flags, frame, _, channels, bits = struct.unpack(">d4s5I", content)
+    width = frame // channels if channels else 0
+    subtype = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}.get(width)
+    if flags & 1:
+        subtype = {4: "FLOAT", 8: "DOUBLE"}.get(width)
+    subtype = {b"lpcm": subtype, b"ulaw": "ULAW", b"alaw": "ALAW"}.get(coding)
+    padded = coding == b"lpcm" and not flags & 1 and bits <= 8 * (width - 1)
+    return Format(subtype, "LITTLE" if flags & 2 else "BIG", int(rate), channels, frame, padded)
 
 
 def nist(file: File, size: int) -> Layout:
@@ -348,4 +424,5 @@ def nist(file: File, size: int) -> Layout:
         promised, there = int(fields["sample_count"]) * frame, size - start
         if promised > there:
             raise Cut(f"its header promises {promised} bytes of samples and {there} are there")
+        return Layout(end=start + promised)
     return Layout()

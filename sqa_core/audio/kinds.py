@@ -26,6 +26,7 @@ NIST = Kind("NIST SPHERE", "nistsphere", True)
 OGG, MP3, AAC, MP4 = Kind("Ogg", "ogg"), Kind("MP3", "mp3"), Kind("AAC", "aac"), Kind("MP4", "mov")
 MATROSKA, ASF, AMR, GSM = Kind("Matroska", "matroska"), Kind("ASF", "asf"), Kind("AMR", "amr"), Kind("GSM 06.10", "gsm")
 AC3, LATM, MPEG_TS = Kind("AC-3", "ac3"), Kind("LATM", "loas"), Kind("MPEG transport stream", "mpegts")
+FLV, MPEG_PS = Kind("FLV", "flv"), Kind("MPEG programme stream", "mpeg")
 G722, SVX = Kind("G.722", "g722"), Kind("8SVX", "iff", True)
 
 W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -55,8 +56,8 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
     (0, b"TTA1", TTA),
     (0, b"MPCK", Kind("Musepack", "mpc8")),
     (0, b"MP+", Kind("Musepack", "mpc")),
-    (0, b"FLV\x01", Kind("FLV", "flv")),
-    (0, b"\x00\x00\x01\xba", Kind("MPEG programme stream", "mpeg")),
+    (0, b"FLV\x01", FLV),
+    (0, b"\x00\x00\x01\xba", MPEG_PS),
     (0, b"\x0bw", AC3),
     (0, b"\x7f\xfe\x80\x01", Kind("DTS", "dts")),
     (0, b".RMF", Kind("RealMedia", "rm")),
@@ -182,6 +183,13 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
         if frames_start(window, ADTS) is not None:
             return AAC
     return text or UNKNOWN
+
+
+def is_start(head: bytes) -> bool:
+    """Whether these bytes begin with a signature of four bytes or more, as a second file does that follows a first. Short ones occur by
+    chance."""
+    found = [offset for offset, signature, _ in _SIGNATURES if len(signature) >= 4 and head[offset : offset + len(signature)] == signature]
+    return any(offset != 8 or head[:4] in _CHUNKED for offset in found)
 
 
 def is_known(words: str) -> bool:

@@ -31,7 +31,8 @@ class Layout:
     """What `inspect` found: notes for the reader, samples to be read raw, the streams of a file that holds several in a row.
 
     fallback : the samples as a right header gives them, for a header that libsndfile cannot make out. frames : samples of a channel, or
-    packets of MP3, that the header promises and only decoding can count. trusted : of FLAC, that count was found to be right.
+    packets of MP3, that the header promises and only decoding can count. trusted : of FLAC, that count was found to be right. end : where the
+    container ends, by its own account; None where it does not say.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Layout:
     parts: list["Part"] = field(default_factory=list)
     frames: int | None = None
     trusted: bool = False
+    end: int | None = None
 
 
 class Part(NamedTuple):
@@ -64,6 +66,9 @@ PIECE = 1 << 20  # bytes read at once when a file is searched
 
 
 def read_at(file: File, offset: int, count: int) -> bytes:
-    """Bytes of an open file."""
+    """Bytes of an open file, as many as there are; a file object may hand them out in pieces."""
     file.seek(offset)
-    return file.read(count)
+    data = file.read(count)
+    while 0 < len(data) < count and (more := file.read(count - len(data))):
+        data += more
+    return data

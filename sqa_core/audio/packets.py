@@ -25,7 +25,7 @@ def ogg(file: File, size: int) -> Layout:
     unended: set[int] = set()
     notes: list[str] = []
     expected: dict[int, int] = {}
-    pages = bad = skipped = 0
+    pages = bad = skipped = repeated = 0
     while position < size:
         head = read_at(file, position, 27 + 255)
         if len(head) < 27 or head[:4] != b"OggS":
@@ -45,6 +45,7 @@ def ogg(file: File, size: int) -> Layout:
             raise Cut("it ends inside a page")
         pages += 1
         number = int.from_bytes(head[18:22], "little")
+        repeated += number < expected.get(serial, 0) and not flags & 2
         page = read_at(file, position, length)
         whole = _checksum(page) == int.from_bytes(head[22:26], "little")
         bad += (not whole) + max(0, number - expected.get(serial, number) if not flags & 2 else 0)
@@ -76,6 +77,8 @@ def ogg(file: File, size: int) -> Layout:
         raise Unusable(f"damaged, {bad} of its {pages + bad} pages are missing or changed; fetch it again")
     if bad:
         notes.append(f"{bad} of {pages + bad} pages are missing or damaged, and their sound is lost")
+    if repeated:
+        notes.append(f"{repeated} pages are repeated or out of order")
     if skipped:
         notes.append(f"{skipped} bytes between its pages were left out")
     parts.append(Part(begin, end, before, last_position - (before or 0)))
@@ -122,7 +125,7 @@ def mp3(file: File, size: int) -> Layout:
             where = at + 8 + (4 if flags & 1 else 0)
             promised = int.from_bytes(frame[where : where + 4], "big")
     elif frame[36:40] == b"VBRI":
-        promised = int.from_bytes(frame[46:50], "big")
+        promised, frames = int.from_bytes(frame[46:50], "big"), int.from_bytes(frame[50:54], "big") or None
     if promised > size - start + SHORT_TAG:
         raise Cut(f"its header promises {promised} bytes of frames and {size - start} are there")
     begins_inside = first and not tags
@@ -163,24 +166,6 @@ def _framed(file: File, size: int, start: int, framing: kinds.Framing) -> Layout
     return Layout([*notes, "ends inside a frame, which was left out"] if end > size else notes)
 
 
-def amr(file: File, size: int) -> Layout:
-    """Frames by the type in their first byte, which also says whether a frame arrived whole; RFC 4867."""
-    head = read_at(file, 0, 15)
-    position, wide = head.find(b"\n") + 1, head.startswith(b"#!AMR-WB")
-    if not position or b"_MC" in head:  # several channels: read by nobody here
-        return Layout()
-    bytes_of = kinds.AMR_BYTES["WB" if wide else "NB"]
-    frames = bad = 0
-    while position < size:
-        piece = read_at(file, position, PIECE)
-        at = 0
-        while at < len(piece):
-            frames, bad = frames + 1, bad + (not piece[at] & 4)
-            at += 1 + bytes_of[piece[at] >> 3 & 15]
-        position += at
-    return Layout([f"{bad} of {frames} frames are marked as bad, or were overwritten"] if bad else [])
-
-
 def transport_stream(file: File, size: int) -> Layout:
     """Packets of one size, each with its mark."""
     packet = kinds.ts_packet(read_at(file, 0, kinds.HEAD))
@@ -201,45 +186,93 @@ _BOXES = set(b"ftyp moov mdat free skip wide udta meta moof mfra sidx ssix styp 
 
 
 def mp4(file: File, size: int) -> Layout:
-    position, seen = 0, set()
+    """Boxes of the first level, and the numbers of its fragments."""
+    position, seen, notes = 0, set(), []
+    fragment: int | None = None
+    jumps = 0
     while position + 8 <= size:
-        head = read_at(file, position, 16)
+        head = read_at(file, position, 24)
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
-        seen.add(name)
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        elif length == 0:
+        elif length == 0 and name == b"mdat":  # to the end of the file
+            seen.add(name)
+            position = size
             break
-        if length < 8 or ({b"moov", b"mdat"} <= seen and name not in _BOXES):  # a tag or padding after the last box
+        whole = {b"moov", b"mdat"} <= seen
+        if length < 8 or (
+            whole and (name not in _BOXES or name in (b"ftyp", b"moov"))
+        ):  # a tag, padding or a second file after the last box
             break
         if position + length > size:
             raise Cut(f"its box {name.decode('latin-1')!r} promises {length} bytes and {size - position} are there")
+        seen.add(name)
+        if name == b"moof" and head[12:16] == b"mfhd":
+            number = int.from_bytes(read_at(file, position + 20, 4), "big")
+            jumps += fragment is not None and number not in (fragment, fragment + 1)
+            fragment = number
         position += length
     if b"moov" not in seen:
         raise Cut("its index (moov) is missing: the recording was not finished, or not all of it was fetched")
-    return Layout()
+    if jumps:
+        notes.append(f"its fragments' numbers jump {jumps} times: some are missing or out of order")
+    if size - position > SHORT_TAG:
+        notes.append(f"{size - position} bytes after its last box were left out")
+    return Layout(notes, end=position)
 
 
 def matroska(file: File, size: int) -> Layout:
     """The elements of the first two levels; a recording of unknown length promises nothing but its clusters."""
-    position, end = 0, size
+    position, end, inside = 0, size, False
     while position < end:  # of the segment: what follows it is none of its sound
         element, length, header = _ebml(read_at(file, position, 12))
-        if not header:
+        if not header or (inside and element == 0x1A45DFA3):  # nothing, or a second file
             break
         if element == 0x18538067:  # Segment: look inside
             if length is not None and position + header + length > size:
                 raise Cut(f"its header promises {position + header + length} bytes and {size} are there")
-            position += header
+            position, inside = position + header, True
             end = position + length if length is not None else size
             continue
         if length is None:  # a live cluster; its blocks are read by the decoder
             position += header
             continue
-        if position + header + length > size:
+        if position + header + length > end:
+            if end < size or length > size:
+                break
             raise Cut(f"it ends inside an element ({position + header + length - size} bytes are missing)")
         position += header + length
-    return Layout()
+    notes = [f"damaged {end - position} bytes before its end: what follows may be lost"] if end - position > SHORT_TAG else []
+    return Layout([] if kinds.is_start(read_at(file, position, kinds.HEAD)) else notes, end=position if position < size else None)
+
+
+def flv(file: File, size: int) -> Layout:
+    """Tags from beginning to end, each with its length before and after it."""
+    position = int.from_bytes(read_at(file, 5, 4), "big") + 4
+    while position + 11 <= size:
+        head = read_at(file, position, 11)
+        if head[0] not in (8, 9, 18):  # neither sound, picture nor data
+            return Layout([f"damaged {size - position} bytes before its end: what follows may be lost"], end=position)
+        position += 11 + int.from_bytes(head[1:4], "big") + 4
+    if position > size:
+        raise Cut(f"it ends inside a tag ({position - size} bytes are missing)")
+    return Layout(["ends inside a tag, which was left out"] if position < size else [])
+
+
+def programme_stream(file: File, size: int) -> Layout:
+    """Packs and packets of an MPEG programme stream, each with its length; ISO/IEC 13818-1."""
+    position = 0
+    while position + 14 <= size:
+        head = read_at(file, position, 14)
+        if head[:3] != b"\0\0\1" or head[3] < 0xB9:
+            return Layout([f"damaged {size - position} bytes before its end: what follows may be lost"])
+        if head[3] == 0xB9:  # the end
+            return Layout()
+        if head[3] == 0xBA:
+            position += 14 + (head[13] & 7) if head[4] >> 6 == 1 else 12
+        else:
+            position += 6 + int.from_bytes(head[4:6], "big")
+    return Layout(["ends inside a packet, which was left out"] if position > size else [])
 
 
 def _ebml(head: bytes) -> tuple[int, int | None, int]:
@@ -266,16 +299,18 @@ def wavpack(file: File, size: int) -> Layout:
         if position + length > size:
             raise Cut(f"its last block promises {length} bytes and {size - position} are there")
         position += length
-    return Layout(parts=[Part(0, position)], frames=promised if promised < UNKNOWN_TOTAL else None)
+    tag = read_at(file, position, 32)
+    end = position + (32 + int.from_bytes(tag[12:16], "little") if tag.startswith(b"APETAGEX") else 0)
+    return Layout(parts=[Part(0, position)], frames=promised if promised < UNKNOWN_TOTAL else None, end=end)
 
 
 def asf(file: File, size: int) -> Layout:
     position = 0
     while position + 24 <= size:
         length = int.from_bytes(read_at(file, position + 16, 8), "little")
-        if length < 24:
+        if length < 24 or (position and kinds.is_start(read_at(file, position, kinds.HEAD))):
             break
         if position + length > size:
             raise Cut(f"its header promises {position + length} bytes and {size} are there")
         position += length
-    return Layout()
+    return Layout(end=position)

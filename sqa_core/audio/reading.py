@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,6 +130,8 @@ def opened(source: Any, sample_rate: Any = None) -> Iterator[Opened]:
     name = name_of(source)
     if isinstance(source, Mapping):  # as the datasets library holds a sound that is not decoded yet
         content, path = source.get("bytes"), source.get("path")
+        if content is not None and not isinstance(content, bytes | bytearray | memoryview):
+            raise AudioError(f'{name}: "bytes" holds a {type(content).__name__}, not the bytes of a file.')
         source = io.BytesIO(content) if content else path or source
     if isinstance(source, str | os.PathLike):
         if sample_rate is not None:
@@ -206,17 +209,22 @@ def _open_path(path: str | os.PathLike) -> BinaryIO:
         raise AudioError(f"{name!r}: not the name of a file ({e}).") from e
 
 
+TEXT = 'opened as text; open it with mode "rb"'
+
+
 def _seekable(source: Any) -> tuple[File, int]:
     try:
         if not (hasattr(source, "seek") and hasattr(source, "seekable") and source.seekable()):  # a memory map does not say where it is
-            source = io.BytesIO(source.read())
-        size = source.seek(0, 2)
+            source = io.BytesIO(b"".join(iter(source.read, b"")))  # which may hand its bytes out in pieces
+        source.seek(0, 2)
+        size = source.tell()
         source.seek(0)
         content = source.read(0)
-    except (OSError, ValueError, TypeError) as e:
-        raise AudioError(f"{name_of(source)}: cannot be read ({e}).") from e
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zlib.error) as e:
+        text = isinstance(e, TypeError) and "str" in str(e)
+        raise AudioError(f"{name_of(source)}: {TEXT if text else f'cannot be read ({e})'}.") from e
     if isinstance(content, str):
-        raise AudioError(f'{name_of(source)}: opened as text; open it with mode "rb".')
+        raise AudioError(f"{name_of(source)}: {TEXT}.")
     return source, size
 
 
@@ -225,8 +233,8 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         raise AudioError(f"{name}: the file is empty.")
     try:
         head = read_at(file, 0, kinds.HEAD)
-    except OSError as e:
-        raise AudioError(f"{name}: cannot be read ({e.strerror}).") from e
+    except (OSError, EOFError, zlib.error) as e:
+        raise AudioError(f"{name}: cannot be read ({e}).") from e
     remarks: list[str] = []
     kind = kinds.kind_of(head, partial(read_at, file))
     tag = kinds.id3_end(head, partial(read_at, file))

@@ -100,15 +100,20 @@ CHECKED = 6  # files of a table that is gone on with, scored again
 
 def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Path], network, options) -> None:
     """A table that is gone on with was made with the same options, and its files are still the same: some of them are scored again, and
-    all their rows are compared. Options do not change every file, so one with each note is among them, and others from all of the table."""
+    all their rows are compared: those that were touched after the table, one with each note, since options do not change every file, and
+    others from all of the table."""
     from .. import audio, scoring
 
+    if csv is None or not kept:
+        return
     paths = {audio.shown(file): file for file in files}
     names = [name for name in dict.fromkeys(row["file"] for row in kept) if name in paths]
+    written = csv.stat().st_mtime
+    later = [name for name in names if _changed(paths[name]) > written]  # than its row: it may be another file by now
     noted = list({row["note"]: row["file"] for row in reversed(kept) if row["file"] in paths}.values())
     spread = [names[i * (len(names) - 1) // (CHECKED - 1)] for i in range(CHECKED)] if names else []
     columns = [*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])]
-    chosen = dict.fromkeys([*noted[:CHECKED], *spread])
+    chosen = dict.fromkeys([*later, *noted[:CHECKED], *spread])
     scored = list(scoring.score_stream([paths[name] for name in chosen], network, **vars(options)))
     for name in chosen:
         again = [row for row in scored if row["file"] == name]
@@ -118,6 +123,14 @@ def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Pat
                 f"{csv}: {name} has other scores now, so the table was made with other options or the file has changed; "
                 "choose another file, or leave out --resume."
             )
+
+
+def _changed(path: Path) -> float:
+    """When this file was last written, renamed or copied to its place; 0 if it is gone, which its own row will say."""
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return 0.0
 
 
 def _same(stored: str, now: float | None) -> bool:

@@ -50,13 +50,14 @@ def fused_convolutions(network: Network) -> SixConvolutions:
     return cnn
 
 
-def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) -> Tensor:
+def mel_of(network: Network, sound: audio.Sound, resample: int | None = None, name: str = "The sound") -> Tensor:
     """Mel spectrogram (frames, mels) of a sound, the mean of its channels, by the network's own front end.
 
     Parameters
     ----------
     sound : At its own rate.
     resample : Rate in Hz to convert to first; None keeps the sound's own rate unless the network needs a fixed one.
+    name : Of the sound, for messages.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def mel_of(network: Network, sound: audio.Sound, resample: int | None = None) ->
     mel = network.settings.mel
     least = (network.settings.segment_length - 1) * mel.hop(rate)
     if waveform.shape[1] < least:
-        raise AudioError(f"{waveform.shape[1] / rate:.3f} s is too short: the network needs at least {least / rate:.2f} s.")
+        raise AudioError(f"{name}: {waveform.shape[1] / rate:.3f} s is too short; the network needs at least {least / rate:.2f} s.")
     return spectrogram.mel_db(waveform[0], rate, mel, network.device)
 
 

@@ -133,7 +133,7 @@ def _piece(network: Network, opened: audio.Opened, sound: audio.Sound, options: 
             facts = measured | {"codec": opened.codec, "advice": advice(network, measured, options.channel, opened)}
         mixed = audio.Sound(mixer(sound.waveform), sound.sample_rate)
         notes += mixer.finish()
-        return mel_of(network, mixed, options.resample), facts | {"note": _note(notes, network, sound.sample_rate, options)}
+        return mel_of(network, mixed, options.resample, opened.name), facts | {"note": _note(notes, network, sound.sample_rate, options)}
     except AudioError as e:
         return Failure(str(e)), facts | {"note": _note(notes, network, sound.sample_rate, options)}
 
