@@ -46,10 +46,10 @@ def fetch(
 
         try:
             paths.append(Path(store.fetch(name, downloader=downloader)))
+        except (requests.RequestException, OSError, _Endless) as e:  # before ValueError, which an address that is none raises too
+            raise CorpusError(f"{base_url}{name}: could not be fetched ({_reason(e)}), {_kept(done)}") from e
         except ValueError as e:
             raise CorpusError(f"{base_url}{name}: what arrived is not the file expected (its hash differs), {_kept(done)}") from e
-        except (requests.RequestException, OSError, _Endless) as e:
-            raise CorpusError(f"{base_url}{name}: could not be fetched ({_reason(e)}), {_kept(done)}") from e
         on_file(name)
     return paths
 

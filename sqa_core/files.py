@@ -1,12 +1,14 @@
-"""Files: written whole or not at all, and known by their hashes."""
+"""Files: written whole or not at all, and known by their hashes; and JSON of unknown origin."""
 
 import hashlib
+import json
 import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import SettingsError
 
@@ -34,7 +36,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as e:
-        if e.filename == str(partial):
+        if e.filename in (None, str(partial)):  # what a write raises names no file
             e.filename = str(path)  # the name that the user knows
         raise
     finally:
@@ -50,6 +52,14 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as e:
         raise SettingsError(f"{folder}: nothing can be written there ({e.strerror or type(e).__name__}).") from e
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a JSON text holds; raises ValueError for whatever is wrong with it, brackets nested too deep among it."""
+    try:
+        return json.loads(text)
+    except RecursionError as e:
+        raise ValueError("nested too deep") from e
 
 
 def below(folder: Path, on_refused: Callable[[OSError], None] = lambda error: None) -> Iterator[Path]:

@@ -135,11 +135,13 @@ def checkpoints() -> Iterator[Case]:
         "{}",
         '{"layout": "spiral"}',
         json.dumps(asdict(SMALL) | {"channels": [1e9, 1, 1]}),
+        "[" * 100_000,
+        "9" * 5000,
     ):
         yield Case(f"settings {value:.20}", written("x.safetensors", _safetensors(good, {"settings": value})))
     yield Case("no metadata", written("x.safetensors", _safetensors(good, None)))
-    for value in ("[3]", "text", '[1, "x"]', "[NaN, 3]", "[1e999, 2]", "null", "[[1], [2]]"):
-        yield Case(f"best_seconds {value}", written("x.safetensors", _safetensors(good, settings | {"best_seconds": value})))
+    for value in ("[3]", "text", '[1, "x"]', "[NaN, 3]", "[1e999, 2]", "null", "[[1], [2]]", "[" * 200_000, f"[1, {'9' * 400}]"):
+        yield Case(f"best_seconds {value:.20}", written("x.safetensors", _safetensors(good, settings | {"best_seconds": value})))
     for name in ("nisqa", "polyglot-pesq", "../nisqa", "x\x1b[31m", "", "a" * 5000):
         yield Case(f"calls itself {name!r:.12}", written("x.safetensors", _safetensors(good, settings | {"name": name})))
     for path in ("/etc/passwd", "/dev/null", "/", ".", "", "x" * 300, "absent.tar", "~", "\0", "-", "/dev/zero"):

@@ -195,7 +195,7 @@ def test_explain_writes_figures_and_arrays(recordings, tmp_path):
     assert in_time["high_hz"].unique() == pytest.approx(stored["band_hz"][-1], abs=0.1)
 
 
-@pytest.mark.parametrize(("at", "groups"), [(2, ["24_bands_×_24_frames"]), (4, ["24_bands_×_24_frames", "2_bands"])])
+@pytest.mark.parametrize(("at", "groups"), [(2, ["24_bands_x_24_frames"]), (4, ["24_bands_x_24_frames", "2_bands"])])
 def test_occlusion_that_is_stopped_keeps_the_masks_that_were_tried(recordings, tmp_path, own, monkeypatch, capsys, at, groups):
     """Also where it is stopped within the first group of masks."""
     from sqa_core.explain import files, occlusion
@@ -614,3 +614,19 @@ def test_what_takes_long_is_not_started_unasked(tmp_path, own, monkeypatch):
     assert not (tmp_path / "out").exists()
     score.explain(**arguments, yes=True)
     assert (tmp_path / "out" / "a-occlusion.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "labels", "--store", ""], "names no place"),
+        (["run", "labels", "--store", "~nouser/x"], "no such user"),
+        (["run", "labels", "--store", "/dev/null"], "not a folder"),
+        (["run", "speech_models", "-p", "heads="], "takes NAME=VALUE"),
+    ],
+)
+def test_what_cannot_be_a_parameter_is_refused_before_work(arguments, said):
+    result = sqa(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -412,7 +412,7 @@ def test_what_cannot_be_added_is_refused_in_one_sentence(mine):
     with pytest.raises(CorpusError, match=r"2\.wav"):
         registry.add("mine", mine, "de", "CC0")
     (mine / "a" / "2.wav").unlink()
-    with pytest.raises(CorpusError, match="1 of its 3 files are not in"):
+    with pytest.raises(CorpusError, match="1 of its 3 files is not in"):
         registry.add("mine", mine, "de", "CC0")
     assert "mine" not in registry.everything()
 
@@ -496,3 +496,31 @@ def test_what_is_not_here_says_how_to_get_it(name, how, monkeypatch):
         if "data fetch" not in registry.how_to_get(each):
             with pytest.raises(CorpusError, match="is not fetched by this command"):
                 registry.fetch(each)
+
+
+MANIFESTS = {  # as other tools write them, and the names of speakers and emotions that they mean; or what is said instead
+    "blanks around": ("file, speaker, emotion\na/0.wav, s0 , joy\na/1.wav,s0,joy \na/2.wav,s1,anger\n", ({"s0", "s1"}, {"joy", "anger"})),
+    "an emotion of blanks": ("file,speaker,emotion\na/0.wav,s0,joy\n\n\na/1.wav,s0,  \na/2.wav,s1,joy\n", "row 5: `emotion` is empty"),
+    "blank lines": ("file,speaker,emotion\n\na/0.wav,s0,joy\n\na/1.wav,s0,joy\na/2.wav,s1,joy\n\n", ({"s0", "s1"}, {"joy"})),
+    "a file named twice": ("file,speaker,emotion\na/0.wav,s0,joy\n\na/0.wav,s0,joy\n", "rows 2 and 4: a/0.wav is named twice"),
+    "a file that is not there": ("file,speaker,emotion\na/0.wav,s0,joy\n\na/9.wav,s0,joy\n", "row 4: 'a/9.wav' is missing"),
+    "Latin-1": ("file,speaker,emotion\na/0.wav,André,joy\n".encode("latin-1"), "save it as UTF-8"),
+    "other names": ("File,Speaker,Emotion\na/0.wav,s0,joy\n", "it has File, Speaker, Emotion"),
+    "a no-break space": ("file,speaker,emotion\na/0.wav,s0\xa0b,joy\n", ({"s0\xa0b"}, {"joy"})),
+    "an absent rate": ("file,speaker,emotion,sample_rate\na/0.wav,s0,joy,NA\n", "row 2: `sample_rate` is empty"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_manifests_mean_and_which_row_is_wrong(mine, name):
+    text, wanted = MANIFESTS[name]
+    (mine / "manifest.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    if isinstance(wanted, str):
+        with pytest.raises(CorpusError) as e:
+            registry.add("mine", mine, "de", "CC0")
+        assert wanted in str(e.value)
+        return
+    registry.add("mine", mine, "de", "CC0")
+    table = registry.load("mine").table
+    assert (set(table["speaker"]), set(table["emotion"])) == wanted
+    assert list(table.index) == list(range(len(table)))

@@ -144,7 +144,7 @@ def test_an_own_manifest_is_taken_as_it_is(tmp_path):
         reader.manifest(tmp_path, "aesdd")
     (tmp_path / "manifest.csv").write_bytes(text.replace("none", "dès").encode("latin-1"))
     assert reader.holds(tmp_path, "aesdd")
-    with pytest.raises(CorpusError, match="not a CSV table"):
+    with pytest.raises(CorpusError, match="not in UTF-8"):
         reader.manifest(tmp_path, "aesdd")
 
 

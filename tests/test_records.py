@@ -1,6 +1,7 @@
 """Trials, records, claims, published numbers."""
 
 import json
+import os
 from typing import ClassVar, get_args, get_type_hints
 
 import numpy as np
@@ -13,7 +14,7 @@ from sqa_core.figures import verdicts
 from sqa_core.files import sha256, short_hash
 from sqa_core.learning import own_networks
 from sqa_core.metrics import Interval
-from sqa_core.results import claims, frame, published, records, trials
+from sqa_core.results import claims, frame, published, records, store, trials
 from sqa_core.results.claims import Finding
 from sqa_core.results.trials import Result, Trial
 
@@ -231,3 +232,26 @@ def test_damaged_packed_files_are_one_sentence_that_names_them(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SettingsError, match=r"coin\.jsonl, line 3: cut short"):
         records.read_all(folder)
+
+
+def test_a_record_nested_too_deep_and_a_pipe_are_one_sentence(tmp_path):
+    (record,) = trials.run([coin(seed=1)], tmp_path)
+    path = tmp_path / "coins" / f"{record.key}.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(SettingsError, match="not a record"):
+        records.read_all(tmp_path / "coins")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="not a file but a pipe"):
+        records.read_all(tmp_path / "coins")
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/x", "a file"])
+def test_a_store_that_is_no_folder_is_refused_before_work(tmp_path, place):
+    if place == "a file":
+        place = tmp_path / "a"
+        place.touch()
+    with pytest.raises(SettingsError):
+        store.check(str(place))
+    store.check(str(tmp_path / "not there yet"))
+    store.check("")

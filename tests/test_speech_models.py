@@ -1,5 +1,7 @@
 """The chapter on speech models: claims on printed numbers, tables and verdicts on records in which the answer was planted."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from sqa_core.learning.probes import ProbeSettings
 from sqa_core.models import encoder_catalogue, encoders
 from sqa_core.results import claims, published, records
 from sqa_core.results.records import Record
-from sqa_core.results.trials import canonical
+from sqa_core.results.trials import Result, canonical
 from sqa_core.studies.shared import ChapterSettings
 from sqa_core.studies.speech_models import claims as verdicts
 from sqa_core.studies.speech_models import claims_printed, figures, open_questions, page, plan, selection, tables, variability
@@ -93,6 +95,16 @@ def run(tmp_path):
                     weights = late if head == "multi-layer" else None
                     out.append(planted(tmp_path, corpus, encoder, right - less, head, seed, weights=weights))
     return out
+
+
+def test_a_trial_of_layers_runs_also_after_its_key_was_read(monkeypatch):
+    """The key is kept with the trial, and is none of its fields."""
+    about = {"study": "speech_models", "data_status": "synthetic", "corpus": "x", "corpus_hash": "x", "encoder": "x", "weights_hash": "x"}
+    trial = LayersTrial(**about, protocol="speaker", split_hash="x")
+    assert len(trial.key) == 16
+    monkeypatch.setattr(LayersTrial, "load", lambda self: (None, SimpleNamespace(layers=3)))
+    monkeypatch.setattr(ProbeTrial, "run", lambda self: Result({"f1": 10.0 * self.settings.layer, "valid_f1": -self.settings.layer}, None))
+    assert trial.run().metrics == {"chosen_layer": 1, "f1_of_chosen": 10.0}
 
 
 def test_planted_leads_are_found(run):

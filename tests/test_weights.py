@@ -161,3 +161,38 @@ def test_the_size_limit_counts_unpacked_bytes(tmp_path, monkeypatch):
     assert (tmp_path / "x.tar").stat().st_size > weights.LARGEST_BYTES
     with pytest.raises(WeightsError, match="is not the size of such a network"):
         weights.load(small)
+
+
+@pytest.mark.parametrize(
+    "best_seconds", ["[-5, 1e400]", "[12, 1]", '["1", "12"]', "[0, 3]", "[" * 200_000, f"[1, {'9' * 400}]", "[1, NaN]"], ids=range(7)
+)
+def test_lengths_that_can_be_none_are_refused(tmp_path, best_seconds):
+    weights.save(Nisqa(SETTINGS), tmp_path / "m.safetensors", {"name": "small", "best_seconds": best_seconds})
+    with pytest.raises(WeightsError, match="best_seconds"):
+        weights.load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("running_var", 1e38), ("running_mean", 3e38), ("running_mean", -1e12)])
+def test_statistics_that_no_activation_reaches_are_refused(tmp_path, kind, value):
+    state = official_state()
+    key = next(k for k in state if k.endswith(kind))
+    checkpoint(tmp_path / "x.tar", state=state | {key: torch.full_like(state[key], value)})
+    with pytest.raises(WeightsError, match="no activation reaches"):
+        weights.load(tmp_path / "x.tar")
+
+
+def test_a_program_and_another_protocol_are_called_what_they_are(tmp_path, recwarn):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "p.pt"))
+    with pytest.raises(WeightsError, match="a TorchScript program"):
+        weights.load(tmp_path / "p.pt")
+    recwarn.clear()
+    torch.save({"args": ARGS, "model_state_dict": official_state()}, tmp_path / "x.tar", pickle_protocol=5)
+    with pytest.raises(WeightsError, match="another pickle protocol"):
+        weights.load(tmp_path / "x.tar")
+    assert not recwarn.list, "one sentence, without torch's own before it"
+
+
+def test_a_window_longer_than_its_fft_is_refused(tmp_path):
+    checkpoint(tmp_path / "x.tar", {"ms_n_fft": 16})
+    with pytest.raises(WeightsError, match="describe no NISQA network"):
+        weights.load(tmp_path / "x.tar")

@@ -30,9 +30,14 @@ def run(
 ) -> None:
     """Execute notebooks with papermill; those that are up to date are skipped."""
     from ..pipeline import chapters, execute, staleness
+    from ..results.store import check
 
     if scheduler and engine != "dask":
         raise SettingsError("--scheduler is for --engine dask.")
+    if store is not None:
+        if not store:
+            raise SettingsError("--store names no place; leave it out for the local one.")
+        check(_from_here(store))
     slugs = chapter or list(chapters.CHAPTERS)
     if missing:
         slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
@@ -41,8 +46,8 @@ def run(
     }
     for item in param or []:
         name, equals, value = item.partition("=")
-        if not equals:
-            raise SettingsError(f"-p takes NAME=VALUE, not {item!r}.")
+        if not equals or not value:
+            raise SettingsError(f"-p takes NAME=VALUE, not {item!r}; leave a parameter out for its default.")
         parameters[name] = _from_here(value) if name in PATHS else value
     raise typer.Exit(int(any(o.state == "failed" for o in _execute(slugs, parameters, force, timeout_s))))
 
@@ -52,7 +57,10 @@ PATHS = ("recording", "split", "store")  # parameters that are paths
 
 def _from_here(path: str) -> str:
     """A path that the user gave, from the folder where the user stands: notebooks run in another one. Addresses stay as they are."""
-    return str(Path(path).expanduser().absolute()) if path and "://" not in path else path
+    try:
+        return str(Path(path).expanduser().absolute()) if path and "://" not in path else path
+    except RuntimeError as e:  # of ~name
+        raise SettingsError(f"{path}: there is no such user.") from e
 
 
 def _execute(slugs: list[str], parameters: dict[str, Any], force: bool = False, timeout_s: int | None = None) -> list:

@@ -186,7 +186,7 @@ def explain(
 
     Writes a figure (.png), arrays (.npz) and, by occlusion, a table (.csv). The arrays are mel (bands, frames) in dB, time_s of the frames in
     the file, band_hz, the score, made_from, and a map for each mask, output or feature; of conductance (channels, bands, frames) with its
-    segment and segment_start_s. The table has one row per mask: its bands and frames, low_hz, high_hz, start_s, end_s, and each score under it.
+    segment and segment_start_s; of features, follows says what each of them follows. The table has one row per mask: its bands and frames, low_hz, high_hz, start_s, end_s, and each score under it.
     Ctrl-C ends an occlusion with the masks that were tried.
     """
     from .. import audio

@@ -90,7 +90,7 @@ def read(path: Path, name: str, status: str, text: tuple[str, ...] = ()) -> Mani
     """
     table = read_table(path, text)
     check(table, str(path))
-    return Manifest(name, table, path.parent, status)
+    return Manifest(name, table.reset_index(drop=True), path.parent, status)
 
 
 def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -103,7 +103,8 @@ def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
 
     Returns
     -------
-    One row per file; names of files with forward slashes, blank cells of text columns as "".
+    One row per file, indexed so that the first line below the header is 0; names of files with forward slashes, text without blanks around
+    it, blank cells of text columns as "".
 
     Raises
     ------
@@ -114,8 +115,10 @@ def read_table(path: Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
         table = _read_csv(path, {*TEXT, *text})
     except FileNotFoundError as e:
         raise CorpusError(f"{path}: no such manifest.") from e
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as e:
-        raise CorpusError(f"{path}: not a CSV table ({type(e).__name__}).") from e
+    except UnicodeDecodeError as e:
+        raise CorpusError(f"{path}: its text is not in UTF-8; save it as UTF-8.") from e
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as e:
+        raise CorpusError(f"{path}: not a CSV table ({' '.join(str(e).split())[:100]}).") from e
     if "file" in table:
         table["file"] = [PureWindowsPath(f).as_posix() if isinstance(f, str) else f for f in table["file"]]
     return table
@@ -164,12 +167,20 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
         "header": 0,
         "index_col": False,
         "usecols": range(len(columns)),
+        "skip_blank_lines": False,  # so that a row's number is that of the file
+        "skipinitialspace": True,
     }
     options |= {"names": columns, "na_values": {c: ABSENT for c in columns if c not in text}}
     table = pd.read_csv(path, **options)
     if separator == ";" and "seconds" in table and not pd.api.types.is_numeric_dtype(table["seconds"]):
         table = pd.read_csv(path, **options, decimal=",")
-    return table[named]
+    table = table[named]
+    table = table[~(table.isna() | (table == "")).all(axis=1)].copy()  # without blank lines
+    for column in (c for c in named if c in text and c != "file"):  # "s1 " is no other speaker than "s1"
+        table[column] = table[column].str.strip()
+    if "sha256" in table:
+        table["sha256"] = table["sha256"].str.lower()
+    return table
 
 
 def write(manifest: Manifest, path: Path) -> None:
@@ -190,32 +201,35 @@ def check(table: pd.DataFrame, name: str, without: tuple[str, ...] = ()) -> None
     """
     missing = [c for c in REQUIRED if c not in table.columns and c not in without]
     if missing:
-        raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+        there = f"; it has {', '.join(map(str, table.columns))}"
+        raise CorpusError(f"{name}: the manifest lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}{there:.200}.")
     if table.empty:
         raise CorpusError(f"{name}: the manifest has no rows.")
     for column in (c for c in TEXT if c in table):
-        if bad := [i for i, v in enumerate(table[column]) if not isinstance(v, str) or not v]:
+        if bad := [i for i, v in table[column].items() if not isinstance(v, str) or not v]:
             raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` is empty or not text.")
     for column in (c for c in (*TEXT, "emotion") if c in table and c != "file"):
-        if bad := [i for i, v in enumerate(table[column]) if isinstance(v, str) and not v.isprintable()]:
-            raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` {table[column].iloc[bad[0]]!r:.60} holds control characters.")
-    if "emotion" in table and (bad := [i for i, v in enumerate(table["emotion"]) if not isinstance(v, str) or not v]):
+        if bad := [i for i, v in table[column].items() if isinstance(v, str) and not v.replace("\xa0", " ").isprintable()]:
+            raise CorpusError(f"{name}, row {bad[0] + 2}: `{column}` {table[column][bad[0]]!r:.60} holds control characters.")
+    if "emotion" in table and (bad := [i for i, v in table["emotion"].items() if not isinstance(v, str) or not v.strip()]):
         raise CorpusError(f"{name}, row {bad[0] + 2}: `emotion` is empty.")
-    for i, file in enumerate(table["file"]):
+    for i, file in table["file"].items():
         if PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute() or ".." in PureWindowsPath(file).parts:
             raise CorpusError(f"{name}, row {i + 2}: `file` {file!r} must stay below the manifest's folder.")
     if table["file"].duplicated().any():
-        twice = table["file"][table["file"].duplicated()].iloc[0]
-        raise CorpusError(f"{name}: {twice} occurs twice in the manifest.")
-    if "sha256" in table and not table["sha256"].str.fullmatch("[0-9a-f]{64}").all():
-        raise CorpusError(f"{name}: a `sha256` is not 64 hexadecimal digits.")
+        row = table.index[table["file"].duplicated()][0]
+        first = table.index[table["file"] == table["file"][row]][0]
+        raise CorpusError(f"{name}, rows {first + 2} and {row + 2}: {table['file'][row]} is named twice.")
+    if "sha256" in table and not (right := table["sha256"].str.fullmatch("[0-9a-f]{64}")).all():
+        raise CorpusError(f"{name}, row {table.index[~right][0] + 2}: `sha256` is not 64 hexadecimal digits.")
     for column, most in [("sample_rate", audio.MAX_RATE), ("seconds", audio.MAX_SECONDS)]:
         if column not in table:
             continue
         values = pd.to_numeric(table[column], errors="coerce")
         if not ((values > 0) & (values <= most) & np.isfinite(values)).all():
-            row = int((~((values > 0) & (values <= most))).to_numpy().argmax())
-            raise CorpusError(f"{name}, row {row + 2}: `{column}` is {table[column].iloc[row]!r}, not a number above 0 and up to {most}.")
+            row = table.index[~((values > 0) & (values <= most))][0]
+            cell = "empty" if pd.isna(table[column][row]) else repr(table[column][row]).removeprefix("np.float64(").removesuffix(")")
+            raise CorpusError(f"{name}, row {row + 2}: `{column}` is {cell}, not a number above 0 and up to {most}.")
 
 
 def describe(root: Path, files: list[str], on_file: Callable[[str], None] = lambda _: None) -> pd.DataFrame:

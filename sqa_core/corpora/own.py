@@ -97,18 +97,20 @@ def add(name: str, folder: Path, language: str = "", licence: str = "", on_file:
         raise CorpusError(f"{path}: it has no column {absent[0]}; give one value for all files with --{absent[0]}.")
     manifests.check(table, str(path), without=MEASURED)
     measured = Manifest(name, table, folder.resolve(), STATUS)
-    if gone := [f for f, p in zip(table["file"], measured.paths(), strict=True) if not p.is_file()]:
-        raise CorpusError(f"{path}: {len(gone)} of its {len(table)} files are not in {folder}, {gone[0]} first.")
-    found = manifests.describe(measured.root, list(table["file"]), on_file)
+    if gone := [i for i, p in zip(table.index, measured.paths(), strict=True) if not p.is_file()]:
+        count = f"{len(gone)} of its {len(table)} files {'is' if len(gone) == 1 else 'are'} not in {folder}"
+        raise CorpusError(f"{path}, row {gone[0] + 2}: {table['file'][gone[0]]!r} is missing; {count}.")
+    found = manifests.describe(measured.root, list(table["file"]), on_file).set_axis(table.index)
     for column in MEASURED:
         if column in table:
             same = abs(found[column] - table[column]) < 0.001 if column == "seconds" else found[column] == table[column]
             if not same.all():
-                row = int((~same.to_numpy()).argmax())
+                row = table.index[~same][0]
                 text = f"{path}, row {row + 2}: `{column}` is {table[column][row]}, of the file it is {found[column][row]}"
                 raise CorpusError(f"{text}; mend the manifest or the file.")
     table = table.assign(**{c: found[c] for c in MEASURED})
     manifests.check(table, str(path))
+    table = table.reset_index(drop=True)
     kept = environment.cache_folder() / "data" / name
     kept.mkdir(parents=True, exist_ok=True)
     with atomic(kept / PLACE) as partial:

@@ -65,7 +65,7 @@ class Explanation:
     def arrays(self) -> dict[str, np.ndarray]:
         """What an NPZ file holds: `mel` (mels, frames) dB, `time_s` (frames,) of the file, `band_hz` (mels,), `score`, and each map under its
         name with `_` for spaces: (mels, frames), NaN where nothing was tried; of conductance (channels, height, width), with `segment`
-        (mels, length) and `segment_start_s`.
+        (mels, length) and `segment_start_s`. Of features, `follows` says in the order of their maps what each follows.
 
         Returns
         -------
@@ -73,7 +73,9 @@ class Explanation:
         """
         time_s = self.start_s + self.hop_s * np.arange(self.mel.shape[1])
         out = {"mel": self.mel, "time_s": time_s, "band_hz": self.band_hz, "score": np.array(self.score)}
-        out |= {name.replace(", ", "_").replace(" ", "_"): m.values for name, m in self.maps.items()}
+        out |= {name.replace(", ", "_").replace(" ", "_").replace("×", "x"): m.values for name, m in self.maps.items()}
+        if named := [f"{name}: {m.follows}" for name, m in self.maps.items() if m.follows]:
+            out["follows"] = np.array(named)
         return out if self.segment is None else out | {"segment": self.segment, "segment_start_s": np.array(self.segment_start_s)}
 
 

@@ -1,7 +1,6 @@
 """Speech encoders by name: which there are, where their weights are on this machine, how to fetch them, and the hash of what is found."""
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from .. import environment
 from ..errors import WeightsError
-from ..files import sha256, short_hash
+from ..files import from_json, sha256, short_hash
 
 _BIN, _SAFE = "pytorch_model.bin", "model.safetensors"
 
@@ -255,7 +254,7 @@ def shape(name: str) -> tuple[int, int]:
         return MINI_LAYOUT["encoder_layers"], MINI_LAYOUT["d_model"]
     path = folder_of(name) / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = from_json(path.read_text())
         layers = config["encoder_layers"] if "encoder_layers" in config else config["num_hidden_layers"]
         return int(layers), int(config["d_model"] if "d_model" in config else config["hidden_size"])
     except (OSError, ValueError, KeyError, TypeError) as e:

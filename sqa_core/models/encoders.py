@@ -4,7 +4,6 @@ wav2vec 2.0 and its relatives (XLS-R, HuBERT, WavLM) take the waveform, Whisper 
 The networks are transformers'. This file adds strict loading, and masks, so that a file has the same features alone and in a batch.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .. import audio, spectrogram
 from ..errors import AudioError, WeightsError
+from ..files import from_json
 from ..spectrogram import WHISPER_HOP, WHISPER_WINDOW
 from . import encoder_catalogue as catalogue
 from . import untrusted
@@ -28,6 +28,7 @@ from .encoder_catalogue import MEL, MINI, MINI_LAYOUT, RANDOM, SPEAKER, SPEAKER_
 RATE = 16_000  # Hz, of every encoder in this file
 SPEAKER_LARGEST_BYTES = 200_000_000  # twice the published file
 MOST_LAYERS, WIDEST = 1000, 20_000  # of a configuration, heads and strides included: more describes no speech encoder
+LARGEST_SETTING = 10_000_000  # of any number in it: classes, words, samples
 WAVE_FAMILIES = ("wav2vec2", "hubert", "wavlm")
 Waveforms = Sequence[Float[np.ndarray, " _"]]  # of any lengths
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -248,10 +249,12 @@ def _require_own(folder: Path) -> None:
     if (folder / "adapter_config.json").exists():
         raise WeightsError(f"{folder}: holds an adapter (adapter_config.json), whose network is elsewhere; merge the two first.")
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = from_json((folder / "config.json").read_text())
         attention = {config.get(key) for key in ("attn_implementation", "_attn_implementation")}
     except (OSError, ValueError, AttributeError, TypeError):
         return  # transformers says what is wrong with it
+    if any(isinstance(value, int) and abs(value) > LARGEST_SETTING for value in config.values()):
+        raise WeightsError(f"{folder}: its config.json holds sizes beyond those of any speech encoder.")
     if not attention <= {None, "eager", "sdpa"}:
         raise WeightsError(
             f"{folder}: its config.json asks for another implementation of attention, which would be fetched; remove the entry."
@@ -264,7 +267,10 @@ def _is_sane(config: Any) -> bool:
     )
     steps = [*getattr(config, "conv_stride", ()), *getattr(config, "conv_kernel", ())]
     sizes = [getattr(config, layers), getattr(config, heads), *steps]
-    return min(sizes) >= 1 and max(sizes) <= MOST_LAYERS and 1 <= config.hidden_size <= WIDEST
+    inner = getattr(config, "encoder_ffn_dim" if config.model_type == "whisper" else "intermediate_size")
+    small = getattr(config, "layer_norm_eps", 1e-5)
+    wide = 1 <= config.hidden_size <= WIDEST and 1 <= inner <= 8 * WIDEST
+    return min(sizes) >= 1 and max(sizes) <= MOST_LAYERS and wide and 0 < small < 1
 
 
 def of_model(name: str, model: Any, hash_: str, zero_mean_unit_variance: bool, device: str = "cpu") -> Encoder:
@@ -323,7 +329,7 @@ def _normalises(folder: Path) -> bool:
     """Whether sounds are brought to mean 0 and variance 1 first, as wav2vec 2.0's family wants them where nothing is said."""
     path = folder / "preprocessor_config.json"
     try:
-        return bool(json.loads(path.read_text()).get("do_normalize", False)) if path.is_file() else True
+        return bool(from_json(path.read_text()).get("do_normalize", False)) if path.is_file() else True
     except (OSError, ValueError, AttributeError) as e:
         raise WeightsError(f"{path}: cannot be read ({type(e).__name__}); fetch it again, or delete it if the network needs none.") from e
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,14 +46,28 @@ def torch_checkpoint(path: Path, largest_bytes: int) -> Any:
         It is missing, too large, damaged, or holds anything else, which could run code.
     """
     require_file(path, largest_bytes)
+    if _is_program(path):
+        raise WeightsError(f"{path}: a TorchScript program and not a checkpoint; refused.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
+        if any("pickle protocol" in str(w.message) for w in warned):
+            raise WeightsError(f"{path}: saved with another pickle protocol than 2; save it again with `torch.save`'s own.") from e
         raise WeightsError(
             f"{path}: not a checkpoint, or one that holds more than tensors and plain settings and could run code; refused."
         ) from e
     except Exception as e:  # the reader of old checkpoints raises whatever its bytes lead it to: IndexError, struct.error…
         raise WeightsError(f"{path}: not a checkpoint, or a damaged one ({type(e).__name__}).") from e
+
+
+def _is_program(path: Path) -> bool:
+    """Whether this is what `torch.jit.save` wrote: code, which `torch.load` would hand over to another loader."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def safetensors(path: Path, largest_bytes: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -69,7 +84,7 @@ def safetensors(path: Path, largest_bytes: int) -> tuple[dict[str, torch.Tensor]
 
 def require_state(state: Any, expected: Mapping[str, torch.Tensor], path: Path) -> None:
     """Raise WeightsError unless `state` holds the tensors of a network, whose own state (on the device `meta`) is `expected`: the same names,
-    shapes and kinds, all of them finite, and no negative variances."""
+    shapes and kinds, all of them finite, and statistics of batch norms that can be."""
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: its tensors are in a {type(state).__name__}, not in a dictionary by name.")
     if strange := [key for key in state if not isinstance(key, str)]:
@@ -89,8 +104,11 @@ def require_state(state: Any, expected: Mapping[str, torch.Tensor], path: Path) 
             raise WeightsError(f"{path}: {key} holds values that are not numbers (NaN or infinite); it is damaged.")
         if key.endswith("running_var") and (value < 0).any():
             raise WeightsError(f"{path}: {key} holds a negative variance; it is damaged.")
+        if key.endswith(("running_var", "running_mean")) and value.abs().max() > LARGEST_STATISTIC:
+            raise WeightsError(f"{path}: {key} holds {value.abs().max():.0e}, which no activation reaches; it is damaged.")
 
 
+LARGEST_STATISTIC = 1e8  # of a batch norm; those of the networks here stay below 1e5
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from .. import download, environment
 from ..audio import shown
 from ..errors import WeightsError
-from ..files import atomic, sha256
+from ..files import atomic, from_json, sha256
 from . import untrusted
 from .nisqa import DIMENSIONS, Nisqa, NisqaSettings
 
@@ -197,9 +198,11 @@ def shuffled(network: Network, seed: int = 0) -> Network:
 
 def _best_seconds(card: dict[str, str], path: Path) -> tuple[float, float]:
     try:
-        shortest, longest = map(float, json.loads(card.get("best_seconds", "[1, 12]")))
-    except (ValueError, TypeError) as e:
-        raise WeightsError(f"{path}: `best_seconds` in its metadata is not a pair of numbers.") from e
+        shortest, longest = (float(x + 0) for x in from_json(card.get("best_seconds", "[1, 12]")))
+        if not 0 < shortest < longest < math.inf:
+            raise ValueError("no range of lengths")
+    except (ValueError, TypeError, OverflowError) as e:
+        raise WeightsError(f"{path}: `best_seconds` in its metadata is not a pair of numbers above 0, the smaller first.") from e
     return shortest, longest
 
 
@@ -257,11 +260,14 @@ def _validated(settings: dict[str, Any], path: Path) -> NisqaSettings:
         checked = TypeAdapter(NisqaSettings).validate_python(settings)
     except ValidationError as e:
         first = e.errors()[0]
-        raise WeightsError(f"{path}: the setting {'.'.join(map(str, first['loc']))} is wrong ({first['msg'].lower()}).") from e
+        raise WeightsError(
+            f"{path}: the setting {'.'.join(map(str, first['loc'])) or '`settings`'} is wrong ({first['msg'].lower()})."
+        ) from e
     sizes = [*checked.channels, checked.width, checked.pool_width, checked.segment_hop, checked.mel.n_fft, checked.features or 1]
     mel = checked.mel
     sane = 8000 <= (mel.sample_rate or 8000) <= 192_000 and 0.001 <= mel.hop_s <= mel.win_s <= 0.1 and 1000 <= mel.fmax <= 96_000
     named = len(set(checked.outputs)) == len(checked.outputs) > 0 and set(checked.outputs) <= set(DIMENSIONS)
+    sane = sane and mel.n_fft >= mel.win_s * (mel.sample_rate or 8000)
     shaped = all(1 <= size <= 8192 for size in sizes) and (mel.n_mels, checked.segment_length) == (48, 15)
     if not (sane and named and shaped):
         raise WeightsError(f"{path}: its settings describe no NISQA network (segments are 48 bands by 15 frames).")
@@ -271,8 +277,8 @@ def _validated(settings: dict[str, Any], path: Path) -> NisqaSettings:
 def _read_safetensors(path: Path) -> tuple[NisqaSettings, dict[str, torch.Tensor], dict[str, str]]:
     state, card = untrusted.safetensors(path, LARGEST_BYTES)
     try:
-        settings = json.loads(card["settings"])
-    except (KeyError, json.JSONDecodeError) as e:
+        settings = from_json(card["settings"])
+    except (KeyError, ValueError) as e:
         raise WeightsError(f"{path}: carries no `settings` in its metadata, so its network is not known.") from e
     return _validated(settings, path), state, card
 

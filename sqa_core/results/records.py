@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SettingsError
-from ..files import PARTIAL, atomic
+from ..files import PARTIAL, atomic, from_json
 from . import packed, store
 from .store import Store
 
@@ -171,7 +171,7 @@ def _checked(text: bytes | str, place: str, what_to_do: str) -> dict[str, Any]:
         It is not so; place and what_to_do are part of the sentence.
     """
     try:
-        body = json.loads(text)
+        body = from_json(text)
     except ValueError as e:
         raise SettingsError(f"{place}: not a record (not JSON); {what_to_do}.") from e
     if not isinstance(body, dict) or body.keys() != _TYPES.keys():

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from ..errors import SettingsError
-from ..files import PARTIAL, atomic
+from ..files import PARTIAL, atomic, require_writable
 
 Store = str | Path
 FLEETING = ("memory", "dir", "reference", "data", "http", "https", "github", "git")  # protocols that keep nothing, or cannot be written
@@ -21,12 +21,18 @@ def check(folder: Store) -> None:
     Raises
     ------
     SettingsError
-        It is one of these.
+        It is one of these, or a place on this machine where nothing can be written.
     """
     links = [link.partition("://") for link in str(folder).split("::")] if "://" in str(folder) else []
     bad = any(p in FLEETING or p not in fsspec.available_protocols() or (mark and not rest) for p, mark, rest in links)
     if bad or str(folder).startswith(":") or str(folder).endswith(":"):
         raise SettingsError(f"{folder}: not a store that keeps records; name a folder, or an address such as s3://bucket/folder.")
+    place = Path(str(folder).removeprefix("file://"))
+    if "://" in str(place) or not str(folder):
+        return
+    if place.exists() and not place.is_dir():
+        raise SettingsError(f"{folder}: not a folder, so no records can be kept there.")
+    require_writable(place)
 
 
 @contextmanager
@@ -56,6 +62,8 @@ def reaching(folder: Store) -> Iterator[tuple[Any, str]]:
 
 def read_bytes(folder: Store, name: str) -> bytes:
     with reaching(folder) as (files, root):
+        if "file" in files.protocol and Path(f"{root}/{name}").is_fifo():  # which would wait for a writer
+            raise SettingsError(f"{folder}/{name}: not a file but a pipe; delete it.")
         return files.cat_file(f"{root}/{name}")
 
 

@@ -64,7 +64,10 @@ class GridSettings(ChapterSettings):
             if wanted := names_in(getattr(self, name)):
                 values = [_value(t, field) for t in chosen]
                 if unknown := sorted(set(wanted) - set(values)):
-                    there = ", ".join(sorted({v for v in values if v is not None})) or "none"
+                    there = (
+                        ", ".join(sorted({v for v in values if v is not None}, key=lambda v: (len(v), v) if v.isdigit() else (0, v)))
+                        or "none"
+                    )
                     raise SettingsError(f"No trial of this plan has {name}={unknown[0]}; there are {there}.")
                 chosen = [t for t, value in zip(chosen, values, strict=True) if value in wanted]
         return super().run(chosen)

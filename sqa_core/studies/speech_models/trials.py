@@ -120,9 +120,10 @@ class LayersTrial(EncoderTrial):
 
     def run(self) -> Result:
         layers = self.load()[1].layers
+        fields = {name: getattr(self, name) for name in type(self).model_fields}  # and not what is cached beside them
         rows = []
         for layer in range(1, layers + 1):
-            result = ProbeTrial(**dict(self), settings=ProbeSettings("linear", layer=layer)).run()
+            result = ProbeTrial(**fields, settings=ProbeSettings("linear", layer=layer)).run()
             rows.append({"layer": layer, "f1": result.metrics["f1"], "valid_f1": result.metrics["valid_f1"]})
         items = pd.DataFrame(rows)
         chosen = items.loc[items["valid_f1"].idxmax()]  # on the validation files
