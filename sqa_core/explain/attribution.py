@@ -22,6 +22,7 @@ from torch import Tensor
 from .. import scoring, spectrogram
 from ..errors import SettingsError
 from ..models.weights import Network
+from ..threads import in_threads
 from .chain import ROWS, explained_cnn, features_of
 
 BASELINES = ("zero", "floor", "min", "noise")
@@ -252,7 +253,7 @@ def _in_threads(function: Callable[[Tensor], Any], rows: Tensor, device: str, at
     if len(parts) == 1 or device != "cpu":
         yield from map(function, parts)
         return
-    yield from scoring.in_threads(function, parts, AHEAD)
+    yield from in_threads(function, parts, AHEAD)
 
 
 def _quadrature(steps: int) -> tuple[np.ndarray, np.ndarray]:

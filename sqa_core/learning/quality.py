@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from .. import environment, scoring, spectrogram
+from .. import environment, spectrogram
 from ..corpora import impairments
 from ..errors import SettingsError
 from ..files import short_hash
@@ -21,6 +21,7 @@ from ..losses import summed_mse
 from ..models.nisqa import Nisqa, NisqaSettings
 from ..models.quality_transformer import SIZES, QualityTransformer
 from ..results.trials import added_later, canonical
+from ..threads import in_threads
 from . import nisqa
 from .loop import RUN_FORM, Checkpoint, Epoch, Keep, Validation, fit
 from .quality_material import Material
@@ -260,7 +261,7 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     settings = network.settings
     device = str(next(network.parameters()).device)
     if isinstance(network, QualityTransformer) and device == "cpu":  # padding and its mask cost more than a batch gains there
-        return np.concatenate(list(scoring.in_threads(partial(_alone, network), mels, TEST_BATCH)))
+        return np.concatenate(list(in_threads(partial(_alone, network), mels, TEST_BATCH)))
     out = np.empty((len(mels), len(settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
     order = np.argsort([len(m) for m in mels])
     for start in range(0, len(order), TEST_BATCH):

@@ -4,7 +4,6 @@ from .advice import advice
 from .network import cnn_features, folded, fused_convolutions, mel_of, run_cnn, score_mels
 from .rows import COLUMNS, as_table, columns, score, score_stream
 from .sounds import Options, check
-from .threads import each_alone, in_threads
 
 __all__ = [
     "COLUMNS",
@@ -14,10 +13,8 @@ __all__ = [
     "check",
     "cnn_features",
     "columns",
-    "each_alone",
     "folded",
     "fused_convolutions",
-    "in_threads",
     "mel_of",
     "run_cnn",
     "score",

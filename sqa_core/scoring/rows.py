@@ -17,10 +17,10 @@ from .. import audio, levels
 from ..models import weights
 from ..models.nisqa import DIMENSIONS
 from ..models.weights import Network
+from ..threads import in_threads
 from . import sounds
 from .network import GROUP, folded, score_mels
 from .sounds import Failure, Options
-from .threads import in_threads
 
 FILES = 12  # in a group: enough to fill chunks, few enough for the rows to come steadily
 SHORT_FILES, SHORT_BYTES = 48, 1 << 20  # groups of short files grow to so many files, or until they hold so many bytes, to fill chunks
