@@ -88,7 +88,7 @@ figures.table(
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
-figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
+figures.forest(verdicts.judged(ledger, quoted, our_run=judged), slug=plan.SLUG)
 
 # %% [markdown]
 # ## Targets

@@ -81,7 +81,7 @@ figures.table(page.deviations_table(), "deviations", "Differences from the paper
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
-figures.forest(verdicts.judged(ledger, quoted, our_run=judged))
+figures.forest(verdicts.judged(ledger, quoted, our_run=judged), slug=plan.SLUG)
 
 # %% [markdown]
 # ## Which pairs do listeners tell apart?

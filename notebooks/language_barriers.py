@@ -81,7 +81,7 @@ figures.table(page.deviations_table(), "deviations", "Differences from the paper
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
-figures.forest(claims.judged(ledger, quoted, synthetic_voices=run.verdicts_synthetic, real_voices=run.verdicts_real))
+figures.forest(claims.judged(ledger, quoted, synthetic_voices=run.verdicts_synthetic, real_voices=run.verdicts_real), slug=plan.SLUG)
 
 # %% [markdown]
 # ## Is it the language?

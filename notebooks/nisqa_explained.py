@@ -85,15 +85,16 @@ figures.table(page.deviations_table(ours), "deviations", "Differences from the p
 
 # %% tags=["hide-input"]
 ledger, quoted = published.claims(plan.SLUG), published.read(plan.SLUG, "quotations")
-figures.forest(claims.judged(ledger, quoted, **by_network))
+figures.forest(claims.judged(ledger, quoted, **tested.with_reasons(by_network)), slug=plan.SLUG)
 
 # %% [markdown]
 # ## Most claims that hold also hold with shuffled weights
 #
 # {glue:text}`control_sentence` With shuffled weights, masks on a quiet room also change little (C1), features are also
 # redundant (C10), filters of the first convolution also look at different regions (C12), and deep maps also show no
-# pattern (C14). What needs training on `nisqa-tts` and on `prompts-pesq-20` is that two features of the second
-# convolution weigh one structure with opposite signs (C13). Each control is one shuffle of the weights; those of C6
+# pattern (C14). One claim needs training on both `nisqa-tts` and `prompts-pesq-20`: two features of the second
+# convolution respond to the same structure with opposite signs (C13). On our own two networks C3 needs it too; where
+# they have a ReLU on the outputs, C13 fails even with trained weights. Each control is one shuffle of the weights; those of C6
 # and C11 have five recordings. The vertical focus of the features (C11, partly reproduced) also depends on training: on
 # these recordings, the intraclass correlation of the maps' centres falls from {glue:text}`focus_trained` to
 # {glue:text}`focus_shuffled`.
@@ -122,16 +123,17 @@ figures.shown(
 # the second has not yet replaced. Cloning the tensor between them restores completeness:
 # {glue:text}`error_complete`.
 #
-# This is not special to a max pool after a ReLU. It holds for a tanh before a max pool, a max pool before a ReLU, and
-# most other pairs; a test of this book tries each. Captum's maintainers have a fix for adjacent modules, [pull request
+# This is not special to a max pool after a ReLU. It holds for all six ordered pairs of ReLU, tanh and max pool; a test
+# of this book tries each with captum 0.9.0, and we have not tried older versions. Captum's maintainers have a fix for adjacent modules, [pull request
 # 1843](https://github.com/meta-pytorch/captum/pull/1843) of May 2026 for [issue
 # 1104](https://github.com/pytorch/captum/issues/1104), and one for functional operations, [pull request
 # 1858](https://github.com/meta-pytorch/captum/pull/1858); neither is in a release on PyPI. NISQA's code calls ReLU as a
 # function, which captum ignores without a warning.
 #
-# The fault does not change the verdict on claim C6, that DeepLIFT and integrated gradients agree: it fails for all
-# three variants (ReLUs called as functions, ReLUs as modules, and modules with copies between them, the complete
-# variant). Sums, and statements about how much of an output a region explains, need the complete variant.
+# The fault does not change the verdict on claim C6, that DeepLIFT and integrated gradients agree: on `nisqa-tts` it
+# fails for all three variants (ReLUs called as functions, ReLUs as modules, and modules with copies between them, the
+# complete variant). On one of our own networks captum's own variant, which is not complete, does reach the criterion.
+# Sums, and statements about how much of an output a region explains, need the complete variant.
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -157,7 +159,8 @@ figures.table(
 #
 # The controlled set has cuts at known positions. Inside a cut, input and baseline agree if the baseline is silence, and
 # every method that multiplies by their difference is zero there: with a baseline of −80 dB the AUC is far below 0.5, the
-# maps are dark inside cuts, as predicted. With 0 dB the best of ten maps of `nisqa-tts` reaches {glue:text}`best_cut`. A
+# maps are dark inside cuts, as predicted. The best of ten maps of `nisqa-tts` (five methods, two
+# baselines) reaches {glue:text}`best_cut`. A
 # control without any network, |x − x₀| with x₀ = 0 dB, reaches {glue:text}`cut_alone` on the same files (two talkers,
 # two kinds of cuts).
 
@@ -193,8 +196,8 @@ figures.shown(
 # %% [markdown]
 # ## Move a mask over a sound
 #
-# A synthetic sentence with pink noise at 12 dB and a cut of 120 ms at 1.3 s. The mask starts where it changes the score
-# most. Orange in the list of maps on the [second page](nisqa_explained_details) raises a feature, violet lowers it.
+# A synthetic sentence with pink noise at 30 dB and a cut of 120 ms at 1.3 s. The mask starts where it changes the score
+# most. Scores are the network's own and can lie below 1.
 
 # %% tags=["hide-input"]
 figures.shown(

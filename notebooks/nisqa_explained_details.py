@@ -253,7 +253,8 @@ figures.shown(
 # raises an error for the second and silently ignores the first. The published network therefore has to be rewritten
 # before DeepLIFT can explain it, and the maps depend on how. The paper does not say how.
 #
-# **A max pool directly after a ReLU breaks the chain rule.** Captum 0.9.0 hooks the tensor that enters a module. Where
+# **Two nonlinear modules in a row break the chain rule**, such as a max pool directly after a ReLU (captum's [pull
+# request 1843](https://github.com/meta-pytorch/captum/pull/1843) mends it; it is in no release yet). Captum 0.9.0 hooks the tensor that enters a module. Where
 # a max pool follows a ReLU, the ReLU's output and the pool's input are the same tensor object. In the backward pass,
 # the ReLU's hook reads that tensor's gradient before the pool's hook has replaced it. The ReLU then uses a plain
 # gradient instead of the pool's multiplier, and the sum is wrong. Cloning the tensor between the two modules restores
@@ -277,7 +278,7 @@ figures.shown(
 # gradients.
 #
 # Which of the paper's observations depend on the variant? The correlation with integrated gradients (C6) differs by
-# variant, but C6 fails for all three, so the completeness error does not change that verdict. Which features are
+# variant; on `nisqa-tts` C6 fails for all three, so the completeness error does not change that verdict. Which features are
 # active, and the stripes of the next section, are shown for each variant too. Sums, and so any statement about how much
 # of an output a region explains, need the complete variant.
 #

@@ -53,6 +53,7 @@ def of_speech_models(found: Any) -> Named:
         "other_choices": open_questions.choices_table,
         "splits": variability.splits_table,
         "epochs": variability.epochs_table,
+        "epochs_by_model": variability.epochs_by_model,
         "detectable": variability.detectable_table,
         "speakers": variability.speakers_table,
         "overview": chapter_findings.overview,

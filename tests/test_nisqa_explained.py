@@ -136,12 +136,14 @@ def test_agreement_is_judged_by_the_complete_variant(tmp_path):
     assert "modules 0.90" in found.evidence
 
 
-def test_completeness_asks_every_method(tmp_path):
+def test_completeness_is_judged_for_each_method(tmp_path):
     good = {f"within_{m}": np.full(3, 1.0) for m in (*trials.VARIANTS, "ig")}
     every = attribution(tmp_path, [1, 1, 1], **good)
     assert claims._completeness(every, every).verdict == "holds"
     one = attribution(tmp_path, [1, 1, 1], **(good | {"within_modules": np.full(3, 0.1)}))
-    assert claims._completeness(one, every).verdict == "fails"
+    assert claims._completeness(one, every).verdict == "partly", "each method stands for itself"
+    none = attribution(tmp_path, [1, 1, 1], **dict.fromkeys(good, np.full(3, 0.1)))
+    assert claims._completeness(none, none).verdict == "fails"
 
 
 def masks(tmp_path, silent_change, noise_change, strong_change, noisy_mos=2.0):

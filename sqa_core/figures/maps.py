@@ -266,6 +266,18 @@ def correlation_matrices(matrices: dict[str, np.ndarray]):
     return closed(figure)
 
 
+def powers(value: float) -> str:
+    """A small number as text.
+
+    Examples
+    --------
+    >>> powers(6.2e-7)
+    '6 × 10⁻⁷'
+    """
+    digits, exponent = f"{value:.0e}".split("e")
+    return f"{digits} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
 def completeness_text(error: float, steps: int | None = None) -> str:
     """The completeness error that labels a map.
 
@@ -278,7 +290,7 @@ def completeness_text(error: float, steps: int | None = None) -> str:
     -------
     Text such as "completeness error 3.0 % (50 steps; above our 1 % limit)".
     """
-    size = f"{100 * error:.1f} %" if error > 0.001 else f"{error:.0e}"
+    size = f"{100 * error:.1f} %" if error > 0.001 else powers(error)
     about = [f"{steps} steps"] if steps else []
     about += ["above our 1 % limit"] if error > 0.01 else []
     return f"completeness error {size}" + (f" ({'; '.join(about)})" if about else "")

@@ -100,6 +100,9 @@ def _link(frame: pd.DataFrame | None, name: str) -> str:
     return data_link(frame, name) if frame is not None else ""
 
 
+MANY_ROWS = 3  # from here on, a column that says the same in all of them is none
+
+
 def table(
     frame: pd.DataFrame,
     name: str,
@@ -111,7 +114,8 @@ def table(
 
     decimals : of floats, for all columns or by column; "+1" shows the sign. fold : a summary under which the table opens on request.
 
-    Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets.
+    Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets. What is the same in all of several
+    rows stands in the caption instead; the CSV has every column.
     """
     if frame.empty:
         return absent(f"{caption}: not available here.")
@@ -123,6 +127,9 @@ def table(
     merged = {*spread.values(), *(e for pair in ends.values() for e in pair)}
     visible = [c for c in frame if c not in merged]
     text = pd.DataFrame({c: _cells(frame, c, decimals, ends.get(c), spread.get(c)) for c in visible})
+    same = [c for c in visible[1:] if len(frame) >= MANY_ROWS and text[c].nunique() == 1]
+    visible = [c for c in visible if c not in same]
+    caption += "".join(f"; {c}: {'not available' if text[c].iloc[0] == MISSING else text[c].iloc[0]}" for c in same)
     heads = "".join(f'<th scope="col">{html.escape(_heading(c, c in ends, spread.get(c)))}</th>' for c in visible)
     rows = [_row(frame, text, visible, i) for i in range(len(frame))]
     body = (

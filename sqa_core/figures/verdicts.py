@@ -131,20 +131,29 @@ def card(title: str, link: str, paper: str, reply: str, verdicts: Sequence[Bar])
 def legend() -> str:
     """What each verdict means, as HTML."""
     rows = "".join(f"<div><dt>{badge(verdict)}</dt><dd>{html.escape(text)}</dd></div>" for verdict, text in MEANINGS.items())
+    for words, text in (
+        (PRINTED_WORDS, "whether the claim is true of the numbers that the paper prints"),
+        (CHANCE_WORDS, "whether those numbers show more than chance"),
+    ):
+        labels = " ".join(badge(verdict, words=words) for verdict in words)
+        rows += f"<div><dt>{labels}</dt><dd>{html.escape(text)}</dd></div>"
     return f'<dl class="sqa-legend">{rows}</dl>'
 
 
-def forest(claims: Sequence[Judged], name: str = "claims") -> Any:
+def forest(claims: Sequence[Judged], name: str = "claims", slug: str = "") -> Any:
     """One row per claim: the paper's words, the verdicts, and the number that decides with its 95 % interval against the criterion (shaded).
-    Evidence and test open on request."""
+    Evidence, test and the command that computes it open on request.
+
+    slug : of the chapter; "" leaves the command out.
+    """
     rows: dict[str, list[str]] = {kind: [] for kind in HEADINGS}
     for claim in claims:
-        rows[claim.kind].append(_row(claim))
+        rows[claim.kind].append(_row(claim, f"sqa run {slug} --profile paper --store book/results" if slug else ""))
     body = "".join(HEADINGS[kind] * bool(of) + "".join(of) for kind, of in rows.items())
     return html_output(f'<div class="sqa-forest" id="{html.escape(name)}">{body}</div>')
 
 
-def _row(claim: Judged) -> str:
+def _row(claim: Judged, command: str) -> str:
     badges, details = [], []
     for name, f in claim.verdicts.items():
         if f.basis == "the paper's printed numbers":
@@ -155,17 +164,21 @@ def _row(claim: Judged) -> str:
             badges.append(badge(f.verdict, name))
         if f.strict and f.strict != f.verdict:
             badges.append(badge(f.strict, f"{name}, read strictly", PRINTED_WORDS if f.basis == "the paper's printed numbers" else WORDS))
-        said = f.evidence or f"needs {f.needs}"
+        number = f"{f.criterion.what}: {f.interval.text('.2f')}; " if f.interval and f.criterion else ""
+        said = number + f.evidence if f.evidence else f"needs {f.needs}"
         details.append(f"<dt>{html.escape(name)}</dt><dd>{html.escape(said)}{_statuses(f)}</dd>")
     # What we computed is drawn rather than what is printed, and the first network rather than its controls.
     with_number = [(name, f) for name, f in claim.verdicts.items() if f.interval and f.criterion]
     name, drawn = next(((n, f) for n, f in with_number if f.basis == "our run"), with_number[0] if with_number else ("", None))
     words = f"<q>{html.escape(claim.quotation)}</q>" if claim.quotation else html.escape(claim.claim)
+    again = (
+        f"<dt>command</dt><dd><code>{html.escape(command)}</code></dd>" if command and any(n != "printed" for n in claim.verdicts) else ""
+    )
     picture = interval_svg(drawn.interval, drawn.criterion, name) if drawn and drawn.interval and drawn.criterion else ""
     return (
         f'<details class="sqa-claim"><summary><span class="sqa-id">{html.escape(claim.id)}</span><span class="sqa-words">{words}</span>'
         f'<span class="sqa-badges">{"".join(badges)}</span>{picture}</summary>'
-        f"<dl>{''.join(details)}<dt>test</dt><dd>{html.escape(claim.test)}</dd><dt>source</dt><dd>{html.escape(claim.source)}</dd></dl></details>"
+        f"<dl>{''.join(details)}<dt>test</dt><dd>{html.escape(claim.test)}</dd><dt>source</dt><dd>{html.escape(claim.source)}</dd>{again}</dl></details>"
     )
 
 

@@ -381,7 +381,7 @@ CORPORA = {
         megabytes=1000,
         source="the repository's readme",
         total=3000,
-        notes=("some files are at 22.05 kHz", "the paper's row with 400 files in four classes is URDU's"),
+        notes=("some files are at 22.05 kHz", "the paper's row with 400 files in four classes matches URDU"),
     ),
     "ravdess": EmotionCorpus(
         name="RAVDESS",

@@ -315,7 +315,13 @@ def localisation(table: pd.DataFrame, network: str = "nisqa-tts"):
             named = {"inside a cut": "value", "inside a cut, low": "low", "inside a cut, high": "high"}
             intervals(of_weights.rename(columns=named).assign(y=y), axis, str(name), index=i)
         axis.axvline(0.5, color="0.5", linestyle=":")
-        axis.set(title=f"baseline {baseline}", xlim=(0, 1), xlabel="AUC inside a cut")
+        axis.set(
+            title=f"baseline {baseline}",
+            xlim=(0, 1),
+            xlabel="AUC inside a cut",
+            xticks=(0, 0.25, 0.5, 0.75, 1),
+            xticklabels=("0", "", "0.5", "", "1"),
+        )
         axis.set_yticks(range(len(methods)), [m.replace(", ", ",\n") if narrow() else m for m in methods])
     axes[0, 0].invert_yaxis()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=1 if narrow() else 2)

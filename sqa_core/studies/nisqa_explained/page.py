@@ -1,20 +1,22 @@
 """What the page on explaining NISQA takes from its records: values for its prose, by key."""
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
 
+from ...figures import maps as drawn
 from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...metrics import Interval
 from ...results import frame, published
-from ...results.claims import WORDS, Finding, tally
+from ...results.claims import WORDS, Finding, Verdict, tally
 from ...results.records import Record
 from ..listeners import offset_in_words
 from ..shared import published_run
 from .claims import of_networks
 from .plan import LOCALISATION_CUTS, PAPERS_LAYOUT, SLUG, TWO_TALKERS
-from .tables import controls_table, dead_units, dimensions_table, mean_over_files, name_leads
+from .tables import baseline_in_words, controls_table, dead_units, dimensions_table, mean_over_files, name_leads
 from .trials import VARIANTS
 
 MISSING = "not available"
@@ -49,14 +51,22 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
         ),
         "faithful": {
             "network": "the paper's layout, other weights",
-            "recordings": "78 with listeners' votes, 216 with known impairments (paper: 216, closed)",
+            "recordings": "78 rated, 216 controlled (paper: 216)",
             "figures": "all six, on other recordings",
             "claims": "numbers instead of inspection by eye",
         },
-        "verdicts": [Bar("nisqa-tts", tally(ours)), Bar("with shuffled weights", tally(by_network["shuffled_weights"]))],
+        "verdicts": [
+            Bar("nisqa-tts", tally(ours)),
+            Bar("with shuffled weights", _all_counted(tally(by_network["shuffled_weights"]), len(ledger))),
+        ],
         "found": numbers,
         "links": verdicts.links(SLUG, details="All maps and tables", cite="https://arxiv.org/abs/2112.06219"),
     }
+
+
+def _all_counted(counts: Counter[Verdict], claims: int) -> Counter[Verdict]:
+    """Verdicts on all claims: those without a control are not tested."""
+    return counts + Counter({"not tested": claims - counts.total()})
 
 
 def card() -> dict[str, Any]:
@@ -84,9 +94,9 @@ def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
     pad = f"MOS {padded.metrics['mos']:.2f} instead of {padded.metrics['mos_unpadded']:.2f} for one recording" if padded else MISSING
     values = _agreement(found)
     rows = [
-        ("network", "NISQA of 2019, weights not published", "nisqa-tts: the same layout, trained on synthetic speech", "cannot be measured here"),
+        ("network", "NISQA of 2019, weights not published", "nisqa-tts: the same layout, trained on synthetic speech", "not measured"),
         ("what it was trained for", "transmitted speech", "naturalness of synthetic speech", f"PCC with listeners {values['tts_file']}; nisqa {values['official_file']}"),
-        ("recordings", "216 of a closed POLQA set", "78 of P.835, 216 controlled", "cannot be measured here"),
+        ("recordings", "216 of a closed POLQA set", "78 of P.835, 216 controlled", "not measured"),
         ("padding", "to 1300 frames", "none", pad),
         ("ReLU on the 20 outputs", "in the code of 2020", "none in nisqa-tts", "own networks, one training run each: see the second page"),
         ("baseline", '"an empty spectrogram"', "−80 dB; others beside it", "maps differ: claim C15"),
@@ -175,7 +185,7 @@ def _features_and_maps(found: pd.DataFrame) -> dict[str, str]:
         out[f"dead_{key}"] = str(features.metrics["always_zero"]) if features else MISSING
     out["cut_alone"] = _cut_alone(found)
     located = [
-        (mean_over_files(part["auc"], part), f"({method}, baseline {r.trial['baseline']})")
+        (mean_over_files(part["auc"], part), f"({method}, baseline {baseline_in_words(r.trial['baseline'])})")
         for r in frame.records(found, "localisation", network=PAPERS_LAYOUT, randomised=False)
         for method, part in r.items().groupby("method")
     ]
@@ -203,7 +213,7 @@ def completeness_in_words(maps: Record | None) -> dict[str, str]:
     if maps is None:
         return {f"error_{v}": MISSING for v in VARIANTS}
     medians = {v: maps.items()[f"error_{v}"].median() for v in VARIANTS}
-    return {f"error_{v}": f"{100 * m:.0f} %" if m > 0.01 else f"{m:.0e}" for v, m in medians.items()}
+    return {f"error_{v}": f"{100 * m:.0f} %" if m > 0.01 else drawn.powers(m) for v, m in medians.items()}
 
 
 def dead_units_in_words(found: pd.DataFrame) -> str:

@@ -31,13 +31,22 @@ def _counted(always: int, rarely: int, never: int) -> dict[str, int]:
     return {"nearly always active": always, "rarely active": rarely, "never active": never}
 
 
+METHODS = {"ig": "integrated gradients"} | {v: f"DeepLIFT, {v}" for v in VARIANTS}
+_BASELINES = {"zero": "0 dB", "floor": "−80 dB", "min": "the file's minimum", "noise": "noise"}
+
+
+def baseline_in_words(name: str) -> str:
+    """What a map compares with, for readers."""
+    return _BASELINES.get(name, name)
+
+
 def stripes_table(quiet: list[Record]) -> pd.DataFrame:
     """Mean absolute attribution on empty segments over that on segments with sound: one row per baseline, one column per method."""
     rows = []
     for record in quiet:
         items = record.items()
-        ratios = {m: float(items[f"empty_{m}"].mean() / items[f"sounding_{m}"].mean()) for m in ("ig", *VARIANTS)}
-        rows.append({"baseline": record.trial["baseline"], **ratios})
+        ratios = {METHODS.get(m, m): float(items[f"empty_{m}"].mean() / items[f"sounding_{m}"].mean()) for m in ("ig", *VARIANTS)}
+        rows.append({"baseline": baseline_in_words(record.trial["baseline"]), **ratios})
     return pd.DataFrame(rows)
 
 
@@ -125,7 +134,7 @@ def localisation_table(found: pd.DataFrame) -> pd.DataFrame:
                 {
                     "network": r.trial["network"] + (", shuffled weights" if r.trial["randomised"] else ""),
                     "method": method,
-                    "baseline": r.trial["baseline"],
+                    "baseline": baseline_in_words(r.trial["baseline"]),
                     **inside.columns("inside a cut"),
                     **near.columns("beside a cut"),
                     "shuffled frames": part["auc_shuffled"].mean(),

@@ -128,6 +128,14 @@ def _head_leads(run: Run, models: Sequence[str], steps: Sequence[tuple[str, str]
     return HeadTest(all_of([v for v, *_ in tested]), f"{how}; intervals over {corpora}: {'; '.join(text)}", here, *decisive(tested))
 
 
+def linear_leads(run: Run) -> list[Interval]:
+    """By how much the Linear head leads each other head on each Whisper model that has all three by leave-one-speaker-out."""
+    here = _with_heads(run, WHISPERS, HEADS, "loso")
+    return [
+        confidence_t(_lead_by_corpus(run, encoder, "linear", other, "loso")) for encoder in here for other in HEADS if other != "linear"
+    ]
+
+
 def _lead_by_corpus(run: Run, encoder: str, one: str, other: str, protocol: str = "speaker") -> pd.Series:
     common = {"model": encoder, "protocol": protocol}
     return leads(run, common | {"head": one}, common | {"head": other}).groupby("corpus")["lead"].mean()

@@ -207,7 +207,7 @@ def _table2_is_the_mean() -> Finding:
     gaps = published.read(SLUG, "table2_vs_table3")
     gaps = gaps[gaps["difference"].notna()]
     text = ", ".join(f"{r.backbone} {r.difference:+.2f}" for r in gaps.itertuples())
-    return _printed("C12", bool((gaps["difference"].abs() <= tables.ROUNDING).all()), f"Table 2 less the mean of Table 3: {text}")
+    return _printed("C12", bool((gaps["difference"].abs() <= tables.ROUNDING).all()), f"Mean of Table 3 less Table 2: {text}")
 
 
 def _no_better_than_the_majority() -> Finding:

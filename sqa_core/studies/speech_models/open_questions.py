@@ -10,7 +10,7 @@ from ...corpora.emotion import catalogue
 from ...learning.probes import ProbeSettings
 from ...metrics import Draws, bias_corrected
 from ...results import frame, published
-from .plan import CONTROLS, SLUG, USUAL
+from .plan import ASTS, CONTROLS, SLUG, USUAL
 from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd_of, title_of
 from .tables import layer_weights, lead_in_sds, printed_twin
 
@@ -151,7 +151,7 @@ def choices_table(run: Run) -> pd.DataFrame:
     bootstrap interval over files."""
     rows = []
     for name, other in OTHER_CHOICES.items():
-        for encoder in run.models:
+        for encoder in (m for m in run.models if not ("head" in other and m in ASTS)):  # which have one head, whatever is asked for
             common = {"model": encoder, "head": "linear"}
             changed = difference(run, common | other, common)
             if changed:
@@ -171,7 +171,7 @@ def two_by_two(run: Run) -> pd.DataFrame:
         "multi-layer": "weighted sum, Non-Linear",
     }
     rows = []
-    for encoder in run.models:
+    for encoder in (m for m in run.models if m not in ASTS):
         cells = {c: {h: run.cell(c, encoder, h) for h in names} for c in run.papers_corpora}
         complete = {c: by_head for c, by_head in cells.items() if all(by_head.values())}
         for head, name in names.items() if complete else ():

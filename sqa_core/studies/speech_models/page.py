@@ -62,6 +62,7 @@ def _speakers(run: Run) -> dict[str, str]:
     for corpus, f1 in by_speaker.items():
         out[f"speakers_{corpus}"] = f"{f1.iloc[0]:.1f} to {f1.iloc[-1]:.1f}" if len(f1) else MISSING
         out[f"tested_{corpus}"] = ", ".join(tested[corpus]) or MISSING
+        out[f"tested_{corpus}_loso"] = ", ".join(f"{f1[s]:.1f}" for s in tested[corpus] if s in f1) or MISSING
     emovo = by_speaker["emovo"]
     out["rank_emovo"] = MISSING
     if tested["emovo"] and len(emovo):

@@ -95,6 +95,25 @@ def epochs_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def epochs_by_model(run: Run) -> pd.DataFrame:
+    """The best epoch on the validation files and the last one, for each model: one row per corpus, protocol and model; SDs as in `epochs_table`.
+
+    "overtakes" : the models that are behind with the best epoch and ahead with the last.
+    """
+    rows = []
+    for corpus in run.corpora:
+        for protocol, title in PROTOCOLS.items():
+            both = {m: [_scores(run, corpus, m, protocol, c) for c in ({}, LAST)] for m in run.models}
+            known = {m: s for m, s in both.items() if min(map(len, s)) > 1}
+            for model, (best, last) in known.items():
+                behind = [title_of(m) for m, (b, e) in known.items() if b.mean() > best.mean() and e.mean() < last.mean()]
+                row = {"corpus": catalogue.title(corpus), "protocol": title, "model": title_of(model)}
+                row |= {"best epoch": best.mean(), "best epoch, SD over draws": best.std(ddof=1)}
+                row |= {"last epoch": last.mean(), "last epoch, SD over draws": last.std(ddof=1)}
+                rows.append(row | {"with the last epoch, overtakes": ", ".join(behind)})
+    return pd.DataFrame(rows)
+
+
 def _scores(run: Run, corpus: str, model: str, protocol: str, choices: dict[str, Any]) -> np.ndarray:
     if protocol == "stratified":
         return over_splits(run, corpus, model, **choices)
