@@ -20,12 +20,14 @@ from sqa_core.figures import widgets
 from sqa_core.files import short_hash
 from sqa_core.learning import jnd
 from sqa_core.learning import jsqa as learning
+from sqa_core.learning.jsqa import Sounds
 from sqa_core.models import encoders, jsqa, predictors
 from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
 from sqa_core.results.trials import canonical
-from sqa_core.studies.jsqa import claims, page, plan, tables, trials
+from sqa_core.studies.jsqa import claims, page, plan, tables, trials, trials_embedding
+from sqa_core.studies.jsqa.trials import Material
 from sqa_core.studies.shared import published_run
 from tests.conftest import stored
 
@@ -577,3 +579,47 @@ def test_calls_come_at_the_encoders_rate(tmp_path, monkeypatch):
     (at_16, _), (at_22, _) = trials.rated(part, 16_000), trials.rated(part, 22_050)
     lengths = [len(b) / len(a) for a, b in zip(at_16.waveforms, at_22.waveforms, strict=True)]
     assert lengths == pytest.approx([22_050 / 16_000] * len(lengths), rel=1e-3)
+
+
+def test_alignment_uniformity_and_what_distances_follow(monkeypatch):
+    """An encoder that keeps the SNR alone: its distances follow PESQ's differences, whatever the gap."""
+    table = pd.DataFrame(
+        [
+            {
+                "snr_db": snr,
+                "gap_db": gap,
+                "pair": pair,
+                "noise": "n",
+                "distance": gap * (1 + pair),
+                "mos_difference": gap * (1 + pair) / 10,
+            }
+            for snr in (5.0, 25.0)
+            for gap in (0.0, 2.0, 6.0, 9.0, 20.0)
+            for pair in range(3)
+        ]
+    )
+    followed = trials_embedding._followed(table)
+    assert followed == {"srcc_inside": pytest.approx(1), "srcc_outside": pytest.approx(1)}
+    shares = tables._share_by_gap(table)
+    assert shares.loc[6.0, "distance"] == pytest.approx(30)
+    assert shares.loc[20.0].tolist() == [100, 100]
+
+
+@pytest.mark.parametrize(("scale", "spread"), [(0.0, "one point"), (1.0, "spread")])
+def test_uniformity_tells_a_collapsed_embedding(scale, spread):
+    """All sounds at one point: alignment 0 and uniformity 0, the worst; random directions: lower."""
+    rng = np.random.default_rng(0)
+    sounds = Sounds(*(Bank(("a", "b"), tuple(rng.standard_normal(16_000).astype(np.float32) for _ in range(2))) for _ in range(2)))
+
+    class Fixed(torch.nn.Module):
+        def forward(self, x):
+            directions = torch.ones(len(x), 64)
+            return directions + scale * torch.randn(len(x), 64, generator=torch.Generator().manual_seed(len(x))) * 10
+
+    trial = trials_embedding.EmbeddingTrial(
+        study="jsqa", data_status="synthetic", start="untrained", encoder=EncoderSettings(width=2), sounds=Material((), "test", "x"),
+        tested=4, seconds=0.3,
+    )  # fmt: skip
+    found = trial._geometry(Fixed(), sounds)
+    assert found["alignment"] == pytest.approx(0, abs=1e-5)
+    assert (found["uniformity"] < -1) if scale else found["uniformity"] == pytest.approx(0, abs=1e-5)

@@ -70,6 +70,23 @@ def distances(table: pd.DataFrame):
     return closed(figure)
 
 
+def embedding(table: pd.DataFrame):
+    """Distance over the gap, in percent of the distance at the widest gap: a line for each start, dashed the difference in MOS."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(width_in(), 3.6))
+    for i, (name, part) in enumerate(table.groupby("pretrained on", sort=False)):
+        axis.plot(
+            part["gap, dB"], part["distance, %"], f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i % len(COLOURS)], markersize=4, label=name
+        )
+    first = table[table["pretrained on"] == table["pretrained on"].iloc[0]]
+    axis.plot(first["gap, dB"], first["MOS difference, %"], "--", color="0.3", label="difference in MOS (PESQ)")
+    axis.axvspan(2, 6, color="0.9", zorder=0)
+    axis.set(xlabel="gap, dB", ylabel="% of the value at 20 dB")
+    figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
+    return closed(figure)
+
+
 def epochs(table: pd.DataFrame):
     """Validation by epoch, one panel per stage: a thin line a seed, a thick one the mean of a start."""
     import matplotlib.pyplot as plt

@@ -149,6 +149,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out["so_far"] = so_far(run.found)
     out["alternatives"] = _best_alternative(run.found)
     out["widths"] = _widths(run)
+    out["embedding"] = _embedding(run.found)
     out["parameters"] = _parameters(run.found)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
@@ -186,6 +187,20 @@ def _widths(run: tables.Run) -> str:
         f"With the paper's gaps, narrower and wider ones, mean PCC on P.835's listeners is between {means[lowest]:.2f} ({lowest}) and "
         f"{means[highest]:.2f} ({highest}). RMSE and the share of pairs inside the just-noticeable difference have a rank correlation of "
         f"{rho.text('+.2f')} over {min(other.values())} seeds, {verdict}."
+    )
+
+
+def _embedding(found: pd.DataFrame) -> str:
+    """What pretraining does to distances at the paper's widest gap, in sentences."""
+    table = tables.embedding_table(found)
+    starts = table.set_index("pretrained on")["distance at 6 dB, % of 20 dB"] if len(table) else {}
+    before, after = (starts.get(tables.PAIRS[name]) for name in ("scratch", "2 to 6 dB"))
+    if before is None or after is None:
+        return MISSING
+    curve = tables.embedding_curve(found).set_index(["pretrained on", "gap, dB"])["MOS difference, %"]
+    return (
+        f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "
+        f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps."
     )
 
 

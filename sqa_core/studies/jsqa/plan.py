@@ -15,7 +15,6 @@ from ...results.trials import Trial
 from ..shared import GridSettings
 from .trials import (
     ArmTrial,
-    DistanceTrial,
     JudgementTrial,
     ListenersSurfaceTrial,
     Material,
@@ -25,6 +24,7 @@ from .trials import (
     material_hash,
     version_of,
 )
+from .trials_embedding import DistanceTrial, EmbeddingTrial
 
 SLUG = "jsqa"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": (), "paper": ("asterisk", "clean_voices", "p835")}
@@ -72,7 +72,7 @@ def trials(settings: Settings) -> list[Trial]:
     test_sounds = _material(tuple(("clean_voices", language) for language in ("en", "de", "zh", "nl")), "test")
     encoders = ("random", "cdpam") if _has_cdpam() else ("random",)
     planned += [DistanceTrial(**_about("real"), encoder=encoder, sounds=test_sounds) for encoder in encoders]
-    return planned + _predictors() + _speech_model_arms() + arms()
+    return planned + _predictors() + _speech_model_arms() + arms() + embeddings(test_sounds)
 
 
 def _predictors() -> list[Trial]:
@@ -119,6 +119,20 @@ def arms() -> list[Trial]:
             planned.append(arm(name, seed, replace(PRETRAINING, law=law)))
     if _has_cdpam():
         planned += [arm("cdpam", seed, encoder=EncoderSettings(rate=CDPAM_RATE), **frozen) for seed in CONTROL_SEEDS]
+    return planned
+
+
+def embeddings(sounds: Material) -> list[Trial]:
+    """Encoders before and after pretraining, from each start."""
+    pairs = {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
+    common = _about("real") | {"encoder": ENCODER, "sounds": sounds}
+    planned: list[Trial] = []
+    for seed in CONTROL_SEEDS:
+        planned.append(EmbeddingTrial(**common, start="untrained", seed=seed))
+        starts = {"2 to 6 dB": PRETRAINING, "with head": replace(PRETRAINING, head=True)}
+        for name in CONTROLS:
+            starts[name] = replace(PRETRAINING, law=replace(jnd_pairs.LAWS[name], seconds=PRETRAINING.law.seconds))
+        planned += [EmbeddingTrial(**common, **pairs, start=name, seed=seed, pretraining=of) for name, of in starts.items()]
     return planned
 
 

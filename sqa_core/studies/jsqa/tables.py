@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ...results.records import Record
 from ...results.trials import canonical
 from .plan import ENCODER, SLUG, TUNING
 from .trials import NOISES
+from .trials_embedding import WIDEST_ALIKE_DB
 
 # How the page calls the starts, in its order; a law by its own name.
 STARTS = {"scratch": "from scratch", "2 to 6 dB": "pretrained, without projection head", "with head": "pretrained, with projection head"}
@@ -319,23 +321,93 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval;
     none where there are only those of Table 1."""
-    names = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}
     rows = []
     for start in ("scratch", *LAWS, "with head", "cdpam"):
         for frozen in (False, True):
             of = arms(found, start, frozen)
             if of:
                 row: dict[str, Any] = {
-                    "pretrained on": names.get(start, f"gaps of {start}" if start.endswith("dB") else start),
+                    "pretrained on": _pairs_in_words(start),
                     "encoder": "frozen" if frozen else "tuned",
                 }
                 for test in ("fullband", "calls_real"):
                     row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of], (-1, 1)).columns(f"PCC, {TESTS[test]}")
                 rows.append(row | {"seeds": len(of)})
     table = pd.DataFrame(rows)
-    if table.empty or (set(table["pretrained on"]) <= set(names.values()) and set(table["encoder"]) == {"tuned"}):
+    if table.empty or (set(table["pretrained on"]) <= set(PAIRS.values()) and set(table["encoder"]) == {"tuned"}):
         return pd.DataFrame()
     return table if table["encoder"].nunique() > 1 else table.drop(columns="encoder")
+
+
+PAIRS = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}
+
+
+def _pairs_in_words(start: str) -> str:
+    """What an encoder was pretrained on."""
+    return PAIRS.get("scratch" if start == "untrained" else start, f"gaps of {start}" if start.endswith("dB") else start)
+
+
+def embeddings(found: pd.DataFrame) -> dict[str, list[Record]]:
+    """Records of encoders before and after pretraining, by what they were pretrained on."""
+    of: dict[str, list[Record]] = {}
+    for start in ("untrained", *LAWS, "with head"):
+        for r in frame.records(found, "embedding"):
+            if r.trial["start"] == start and r.trial["encoder"] == canonical(ENCODER):
+                of.setdefault(_pairs_in_words(start), []).append(r)
+    return of
+
+
+def embedding_curve(found: pd.DataFrame) -> pd.DataFrame:
+    """Distance of two embeddings, and difference in PESQ of the two mixtures, by the gap between their SNRs, in percent of what they are at the
+    widest gap. One row per start and gap, mean over pairs, SNRs and seeds, with the interval over seeds."""
+    rows = []
+    for name, of in embeddings(found).items():
+        shares = [_share_by_gap(r.items()) for r in of]
+        for gap in shares[0].index:
+            row: dict[str, Any] = {"pretrained on": name, "gap, dB": float(gap)}
+            row |= metrics.confidence_t([s["distance"][gap] for s in shares]).columns("distance, %")
+            rows.append(row | {"MOS difference, %": shares[0]["mos_difference"][gap], "seeds": len(of)})
+    return pd.DataFrame(rows)
+
+
+def _share_by_gap(items: pd.DataFrame) -> pd.DataFrame:
+    means = items.groupby("gap_db")[["distance", "mos_difference"]].mean()
+    return 100 * means / means.iloc[-1]
+
+
+def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The embedding by what was pretrained on: alignment of pairs, uniformity, distance at the paper's widest gap, and how distances follow the
+    difference in PESQ. One row per start, mean over seeds with interval."""
+    titles = {
+        "alignment": "alignment (0 best)",
+        "uniformity": "uniformity (low best)",
+        "srcc_inside": "SRCC with MOS difference, to 6 dB",
+        "srcc_outside": "SRCC with MOS difference, beyond 6 dB",
+    }
+    rows = []
+    for name, of in embeddings(found).items():
+        row: dict[str, Any] = {"pretrained on": name}
+        row |= metrics.confidence_t([_share_by_gap(r.items())["distance"][WIDEST_ALIKE_DB] for r in of]).columns(
+            "distance at 6 dB, % of 20 dB"
+        )
+        for key, title in titles.items():
+            row |= metrics.confidence_t([r.metrics[key] for r in of]).columns(title)
+        rows.append(row | {"seeds": len(of)})
+    return pd.DataFrame(rows)
+
+
+def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
+    """For each recorded noise, distance and MOS difference at a gap of 6 dB in percent of those at 20 dB, before and after the paper's
+    pretraining; mean over seeds."""
+    of = embeddings(found)
+    rows: dict[str, dict[str, Any]] = {}
+    for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):
+        items = pd.concat([r.items() for r in of[name]]) if name in of else pd.DataFrame(columns=["noise"])
+        for noise, part in items.groupby("noise"):
+            share = _share_by_gap(part).loc[WIDEST_ALIKE_DB]
+            row = rows.setdefault(noise, {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique()})
+            row |= {f"distance, {title}, %": share["distance"], "MOS difference, %": share["mos_difference"]}
+    return pd.DataFrame(list(rows.values())).sort_values("noise", ignore_index=True) if rows else pd.DataFrame()
 
 
 def plans_table() -> pd.DataFrame:

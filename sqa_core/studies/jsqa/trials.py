@@ -4,7 +4,8 @@ different starts."""
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from ...learning import jnd, jsqa, loop, quality_material
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
 from ...learning.quality_material import Part
 from ...models import encoder_catalogue, encoders, predictors, weights
-from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam, untrained
+from ...models.jsqa import RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam
 from ...results.trials import Result, Trial, canonical
 from ..emotion import require_hash
 
@@ -118,52 +119,16 @@ def sounds_of(material: Material) -> Sounds:
     return Sounds(jnd_pairs.bank(paths, "clean speech"), jnd_pairs.bank(noises, "noise"))
 
 
-class DistanceTrial(Trial):
-    """How far the embeddings of a pair lie apart, by the gap between its SNRs. encoder : "cdpam", trained on listeners' judgements, or
-    "random", the same network with random weights and the batch statistics of `STATISTICS` other mixtures. Mixtures are made at 16 kHz and
-    converted to CDPAM's rate for both."""
-
-    kind: ClassVar[str] = "distances"
-    encoder: Literal["cdpam", "random"]
-    sounds: Material
-    pairs: int = 6
-    seconds: float = 0.75
-    snrs_db: tuple[float, ...] = (10.0, 25.0)
-    gaps_db: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 20.0)
-
-    def run(self) -> Result:
-        sounds = sounds_of(self.sounds)
-        if self.encoder == "cdpam":
-            encoder = load_cdpam()
-        else:
-            drawn = [jnd_pairs.draw(*sounds, PairLaw(seconds=self.seconds), STATISTICS_SEED, k) for k in range(STATISTICS)]
-            encoder = untrained(EncoderSettings(rate=CDPAM_RATE), _at_cdpams_rate(jnd_pairs.batch(drawn)[:, 0]), self.seed)
-        return Result({"parameters": sum(p.numel() for p in encoder.parameters())}, self.distances(encoder, sounds))
-
-    def distances(self, encoder: Encoder, sounds: Sounds) -> pd.DataFrame:
-        """One row per pair, SNR and gap, with the cosine distance of the two embeddings."""
-        rows = []
-        law = PairLaw(snr_db=(0.0, 0.0), gap_db=(0.0, 0.0), seconds=self.seconds)
-        for index in range(self.pairs):
-            drawn = jnd_pairs.draw(*sounds, law, self.seed, index)
-            speech, noise = (torch.from_numpy(x[0].astype(np.float32)) for x in (drawn.speech, drawn.noise))
-            for snr in self.snrs_db:
-                levels = torch.tensor([snr, *(snr - gap for gap in self.gaps_db)])
-                mixed = jnd_pairs.mix(speech.expand(len(levels), -1), noise.expand(len(levels), -1), levels)
-                with torch.no_grad():
-                    embedded = encoder(_at_cdpams_rate(mixed))
-                first, others = embedded[:1], embedded[1:]
-                cosine = 1 - torch.nn.functional.cosine_similarity(first, others).numpy()
-                about = {"pair": index, "noise": drawn.noise_name, "snr_db": snr}
-                rows += [about | {"gap_db": gap, "distance": float(d)} for gap, d in zip(self.gaps_db, cosine, strict=True)]
-        return pd.DataFrame(rows)
+def pretrained(settings: PretrainSettings, pairs: Material, valid_pairs: Material, seed: int) -> tuple[Encoder, list[loop.Epoch]]:
+    """An encoder after pretraining, and the epochs; trials that share a pretraining share its state in the cache."""
+    folder = _training_folder("pretraining", [canonical(settings), canonical(pairs), seed])
+    sounds = sounds_of(pairs), sounds_of(valid_pairs)
+    return jsqa.pretrain(*sounds, settings, seed, folder, on_start=lambda cost: print(cost.text(settings), flush=True))
 
 
-STATISTICS, STATISTICS_SEED = 8, 1_000_003  # mixtures that an untrained network's batch norms see, and the seed of their draw
-
-
-def _at_cdpams_rate(mixed: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(audio.resample(mixed.numpy(), RATE, CDPAM_RATE))
+def _training_folder(stage: str, of: Any) -> Path:
+    name = f"jsqa-{stage}-{short_hash(json.dumps([of, loop.RUN_FORM], sort_keys=True), 16)}"
+    return environment.cache_folder() / "training" / name
 
 
 class ArmTrial(Trial):
@@ -194,7 +159,7 @@ class ArmTrial(Trial):
         encoder, facts = self._start()
         rate = encoder.settings.rate
         (train, _), (valid, _) = rated(self.train, rate), rated(self.valid, rate)
-        network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder("tuning"))
+        network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder())
         best = max(epochs, key=loop.rank)
         facts |= {
             "parameters": sum(p.numel() for p in network.parameters()),
@@ -209,10 +174,9 @@ class ArmTrial(Trial):
         table = pd.concat(items, ignore_index=True)
         return Result(facts | agreement_by_test(table), table)
 
-    def _folder(self, stage: str):
-        """Where a stage keeps its state: of pretraining, one for all arms that share it."""
-        own = [canonical(self.pretraining), canonical(self.pairs), self.seed] if stage == "pretraining" else self.canonical
-        return environment.cache_folder() / "training" / f"jsqa-{stage}-{short_hash(json.dumps([own, loop.RUN_FORM], sort_keys=True), 16)}"
+    def _folder(self) -> Path:
+        """Where tuning keeps its state."""
+        return _training_folder("tuning", self.canonical)
 
     def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
         if self.start == "cdpam":
@@ -222,9 +186,7 @@ class ArmTrial(Trial):
             return Encoder(self.encoder), {}
         assert self.pairs
         assert self.valid_pairs
-        sounds = sounds_of(self.pairs), sounds_of(self.valid_pairs)
-        settings, folder = self.pretraining, self._folder("pretraining")
-        encoder, epochs = jsqa.pretrain(*sounds, settings, self.seed, folder, on_start=lambda cost: print(cost.text(settings), flush=True))
+        encoder, epochs = pretrained(self.pretraining, self.pairs, self.valid_pairs, self.seed)
         return encoder, {
             "contrastive_loss": [e.loss for e in epochs],
             "contrastive_validation_loss": [e.validation_loss for e in epochs],
