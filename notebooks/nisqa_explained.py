@@ -34,7 +34,7 @@ from sqa_core.results import claims, frame, published
 from sqa_core.studies.nisqa_explained import claims as tested
 from sqa_core.studies.nisqa_explained import figures as draw
 from sqa_core.studies.nisqa_explained import inputs, page, plan, tables
-from sqa_core.studies.nisqa_explained.roles import roles
+from sqa_core.studies.nisqa_explained.roles import shown_roles
 from sqa_core.studies.shared import published_run
 
 figures.style()
@@ -57,14 +57,14 @@ figures.answer(**page.first_screen(ours, by_network))
 # %% tags=["hide-input"]
 drawn = frame.only(ours, "figures", network=plan.PAPERS_LAYOUT)
 behaviour = frame.only(ours, "features", network=plan.PAPERS_LAYOUT, corpus="prompts", randomised=False)
-role_maps = draw.roles_maps(drawn, roles(behaviour)) if drawn and behaviour else {}
+role_maps = draw.roles_maps(drawn, shown_roles(behaviour)) if drawn and behaviour else {}
 figures.shown(
     drawn if behaviour else None,
     lambda r: drawing.maps_over_time(r.arrays()["mel"], role_maps, "attribution"),
     lambda r: drawing.maps_frame(r.arrays()["mel"], role_maps),
     "roles",
     alt="The spectrogram of a noisy sentence above the averaged maps of the features that best follow cuts, pauses, voice and noise.",
-    caption=f"A real recording ({inputs.shown_file()}) and the attributions of those features of nisqa-tts that follow cuts, pauses, voice and noise best on the controlled set; one feature may have two of these roles. Complete DeepLIFT, averaged over segments. Published run.",
+    caption=f"A real recording ({inputs.shown_file()}) and the attributions of those features of nisqa-tts that follow cuts, pauses, voice and noise best on the controlled set; where one feature has two of these roles, the second best for noise is shown too. The recording has no cut. Complete DeepLIFT, averaged over segments. Published run.",
 )
 
 # %% [markdown]

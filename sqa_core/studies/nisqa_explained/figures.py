@@ -104,7 +104,7 @@ def roles_maps(record: Record, roles: dict[str, int]) -> dict[str, np.ndarray]:
     words = {"cut": "cuts", "pause": "pauses", "voice": "voice", "noise": "noise"}
     by_feature: dict[int, list[str]] = {}
     for role, feature in roles.items():  # one feature can have two roles; its map is shown once
-        by_feature.setdefault(feature, []).append(words[role])
+        by_feature.setdefault(feature, []).append(words.get(role, role))
     return {
         f"follows {' and '.join(followed)} (feature {i}), {completeness_text(errors[i])}": arrays["deeplift_complete"][i]
         for i, followed in by_feature.items()

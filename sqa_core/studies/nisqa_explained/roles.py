@@ -4,6 +4,7 @@ on one half of the talkers and evaluated on the other."""
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 
 from ... import metrics
 from ...results.records import Record
@@ -20,16 +21,31 @@ def roles(features: Record) -> dict[str, int]:
     by_feature = items.groupby("feature")
     cut, pause = (by_feature[c].mean() for c in ("auc_cut", "auc_pause"))
     pause_feature = int((pause - 0.5).abs().idxmax())
-    noisy = items[items["kind"] == "noise"]
-    follows = {
-        f: metrics.srcc(g["mean"].to_numpy(float), g["snr_db"].to_numpy(float)) for f, g in noisy.groupby("feature") if g["mean"].std() > 0
-    }
     return {
         "cut": int((cut - 0.5).abs().idxmax()),
         "pause": pause_feature,
         "voice": int(correlation(features, CHOOSING)[pause_feature].argmin()),
-        "noise": int(max(follows, key=lambda f: abs(follows[f]))) if follows else 0,
+        "noise": (*_by_noise(items), 0)[0],
     }
+
+
+def shown_roles(features: Record) -> dict[str, int]:
+    """The same, and, where the feature that follows noise has another role too, the next one that follows noise."""
+    chosen, items = roles(features), features.items()
+    others = [f for f in _by_noise(items[items["talker"].isin(CHOOSING)]) if f not in chosen.values()]
+    twice = list(chosen.values()).count(chosen["noise"]) > 1
+    return chosen | {"noise, second best": others[0]} if twice and others else chosen
+
+
+def _by_noise(items: pd.DataFrame) -> list[int]:
+    """Features, the one first whose mean follows the SNR best."""
+    noisy = items[items["kind"] == "noise"]
+    follows = {
+        int(f): metrics.srcc(g["mean"].to_numpy(float), g["snr_db"].to_numpy(float))
+        for f, g in noisy.groupby("feature")
+        if g["mean"].std() > 0
+    }
+    return sorted(follows, key=lambda f: -abs(follows[f]))
 
 
 def moments_of(features: Record, talkers: tuple[str, ...]) -> np.ndarray:

@@ -151,8 +151,8 @@ def first_screen(run: Run, ours: list[Finding], printed: list[Finding]) -> dict[
     return {
         "question": QUESTION,
         "reply": (
-            "We cannot say which encoder is best: none of the paper's six checkpoints could be run, and with 6 to 10 speakers only "
-            f"differences of {_detectable(run)} points of accuracy or more would be found with 80 % power.{_head_lead(run)}"
+            "We cannot say which encoder is best: none of the paper's six checkpoints could be run, and 6 to 10 speakers reliably show only "
+            f"differences of {_detectable(run)} points of accuracy or more.{_head_lead(run)}"
         ),
         "faithful": {
             "checkpoints": f"{checkpoints} of {len(PAPERS_ENCODERS)}; {len(encoders)} others",
@@ -178,8 +178,8 @@ def _head_lead(run: Run) -> str:
     ahead, open_ = sum(lead.value > 0 for lead in leads), sum(lead.low <= 0 <= lead.high for lead in leads)
     values = [lead.value for lead in leads]
     return (
-        f" On Whisper, the Linear head leads in {ahead} of {len(leads)} comparisons, by {min(values):+.1f} to {max(values):+.1f} points of F1; "
-        f"{open_} of the intervals, over {len(run.papers_corpora)} corpora, {'includes' if open_ == 1 else 'include'} 0."
+        f" On Whisper, the Linear head leads in {ahead} of {len(leads)} comparisons, by {min(values):.1f} to {max(values):.1f} points of F1 "
+        f"({open_} of the intervals over {len(run.papers_corpora)} corpora {'includes' if open_ == 1 else 'include'} 0)."
     )
 
 
