@@ -137,7 +137,11 @@ def _best_alternative(found: pd.DataFrame) -> str:
         return MISSING
     name, of = max(others, key=lambda pair: tables.mean_of(pair[1], metric))
     files = int((of[0].items()["test"] == claims.TEST).sum())
-    return f"Of these, {name} agrees best with P.835's listeners: PCC {tables.mean_of(of, metric):.2f} over {files} files."
+    best, ours = tables.mean_of(of, metric), [tables.mean_of(a, metric) for start in tables.STARTS if (a := tables.arms(found, start))]
+    offered = (
+        " None of the networks trained here comes near it, so `sqa score` does not offer them." if ours and max(ours) < best - 0.1 else ""
+    )
+    return f"Of these, {name} agrees best with P.835's listeners: PCC {best:.2f} over {files} files.{offered}"
 
 
 def glue_values(run: tables.Run) -> dict[str, str]:
