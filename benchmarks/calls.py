@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from .scores import peers, run_peer, wav_folder
 
 COUNT = 192  # calls: twenty minutes of sound
 BATCH = 20
+TRAINED_MFLOP = 10.52  # of a segment forward, of which 25 begin in a second; backward takes twice as much
 AST_GFLOP = 2 * (12 * (12 * 768**2) * 1430 + 12 * 2 * 1430**2 * 768 + 256 * 768 * 1428) / 1e9  # of one sound of 12 s
 
 
@@ -56,10 +58,10 @@ def bench_quality(report: Report, repeat: int) -> None:
     files = sorted(folder.glob("*.wav"))
     mels = [quality_material.mel_of("nisqa", audio.load(path)) for path in files]
     items = list(zip(mels, torch.rand(len(mels), 5) * 4 + 1, strict=True))
-    settings = nisqa.TrainingSettings(epochs=2, batch_size=BATCH)
+    settings = nisqa.TrainingSettings(epochs=5, batch_size=BATCH)
     marks = [time.perf_counter()]
     nisqa.train(Nisqa(NisqaSettings()), items, items[:1], settings, _fresh("nisqa"), lambda _: marks.append(time.perf_counter()))
-    ours = marks[2] - marks[1]
+    ours = min(b - a for a, b in pairwise(marks))  # the first prepares kernels and memory; the peer's is the best of five too
     checkpoint = environment.find("weights", weights.OFFICIAL["nisqa"].file)
     theirs, _ = run_peer(str(peers()), str(HERE / "peer_nisqa_training.py"), str(folder), str(checkpoint), str(BATCH))
     report.say(
@@ -67,6 +69,8 @@ def bench_quality(report: Report, repeat: int) -> None:
         "makes its spectrograms in each epoch"
     )
     report.check("training, times faster than the original", theirs["seconds"] / ours, 3)
+    share = 3 * TRAINED_MFLOP * 25 * seconds * 1e6 / ours / peak()
+    report.say(f"  training, share of the matrix product's speed: {share:.2f}")
     ast = QualityTransformer(SIZES["ast"]).eval()
     x, lengths = torch.randn(4, 1200, 128), torch.full((4,), 1200)
     with torch.inference_mode():
@@ -74,12 +78,12 @@ def bench_quality(report: Report, repeat: int) -> None:
         _, taken = timed(partial(ast, x, lengths), 3)
     report.check("AST at full size, share of the matrix product's speed", 4 * AST_GFLOP * 1e9 / taken / peak(), 0.75)
     small = QualityTransformer(SIZES["ast-small"]).eval()
-    sounds = [torch.randn(int(n), 128) for n in np.random.default_rng(0).integers(300, 900, 32)]
+    sounds = [quality_material.mel_of("ast", audio.load(path)) for path in files[:32]]
     quality.predict(small, sounds)
     together, ours = timed(lambda: quality.predict(small, sounds))
     padded, one_by_one = timed(lambda: [_padded(small, mel) for mel in sounds])
     assert np.allclose(together, np.concatenate(padded), atol=1e-4)
-    report.check("AST on sounds of 3 to 9 s, times faster than one by one padded to 12 s", one_by_one / ours, 3)
+    report.check("AST on 32 recordings, times faster than one by one padded to 12 s", one_by_one / ours, 3)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from sqa_core.errors import SettingsError, WeightsError
 from sqa_core.learning import loop, nisqa
 from sqa_core.learning.nisqa import TrainingSettings
-from sqa_core.models.nisqa import Nisqa, NisqaSettings
+from sqa_core.models.nisqa import Nisqa, NisqaSettings, SixConvolutions
 from tests.conftest import ROOT
 
 SMALL = NisqaSettings(outputs=("mos",), channels=(2, 2, 4), width=4, pool_width=4, segment_hop=8)
@@ -193,3 +193,24 @@ def test_half_of_the_segments_are_trained_on_from_random_starts(tmp_path, monkey
     seen.clear()
     nisqa.train(fresh(), items(16), items(8, 1), replace(QUICK, epochs=1), tmp_path / "all")
     assert set(seen) == {SMALL.segment_hop}
+
+
+@pytest.mark.parametrize("layout", ["attention", "lstm"])
+def test_a_pool_before_relu_in_training_changes_nothing(layout, monkeypatch):
+    """Scores and gradients are those of a pool after ReLU."""
+
+    def step():
+        torch.manual_seed(0)
+        model = Nisqa(NisqaSettings(layout=layout, features=20 if layout == "lstm" else None)).train()
+        scores = model(torch.randn(2, 6, 48, 15), torch.tensor([6, 4]))
+        scores.square().sum().backward()
+        return [scores.detach(), *(p.grad for p in model.parameters())]
+
+    def after(self, i, x, pool=None):
+        x = self.get_submodule(f"relu{i}")(self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(x)))
+        return x if pool is None else pool(x)
+
+    ours = step()
+    monkeypatch.setattr(SixConvolutions, "stage", after)
+    for a, b in zip(ours, step(), strict=True):
+        assert torch.equal(a, b)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import audio
+from ..threads import in_threads
 from .manifest import Manifest
 
 COARSE_HZ, FINE_HZ = 2_000, 8_000  # rates at which all files are compared, and at which a match must prove itself
@@ -22,6 +24,7 @@ FINE_CONTROLS = 20  # of these, the most alike, that are compared at the fine ra
 MAX_COMPARED = 3_000  # files, each with each
 SEARCHED_S = 15.0  # of each file, from its start
 SIZES = 1024  # transforms are of multiples of this length, so that files of similar length share their spectra
+AHEAD = 16  # files that are compared before the first of them is asked for
 ROWS = 32  # that are compared at once: what they take fits into the cache of a core
 
 
@@ -119,22 +122,31 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
     lengths = np.array([len(x) for x in sorted_])
     starts = np.r_[0, np.cumsum(lengths + 1)[:-1]]
     found: dict[tuple[int, int], float] = {}
-    size, spectra = 0, padded
-    for i in range(len(order) - 1):
-        needed = next_fast_len(-(-int(lengths[i] + lengths[i + 1] - 1) // SIZES) * SIZES, real=True)
-        if needed != size:
-            size, spectra = needed, torch.fft.rfft(padded[:, : lengths[i]], needed)
+
+    def size_for(i: int) -> int:
+        return next_fast_len(-(-int(lengths[i] + lengths[i + 1] - 1) // SIZES) * SIZES, real=True)
+
+    def compared(i: int) -> dict[tuple[int, int], float]:
+        """File i with all shorter ones."""
+        alike: dict[tuple[int, int], float] = {}
         for first in range(i + 1, len(order), ROWS):
             products = torch.fft.irfft(spectra[first : first + ROWS] * spectra[i].conj(), size).abs_()
             rows, lags = (x.numpy() for x in torch.nonzero(products > CANDIDATE, as_tuple=True))
             if not len(rows):
                 continue
-            alike = _at_shifts(
+            at_shifts = _at_shifts(
                 products.numpy()[rows, lags], i, rows + first, lags - size * (lags >= lengths[rows + first]), lengths, starts, energy
             )
-            highest = pd.Series(alike).groupby(rows).max()
-            found |= {tuple(sorted((order[i], order[first + row]))): value for row, value in highest.items()}  # type: ignore[misc]
-        on_file()
+            highest = pd.Series(at_shifts).groupby(rows).max()
+            alike |= {tuple(sorted((order[i], order[first + row]))): value for row, value in highest.items()}  # type: ignore[misc]
+        return alike
+
+    for size, of_size in groupby(range(len(order) - 1), size_for):
+        members = list(of_size)
+        spectra = torch.fft.rfft(padded[:, : lengths[members[0]]], size)
+        for alike in in_threads(compared, members, AHEAD):
+            found |= alike
+            on_file()
     on_file()  # the last one, all of whose pairs are done
     return found
 

@@ -53,16 +53,22 @@ class SixConvolutions(nn.Module):
             self.add_module(f"relu{i}", nn.ReLU())
         self.dropout = nn.Dropout2d(0.2)
 
-    def stage(self, i: int, x: Tensor) -> Tensor:
+    def stage(self, i: int, x: Tensor, pool: nn.Module | None = None) -> Tensor:
+        """One convolution with its norm and ReLU, and the max pool that follows it, if any."""
         conv, norm, relu = (self.get_submodule(f"{name}{i}") for name in ("conv", "bn", "relu"))
-        return relu(norm(conv(x)))
+        x = norm(conv(x))
+        if pool is None:
+            return relu(x)
+        # Both keep the order of values, so either may come first; a pool before it leaves ReLU a quarter of the values. What is explained is
+        # the network in evaluation, in the order of the paper.
+        return relu(pool(x)) if self.training else pool(relu(x))
 
     def maps(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n channels height width"]:
         """The last convolution's output."""
-        x = self.pool1(self.stage(1, x))
-        x = self.pool2(self.stage(2, x))
+        x = self.stage(1, x, self.pool1)
+        x = self.stage(2, x, self.pool2)
         x = self.stage(3, self.dropout(x))
-        x = self.pool3(self.stage(4, self.dropout(x)))
+        x = self.stage(4, self.dropout(x), self.pool3)
         x = self.stage(5, self.dropout(x))
         return self.stage(6, self.dropout(x))
 
