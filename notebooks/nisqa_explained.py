@@ -142,7 +142,7 @@ figures.shown(
     lambda r: drawing.maps_frame(r.arrays()["mel"], draw.variants_maps(r)),
     "variants_figure",
     alt="The map of one feature by DeepLIFT in three variants and by integrated gradients, one below the other.",
-    caption="One feature of nisqa-tts by DeepLIFT in three variants and by integrated gradients, each with its completeness error. Published run, real recording.",
+    caption="One feature of nisqa-tts by DeepLIFT in three variants and by integrated gradients, each with the completeness error of this one map (the text has medians over files). Published run, real recording.",
 )
 
 # %% tags=["hide-input"]

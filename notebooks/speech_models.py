@@ -79,7 +79,7 @@ figures.shown(
     lambda _: overview,
     "overview",
     alt="A row for each corpus: macro F1 by leave-one-speaker-out with its interval and its range over speakers, by stratified splits, and the paper's number.",
-    caption="Whisper Small (ours: weights rounded to 8 bits) with the Linear head. Intervals: 95 %, over speakers and their files. Published run, real recordings.",
+    caption="Whisper Small (ours: weights rounded to 8 bits) with the Linear head. Intervals: 95 %, over speakers and their files; ± over splits. Where most speakers have one emotion, as in URDU, the range over speakers says little. Published run, real recordings.",
 )
 
 # %% [markdown]

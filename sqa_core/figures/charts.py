@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.records import Record
-from .style import COLOURS, closed, width_in
+from .style import COLOURS, closed, narrow, width_in
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
@@ -121,6 +121,9 @@ def confusion(true: Sequence[str], predicted: Sequence[str], title: str):
     return closed(figure)
 
 
+SHORT_LABEL = 3  # characters below a cell of a figure for a phone
+
+
 def heat_map(frame: pd.DataFrame, label: str, form: str = ".2f", cmap: str = "Greys", low: float | None = 0.0, high: float | None = None):
     """Numbers in a grid, coloured by their value; missing ones stay white.
 
@@ -145,4 +148,6 @@ def heat_map(frame: pd.DataFrame, label: str, form: str = ".2f", cmap: str = "Gr
         cbar_kws={"label": label, "pad": 0.01},
     )  # fmt: skip
     axis.tick_params(axis="y", rotation=0)
+    if narrow() and max(map(len, map(str, frame.columns))) > SHORT_LABEL:
+        axis.tick_params(axis="x", rotation=30)
     return closed(figure)

@@ -2,13 +2,14 @@
 
 import base64
 import io
+import textwrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..explain.files import Explanation
-from .style import SIGNED, closed, width_in
+from .style import SIGNED, closed, narrow, width_in
 
 HOP_S = 0.01  # of NISQA's front end
 COLOUR_STEPS = 60  # from white to the strongest colour
@@ -88,6 +89,9 @@ def _below_the_spectrogram(mel: np.ndarray, rows: int, row_in: float, start_s: f
     return figure, axes, extent
 
 
+NARROW_TITLE = 44  # characters that fit above a map on a phone
+
+
 def maps_over_time(
     mel: np.ndarray,
     maps: dict[str, np.ndarray],
@@ -117,7 +121,7 @@ def maps_over_time(
     axes[0].set_title(title, fontsize=9, loc="left")
     for axis, (name, values) in zip(axes[1:], maps.items(), strict=True):
         figure.colorbar(signed_map(axis, values, extent=extent), ax=axis, pad=0.01, extend="both").set_label(label, fontsize=7)
-        axis.set_title(name, fontsize=9, loc="left")
+        axis.set_title("\n".join(textwrap.wrap(name, NARROW_TITLE)) if narrow() else name, fontsize=9, loc="left")
     figure.supylabel(_bands(axes, band_hz), fontsize=9)
     axes[-1].set_xlabel("time, s")
     return closed(figure)

@@ -225,10 +225,11 @@ def dead_units_in_words(found: pd.DataFrame) -> str:
     first = table[table["epoch"] == 0].groupby(["share", "material"])["dead"]
     last = table.sort_values("epoch").groupby(["share", "material", "seed"]).tail(1).groupby(["share", "material"])["dead"]
     said = [
-        f"{name}: {_from_to(early)} after the first epoch, {_from_to(late)} after the last"
+        f"with {name}, {_from_to(early)} of the 20 outputs are dead after the first epoch and {_from_to(late)} after the last"
         for ((_, name), early), (_, late) in zip(first, last, strict=True)
     ]
-    return f"Dead outputs of 20, range over seeds: {'; '.join(said)}."
+    text = "; ".join(said)
+    return f"{text[:1].upper()}{text[1:]} (ranges over seeds)."
 
 
 def _from_to(values: pd.Series) -> str:

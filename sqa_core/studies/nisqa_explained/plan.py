@@ -33,6 +33,7 @@ CORPORA = {"demo": ("polyglot",), "paper": ("p835",)}  # the page says what also
 PAPERS_LAYOUT = "nisqa-tts"  # standard CNN with 20 outputs and BiLSTM: the network closest to the paper's
 CNN20_NETWORKS = (PAPERS_LAYOUT, "prompts-pesq-20", "prompts-pesq-20-relu")  # every network with the paper's 20 outputs
 ATTENTION_NETWORKS = ("nisqa", weights.OWN)  # with self-attention; some of their hundreds of outputs are explained
+BOTH = (False, True)  # trained, and with shuffled weights
 DEMO_NETWORK = "prompts-pesq-20"
 LOCALISATION_CUTS = ("cut-80-4", "cut-320-4")  # conditions whose cuts the maps should localise
 ONE_TALKER = ("m1",)
@@ -113,16 +114,14 @@ def _paper_trials() -> list[Trial]:
         for name in [n for n in ("nisqa",) if n in found]:
             known = {"conditions": LOCALISED, "limit": BAND_LIMIT}
             planned += [
-                DimensionsTrial(**_fields(name, "prompts", **known, baseline=b, randomised=r))
-                for r in (False, True)
-                for b in ("floor", "zero")
+                DimensionsTrial(**_fields(name, "prompts", **known, baseline=b, randomised=r)) for r in BOTH for b in ("floor", "zero")
             ]
         planned += [SoundAloneTrial(**_sound_alone(b)) for b in ("floor", "zero")]
         for name in [n for n in ATTENTION_NETWORKS if n in found]:
             planned += [LocalisationTrial(**_fields(name, "prompts"))]
             planned += [LocalisationTrial(**_fields(name, "prompts", baseline="zero", talkers=TWO_TALKERS))]
             planned += [LocalisationTrial(**_fields(name, "prompts", randomised=True, talkers=TWO_TALKERS))]
-        planned += [OcclusionSurveyTrial(**_fields(n, "prompts")) for n in CNN20_NETWORKS if n in found]
+        planned += [OcclusionSurveyTrial(**_fields(n, "prompts")) for n in (*CNN20_NETWORKS, "nisqa") if n in found]
         planned += [OcclusionSurveyTrial(**_fields(n, "prompts", fill="mean")) for n in ("nisqa",) if n in found]
         planned += [t for n in CNN20_NETWORKS if n in found for t in _controlled_trials(n)]
     return planned
@@ -136,6 +135,8 @@ def _attribution_trials(name: str) -> list[Trial]:
         ActivityTrial(**_fields(name, "p835")),
         AttributionTrial(**_fields(name, "p835", steps=200, **some)),
         AttributionTrial(**_fields(name, "p835", randomised=True, **some)),
+        AttributionTrial(**_fields(name, "p835", steps=200, randomised=True, **some)),
+        OcclusionSurveyTrial(**_fields(name, "p835", randomised=True)),
         ConductanceTrial(**_fields(name, "p835", talkers=ONE_TALKER)),
         ConductanceTrial(**_fields(name, "p835", talkers=ONE_TALKER, conditions=FIVE_CONDITIONS, randomised=True)),
     ]
@@ -168,8 +169,8 @@ def _controlled_trials(name: str) -> list[Trial]:
         FeaturesTrial(**_fields(name, "prompts")),
         FeaturesTrial(**_fields(name, "prompts", randomised=True)),
         OcclusionSurveyTrial(**_fields(name, "prompts", randomised=True)),
-        *(AttributionTrial(**_fields(name, "prompts", conditions=QUIET, baseline=b, **two)) for b in BASELINES),
-        AttributionTrial(**_fields(name, "prompts", conditions=CUTS, **two)),
+        *(AttributionTrial(**_fields(name, "prompts", conditions=QUIET, baseline=b, randomised=r, **two)) for r in BOTH for b in BASELINES),
+        *(AttributionTrial(**_fields(name, "prompts", conditions=CUTS, randomised=r, **two)) for r in BOTH),
         LocalisationTrial(**_fields(name, "prompts")),
         LocalisationTrial(**_fields(name, "prompts", baseline="zero", **two)),
         LocalisationTrial(**_fields(name, "prompts", randomised=True, **two)),

@@ -300,12 +300,18 @@ def cuts_by_length(found: pd.DataFrame) -> pd.DataFrame:
     """How well `dis` localises the inside of a cut, by length and number of cuts, with each baseline, beside the network-free control."""
     columns = {}
     for r in frame.records(found, "dimensions", randomised=False):
-        columns[f"dis, baseline {r.trial['baseline']}"] = _areas(r, "auc_cut")["dis"].groupby("condition").mean()
+        baseline = baseline_in_words(r.trial["baseline"])
+        columns[f"dis, baseline {baseline}"] = _areas(r, "auc_cut")["dis"].groupby("condition").mean()
         alone = frame.only(found, "sound_alone", baseline=r.trial["baseline"])
         if alone:
-            columns[f"control, baseline {r.trial['baseline']}"] = (
-                alone.items().dropna(subset="auc_cut").groupby("condition")["auc_cut"].mean()
-            )
+            columns[f"control, baseline {baseline}"] = alone.items().dropna(subset="auc_cut").groupby("condition")["auc_cut"].mean()
     table = pd.DataFrame(columns)
     order = [c for c in known_impairments.CONDITIONS if c in table.index]
-    return table.reindex(order).rename_axis("cut, ms and count").reset_index() if columns else table
+    table = table.reindex(order).rename_axis("cuts").reset_index() if columns else table
+    return table.assign(cuts=table["cuts"].map(_cuts_in_words)) if len(table) else table
+
+
+def _cuts_in_words(condition: str) -> str:
+    """Number and length of the cuts of a condition, "cut-10-4" say; others as they are."""
+    kind, *rest = condition.split("-")
+    return f"{rest[1]} of {rest[0]} ms" if kind == "cut" and len(rest) == 2 else condition

@@ -80,7 +80,7 @@ def layers_table(run: Run) -> pd.DataFrame:
         "weights": ("multi-layer", {}),
         "weights, Linear on the sum": ("weighted-linear", {}),
         "the same, layers normalised": ("weighted-linear", {"normalise_layers": True}),
-        "the same, 10× learning rate": ("weighted-linear", {"normalise_layers": True, "learning_rate": 5e-3}),
+        "normalised, ten times the learning rate": ("weighted-linear", {"normalise_layers": True, "learning_rate": 5e-3}),
     }
     weights_of = {label: layer_weights(run, head, **choices) for label, (head, choices) in variants.items()}
     rows = []
