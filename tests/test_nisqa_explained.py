@@ -308,8 +308,8 @@ def test_growth_is_described_by_share_and_seed(tmp_path):
         return record(tmp_path, "dead_units", items, {"utterances": int(100 * share)}, share=share, seed=seed, epochs=2)
 
     said = page.dead_units_in_words(frame.of([grown(0.5, 1, 5), grown(0.5, 2, 7), grown(1.0, 1, 4)]))
-    assert "50 utterances, 2 epochs: 2 after the first epoch, 5 to 7 after the last" in said
-    assert "100 utterances, 2 epochs: 2 after the first epoch, 4 after the last" in said
+    assert "With 50 utterances and 2 epochs, 2 of the 20 outputs are dead after the first epoch and 5 to 7 after the last" in said
+    assert "with 100 utterances and 2 epochs, 2 of the 20 outputs are dead after the first epoch and 4 after the last" in said
 
 
 def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
@@ -348,7 +348,7 @@ def test_names_are_judged_beside_no_network_and_by_both_baselines(tmp_path):
     assert inside.loc["zero", "Δ vs control"] == pytest.approx(-0.05, abs=0.02), "and not the sound itself"
     assert inside.loc["floor", "runner-up"] != "dis"
     assert page.dimensions_in_words(found).startswith("In 1 of")
-    assert tables.cuts_by_length(found)["cut, ms and count"].tolist() == ["cut-10-1", "cut-80-4"]
+    assert tables.cuts_by_length(found)["cuts"].tolist() == ["1 of 10 ms", "4 of 80 ms"]
     assert (tables.dimension_maps_table(found)["where"] == "completeness error in points of the score, median over files").sum() == 2
 
 

@@ -225,7 +225,7 @@ def dead_units_in_words(found: pd.DataFrame) -> str:
     first = table[table["epoch"] == 0].groupby(["share", "material"])["dead"]
     last = table.sort_values("epoch").groupby(["share", "material", "seed"]).tail(1).groupby(["share", "material"])["dead"]
     said = [
-        f"with {name}, {_from_to(early)} of the 20 outputs are dead after the first epoch and {_from_to(late)} after the last"
+        f"with {name.replace(', ', ' and ')}, {_from_to(early)} of the 20 outputs are dead after the first epoch and {_from_to(late)} after the last"
         for ((_, name), early), (_, late) in zip(first, last, strict=True)
     ]
     text = "; ".join(said)
