@@ -7,6 +7,8 @@ TORCH ?= 2.13.0
 TORCHAUDIO ?= 2.11.0
 # Another index for these two, e.g. https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# Or a file with both and their hashes: torch-cpu.lock, which the workflows use
+TORCH_LOCK ?=
 PROFILE ?= demo
 
 bin := $(VENV)/bin
@@ -21,11 +23,15 @@ help:  ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 # uv installs 200 packages several times as fast; it does not read pip's configuration, so pip does it where uv reaches no index.
-$(ready): requirements.lock pyproject.toml
+$(ready): requirements.lock pyproject.toml $(TORCH_LOCK)
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; make PYTHON=... names another")'
 	$(PYTHON) -m venv $(VENV)
+ifdef TORCH_LOCK
+	$(pip) install -q --no-deps --require-hashes -r $(TORCH_LOCK)
+else
 	$(pip) install -q $(torch_index) torch==$(TORCH)
 	$(pip) install -q $(torch_index) --no-deps torchaudio==$(TORCHAUDIO)
+endif
 	$(pip) install -q $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 	$(bin)/uv pip install -q --compile-bytecode --python $(bin)/python --no-deps --require-hashes -r requirements.lock \
 	  || $(pip) install -q --no-deps --require-hashes -r requirements.lock

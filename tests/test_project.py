@@ -64,6 +64,20 @@ def test_the_lock_has_hashes_and_no_addresses():
     assert len(locked()) > 100
 
 
+def test_workflows_install_torch_by_its_hashes():
+    """The versions are the Makefile's, with a hash for each Python that is tested."""
+    pins = dict(re.findall(r"^(TORCH|TORCHAUDIO) \?= (\S+)", (ROOT / "Makefile").read_text(), flags=re.M))
+    text = (ROOT / "torch-cpu.lock").read_text()
+    workflows = {path.name: path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+    pythons = yaml.safe_load(workflows["tests.yml"])["jobs"]["tests"]["strategy"]["matrix"]["python"]
+    for name, version in (("torch", pins["TORCH"]), ("torchaudio", pins["TORCHAUDIO"])):
+        (found,) = re.findall(rf"^{name}==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{{64}})+)$", text, flags=re.M)
+        assert found[0] == version
+        assert found[1].count("--hash") == len(pythons)
+    for name, workflow in workflows.items():
+        assert ("make .venv" in workflow) <= ("TORCH_LOCK: torch-cpu.lock" in workflow), name
+
+
 def test_environment_yml_is_in_step_with_pyproject():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     listed = [d for d in environment["dependencies"] if isinstance(d, str)]
