@@ -1,22 +1,17 @@
 """The built book in headless Chromium: every page, at phone and desktop width, light and dark."""
 
-import functools
-import http.server
 import os
 import re
-import shutil
-import threading
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
 from sqa_core.pipeline import build, chapters, execute
+from tests.browser import CHROMIUM, chromium, served
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
 LOOKS = [(390, "dark"), (1440, "light")]  # each width and each scheme once: what is wrong with one is wrong whatever the other
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +26,16 @@ def html(request):
 
 @pytest.fixture(scope="module")
 def site(html):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
+    with served(html) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + sandbox)
-        yield browser
-        browser.close()
+    with chromium() as opened:
+        yield opened
 
 
 def pages(html):
