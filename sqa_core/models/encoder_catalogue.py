@@ -169,7 +169,8 @@ def missing_message(name: str) -> str:
     """One sentence on how to get an encoder that is not on this machine."""
     plain = name.removeprefix(RANDOM)
     hub = f"run `sqa data fetch {plain}`, or " if _on_hub(plain)[0] else ""
-    return f"The encoder {name} is not on this machine; {hub}put its folder under SQA_WEIGHTS as {plain}."
+    found = ", ".join(x for x in ENCODERS if available(x))
+    return f"The encoder {name} is not on this machine; {hub}put its folder under SQA_WEIGHTS as {plain}. Found here: {found or 'none'}."
 
 
 def fetch(name: str) -> Path:
