@@ -1,7 +1,7 @@
 """What the page on explaining NISQA takes from its records: values for its prose, by key."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -28,13 +28,13 @@ QUESTION = "What has a network that predicts speech quality learnt, seen through
 def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> dict[str, Any]:
     """Arguments of `figures.answer`."""
     ours, maps = by_network["our_run"], frame.only(found, "attribution", network=PAPERS_LAYOUT, corpus="p835", steps=50, randomised=False)
-    held, also, untested = controlled(by_network)
+    held, also, needing, undecided = controlled(by_network)
     ledger = published.claims(SLUG).set_index("id")["claim"]
     errors = completeness_in_words(maps)
     numbers = [
         (
             f"{len(also)} of {len(held)}",
-            f"claims that hold also hold with shuffled weights; {len(untested)} {_has(untested)} no such control.",
+            f"claims that hold also hold with shuffled weights; for {len(undecided)} the control decides nothing.",
         ),
         (
             errors["error_modules"],
@@ -47,7 +47,7 @@ def first_screen(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> d
         "question": QUESTION,
         "reply": (
             f"Of the {len(held)} claims that hold for the trained network, {len(also)} also hold with shuffled weights."
-            + "".join(f" Trained weights are needed for this one: {_lowered(ledger[c])}" for c in held if c not in (*also, *untested))
+            + "".join(f" Trained weights are needed for this one: {_lowered(ledger[c])}" for c in needing)
         ),
         "faithful": {
             "network": "the paper's layout, other weights",
@@ -81,11 +81,22 @@ def card() -> dict[str, Any]:
     }
 
 
-def controlled(by_network: dict[str, list[Finding]]) -> tuple[list[str], list[str], list[str]]:
-    """Claims that hold, those of them that also hold with shuffled weights, and those without such a control."""
+class Controlled(NamedTuple):
+    """Claims that hold for the trained network, and of these those that hold with shuffled weights too, those that fail there, and those on
+    which that control decides nothing or was not run."""
+
+    held: list[str]
+    also: list[str]
+    needing: list[str]
+    undecided: list[str]
+
+
+def controlled(by_network: dict[str, list[Finding]]) -> Controlled:
+    """What the claims that hold owe to training."""
     shuffled = {f.id: f.verdict for f in by_network["shuffled_weights"]}
     held = [f.id for f in by_network["our_run"] if f.verdict == "holds"]
-    return held, [c for c in held if shuffled.get(c) == "holds"], [c for c in held if c not in shuffled]
+    also, needing = ([c for c in held if shuffled.get(c) == verdict] for verdict in ("holds", "fails"))
+    return Controlled(held, also, needing, [c for c in held if c not in (*also, *needing)])
 
 
 def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -137,23 +148,19 @@ def glue_values(found: pd.DataFrame, by_network: dict[str, list[Finding]]) -> di
     }
 
 
-def _has(claims: list[str]) -> str:
-    return "has" if len(claims) == 1 else "have"
-
-
 def _lowered(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
 def _controls_in_words(by_network: dict[str, list[Finding]]) -> dict[str, str]:
-    held, also, untested = controlled(by_network)
-    rest = [c for c in held if c not in also and c not in untested]
+    held, also, needing, undecided = controlled(by_network)
     of_nisqa = {f.id: f.verdict for f in by_network["nisqa"]}
-    lacking = f"{', '.join(untested)} {_has(untested)} no such control"
-    needing = f"{', '.join(rest)} {'needs' if len(rest) == 1 else 'need'} trained weights"
-    sentence = (
-        f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)}); {lacking}; {needing}."
-    )
+    parts = [f"Of the {len(held)} claims that hold, {len(also)} also hold with shuffled weights ({', '.join(also)})"]
+    parts += [
+        f"{', '.join(needing)} {'fails' if len(needing) == 1 else 'fail'} with them, and so {'needs' if len(needing) == 1 else 'need'} training"
+    ] * bool(needing)
+    parts += [f"for {', '.join(undecided)} that control decides nothing"] * bool(undecided)
+    sentence = "; ".join(parts) + "."
     return {"control_sentence": sentence, "nisqa_C2": WORDS[of_nisqa["C2"]] if "C2" in of_nisqa else MISSING}
 
 
