@@ -16,7 +16,7 @@ LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # a variable of torch, on Linux
 
 def large_pages() -> None:
     """Ask torch to take memory in large pages, before it is imported: activations are touched once, so most of what a small page costs is
-    its first touch, and training on a CPU is a quarter faster. A choice of the user's stays."""
+    its first touch, and training on a CPU is a quarter faster. A value that the user has set is kept."""
     os.environ.setdefault(LARGE_PAGES, "1")
 
 

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, and known by their hashes; and JSON of unknown origin."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 from .errors import SettingsError
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a disk, or of what a user may write
 PARTIAL = "part-"  # how the name of an unfinished file starts
 
 
@@ -36,7 +38,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as e:
-        if e.filename in (None, str(partial)):  # what a write raises names no file
+        if e.filename == str(partial) or (e.filename is None and e.errno in DISK_ERRORS):  # of a write, which names no file
             e.filename = str(path)  # the name that the user knows
         raise
     finally:
@@ -55,7 +57,7 @@ def require_writable(folder: Path) -> None:
 
 
 def from_json(text: str | bytes) -> Any:
-    """What a JSON text holds; raises ValueError for whatever is wrong with it, brackets nested too deep among it."""
+    """What a JSON text holds. Raises ValueError for anything wrong with it, including brackets nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as e:

@@ -547,6 +547,17 @@ def test_options_that_change_only_some_files_are_not_mixed(many, tmp_path):
     assert sqa("score", many / "00.wav", many / "00.wav", *MODEL, "--csv", twice, "--resume").returncode == 0
 
 
+def test_a_file_that_was_replaced_after_the_table_is_looked_at_again(many, tmp_path):
+    """It is none of those that are looked at whatever happens."""
+    out = tmp_path / "r.csv"
+    assert sqa("score", many, *MODEL, "--csv", out).returncode == 0
+    assert sqa("score", many, *MODEL, "--csv", out, "--resume").returncode == 0, "the control: nothing was replaced"
+    audio.write_wav(many / "03.wav", np.random.default_rng(99).normal(0, 0.3, 9000), 16_000)
+    again = sqa("score", many, *MODEL, "--csv", out, "--resume")
+    assert again.returncode == 2
+    assert "03.wav has other scores now" in again.stderr
+
+
 def test_a_name_that_is_too_long_is_a_row_with_an_error(many, tmp_path):
     out = tmp_path / "o.csv"
     done = sqa("score", many / ("a" * 300 + ".wav"), many / "00.wav", *MODEL, "--csv", out)

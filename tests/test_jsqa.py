@@ -581,8 +581,8 @@ def test_calls_come_at_the_encoders_rate(tmp_path, monkeypatch):
     assert lengths == pytest.approx([22_050 / 16_000] * len(lengths), rel=1e-3)
 
 
-def test_alignment_uniformity_and_what_distances_follow(monkeypatch):
-    """An encoder that keeps the SNR alone: its distances follow PESQ's differences, whatever the gap."""
+def test_distances_are_compared_within_one_snr():
+    """Distances that follow PESQ's differences, whatever the gap, at two SNRs of different sizes."""
     table = pd.DataFrame(
         [
             {
@@ -590,36 +590,49 @@ def test_alignment_uniformity_and_what_distances_follow(monkeypatch):
                 "gap_db": gap,
                 "pair": pair,
                 "noise": "n",
-                "distance": gap * (1 + pair),
-                "mos_difference": gap * (1 + pair) / 10,
+                "distance": snr * gap * (1 + pair),
+                "mos_difference": gap * (1 + pair) / snr,
             }
             for snr in (5.0, 25.0)
             for gap in (0.0, 2.0, 6.0, 9.0, 20.0)
             for pair in range(3)
         ]
     )
-    followed = trials_embedding._followed(table)
-    assert followed == {"srcc_inside": pytest.approx(1), "srcc_outside": pytest.approx(1)}
+    assert trials_embedding._followed(table) == {"srcc_inside": pytest.approx(1), "srcc_outside": pytest.approx(1)}
     shares = tables._share_by_gap(table)
     assert shares.loc[6.0, "distance"] == pytest.approx(30)
     assert shares.loc[20.0].tolist() == [100, 100]
 
 
-@pytest.mark.parametrize(("scale", "spread"), [(0.0, "one point"), (1.0, "spread")])
-def test_uniformity_tells_a_collapsed_embedding(scale, spread):
-    """All sounds at one point: alignment 0 and uniformity 0, the worst; random directions: lower."""
+class ByMember(torch.nn.Module):
+    """Embeddings that are known: one member of all pairs at `first`, the other at `second`, one row per pair."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.both = iter((torch.tensor(first), torch.tensor(second)))
+
+    def forward(self, x):
+        return next(self.both)
+
+
+RIGHT, UP, LEFT = [2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "alignment", "uniformity"),
+    [
+        ([RIGHT] * 4, [RIGHT] * 4, 0.0, 0.0),  # all sounds at one point: alike, and the worst uniformity
+        ([RIGHT] * 4, [UP] * 4, 2.0, 0.0),  # a right angle
+        ([RIGHT, LEFT, RIGHT, LEFT], [LEFT, RIGHT, LEFT, RIGHT], 4.0, np.log((2 + 4 * np.exp(-8)) / 6)),  # pairs of opposites
+    ],
+)
+def test_alignment_and_uniformity_of_known_directions(first, second, alignment, uniformity):
     rng = np.random.default_rng(0)
     sounds = Sounds(*(Bank(("a", "b"), tuple(rng.standard_normal(16_000).astype(np.float32) for _ in range(2))) for _ in range(2)))
-
-    class Fixed(torch.nn.Module):
-        def forward(self, x):
-            directions = torch.ones(len(x), 64)
-            return directions + scale * torch.randn(len(x), 64, generator=torch.Generator().manual_seed(len(x))) * 10
-
     trial = trials_embedding.EmbeddingTrial(
         study="jsqa", data_status="synthetic", start="untrained", encoder=EncoderSettings(width=2), sounds=Material((), "test", "x"),
-        tested=4, seconds=0.3,
+        tested=2, seconds=0.3,
     )  # fmt: skip
-    found = trial._geometry(Fixed(), sounds)
-    assert found["alignment"] == pytest.approx(0, abs=1e-5)
-    assert (found["uniformity"] < -1) if scale else found["uniformity"] == pytest.approx(0, abs=1e-5)
+    found = trial._geometry(ByMember(first, second), sounds)
+    assert found["alignment"] == pytest.approx(alignment, abs=1e-6)
+    assert found["uniformity"] == pytest.approx(uniformity, abs=1e-6)

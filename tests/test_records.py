@@ -246,12 +246,27 @@ def test_a_record_nested_too_deep_and_a_pipe_are_one_sentence(tmp_path):
         records.read_all(tmp_path / "coins")
 
 
-@pytest.mark.parametrize("place", ["/dev/null", "/proc/x", "a file"])
+@pytest.mark.parametrize("place", ["/dev/null", "a file"])
 def test_a_store_that_is_no_folder_is_refused_before_work(tmp_path, place):
     if place == "a file":
         place = tmp_path / "a"
         place.touch()
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match="not a folder"):
         store.check(str(place))
     store.check(str(tmp_path / "not there yet"))
     store.check("")
+
+
+def test_what_cannot_be_written_is_refused_where_something_is_to_be_computed(tmp_path, monkeypatch):
+    """Complete records can be read there, and an address is no folder of this machine."""
+    trials.run([coin(seed=1)], tmp_path)
+    monkeypatch.setattr(store, "require_writable", refused)
+    (record,) = trials.run([coin(seed=1)], tmp_path)
+    assert record.items() is not None
+    with pytest.raises(SettingsError, match="nothing can be written"):
+        trials.run([coin(seed=2)], tmp_path)
+    store.require_space("s3://bucket/folder")
+
+
+def refused(folder):
+    raise SettingsError(f"{folder}: nothing can be written there.")

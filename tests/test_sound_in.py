@@ -647,7 +647,7 @@ STREAMS = {  # of frames without an index; what is said of one whose middle was 
     "ac3": (encoded("ac3", "ac3", NOISY, rate=48_000), "damaged", "ends inside a frame"),
     "eac3": (encoded("eac3", "eac3", NOISY, rate=48_000), "damaged", "ends inside a frame"),
     "latm": (encoded("aac", "latm", NOISY, rate=48_000), "bytes between its frames", "ends inside a frame"),
-    "amr": (encoded("libopencore_amrnb", "amr", NOISY, rate=8000), "frames are marked as bad", "packets are damaged"),
+    "amr": (encoded("libopencore_amrnb", "amr", NOISY, rate=8000), "frames are marked as damaged", "packets are damaged"),
     "ts": (encoded("aac", "mpegts", NOISY, rate=48_000), "packets are damaged", "ends inside a packet"),
     "m2ts": (
         encoded("ac3", "mpegts", NOISY, rate=48_000, options={"mpegts_m2ts_mode": "1"}),

@@ -18,7 +18,7 @@ from .test_sound_in import (
     RATE,
     SAMPLES,
     encoded,
-    ogg_checksum,
+    mp3_frames,
     ogg_pages,
     read,
     said_of,
@@ -56,7 +56,9 @@ HOLES = {
 def test_a_hole_is_never_passed_over(name):
     content, start, end = HOLES[name]
     assert notes_of(content) == "", "the control: a whole file has no note"
-    assert any(word in said_of(holed(content, start, end)) for word in ("damaged", "cut short", "left out", "are there", "marked as bad"))
+    assert any(
+        word in said_of(holed(content, start, end)) for word in ("damaged", "cut short", "left out", "are there", "marked as damaged")
+    )
 
 
 def boxes(content):
@@ -155,20 +157,33 @@ def test_a_second_file_behind_a_wav_is_refused():
         assert "several sounds" in said_of(wav() + after)
 
 
-NARROW = {24: (INTEGERS.astype("<i4") << 16, 4), 20: (INTEGERS.astype("<i4") << 16, 4), 16: (INTEGERS.astype("<i4") << 16, 4)}
+NARROW = {  # bits, and bytes of a sample whose upper part holds them
+    (24, 4): INTEGERS.astype("<i4") << 16,
+    (20, 4): INTEGERS.astype("<i4") << 16,
+    (12, 2): INTEGERS >> 4 << 4,
+}
 
 
-@pytest.mark.parametrize("bits", NARROW)
-def test_samples_of_fewer_bits_than_their_bytes(bits):
-    samples, width = NARROW[bits]
-    content = bytearray(wav(samples.tobytes(), bits=32))
+@pytest.mark.parametrize(("bits", "width"), NARROW)
+def test_samples_of_fewer_bits_than_their_bytes(bits, width):
+    samples = NARROW[bits, width]
+    content = bytearray(wav(samples.tobytes(), bits=8 * width))
     content[34:36] = struct.pack("<H", bits)
     waveform, notes, _ = read(io.BytesIO(content))
-    assert np.array_equal(waveform[0], SAMPLES)
-    assert "fewer bits than their 4 bytes" in " ".join(notes)
+    assert np.array_equal(waveform[0], samples / np.float32(2 ** (8 * width - 1)))
+    assert ("the upper bits were read" in " ".join(notes)) == (bits <= 8 * (width - 1))
     caf = b"caff\0\1\0\0" + caf_chunk(b"desc", struct.pack(">d4s5I", float(RATE), b"lpcm", 2, width, 1, 1, bits))
     waveform, *_ = read(io.BytesIO(caf + caf_chunk(b"data", bytes(4) + samples.tobytes())))
+    assert np.array_equal(waveform[0], samples / np.float32(2 ** (8 * width - 1)))
+
+
+def test_a_wrong_block_size_is_outvoted():
+    """Bits and bytes a second agree, and so the size of a block is wrong."""
+    content = bytearray(wav())
+    content[32:34] = struct.pack("<H", 4)
+    waveform, notes, _ = read(io.BytesIO(content))
     assert np.array_equal(waveform[0], SAMPLES)
+    assert notes == []
 
 
 def caf_chunk(name, content, size=None):
@@ -222,8 +237,7 @@ def test_a_position_wrong_by_less_than_half_a_second_is_seen(subtype, rate, befo
 
 def test_pages_that_are_repeated_are_counted():
     pages = ogg_pages(soundfile_bytes("OGG", "OPUS", np.tile(SAMPLES, 4)))
-    assert all(ogg_checksum(page[:22] + bytes(4) + page[26:]) for page in pages)
-    assert "1 pages are repeated" in notes_of(b"".join([*pages[:4], pages[3], *pages[4:]]))
+    assert "repeated or out of order (1)" in notes_of(b"".join([*pages[:4], pages[3], *pages[4:]]))
 
 
 def test_channels_that_cancel_beside_a_constant_or_for_a_while():
@@ -274,6 +288,16 @@ class Failing(io.BytesIO):
         return super().read(size)
 
 
+class Endless(io.RawIOBase):
+    """A text stream that cannot be gone back in, at its end."""
+
+    def read(self, size=-1):
+        return ""
+
+    def seekable(self):
+        return False
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -284,18 +308,44 @@ class Failing(io.BytesIO):
         gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(wav())[:9000])),
         Failing(wav()),
         Failing(soundfile_bytes("OGG", "VORBIS", LONG)),
+        Failing(mp3_frames(soundfile_bytes("MP3", "MPEG_LAYER_III", LONG))),
+        Endless(),
         np.zeros((0, 5)),
     ],
-    ids=["sparse", "meta", "text", "array", "gzip", "failing wav", "failing ogg", "no channels"],
+    ids=["sparse", "meta", "text", "array", "gzip", "failing wav", "failing ogg", "failing mp3", "text stream", "no channels"],
 )
 def test_what_cannot_be_read_is_one_sentence(source):
     with pytest.raises(AudioError) as e:
         audio.load(source, RATE if isinstance(source, torch.Tensor | np.ndarray) else None)
-    assert str(e.value).count(".") >= 1
+    assert str(e.value).endswith(".")
     assert "\n" not in str(e.value)
+    if isinstance(source, Failing):
+        assert "the connection is gone" in str(e.value)
 
 
 def test_what_is_no_rate():
+    for rate in (10**400, "x"):
+        with pytest.raises(AudioError, match="rate"):
+            audio.load((SAMPLES, RATE), rate)
     for rate in (10**400, np.array([1, 2]), "16000", True):
         with pytest.raises(AudioError, match="rate"):
             audio.load((rate, SAMPLES) if isinstance(rate, np.ndarray) else SAMPLES, rate)
+
+
+HARMLESS = {  # whole files with what writers and phones put after their sound
+    "mp4 with vendor boxes": encoded("aac", "mp4") + struct.pack(">I", 1000) + b"sefd" + bytes(992),
+    "mp4 with a free box": encoded("aac", "mp4") + struct.pack(">I", 100) + b"free" + bytes(92),
+    "mp4 with a last box without a size": encoded("aac", "mp4") + bytes(4) + b"free" + bytes(500),
+    "flv without its last length": encoded("aac", "flv", rate=44_100)[:-4],
+    "flv with zeros": encoded("aac", "flv", rate=44_100) + bytes(64),
+    "mpeg with zeros": encoded("mp2", "mpeg", rate=48_000) + bytes(2048),
+    "ac3 with a tag": encoded("ac3", "ac3", rate=48_000) + b"TAG" + bytes(125),
+    "stereo adpcm": soundfile_bytes("WAV", "IMA_ADPCM", np.stack([SAMPLES, SAMPLES], axis=1)),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_follows_a_whole_sound_is_no_matter(name):
+    waveform, notes, _ = read(io.BytesIO(HARMLESS[name]))
+    assert waveform.shape[1] >= 0.97 * 3 * RATE
+    assert notes == []

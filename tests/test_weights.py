@@ -166,7 +166,7 @@ def test_the_size_limit_counts_unpacked_bytes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "best_seconds", ["[-5, 1e400]", "[12, 1]", '["1", "12"]', "[0, 3]", "[" * 200_000, f"[1, {'9' * 400}]", "[1, NaN]"], ids=range(7)
 )
-def test_lengths_that_can_be_none_are_refused(tmp_path, best_seconds):
+def test_impossible_lengths_are_refused(tmp_path, best_seconds):
     weights.save(Nisqa(SETTINGS), tmp_path / "m.safetensors", {"name": "small", "best_seconds": best_seconds})
     with pytest.raises(WeightsError, match="best_seconds"):
         weights.load(tmp_path / "m.safetensors")

@@ -58,7 +58,7 @@ def with_rate(source: Any, sample_rate: Any) -> tuple[Any, Any]:
         return source, sample_rate
     if found[1] is None:
         return found[0], sample_rate
-    if sample_rate is not None and not (is_number(found[1]) and float(sample_rate) == float(found[1])):
+    if sample_rate is not None and whole_rate(sample_rate) != whole_rate(found[1]):
         raise AudioError(f"The sound brings its own rate of {found[1]} Hz; leave out sample_rate={sample_rate}.")
     return found
 
@@ -105,7 +105,7 @@ def samples_of(source: Any) -> tuple[np.ndarray, list[str]]:
     array = _as_numpy(source)
     if array.dtype.kind not in "iuf":
         raise AudioError(f"Samples must be real numbers, not {array.dtype}.")
-    if array.ndim not in (1, 2) or array.shape[0] == 0 < array.ndim - 1:
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not len(array)):
         raise AudioError(f"Samples must have shape (samples,) or (channels, samples), not {array.shape}.")
     array = np.atleast_2d(array)
     if array.shape[0] > array.shape[1] > 0:
@@ -121,7 +121,7 @@ def _as_numpy(source: Any) -> np.ndarray:
             tensor = source.detach().cpu().resolve_conj().resolve_neg()
             narrow = tensor.is_floating_point() and tensor.element_size() < 4  # some of these types are unknown to NumPy
             return (tensor.float() if narrow else tensor).numpy()
-        except (TypeError, NotImplementedError, RuntimeError, ValueError) as e:  # sparse, quantised, nested, or without values
+        except (TypeError, RuntimeError, ValueError) as e:  # sparse, quantised, nested, or without values
             raise AudioError(f"This tensor ({source.dtype}, {source.layout}) holds no plain samples; pass a dense tensor of floats.") from e
     if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
         raise AudioError("Some samples are masked, and a gap has no value; fill them first.")

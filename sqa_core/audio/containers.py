@@ -8,7 +8,7 @@ import struct
 
 from ..errors import AudioError
 from . import flac, headers, kinds, packets
-from .layout import Cut, File, Layout, Unusable, read_at
+from .layout import UNREADABLE, Cut, File, Layout, Unusable, read_at
 
 
 def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
@@ -67,5 +67,5 @@ def inspect(file: File, size: int, kind: kinds.Kind, name: str) -> Layout:
         raise AudioError(f"{name}: cut short inside its header; fetch it again.") from e
     except (ValueError, OverflowError) as e:
         raise AudioError(f"{name}: its {kind.name} header cannot be read ({' '.join(str(e.args[-1]).split())}).") from e
-    except (OSError, EOFError, TypeError) as e:  # of a file object
+    except UNREADABLE as e:
         raise AudioError(f"{name}: cannot be read ({e}).") from e

@@ -5,7 +5,6 @@ One codec has one decoder, whatever the container, so that the same packets give
 
 import io
 import logging
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..errors import AudioError
 from . import kinds
-from .layout import File, Layout, Part, Raw, read_at
+from .layout import UNREADABLE, File, Layout, Part, Raw, read_at
 
 BLOCK = 1 << 18  # samples of all channels read at a time: 1 MB
 MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
@@ -97,6 +96,7 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
     import soundfile
 
     file.seek(0)
+    view: View | None = None
     try:
         if raw:
             view = View(file, raw.offset, raw.length)
@@ -104,7 +104,9 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
             sound = soundfile.SoundFile(view, samplerate=raw.sample_rate, channels=raw.channels, **settings)
         else:
             # By its descriptor: libsndfile then goes by the first bytes alone, and knows no name that could mislead it.
-            sound = soundfile.SoundFile(*_descriptor(file))
+            source = _descriptor(file)
+            view = source[0] if isinstance(source[0], View) else None
+            sound = soundfile.SoundFile(*source)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as e:
         raise NotForThisReader from e
     streamed = raw is None and sound.frames >= UNKNOWN_LENGTH
@@ -127,8 +129,12 @@ def _soundfile(file: File, raw: Raw | None, name: str, *, lossy: bool = False) -
                     read += len(block)
                     yield np.ascontiguousarray(block.T)
             except (soundfile.LibsndfileError, RuntimeError) as e:
+                if view:
+                    view.check(name)
                 where = f"at {read / facts.sample_rate:.2f} s of {frames / facts.sample_rate:.2f} s"
                 raise AudioError(f"{name}: cut short or damaged, reading stopped {where}; fetch it again.") from e
+        if view:
+            view.check(name)
         if read < frames:
             missing = (frames - read) / facts.sample_rate
             raise AudioError(f"{name}: cut short, {missing:.2f} s that its header promises are missing; fetch it again.")
@@ -148,6 +154,12 @@ class View(io.RawIOBase):
 
     def __init__(self, file: File, offset: int, length: int) -> None:
         self.file, self.offset, self.length, self.position = file, offset, length, 0
+        self.error: BaseException | None = None
+
+    def check(self, name: str) -> None:
+        """Raises AudioError if a read failed."""
+        if self.error:
+            raise AudioError(f"{name}: cannot be read ({self.error}).") from self.error
 
     def readable(self) -> bool:
         return True
@@ -166,8 +178,8 @@ class View(io.RawIOBase):
         left = max(0, self.length - self.position)
         try:
             data = read_at(self.file, self.offset + self.position, left if size is None or size < 0 else min(size, left))
-        except (OSError, EOFError, zlib.error):  # of a file object. An exception cannot pass a decoder in C: the file ends here
-            data = b""
+        except UNREADABLE as e:  # an exception cannot pass a decoder in C: the file ends here, and `check` tells
+            self.error, data = e, b""
         self.position += len(data)
         return data
 
@@ -256,7 +268,7 @@ def _decoded(
             indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
             if kind.demuxer in TIMED and container.duration and len(container.streams) == 1:
                 stated = container.duration / av.time_base - float((stream.start_time or 0) * stream.time_base)
-            frames = _frames(av, stream, part if codec in POSITIONED.get(kind.demuxer, ()) else None, notes)
+            frames = _frames(av, stream, part if part.length is not None and codec in POSITIONED.get(kind.demuxer, ()) else None, notes)
             for packet in container.demux(stream):
                 packets += packet.size > 0
                 if kind.demuxer in CLOCKED and packet.pts is not None:
@@ -288,6 +300,7 @@ def _decoded(
                     skipped -= size
     except (av.FFmpegError, ValueError, LookupError, OSError, NotImplementedError) as e:  # LookupError: a stream that appears later
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
+    view.check(name)
     if packets < indexed:
         raise AudioError(f"{name}: cut short, its index lists {indexed} packets and {packets} are there; fetch it again.")
     if damaged > max(packets >= MANY_PACKETS, MAX_DAMAGED * packets):
@@ -300,15 +313,21 @@ def _decoded(
         what = f"header says {stated:.2f} s" if seconds < stated - TOLERANCE_S else f"packets' times run over {clocked:.2f} s"
         notes.append(f"its {what}, {seconds:.2f} s are there")
     if bad_frames:
-        notes.append(f"{bad_frames} of {frames_in} frames are marked as bad, or were overwritten")
+        notes.append(f"{bad_frames} of {frames_in} frames are marked as damaged")
     if damaged:
         notes.append(f"{damaged} of {packets} packets are damaged and were left out")
+
+
+AMR_BYTES = {  # of a frame after its first byte, by its type; 3GPP TS 26.101 and 26.201. 0: no data
+    "NB": (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
+    "WB": (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0),
+}
 
 
 def _amr_frames(packet: Any, codec: str) -> tuple[int, int]:
     """How many frames of AMR a packet has, and how many of them did not arrive whole by the bit for that; RFC 4867."""
     data, at, found, bad = bytes(packet), 0, 0, 0
-    sizes = kinds.AMR_BYTES["WB" if "wb" in codec else "NB"]
+    sizes = AMR_BYTES["WB" if "wb" in codec else "NB"]
     while at < len(data):
         found, bad = found + 1, bad + (not data[at] & 4)
         at += 1 + sizes[data[at] >> 3 & 15]
@@ -323,7 +342,7 @@ def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callab
     dropped, and its length is the container's. A length that would cut more than two blocks off is wrong, and is not believed.
     """
     resampler, form = av.AudioResampler(format="fltp"), None
-    ahead, left = (part.before or 0, max(0, part.length)) if part else (0, 0)
+    ahead, left = (part.before or 0, max(0, part.length or 0)) if part else (0, 0)
     first_block = part is not None and part.before is None
     beyond: list[np.ndarray] = []  # samples after the end
     longest = 0  # of the blocks so far
@@ -351,7 +370,7 @@ def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callab
                     if sum(one.shape[1] for one in beyond) > 2 * longest:
                         left = -1
                         samples = np.concatenate([samples, *beyond], axis=1)
-                        notes.append("it states a wrong end, and all of its sound was read")
+                        notes.append("its header gives a wrong end; all of its sound was read")
                 if samples.shape[1]:
                     yield samples, planar.sample_rate
 

@@ -18,7 +18,7 @@ LAST_CHUNK = 1 << 16  # bytes at the end in which a last chunk is looked for, wh
 SLACK = 1 << 20  # bytes of other chunks that may follow samples whose size passed 2**32
 
 
-# That "ata" and the first byte of a size may look like a name does not make a chunk of it.
+# Names that prove a chunk after an odd one without padding: "ata" and the first byte of a size can look like a name.
 USUAL_CHUNKS = (b"data", b"fmt ", b"fact", b"LIST", b"bext", b"id3 ", b"JUNK", b"cue ", b"smpl", b"PEAK", b"iXML", b"COMM", b"SSND")
 
 
@@ -82,12 +82,10 @@ def wav(file: File, size: int) -> Layout:
             promised = real if real is not None and wide else length
             layout = _against_size(file, size, offset, promised, form, wide=wide, endian=endian)
             empty = _refuse_second(file, size, offset + promised + (promised & 1), endian) or empty
-            if samples and form.subtype is None:  # coded in blocks, of which the last may be filled up
-                layout.parts = [Part(0, size, 0, samples)]
+            if samples and form.subtype is None and form.channels == 1:  # coded in blocks, of which the last may be filled up. Of several
+                layout.parts = [Part(0, size, 0, samples)]  # channels, writers disagree on what is counted
             if form.padded and not extensible:  # whose standard says which bits they are
-                layout.notes.append(
-                    f"its samples have fewer bits than their {form.frame // form.channels} bytes, and were read as the upper ones"
-                )
+                layout.notes.append(f"its samples have fewer bits than their {form.frame // form.channels} bytes; the upper bits were read")
             if offset % 2 or empty:  # a chunk without its padding byte, or a second one without samples: libsndfile loses its place
                 layout.raw = layout.raw or layout.fallback
             if not layout.notes and riff + 8 > size + 1 and not _is_streamed(riff):
@@ -155,10 +153,12 @@ def _refuse_second(file: File, size: int, start: int, endian: str) -> bool:
 
 
 def _wav_format(content: bytes, endian: str) -> Format:
-    code, channels, rate, _, frame, bits = struct.unpack(f"{endian}HHIIHH", content[:16])
+    code, channels, rate, per_second, frame, bits = struct.unpack(f"{endian}HHIIHH", content[:16])
     extensible = code == 0xFFFE and len(content) >= 26
     if extensible:
         code = struct.unpack(f"{endian}H", content[24:26])[0]
+    if code == 1 and channels and frame != channels * -(-bits // 8) == per_second / max(rate, 1):
+        frame = channels * -(-bits // 8)  # two of three say so
     width = frame // channels if channels else 0  # bytes of a sample, whose upper part holds its bits
     padded = code == 1 and 0 < bits <= 8 * (width - 1) and width <= 4
     bits = 8 * width if padded or (code == 1 and bits % 8 and width == -(-bits // 8)) else bits
@@ -394,8 +394,8 @@ def caf(file: File, size: int) -> Layout:
                 return Layout(end=following if kinds.is_start(read_at(file, following, kinds.HEAD)) else None)
             streamed = length < 0
             return _against_size(file, size, start, size - start if streamed else max(0, length - 4), form, wide=True, chunked=False)
-        if length < 0:
-            break  # the last chunk, to the end of the file
+        if length < 0 or name == bytes(4):
+            break  # the last chunk, to the end of the file; or padding
         if position + 12 + length > size:
             if not all(32 <= byte < 127 for byte in read_at(file, position, 4)):
                 raise Unusable("has no chunk where its header says that one begins; convert the file first")

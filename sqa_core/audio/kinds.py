@@ -188,8 +188,13 @@ def kind_of(head: bytes, following: Callable[[int, int], bytes] | None = None) -
 def is_start(head: bytes) -> bool:
     """Whether these bytes begin with a signature of four bytes or more, as a second file does that follows a first. Short ones occur by
     chance."""
-    found = [offset for offset, signature, _ in _SIGNATURES if len(signature) >= 4 and head[offset : offset + len(signature)] == signature]
-    return any(offset != 8 or head[:4] in _CHUNKED for offset in found)
+    found = [
+        (offset, signature)
+        for offset, signature, _ in _SIGNATURES
+        if len(signature) >= 4 and head[offset : offset + len(signature)] == signature
+    ]
+    # Of MP4's boxes only those that begin a file: others follow one as padding.
+    return any(s in (b"ftyp", b"moov", b"styp") if o == 4 else o != 8 or head[:4] in _CHUNKED for o, s in found)
 
 
 def is_known(words: str) -> bool:
@@ -301,12 +306,6 @@ def ac3_length(header: bytes) -> int:
         return 0
     words = 96_000 * _AC3_KBITS[size // 2] // (48_000, 44_100, 32_000)[rate]
     return 2 * (words + (size & 1 if rate == 1 else 0))
-
-
-AMR_BYTES = {  # of a frame after its first byte, by its type; 3GPP TS 26.101 and 26.201. What is not here stands for no frame
-    "NB": (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
-    "WB": (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0),
-}
 
 
 def ts_packet(head: bytes) -> int:

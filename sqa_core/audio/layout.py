@@ -1,5 +1,6 @@
 """Where the samples of a file lie, as far as its header can be believed, and the ways in which it cannot."""
 
+import zlib
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -46,12 +47,12 @@ class Layout:
 
 class Part(NamedTuple):
     """One stream of a file: where it lies, how many samples stand before its sound (of Vorbis it is one block, None), and how many the sound
-    has. Ogg says both of Vorbis and Opus, the latter by the position of the last page; CAF has a table."""
+    has, None where nothing says so. Ogg says both of Vorbis and Opus, the latter by the position of the last page; CAF has a table."""
 
     begin: int
     end: int
     before: int | None = None
-    length: int = 0
+    length: int | None = None
 
 
 class Cut(Exception):
@@ -62,6 +63,7 @@ class Unusable(Exception):
     """A header that is wrong in a way that cannot be repaired; the text says how."""
 
 
+UNREADABLE = (OSError, EOFError, zlib.error)  # what the read of a file object raises where its source fails
 PIECE = 1 << 20  # bytes read at once when a file is searched
 
 

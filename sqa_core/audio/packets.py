@@ -78,7 +78,7 @@ def ogg(file: File, size: int) -> Layout:
     if bad:
         notes.append(f"{bad} of {pages + bad} pages are missing or damaged, and their sound is lost")
     if repeated:
-        notes.append(f"{repeated} pages are repeated or out of order")
+        notes.append(f"pages are repeated or out of order ({repeated})")
     if skipped:
         notes.append(f"{skipped} bytes between its pages were left out")
     parts.append(Part(begin, end, before, last_position - (before or 0)))
@@ -163,7 +163,9 @@ def _framed(file: File, size: int, start: int, framing: kinds.Framing) -> Layout
         notes.append(f"{between} bytes between its frames were left out")
     if size - end > SHORT_TAG:
         notes.append(f"{size - end} bytes after its last frame were left out")
-    return Layout([*notes, "ends inside a frame, which was left out"] if end > size else notes)
+    if end > size:
+        notes.append("ends inside a frame, which was left out")
+    return Layout(notes, parts=[Part(start + first, min(end, size))])
 
 
 def transport_stream(file: File, size: int) -> Layout:
@@ -172,6 +174,7 @@ def transport_stream(file: File, size: int) -> Layout:
     notes, lost, position = [], 0, 0
     while packet and position + packet <= size:
         piece = read_at(file, position, PIECE // packet * packet)
+        piece = piece[: len(piece) // packet * packet]
         marks = piece[packet - 188 :: packet]
         lost += len(marks) - marks.count(0x47)
         position += len(piece)
@@ -187,7 +190,8 @@ _BOXES = set(b"ftyp moov mdat free skip wide udta meta moof mfra sidx ssix styp 
 
 def mp4(file: File, size: int) -> Layout:
     """Boxes of the first level, and the numbers of its fragments."""
-    position, seen, notes = 0, set(), []
+    position, notes = 0, []
+    seen: set[bytes] = set()
     fragment: int | None = None
     jumps = 0
     while position + 8 <= size:
@@ -195,16 +199,14 @@ def mp4(file: File, size: int) -> Layout:
         length, name = int.from_bytes(head[:4], "big"), head[4:8]
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        elif length == 0 and name == b"mdat":  # to the end of the file
-            seen.add(name)
-            position = size
-            break
+        elif length == 0 and name in _BOXES:  # to the end of the file
+            length = size - position
         whole = {b"moov", b"mdat"} <= seen
-        if length < 8 or (
-            whole and (name not in _BOXES or name in (b"ftyp", b"moov"))
-        ):  # a tag, padding or a second file after the last box
+        if length < 8 or (whole and name in (b"ftyp", b"moov")):  # padding, or a second file, after the last box
             break
         if position + length > size:
+            if whole and name not in _BOXES:  # a tag, which only looks like a box
+                break
             raise Cut(f"its box {name.decode('latin-1')!r} promises {length} bytes and {size - position} are there")
         seen.add(name)
         if name == b"moof" and head[12:16] == b"mfhd":
@@ -215,7 +217,7 @@ def mp4(file: File, size: int) -> Layout:
     if b"moov" not in seen:
         raise Cut("its index (moov) is missing: the recording was not finished, or not all of it was fetched")
     if jumps:
-        notes.append(f"its fragments' numbers jump {jumps} times: some are missing or out of order")
+        notes.append(f"its fragments' numbers jump ({jumps}×): some are missing or out of order")
     if size - position > SHORT_TAG:
         notes.append(f"{size - position} bytes after its last box were left out")
     return Layout(notes, end=position)
@@ -242,8 +244,14 @@ def matroska(file: File, size: int) -> Layout:
                 break
             raise Cut(f"it ends inside an element ({position + header + length - size} bytes are missing)")
         position += header + length
-    notes = [f"damaged {end - position} bytes before its end: what follows may be lost"] if end - position > SHORT_TAG else []
-    return Layout([] if kinds.is_start(read_at(file, position, kinds.HEAD)) else notes, end=position if position < size else None)
+    if kinds.is_start(read_at(file, position, kinds.HEAD)):
+        return Layout(end=position)
+    return Layout(_lost(end - position))
+
+
+def _lost(rest: int) -> list[str]:
+    """What is said of so many bytes at the end that belong to no element; nothing of a short tag or padding."""
+    return [f"damaged {rest} bytes before its end: what follows may be lost"] if rest > SHORT_TAG else []
 
 
 def flv(file: File, size: int) -> Layout:
@@ -252,9 +260,9 @@ def flv(file: File, size: int) -> Layout:
     while position + 11 <= size:
         head = read_at(file, position, 11)
         if head[0] not in (8, 9, 18):  # neither sound, picture nor data
-            return Layout([f"damaged {size - position} bytes before its end: what follows may be lost"], end=position)
+            return Layout(_lost(size - position), end=position)
         position += 11 + int.from_bytes(head[1:4], "big") + 4
-    if position > size:
+    if position - 4 > size:  # the last length behind a tag says nothing new
         raise Cut(f"it ends inside a tag ({position - size} bytes are missing)")
     return Layout(["ends inside a tag, which was left out"] if position < size else [])
 
@@ -265,7 +273,7 @@ def programme_stream(file: File, size: int) -> Layout:
     while position + 14 <= size:
         head = read_at(file, position, 14)
         if head[:3] != b"\0\0\1" or head[3] < 0xB9:
-            return Layout([f"damaged {size - position} bytes before its end: what follows may be lost"])
+            return Layout(_lost(size - position) if read_at(file, position, PIECE).strip(b"\0") else [])
         if head[3] == 0xB9:  # the end
             return Layout()
         if head[3] == 0xBA:

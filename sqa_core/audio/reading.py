@@ -5,7 +5,6 @@ import os
 import re
 import stat
 import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 
 from ..errors import AudioError
 from . import arrays, containers, decoding, kinds
-from .layout import File, read_at
+from .layout import UNREADABLE, File, read_at
 from .resampling import resample
 from .sound import Channel, ChannelName, Mixer, Sound, mixed
 
@@ -215,12 +214,15 @@ TEXT = 'opened as text; open it with mode "rb"'
 def _seekable(source: Any) -> tuple[File, int]:
     try:
         if not (hasattr(source, "seek") and hasattr(source, "seekable") and source.seekable()):  # a memory map does not say where it is
-            source = io.BytesIO(b"".join(iter(source.read, b"")))  # which may hand its bytes out in pieces
+            pieces = []  # it may hand its bytes out in pieces
+            while piece := source.read():
+                pieces.append(piece)
+            source = io.BytesIO(b"".join(pieces))
         source.seek(0, 2)
         size = source.tell()
         source.seek(0)
         content = source.read(0)
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zlib.error) as e:
+    except (*UNREADABLE, ValueError, TypeError, AttributeError) as e:
         text = isinstance(e, TypeError) and "str" in str(e)
         raise AudioError(f"{name_of(source)}: {TEXT if text else f'cannot be read ({e})'}.") from e
     if isinstance(content, str):
@@ -233,11 +235,11 @@ def _from_file(file: File, name: str, size: int, ending: str) -> Opened:
         raise AudioError(f"{name}: the file is empty.")
     try:
         head = read_at(file, 0, kinds.HEAD)
-    except (OSError, EOFError, zlib.error) as e:
+        kind = kinds.kind_of(head, partial(read_at, file))
+        tag = kinds.id3_end(head, partial(read_at, file))
+    except UNREADABLE as e:
         raise AudioError(f"{name}: cannot be read ({e}).") from e
     remarks: list[str] = []
-    kind = kinds.kind_of(head, partial(read_at, file))
-    tag = kinds.id3_end(head, partial(read_at, file))
     known = kind in (kinds.MP3, kinds.AAC) and tag == kinds.id3_length(head)  # their decoders know one tag
     if tag and isinstance(kind, kinds.Kind) and not known:
         file, size = decoding.View(file, tag, size - tag), size - tag

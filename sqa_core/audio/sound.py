@@ -84,7 +84,7 @@ class Mixer:
             samples = min(n, block.shape[1] - start)
             self.power_before += before * samples
             self.power_after += after * samples
-            if before > AUDIBLE_POWER and _loss_db(before, after, len(block)) > CANCELLED_DB:
+            if samples >= n // 2 and before > AUDIBLE_POWER and _loss_db(before, after, len(block)) > CANCELLED_DB:
                 self.cancelled += samples
 
     def finish(self) -> list[str]:

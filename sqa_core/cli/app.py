@@ -1,6 +1,5 @@
 """The `sqa` command. Thin: each command calls the library; heavy imports wait until a command needs them."""
 
-import errno
 import json
 import sys
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ import typer
 
 from .. import __version__, environment
 from ..errors import SqaError
+from ..files import DISK_ERRORS
 from . import book, data, score, table
 
 app = typer.Typer(
@@ -23,7 +23,6 @@ for command in (score.score, score.explain, book.run, book.book, book.records, b
     app.command()(command)
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a disk, or of what a user may write
 BOOK_EXTRA = ("nbformat", "papermill", "jupytext", "nbclient", "filelock", "sphinx")  # what executes notebooks and builds pages
 
 
@@ -44,7 +43,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as e:
-        if isinstance(e, URLError) or (e.filename is None and e.errno not in FULL):  # of a connection, not of a file
+        if isinstance(e, URLError) or (e.filename is None and e.errno not in DISK_ERRORS):  # of a connection, not of a file
             raise
         print(f"sqa: {e.filename or 'standard output'}: {(e.strerror or type(e).__name__).lower()}.", file=sys.stderr)
         sys.exit(2)

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import zipfile
+from collections import defaultdict
 from contextlib import nullcontext
 from itertools import chain, count
 from pathlib import Path
@@ -26,15 +27,15 @@ Model = Annotated[
 ]
 
 
-def _named(text: str) -> Path:
-    """A path; an empty name, of a variable that is not set say, would be the folder one stands in."""
+def path_of(text: str) -> Path:
+    """A path. An empty name, as from an unset shell variable, would mean the current folder."""
     if not text:
         raise typer.BadParameter("an empty name is the name of no file.")
     return Path(text)
 
 
 def score(
-    paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.", parser=_named, metavar="PATHS")],
+    paths: Annotated[list[Path], typer.Argument(help="Sound files, or folders of them.", parser=path_of, metavar="PATHS")],
     model: Model = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file, row by row as it is computed.")] = None,
     resume: Annotated[
@@ -109,15 +110,21 @@ def _check_resumed(csv: Path | None, kept: list[dict[str, str]], files: list[Pat
     paths = {audio.shown(file): file for file in files}
     names = [name for name in dict.fromkeys(row["file"] for row in kept) if name in paths]
     written = csv.stat().st_mtime
-    later = [name for name in names if _changed(paths[name]) > written]  # than its row: it may be another file by now
+    later = [name for name in names if _changed(paths[name]) > written]  # than the last row: it may be another file by now
+    if len(later) > CHECKED:
+        print(f"sqa: {len(later)} files were touched after the table, and are scored again to compare them", file=sys.stderr)
     noted = list({row["note"]: row["file"] for row in reversed(kept) if row["file"] in paths}.values())
     spread = [names[i * (len(names) - 1) // (CHECKED - 1)] for i in range(CHECKED)] if names else []
     columns = [*network.settings.outputs, *(["start_s", "end_s"] if options.windows else [])]
     chosen = dict.fromkeys([*later, *noted[:CHECKED], *spread])
-    scored = list(scoring.score_stream([paths[name] for name in chosen], network, **vars(options)))
+    scored, stored_rows = defaultdict(list), defaultdict(list)
+    for row in scoring.score_stream([paths[name] for name in chosen], network, **vars(options)):
+        scored[row["file"]].append(row)
+    for row in kept:
+        stored_rows[row["file"]].append(row)
     for name in chosen:
-        again = [row for row in scored if row["file"] == name]
-        stored = [row for row in kept if row["file"] == name][: len(again) or None]  # once, where a file was named twice
+        again = scored[name]
+        stored = stored_rows[name][: len(again) or None]  # once, where a file was named twice
         if len(stored) != len(again) or not all(_same(a[c], b[c]) for a, b in zip(stored, again, strict=True) for c in columns):
             raise SettingsError(
                 f"{csv}: {name} has other scores now, so the table was made with other options or the file has changed; "

@@ -153,12 +153,17 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
     if twice := sorted({c for c in named if named.count(c) > 1}):
         raise CorpusError(f"{path}: the column {twice[0]!r} is there {named.count(twice[0])} times; name each column once.")
     columns = named + [f"empty {i}" for i in range(len(columns) - len(named))]
+    lines = []  # where each row that is not blank begins
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as f:  # pandas would leave out what is too much
-        for i, row in enumerate(csv.reader(f, delimiter=separator), start=1):
+        reader, begins = csv.reader(f, delimiter=separator, skipinitialspace=True), 1
+        for row in reader:
             if any(cell.strip() for cell in row[len(columns) :]):
                 raise CorpusError(
-                    f"{path}, row {i}: there are {len(row)} cells and {len(columns)} columns; quote cells that hold {separator!r}."
+                    f"{path}, row {begins}: there are {len(row)} cells and {len(columns)} columns; quote cells that hold {separator!r}."
                 )
+            if row:
+                lines.append(begins)
+            begins = reader.line_num + 1
     options = {
         "sep": separator,
         "dtype": dict.fromkeys(text, str),
@@ -167,16 +172,17 @@ def _read_csv(path: Path, text: set[str]) -> pd.DataFrame:
         "header": 0,
         "index_col": False,
         "usecols": range(len(columns)),
-        "skip_blank_lines": False,  # so that a row's number is that of the file
         "skipinitialspace": True,
     }
     options |= {"names": columns, "na_values": {c: ABSENT for c in columns if c not in text}}
     table = pd.read_csv(path, **options)
     if separator == ";" and "seconds" in table and not pd.api.types.is_numeric_dtype(table["seconds"]):
         table = pd.read_csv(path, **options, decimal=",")
+    if len(lines) == len(table) + 1:  # a row is known by its line, of which the first has the names
+        table.index = pd.Index(np.array(lines[1:]) - 2)
     table = table[named]
-    table = table[~(table.isna() | (table == "")).all(axis=1)].copy()  # without blank lines
-    for column in (c for c in named if c in text and c != "file"):  # "s1 " is no other speaker than "s1"
+    table = table[~(table.isna() | (table == "")).all(axis=1)].copy()  # spreadsheets write rows of separators at the end
+    for column in (c for c in named if c in text):  # "s1 " is no other speaker than "s1"
         table[column] = table[column].str.strip()
     if "sha256" in table:
         table["sha256"] = table["sha256"].str.lower()

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -126,7 +126,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
     def size_for(i: int) -> int:
         return next_fast_len(-(-int(lengths[i] + lengths[i + 1] - 1) // SIZES) * SIZES, real=True)
 
-    def compared(i: int) -> dict[tuple[int, int], float]:
+    def compared(spectra: Any, size: int, i: int) -> dict[tuple[int, int], float]:
         """File i with all shorter ones."""
         alike: dict[tuple[int, int], float] = {}
         for first in range(i + 1, len(order), ROWS):
@@ -144,7 +144,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
     for size, of_size in groupby(range(len(order) - 1), size_for):
         members = list(of_size)
         spectra = torch.fft.rfft(padded[:, : lengths[members[0]]], size)
-        for alike in in_threads(compared, members, AHEAD):
+        for alike in in_threads(partial(compared, spectra, size), members, AHEAD):
             found |= alike
             on_file()
     on_file()  # the last one, all of whose pairs are done

@@ -100,7 +100,7 @@ def _link(frame: pd.DataFrame | None, name: str) -> str:
     return data_link(frame, name) if frame is not None else ""
 
 
-MANY_ROWS = 3  # from here on, a column that says the same in all of them is none
+MANY_ROWS = 3  # from which a column with one value moves to the caption
 
 
 def table(
@@ -114,8 +114,8 @@ def table(
 
     decimals : of floats, for all columns or by column; "+1" shows the sign. fold : a summary under which the table opens on request.
 
-    Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets. What is the same in all of several
-    rows stands in the caption instead; the CSV has every column.
+    Columns that belong to a value are shown with it: "X, SD…" after ±, "X, low" and "X, high" in brackets. A column with one value in
+    three rows or more moves to the caption; the CSV keeps it.
     """
     if frame.empty:
         return absent(f"{caption}: not available here.")

@@ -260,9 +260,11 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     network.eval()
     settings = network.settings
     device = str(next(network.parameters()).device)
-    if isinstance(network, QualityTransformer) and device == "cpu":  # padding and its mask cost more than a batch gains there
-        return np.concatenate(list(in_threads(partial(_alone, network), mels, TEST_BATCH)))
     out = np.empty((len(mels), len(settings.outputs)), np.float32)  # type: ignore[arg-type, union-attr]
+    if isinstance(network, QualityTransformer) and device == "cpu":  # padding and its mask cost more than a batch gains there
+        for i, scores in enumerate(in_threads(partial(_alone, network), mels, TEST_BATCH)):
+            out[i] = scores
+        return out
     order = np.argsort([len(m) for m in mels])
     for start in range(0, len(order), TEST_BATCH):
         chosen = order[start : start + TEST_BATCH]
@@ -276,9 +278,9 @@ def predict(network: QualityNetwork, mels: list[Tensor]) -> np.ndarray:
     return out
 
 
-@torch.no_grad()  # which holds for one thread
+@torch.no_grad()  # which belongs to a thread, so the caller's does not reach this one
 def _alone(network: QualityTransformer, mel: Tensor) -> np.ndarray:
-    return network(mel[None], torch.tensor([len(mel)])).numpy()
+    return network(mel[None], torch.tensor([len(mel)]))[0].numpy()
 
 
 def score_of(network: QualityNetwork, output: str) -> Callable[[Tensor], Tensor]:

@@ -84,7 +84,7 @@ def safetensors(path: Path, largest_bytes: int) -> tuple[dict[str, torch.Tensor]
 
 def require_state(state: Any, expected: Mapping[str, torch.Tensor], path: Path) -> None:
     """Raise WeightsError unless `state` holds the tensors of a network, whose own state (on the device `meta`) is `expected`: the same names,
-    shapes and kinds, all of them finite, and statistics of batch norms that can be."""
+    shapes and kinds, all of them finite, and plausible batch-norm statistics."""
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: its tensors are in a {type(state).__name__}, not in a dictionary by name.")
     if strange := [key for key in state if not isinstance(key, str)]:

@@ -199,7 +199,7 @@ def shuffled(network: Network, seed: int = 0) -> Network:
 def _best_seconds(card: dict[str, str], path: Path) -> tuple[float, float]:
     try:
         shortest, longest = (float(x + 0) for x in from_json(card.get("best_seconds", "[1, 12]")))
-        if not 0 < shortest < longest < math.inf:
+        if not 0 < shortest < longest < math.inf:  # "+ 0" refuses text
             raise ValueError("no range of lengths")
     except (ValueError, TypeError, OverflowError) as e:
         raise WeightsError(f"{path}: `best_seconds` in its metadata is not a pair of numbers above 0, the smaller first.") from e

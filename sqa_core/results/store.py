@@ -21,18 +21,22 @@ def check(folder: Store) -> None:
     Raises
     ------
     SettingsError
-        It is one of these, or a place on this machine where nothing can be written.
+        The place keeps nothing, or is no folder.
     """
     links = [link.partition("://") for link in str(folder).split("::")] if "://" in str(folder) else []
     bad = any(p in FLEETING or p not in fsspec.available_protocols() or (mark and not rest) for p, mark, rest in links)
     if bad or str(folder).startswith(":") or str(folder).endswith(":"):
         raise SettingsError(f"{folder}: not a store that keeps records; name a folder, or an address such as s3://bucket/folder.")
-    place = Path(str(folder).removeprefix("file://"))
-    if "://" in str(place) or not str(folder):
-        return
-    if place.exists() and not place.is_dir():
+    text = str(folder).removeprefix("file://")
+    if text and "://" not in text and Path(text).exists() and not Path(text).is_dir():
         raise SettingsError(f"{folder}: not a folder, so no records can be kept there.")
-    require_writable(place)
+
+
+def require_space(folder: Store) -> None:
+    """Raise SettingsError if records cannot be written to a folder of this machine; what is at an address shows when it is written."""
+    text = str(folder).removeprefix("file://")
+    if text and "://" not in text:
+        require_writable(Path(text))
 
 
 @contextmanager

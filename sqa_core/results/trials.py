@@ -25,7 +25,7 @@ from ..files import short_hash
 from . import durations, records
 from .code import library_version
 from .records import Record
-from .store import Store, check
+from .store import Store, check, require_space
 
 ModelStatus = Literal["paper", "other", "random", "none"]
 
@@ -174,6 +174,8 @@ def run(trials: Sequence[Trial], store: Store, engine: str = "local", scheduler:
         raise SettingsError(f"The engines are {', '.join(ENGINES)}; {engine!r} is not one.")
     check(store)
     wanted = missing(trials, store)
+    if wanted:  # complete records can be read from a place where nothing can be written
+        require_space(store)
     expected = dict(zip((t.key for t in wanted), durations.expected_s(wanted).tolist(), strict=True)) if wanted else {}
     wanted.sort(key=lambda t: expected[t.key])  # those that take equally long stay in the plan's order
     failed: dict[str, str] = {}

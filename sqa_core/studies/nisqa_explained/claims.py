@@ -9,10 +9,10 @@ from scipy import stats
 from ... import metrics
 from ...explain.attribution import BASELINES
 from ...metrics import Interval
-from ...results import frame
+from ...results import frame, published
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, not_tested, parts_of
 from ...results.records import Record
-from .plan import CNN20_NETWORKS, CUTS, PAPERS_LAYOUT, QUIET
+from .plan import CNN20_NETWORKS, CUTS, PAPERS_LAYOUT, QUIET, SLUG
 from .roles import CHOOSING, JUDGING, correlation, moments_of, roles
 from .tables import activity, activity_counts, mean_over_files
 from .trials import VARIANTS, correlation_of
@@ -374,7 +374,8 @@ def with_reasons(by_network: Mapping[str, list[Finding]]) -> dict[str, list[Find
     """The same findings, and why the network closest to listeners has none on the other claims."""
     found = {f.id for f in by_network[CLOSEST_TO_LISTENERS]}
     masks = "a survey of masks on the controlled files by this network, which was not run"
-    reasons = {f"C{i}": masks if i < FIRST_ON_FEATURES else "a layer of 20 outputs, which this network does not have" for i in range(1, 18)}
+    layer = "a layer of 20 outputs, which this network does not have"
+    reasons = {claim: masks if int(claim[1:]) < FIRST_ON_FEATURES else layer for claim in published.claims(SLUG)["id"]}
     missing = [not_tested(claim, reason) for claim, reason in reasons.items() if claim not in found]
     return {**by_network, CLOSEST_TO_LISTENERS: [*by_network[CLOSEST_TO_LISTENERS], *missing]}
 
