@@ -263,6 +263,8 @@ figures.table(tables.alternatives_table(ours), "alternatives", "The same tests, 
 # ## Does the width of the gap matter?
 #
 # The gap decides which sounds count as alike. {glue:text}`widths`
+#
+# {glue:text}`controls`
 
 # %% tags=["hide-input"]
 figures.table(tables.controls_table(ours), "controls", "Pretraining on pairs with other gaps; intervals over seeds", 2)
@@ -291,9 +293,8 @@ figures.table(
 # %% [markdown]
 # ## What is missing here
 #
-# - Frozen encoders, and the controls that say whether it is the just-noticeable difference at all: gaps of 10 to 20 dB, equal
-#   SNR, random crops, shuffled pairs. They are planned, built and tested on small examples; the table above shows them when they
-#   are computed. So are learning curves over hours of pairs and over labelled files.
+# - Frozen encoders, and more seeds of the controls. They are planned, and the tables above show them when they are computed.
+# - Learning curves over hours of pairs and over labelled files.
 # - CDPAM tuned, and a frozen random encoder.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low

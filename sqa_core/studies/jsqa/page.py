@@ -153,6 +153,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out["so_far"] = so_far(run.found)
     out["alternatives"] = _best_alternative(run.found)
     out["widths"] = _widths(run)
+    out["controls"] = _controls(run.found)
     out["embedding"] = _embedding(run.found)
     out["parameters"] = _parameters(run.found)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
@@ -192,6 +193,33 @@ def _widths(run: tables.Run) -> str:
         f"{means[highest]:.2f} ({highest}). RMSE and the share of pairs inside the just-noticeable difference have a rank correlation of "
         f"{rho.text('+.2f')} over {min(other.values())} seeds, {verdict}."
     )
+
+
+NO_JND = {
+    "10 to 20 dB": "gaps of 10 to 20 dB, which everybody hears",
+    "equal SNR": "pairs at one SNR in other noise",
+    "crops": "two crops of one mixture",
+    "shuffled": "pairs of unrelated mixtures",
+}
+
+
+def _controls(found: pd.DataFrame) -> str:
+    """Whether pairs without a just-noticeable difference do as well, in sentences."""
+    metric, reference = f"pcc_{claims.TEST}", tables.arms(found, claims.WITHOUT)
+    of = {name: arms for name in NO_JND if (arms := tables.arms(found, name))}
+    if not of or not reference:
+        return MISSING
+    means = [f"{NO_JND[name]}: {tables.mean_of(arms, metric):.2f}" for name, arms in of.items()]
+    fewest = min(map(len, of.values()))
+    seeds = f"{fewest} seed{'s' * (fewest > 1)} each or more"
+    doubt = " Seeds of one start differ by as much, so this decides nothing yet." if fewest < MIN_SEEDS else ""
+    return (
+        f"Is it the just-noticeable difference at all? Mean PCC on P.835's listeners with other pairs ({seeds}): {'; '.join(means)}; with the "
+        f"paper's gaps {tables.mean_of(reference, metric):.2f}.{doubt}"
+    )
+
+
+MIN_SEEDS = 3  # with fewer, a start says nothing of another
 
 
 def _embedding(found: pd.DataFrame) -> str:
