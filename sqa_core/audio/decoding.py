@@ -12,19 +12,15 @@ import numpy as np
 
 from ..errors import AudioError
 from . import kinds
+from .account import Account
 from .layout import UNREADABLE, File, Layout, Part, Raw, read_at
 
 BLOCK = 1 << 18  # samples of all channels read at a time: 1 MB
 MAX_SECONDS = 12 * 3600  # a header can promise anything; half a day is more than any use here
 UNKNOWN_LENGTH = 1 << 40  # frames: libsndfile's number for "the header does not say" is near 2**63
-MAX_DAMAGED = 0.02  # of a stream's packets: beyond it, the sound is refused
-MANY_PACKETS = 50  # of so many, one may be damaged
 
 OWN_CODECS = {"G721_32", "G723_24", "G723_40"}  # of libsndfile: FFmpeg's G.726 reads their bits in another order
 CHECKED = ("wavpack", "flac", "tta")  # FFmpeg's names of codecs whose frames carry a checksum, which it ignores unless it is told
-TIMED = ("matroska", "asf", "avi", "flv", "rm")  # FFmpeg's names of containers whose headers state how long they last
-CLOCKED = ("mpegts", "mpeg", "mov", "matroska", "flv")  # of those whose packets have times
-TOLERANCE_S = 0.15  # by which those times may be longer than the sound: headers are rounded, and encoders fill their last packet
 # Of containers that say where the sound ends, to the sample, with the codecs of which FFmpeg does not get it right.
 POSITIONED = {"ogg": ("vorbis", "opus", "libopus"), "caf": ("alac",), "wav": ("adpcm_ima_wav", "adpcm_ms")}
 LOSSLESS = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"}
@@ -246,13 +242,8 @@ def _decoded(
     av: Any, file: File, part: Part, kind: kinds.Kind, promised: int | None, name: str, notes: list[str]
 ) -> Iterator[tuple[np.ndarray, int, str]]:
     """(samples, rate, codec) of each decoded frame of the first audio stream. FFmpeg is told the format: it does not guess."""
-    packets = damaged = indexed = frames_in = bad_frames = 0
-    seconds = stated = clocked = 0.0
-    size = length = taken = usual = skipped = 0  # bytes of an MP3: of a packet, its frame (0 for none), what is taken, usually; left out
-    last_damaged = False
-    began: int | None = None
+    view = View(file, part.begin, part.end - part.begin)
     try:
-        view = View(file, part.begin, part.end - part.begin)
         # A playlist or script could make FFmpeg open other files or addresses; a forced format and no protocol leave it none.
         with av.open(view, format=kind.demuxer, options={"protocol_whitelist": ""}, metadata_errors="replace") as container:
             if not container.streams.audio:
@@ -265,73 +256,23 @@ def _decoded(
             codec = stream.codec_context.name
             if codec in CHECKED:
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            indexed = stream.frames if kind is kinds.MP4 and not codec.startswith("pcm_") else 0  # of PCM it counts samples
-            if kind.demuxer in TIMED and container.duration and len(container.streams) == 1:
-                stated = container.duration / av.time_base - float((stream.start_time or 0) * stream.time_base)
-            frames = _frames(av, stream, part if part.length is not None and codec in POSITIONED.get(kind.demuxer, ()) else None, notes)
+            account = Account(container, stream, kind, promised, av.time_base)
+            ends = part.length is not None and codec in POSITIONED.get(kind.demuxer, ())
+            frames = _frames(av, stream, part if ends else None, notes)
             for packet in container.demux(stream):
-                packets += packet.size > 0
-                if kind.demuxer in CLOCKED and packet.pts is not None:
-                    began = packet.pts if began is None else began
-                    clocked = float((packet.pts + (packet.duration or 0) - began) * stream.time_base)
-                if codec.startswith("amr") and packet.size:
-                    frames_in, bad_frames = (x + y for x, y in zip((frames_in, bad_frames), _amr_frames(packet, codec), strict=True))
-                if kind is kinds.MP3 and packet.size:
-                    size, length = packet.size, kinds.mpeg_length(bytes(packet)[:4])
-                    taken = length or min(size, usual)  # a frame may follow what is none
-                    usual = length or usual
-                    skipped += size - taken
+                account.packet(packet)
                 try:
                     for samples, rate in frames(packet):
-                        seconds += samples.shape[1] / rate
+                        account.seconds += samples.shape[1] / rate
                         yield samples, rate, codec
-                    last_damaged = last_damaged and not packet.size
+                    account.decoded(packet)
                 except (av.error.InvalidDataError, av.error.PermissionError):  # FFmpeg's AAC decoder answers some damage with EPERM
-                    if kind is kinds.MP3 and not length:
-                        packets, skipped = packets - 1, skipped + taken
-                    else:
-                        damaged += 1
-                    last_damaged = True
-            if kind is kinds.MP3 and (last_damaged or size < length):
-                notes.append("ends inside a frame, which was left out" if size < length else "what follows its last frame was left out")
-                if last_damaged and length:
-                    damaged -= 1
-                elif last_damaged:
-                    skipped -= size
+                    account.failed()
     except (av.FFmpegError, ValueError, LookupError, OSError, NotImplementedError) as e:  # LookupError: a stream that appears later
+        view.check(name)
         raise AudioError(f"{name}: this {kind.name} file cannot be decoded ({type(e).__name__}); it may be damaged.") from e
     view.check(name)
-    if packets < indexed:
-        raise AudioError(f"{name}: cut short, its index lists {indexed} packets and {packets} are there; fetch it again.")
-    if damaged > max(packets >= MANY_PACKETS, MAX_DAMAGED * packets):
-        raise AudioError(f"{name}: cut short or damaged, {damaged} of its {packets} packets cannot be decoded.")
-    if kind is kinds.MP3 and promised and abs(packets - promised) > 1:
-        notes.append(f"its header counts {promised} frames, {packets} are there")
-    if skipped > 0:
-        notes.append(f"about {skipped} bytes between its frames were left out")
-    if seconds < max(stated, clocked) - TOLERANCE_S:
-        what = f"header says {stated:.2f} s" if seconds < stated - TOLERANCE_S else f"packets' times run over {clocked:.2f} s"
-        notes.append(f"its {what}, {seconds:.2f} s are there")
-    if bad_frames:
-        notes.append(f"{bad_frames} of {frames_in} frames are marked as damaged")
-    if damaged:
-        notes.append(f"{damaged} of {packets} packets are damaged and were left out")
-
-
-AMR_BYTES = {  # of a frame after its first byte, by its type; 3GPP TS 26.101 and 26.201. 0: no data
-    "NB": (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
-    "WB": (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0),
-}
-
-
-def _amr_frames(packet: Any, codec: str) -> tuple[int, int]:
-    """How many frames of AMR a packet has, and how many of them did not arrive whole by the bit for that; RFC 4867."""
-    data, at, found, bad = bytes(packet), 0, 0, 0
-    sizes = AMR_BYTES["WB" if "wb" in codec else "NB"]
-    while at < len(data):
-        found, bad = found + 1, bad + (not data[at] & 4)
-        at += 1 + sizes[data[at] >> 3 & 15]
-    return found, bad
+    notes += account.closed(name)
 
 
 def _frames(av: Any, stream: Any, part: Part | None, notes: list[str]) -> Callable[[Any], Iterator[tuple[np.ndarray, int]]]:
