@@ -131,7 +131,7 @@ def _alike(waveforms: Sequence[np.ndarray], on_file: Callable[[], None]) -> dict
         alike: dict[tuple[int, int], float] = {}
         for first in range(i + 1, len(order), ROWS):
             products = torch.fft.irfft(spectra[first : first + ROWS] * spectra[i].conj(), size).abs_()
-            rows, lags = (x.numpy() for x in torch.nonzero(products > CANDIDATE, as_tuple=True))
+            rows, lags = np.divmod(np.flatnonzero(products.numpy() > CANDIDATE), size)  # a tenth of the time of torch.nonzero
             if not len(rows):
                 continue
             at_shifts = _at_shifts(
