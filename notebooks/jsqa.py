@@ -165,7 +165,7 @@ figures.shown(
 )
 
 # %% tags=["hide-input"]
-figures.table(tables.order_table(ours), "order", "Does the distance follow the gap? Intervals over pairs", 2)
+figures.table(tables.order_table(ours), "order", "Does the distance follow the gap? Intervals over pairs", 2, fold="Data: distance and gap")
 
 # %% [markdown]
 # ## What does pretraining do to the embedding?
@@ -185,7 +185,13 @@ figures.shown(
 )
 
 # %% tags=["hide-input"]
-figures.table(tables.embedding_table(ours), "embedding_table", "The embedding by what was pretrained on; intervals over seeds", 2)
+figures.table(
+    tables.embedding_table(ours),
+    "embedding_table",
+    "The embedding by what was pretrained on; intervals over seeds",
+    2,
+    fold="Data: distances, alignment and uniformity",
+)
 
 # %% tags=["hide-input"]
 figures.table(
@@ -275,10 +281,16 @@ figures.table(tables.controls_table(ours), "controls", "Pretraining on pairs wit
 # The summary gives 16 layers, a kernel of 15, 512 numbers and 26 million parameters. Few regular channel configurations meet them all:
 
 # %% tags=["hide-input"]
-figures.table(tables.plans_table(), "plans", "Regular channel configurations of 16 layers", {"parameters": 0, "against 26 M, %": 1})
+figures.table(
+    tables.plans_table(),
+    "plans",
+    "Regular channel configurations of 16 layers",
+    {"parameters": 0, "against 26 M, %": 1},
+    fold="Configurations and their parameters",
+)
 
 # %% tags=["hide-input"]
-figures.table(page.laws_table(), "laws", "Distributions that pairs can be drawn from")
+figures.table(page.laws_table(), "laws", "Distributions that pairs can be drawn from", fold="Distributions of pairs")
 
 # %% [markdown]
 # ## Contradictions in what is known of the paper
