@@ -223,7 +223,7 @@ def _against_size(
         return repaired(whole, f"its header says {shown(promised)}, since sizes end at 4 GiB; all {shown(whole)} were read")
     tail = read_at(file, offset + promised, kinds.HEAD)
     if promised and kinds.is_start(tail):
-        raise Unusable("holds several sounds one after another (a second file begins inside it); split it first")
+        return Layout(end=offset + promised)  # a second file, which is refused where all ends are looked at
     if chunked and _is_chunks(file, offset + promised + (promised & 1), size, endian):
         return right
     if chunked and promised & 1 and _is_chunks(file, offset + promised, size, endian):

@@ -173,7 +173,7 @@ ASKED_S = 60.0  # of work, above which the user is asked
 
 
 def explain(
-    file: Annotated[Path, typer.Argument(help="A sound file.")],
+    file: Annotated[Path, typer.Argument(help="A sound file.", parser=path_of, metavar="FILE")],
     method: Annotated[Literal["occlusion", "ig", "deeplift", "conductance"], typer.Option(help="The method.")] = "occlusion",
     out: Annotated[Path, typer.Option(help="Folder for figures and arrays.")] = Path("explanation"),
     model: Model = None,
