@@ -122,6 +122,7 @@ figures.table(
     "inside",
     "Share of pairs called the same, in percent, by the range of gaps; intervals over draws of talkers (listeners) or seeds (stated function)",
     1,
+    fold="Data: shares of pairs by the range of gaps",
 )
 
 # %% tags=["hide-input"]
@@ -300,6 +301,7 @@ figures.table(
     published.contradictions(plan.SLUG)[["topic", "statement A", "statement B", "our choice"]],
     "contradictions",
     "Statements that contradict each other, and our choice",
+    fold="Statements and choices",
 )
 
 # %% [markdown]
