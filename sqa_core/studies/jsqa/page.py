@@ -226,10 +226,12 @@ def _embedding(found: pd.DataFrame) -> str:
     before, after = (starts.get(tables.PAIRS[name]) for name in ("scratch", "2 to 6 dB"))
     if before is None or after is None:
         return MISSING
+    seeds = int(table["seeds"].min())
     curve = tables.embedding_curve(found).set_index(["pretrained on", "gap, dB"])["MOS difference, %"]
     return (
         f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "
-        f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps."
+        f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps ({seeds} "
+        f"seed{'s' * (seeds != 1)})."
     )
 
 
