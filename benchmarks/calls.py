@@ -20,11 +20,10 @@ from sqa_core.models.nisqa import Nisqa, NisqaSettings
 from sqa_core.models.quality_transformer import SIZES, QualityTransformer
 
 from .common import HERE, WORK, Report, peak, timed
-from .scores import peers, run_peer, wav_folder
+from .scores import MFLOP, peers, run_peer, wav_folder
 
 COUNT = 192  # calls: twenty minutes of sound
 BATCH = 20
-TRAINED_MFLOP = 10.52  # of a segment forward, of which 25 begin in a second; backward takes twice as much
 AST_GFLOP = 2 * (12 * (12 * 768**2) * 1430 + 12 * 2 * 1430**2 * 768 + 256 * 768 * 1428) / 1e9  # of one sound of 12 s
 
 
@@ -69,7 +68,8 @@ def bench_quality(report: Report, repeat: int) -> None:
         "makes its spectrograms in each epoch"
     )
     report.check("training, times faster than the original", theirs["seconds"] / ours, 3)
-    share = 3 * TRAINED_MFLOP * 25 * seconds * 1e6 / ours / peak()
+    mflop, per_second = MFLOP["nisqa"]
+    share = 3 * mflop * per_second * seconds * 1e6 / ours / peak()  # backward takes twice as much as forward
     report.say(f"  training, share of the matrix product's speed: {share:.2f}")
     ast = QualityTransformer(SIZES["ast"]).eval()
     x, lengths = torch.randn(4, 1200, 128), torch.full((4,), 1200)

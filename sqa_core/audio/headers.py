@@ -287,7 +287,6 @@ def w64(file: File, size: int) -> Layout:
             form = _wav_format(read_at(file, position + 24, 40), "<")
         following = position + length + (-length) % 8
         if head[:4] == b"data" and form and length >= 1 << 62:  # a stream
-            length = 0xFFFFFFFF + 24
             return _against_size(file, size, position + 24, 0xFFFFFFFF, form, chunked=False)
         if head[:4] == b"data" and form:
             more = int.from_bytes(read_at(file, following + 16, 8), "little")
@@ -391,9 +390,9 @@ def caf(file: File, size: int) -> Layout:
             after = read_at(file, following, 12) if 0 <= following < size else b""
             whole = following == size or (len(after) == 12 and after[:4].isalpha() and int.from_bytes(after[4:], "big") <= size - following)
             if whole and form.sample_rate > 0 and not form.padded:
-                return Layout(end=following if kinds.is_start(read_at(file, following, kinds.HEAD)) else None)
-            streamed = length < 0
-            return _against_size(file, size, start, size - start if streamed else max(0, length - 4), form, wide=True, chunked=False)
+                return Layout(end=following)
+            promised = size - start if length < 0 else max(0, length - 4)  # below 0: as far as the file goes
+            return _against_size(file, size, start, promised, form, wide=True, chunked=False)
         if length < 0 or name == bytes(4):
             break  # the last chunk, to the end of the file; or padding
         if position + 12 + length > size:

@@ -1,4 +1,4 @@
-"""Containers of coded packets: Ogg, MP3, AAC, AC-3, AMR, MP4, Matroska, ASF and others. Whether they are whole, and what they hold.
+"""Containers of coded packets: Ogg, MP3, AAC, AC-3, MP4, Matroska, ASF and others. Whether they are whole, and what they hold.
 
 Each function checks what the container promises against the size of the file in bytes, and returns the layout; a file that was cut
 raises `Cut`.
@@ -244,9 +244,7 @@ def matroska(file: File, size: int) -> Layout:
                 break
             raise Cut(f"it ends inside an element ({position + header + length - size} bytes are missing)")
         position += header + length
-    if kinds.is_start(read_at(file, position, kinds.HEAD)):
-        return Layout(end=position)
-    return Layout(_lost(end - position))
+    return Layout(_lost(end - position), end=position)
 
 
 def _lost(rest: int) -> list[str]:

@@ -216,6 +216,8 @@ def _seekable(source: Any) -> tuple[File, int]:
         if not (hasattr(source, "seek") and hasattr(source, "seekable") and source.seekable()):  # a memory map does not say where it is
             pieces = []  # it may hand its bytes out in pieces
             while piece := source.read():
+                if isinstance(piece, str):
+                    raise AudioError(f"{name_of(source)}: {TEXT}.")
                 pieces.append(piece)
             source = io.BytesIO(b"".join(pieces))
         source.seek(0, 2)
@@ -223,8 +225,7 @@ def _seekable(source: Any) -> tuple[File, int]:
         source.seek(0)
         content = source.read(0)
     except (*UNREADABLE, ValueError, TypeError, AttributeError) as e:
-        text = isinstance(e, TypeError) and "str" in str(e)
-        raise AudioError(f"{name_of(source)}: {TEXT if text else f'cannot be read ({e})'}.") from e
+        raise AudioError(f"{name_of(source)}: cannot be read ({e}).") from e
     if isinstance(content, str):
         raise AudioError(f"{name_of(source)}: {TEXT}.")
     return source, size

@@ -40,7 +40,6 @@ class Mixer:
     sample_rate: int
     name: str
     samples: int = 0
-    peak: float = 0.0
     channels: int = 0
     power_before: float = 0.0
     power_after: float = 0.0
@@ -66,12 +65,11 @@ class Mixer:
         if mixed.size:
             low, high = float(mixed.min()), float(mixed.max())
             peak = max(high, -low)
-            self.low, self.high = min(self.low, low), max(self.high, high)
             if not np.isfinite(peak):
                 raise AudioError(f"{self.name}: holds samples that are not numbers (NaN or infinite).")
             if peak > MAX_PEAK:
                 raise AudioError(f"{self.name}: has samples up to {peak:g}; scale floats to [-1, 1] (a compressed file is damaged).")
-            self.peak = max(self.peak, peak)
+            self.low, self.high = min(self.low, low), max(self.high, high)
         if self.channel == "mean" and len(block) > 1:
             self._compare(block, mixed)
         return mixed
@@ -114,14 +112,15 @@ class Mixer:
                     notes.append("the channels partly cancel")
         elif isinstance(self.channel, int) and self.channels > 1:
             notes.append(f"channel {self.channel} of {self.channels}")
-        if not self.peak:
+        peak = max(self.high, -self.low)
+        if not peak:
             notes.append("digital silence")
         elif self.low == self.high and self.samples > 1:
             notes.append("one constant value and no sound")
-        elif self.peak < QUIET_PEAK:
-            notes.append(f"nearly silent: its peak is {-20 * np.log10(self.peak):.0f} dB below full scale")
-        if self.peak > HIGH_PEAK:
-            notes.append(f"its peak is {self.peak:.2f} times full scale")
+        elif peak < QUIET_PEAK:
+            notes.append(f"nearly silent: its peak is {-20 * np.log10(peak):.0f} dB below full scale")
+        if peak > HIGH_PEAK:
+            notes.append(f"its peak is {peak:.2f} times full scale")
         return notes
 
 

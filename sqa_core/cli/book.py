@@ -34,15 +34,15 @@ def run(
 
     if scheduler and engine != "dask":
         raise SettingsError("--scheduler is for --engine dask.")
-    if store is not None:
-        if not store:
-            raise SettingsError("--store names no place; leave it out for the local one.")
-        check(_from_here(store))
+    if store == "":
+        raise SettingsError("--store names no place; leave it out for the local one.")
+    place = _from_here(store or "")
+    check(place)
     slugs = chapter or list(chapters.CHAPTERS)
     if missing:
         slugs = [slug for slug in slugs if staleness.stale(slug, execute.executed(slug))]
     parameters: dict[str, Any] = {"profile": profile, "engine": engine} | {
-        name: value for name, value in (("scheduler", scheduler), ("store", _from_here(store or ""))) if value
+        name: value for name, value in (("scheduler", scheduler), ("store", place)) if value
     }
     for item in param or []:
         name, equals, value = item.partition("=")

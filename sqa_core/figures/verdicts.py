@@ -171,9 +171,7 @@ def _row(claim: Judged, command: str) -> str:
     with_number = [(name, f) for name, f in claim.verdicts.items() if f.interval and f.criterion]
     name, drawn = next(((n, f) for n, f in with_number if f.basis == "our run"), with_number[0] if with_number else ("", None))
     words = f"<q>{html.escape(claim.quotation)}</q>" if claim.quotation else html.escape(claim.claim)
-    again = (
-        f"<dt>command</dt><dd><code>{html.escape(command)}</code></dd>" if command and any(n != "printed" for n in claim.verdicts) else ""
-    )
+    again = f"<dt>command</dt><dd><code>{html.escape(command)}</code></dd>" if command else ""
     picture = interval_svg(drawn.interval, drawn.criterion, name) if drawn and drawn.interval and drawn.criterion else ""
     return (
         f'<details class="sqa-claim"><summary><span class="sqa-id">{html.escape(claim.id)}</span><span class="sqa-words">{words}</span>'

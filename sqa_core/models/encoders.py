@@ -245,7 +245,8 @@ def load(name: str, device: str = "cpu", seed: int = 0) -> Encoder:
 
 
 def _require_own(folder: Path) -> None:
-    """Raise WeightsError if loading this folder would fetch something else: adapters, or a kernel for its attention."""
+    """Raise WeightsError if loading this folder would fetch something else, adapters or a kernel for its attention, or if transformers would
+    spend minutes on sizes that no encoder has."""
     if (folder / "adapter_config.json").exists():
         raise WeightsError(f"{folder}: holds an adapter (adapter_config.json), whose network is elsewhere; merge the two first.")
     try:

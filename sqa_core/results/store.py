@@ -27,16 +27,21 @@ def check(folder: Store) -> None:
     bad = any(p in FLEETING or p not in fsspec.available_protocols() or (mark and not rest) for p, mark, rest in links)
     if bad or str(folder).startswith(":") or str(folder).endswith(":"):
         raise SettingsError(f"{folder}: not a store that keeps records; name a folder, or an address such as s3://bucket/folder.")
-    text = str(folder).removeprefix("file://")
-    if text and "://" not in text and Path(text).exists() and not Path(text).is_dir():
+    here = _on_this_machine(folder)
+    if here and here.exists() and not here.is_dir():
         raise SettingsError(f"{folder}: not a folder, so no records can be kept there.")
 
 
 def require_space(folder: Store) -> None:
     """Raise SettingsError if records cannot be written to a folder of this machine; what is at an address shows when it is written."""
+    if here := _on_this_machine(folder):
+        require_writable(here)
+
+
+def _on_this_machine(folder: Store) -> Path | None:
+    """The folder, if it is one of this machine's and not an address."""
     text = str(folder).removeprefix("file://")
-    if text and "://" not in text:
-        require_writable(Path(text))
+    return Path(text) if text and "://" not in text else None
 
 
 @contextmanager

@@ -43,6 +43,10 @@ CONTROL_SEEDS = (0, 1, 2)
 TALKER_DRAWS = 6  # of listeners' judgements: all of them, and five draws of talkers for an interval
 CONTROLS = ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB", "equal SNR", "crops", "shuffled")
 
+# What encoders are pretrained on, by the name of their start.
+PRETRAININGS = {"2 to 6 dB": PRETRAINING, "with head": replace(PRETRAINING, head=True)}
+PRETRAININGS |= {n: replace(PRETRAINING, law=replace(jnd_pairs.LAWS[n], seconds=PRETRAINING.law.seconds)) for n in CONTROLS}
+
 CLEAN = tuple(("asterisk", language) for language in ("en", "es", "fr", "it", "ru"))
 TEST_VOICES = ("m2", "m4", "m6", "f4")
 TRAIN = (Part("polyglot", "en", 150, 21, TRAIN_VOICES, "train", True), Part("asterisk", "en", 250, 22, None, "train", True))
@@ -102,21 +106,18 @@ def arms() -> list[Trial]:
     """Networks from each start, in the order in which they matter."""
     listeners = registry.load("p835").hash
     common = _arm("scratch", ENCODER, TUNING, TRAIN, VALID, TESTS)
-    pairs = {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
+    pairs = _pairs()
 
-    def arm(start: str, seed: int, pretraining: PretrainSettings | None = None, **other: Any) -> Trial:
-        fields = common | other | {"start": start} | ({"pretraining": pretraining} | pairs if pretraining else {})
+    def arm(start: str, seed: int, **other: Any) -> Trial:
+        fields = common | other | {"start": start} | ({"pretraining": PRETRAININGS[start]} | pairs if start in PRETRAININGS else {})
         return ArmTrial(**_about("real"), seed=seed, listeners=listeners, **fields)
 
     frozen: dict[str, Any] = {"tuning": replace(TUNING, frozen=True)}
     planned: list[Trial] = []
     for seed in SEEDS:
-        planned += [arm("scratch", seed), arm("2 to 6 dB", seed, PRETRAINING), arm("with head", seed, replace(PRETRAINING, head=True))]
+        planned += [arm(start, seed) for start in ("scratch", "2 to 6 dB", "with head")]
     for seed in CONTROL_SEEDS:
-        planned += [arm("2 to 6 dB", seed, PRETRAINING, **frozen), arm("scratch", seed, **frozen)]
-        for name in CONTROLS:
-            law = replace(jnd_pairs.LAWS[name], seconds=PRETRAINING.law.seconds)
-            planned.append(arm(name, seed, replace(PRETRAINING, law=law)))
+        planned += [arm(start, seed, **frozen) for start in ("2 to 6 dB", "scratch")] + [arm(name, seed) for name in CONTROLS]
     if _has_cdpam():
         planned += [arm("cdpam", seed, encoder=EncoderSettings(rate=CDPAM_RATE), **frozen) for seed in CONTROL_SEEDS]
     return planned
@@ -124,15 +125,11 @@ def arms() -> list[Trial]:
 
 def embeddings(sounds: Material) -> list[Trial]:
     """Encoders before and after pretraining, from each start."""
-    pairs = {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
-    common = _about("real") | {"encoder": ENCODER, "sounds": sounds}
+    common, pairs = _about("real") | {"encoder": ENCODER, "sounds": sounds}, _pairs()
     planned: list[Trial] = []
     for seed in CONTROL_SEEDS:
         planned.append(EmbeddingTrial(**common, start="untrained", seed=seed))
-        starts = {"2 to 6 dB": PRETRAINING, "with head": replace(PRETRAINING, head=True)}
-        for name in CONTROLS:
-            starts[name] = replace(PRETRAINING, law=replace(jnd_pairs.LAWS[name], seconds=PRETRAINING.law.seconds))
-        planned += [EmbeddingTrial(**common, **pairs, start=name, seed=seed, pretraining=of) for name, of in starts.items()]
+        planned += [EmbeddingTrial(**common, **pairs, start=name, seed=seed, pretraining=of) for name, of in PRETRAININGS.items()]
     return planned
 
 
@@ -154,6 +151,11 @@ def _about(status: str) -> dict[str, Any]:
 
 def _material(clean: tuple[tuple[str, str], ...], use: Any) -> Material:
     return Material(clean, use, material_hash(clean, use))
+
+
+def _pairs() -> dict[str, Material]:
+    """What pairs are made of, to train and to validate on."""
+    return {"pairs": _material(CLEAN, "train"), "valid_pairs": _material(CLEAN, "valid")}
 
 
 def _judgements() -> str:

@@ -45,7 +45,7 @@ def stripes_table(quiet: list[Record]) -> pd.DataFrame:
     rows = []
     for record in quiet:
         items = record.items()
-        ratios = {METHODS.get(m, m): float(items[f"empty_{m}"].mean() / items[f"sounding_{m}"].mean()) for m in ("ig", *VARIANTS)}
+        ratios = {METHODS[m]: float(items[f"empty_{m}"].mean() / items[f"sounding_{m}"].mean()) for m in ("ig", *VARIANTS)}
         rows.append({"baseline": baseline_in_words(record.trial["baseline"]), **ratios})
     return pd.DataFrame(rows)
 

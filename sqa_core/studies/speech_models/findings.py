@@ -17,7 +17,7 @@ from . import claims, claims_printed, open_questions, tables
 from .open_questions import ASSIGNED
 from .plan import ASTS, CONTROLS, HEADS_BY_SPEAKER, PAPERS_CORPORA, PAPERS_ENCODERS, PAPERS_RUNS, SEEDS, SLUG
 from .selection import Run, difference, difference_on, f1_draws, majority, mean_and_sd, points, title_of
-from .variability import detectable_table, epochs_table, f1_by_speaker, over_splits, splits_table
+from .variability import best_and_last, detectable_table, epochs_table, f1_by_speaker, over_splits, splits_table
 
 MISSING = "not available"
 QUESTION = "Which speech encoder, with which classifier head, gives the best features for recognising emotions in eight languages?"
@@ -243,10 +243,9 @@ def values(run: Run) -> dict[str, str]:
     lead = difference_on(run.cell("urdu", ASSIGNED, protocol="loso"), run.cell("urdu", "mel", protocol="loso"))
     out["urdu_over_mel"] = points(lead) if lead else MISSING
     out |= _epochs(run)
-    for keep, choices in (("best", {}), ("last", {"keep": "last"})):
-        cell = run.cell("emovo", "whisper-base", **choices)
-        found = mean_and_sd(cell) if len(cell) > 1 else None
-        out[f"emovo_{keep}_epoch"] = f"{found['F1']:.1f} ± {found['F1, SD over seeds']:.1f}" if found else MISSING
+    pair = best_and_last(run, "emovo", "speaker").get("whisper-base")
+    for keep, scores in zip(("best", "last"), pair or (None, None), strict=True):
+        out[f"emovo_{keep}_epoch"] = MISSING if scores is None else f"{scores.mean():.1f} ± {scores.std(ddof=1):.1f}"
     models = by_model(run)
     for corpus in ("AESDD", "EmoDB", "EMOVO"):
         encoders = models.drop(index=[i for i in models.index if i.startswith("control")])[corpus].dropna() if corpus in models else []

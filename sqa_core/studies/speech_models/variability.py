@@ -80,15 +80,15 @@ def epochs_table(run: Run) -> pd.DataFrame:
     rows = []
     for corpus in run.corpora:
         for protocol, title in PROTOCOLS.items():
-            best, last = ({m: s for m in run.models if len(s := _scores(run, corpus, m, protocol, c)) > 1} for c in ({}, LAST))
-            models = [m for m in best if m in last]
-            if not models:
+            known = best_and_last(run, corpus, protocol)
+            if not known:
                 continue
-            means = [np.array([s[m].mean() for m in models]) for s in (best, last)]
-            spreads = [float(np.sqrt(np.mean([s[m].var(ddof=1) for m in models]))) for s in (best, last)]
-            pairs = list(combinations(range(len(models)), 2))
+            best_last = list(zip(*known.values(), strict=True))
+            means = [np.array([s.mean() for s in of]) for of in best_last]
+            spreads = [float(np.sqrt(np.mean([s.var(ddof=1) for s in of]))) for of in best_last]
+            pairs = list(combinations(range(len(known)), 2))
             changed = sum((means[0][a] - means[0][b]) * (means[1][a] - means[1][b]) < 0 for a, b in pairs)
-            row = {"corpus": catalogue.title(corpus), "protocol": title, "models": len(models)}
+            row = {"corpus": catalogue.title(corpus), "protocol": title, "models": len(known)}
             row |= {"best epoch": means[0].mean(), "best epoch, SD over draws": spreads[0]}
             row |= {"last epoch": means[1].mean(), "last epoch, SD over draws": spreads[1]}
             rows.append(row | {"pairs that change order": changed, "pairs": len(pairs)})
@@ -98,13 +98,12 @@ def epochs_table(run: Run) -> pd.DataFrame:
 def epochs_by_model(run: Run) -> pd.DataFrame:
     """The best epoch on the validation files and the last one, for each model: one row per corpus, protocol and model; SDs as in `epochs_table`.
 
-    "overtakes" : the models that are behind with the best epoch and ahead with the last.
+    "with the last epoch, overtakes" : the models that are behind with the best epoch and ahead with the last.
     """
     rows = []
     for corpus in run.corpora:
         for protocol, title in PROTOCOLS.items():
-            both = {m: [_scores(run, corpus, m, protocol, c) for c in ({}, LAST)] for m in run.models}
-            known = {m: s for m, s in both.items() if min(map(len, s)) > 1}
+            known = best_and_last(run, corpus, protocol)
             for model, (best, last) in known.items():
                 behind = [title_of(m) for m, (b, e) in known.items() if b.mean() > best.mean() and e.mean() < last.mean()]
                 row = {"corpus": catalogue.title(corpus), "protocol": title, "model": title_of(model)}
@@ -112,6 +111,12 @@ def epochs_by_model(run: Run) -> pd.DataFrame:
                 row |= {"last epoch": last.mean(), "last epoch, SD over draws": last.std(ddof=1)}
                 rows.append(row | {"with the last epoch, overtakes": ", ".join(behind)})
     return pd.DataFrame(rows)
+
+
+def best_and_last(run: Run, corpus: str, protocol: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Scores of each model with the best and with the last epoch, a seed or a split each; models with several of both."""
+    both = {m: (_scores(run, corpus, m, protocol, {}), _scores(run, corpus, m, protocol, LAST)) for m in run.models}
+    return {model: scores for model, scores in both.items() if min(map(len, scores)) > 1}
 
 
 def _scores(run: Run, corpus: str, model: str, protocol: str, choices: dict[str, Any]) -> np.ndarray:
