@@ -55,7 +55,7 @@ def bench_quality(report: Report, repeat: int) -> None:
     sounds that are padded."""
     folder, seconds = wav_folder(1)
     files = sorted(folder.glob("*.wav"))
-    mels = [quality_material.mel_of("nisqa", audio.load(path)) for path in files]
+    mels = [quality_material.mel_of(quality_material.FRONT_ENDS["nisqa"], audio.load(path)) for path in files]
     items = list(zip(mels, torch.rand(len(mels), 5) * 4 + 1, strict=True))
     settings = nisqa.TrainingSettings(epochs=5, batch_size=BATCH)
     marks = [time.perf_counter()]
@@ -78,7 +78,7 @@ def bench_quality(report: Report, repeat: int) -> None:
         _, taken = timed(partial(ast, x, lengths), 3)
     report.check("AST at full size, share of the matrix product's speed", 4 * AST_GFLOP * 1e9 / taken / peak(), 0.75)
     small = QualityTransformer(SIZES["ast-small"]).eval()
-    sounds = [quality_material.mel_of("ast", audio.load(path)) for path in files[:32]]
+    sounds = [quality_material.mel_of(quality_material.FRONT_ENDS["ast"], audio.load(path)) for path in files[:32]]
     quality.predict(small, sounds)
     together, ours = timed(lambda: quality.predict(small, sounds))
     padded, one_by_one = timed(lambda: [_padded(small, mel) for mel in sounds])

@@ -106,6 +106,9 @@ figures.shown(
 # %% [markdown]
 # Real voices are the other half of the answer: fewer controls, but voices that people have. A language is here a corpus
 # and a few talkers: German has {glue:text}`talkers_de`, English {glue:text}`talkers_en`, Mandarin {glue:text}`talkers_zh` and French {glue:text}`talkers_fr`.
+# Between talkers of one language, the mean error of NISQA has a standard deviation of {glue:text}`sd_talker_nisqa` MOS,
+# between languages one of {glue:text}`sd_language_nisqa`; for the official network these are
+# {glue:text}`sd_talker_official` and {glue:text}`sd_language_official` (intervals over talkers).
 
 # %% tags=["hide-input"]
 figures.shown(

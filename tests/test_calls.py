@@ -340,6 +340,33 @@ def test_an_extended_voice_has_a_high_band_that_follows_it(speech):
     assert np.array_equal(calls.extended(full, rng), full)
 
 
+def test_a_voice_at_another_speed_has_other_frequencies_and_another_length():
+    t = np.arange(2 * RATE) / RATE
+    for speed in (calls.SPEEDS[0], calls.SPEEDS[-1]):
+        played = calls.at_speed(np.sin(2 * np.pi * 1000 * t).astype(np.float32), speed)
+        assert len(played) == pytest.approx(2 * RATE / speed, abs=1)
+        peak = np.abs(np.fft.rfft(played * np.hanning(len(played)))).argmax() * RATE / len(played)
+        assert peak == pytest.approx(1000 * speed, abs=1)
+
+
+def test_varied_calls_have_voices_at_other_speeds_and_reach_further():
+    usual, varied = (calls.synthetic(8, 7, "en", ("m2", "f4"), "test", made=calls.Made(False, False, v)) for v in (False, True))
+    assert [c.voice for c in usual] == [c.voice for c in varied]
+    assert len({round(len(b.clean) / len(a.clean), 1) for a, b in zip(usual, varied, strict=True)}) > 2
+    again = calls.synthetic(8, 7, "en", ("m2", "f4"), "test", made=calls.Made(False, False, True))
+    assert all(np.array_equal(a.waveform, b.waveform) for a, b in zip(varied, again, strict=True))
+    clips = [
+        max(
+            step["share"]
+            for seed in range(400)
+            for step in impairments.draw_recipe(np.random.default_rng(seed), "train", wide)
+            if step["kind"] == "clip"
+        )
+        for wide in (False, True)
+    ]
+    assert clips[0] < 0.16 < 0.3 < clips[1]
+
+
 def test_a_call_without_a_label_stays_in_its_place(monkeypatch):
     """Languages are compared item by item, so an item that PESQ cannot rate is kept, without a label."""
     monkeypatch.setattr(impairments.intrusive, "pesq_mos", lambda *_: float("nan"))

@@ -330,3 +330,48 @@ def test_sliders_answer():
         kind.value = name
         assert (strength.min, strength.value, strength.max) == (least, usual, greatest)
         assert "PESQ" in readout.value
+
+
+def test_variants_stand_beside_the_network_that_was_trained_as_usual():
+    """A variant with less noise gains, one that is the network itself gains nothing, and 128 bands are compared with NISQA."""
+    languages = ("en", "de", "zh")
+    table = made(lambda *_: 1.0, languages=languages)
+    better = made(lambda *_: 0.3, languages=languages)
+    parts = [
+        table,
+        better.query("network == @AST").assign(network="pretrained"),
+        table.query("network == @AST").assign(network="stand-in 0.5"),
+        better.query("network == @NISQA").assign(network="128 bands"),
+    ]
+    found = tables.variants_table(pd.concat(parts), "synthetic").set_index(["network", "training", "dimension"]).sort_index()
+    assert len(found) == 15
+    assert (found.loc[AST, "first taught to name impairments"]["difference, low"] > 0).all()
+    assert (found.loc[NISQA, "AST's 128 bands"]["difference, low"] > 0).all()
+    assert (found.loc[AST, "MOS in place of half of the labels"]["difference"] == 0).all()
+
+
+def test_talkers_are_told_from_languages():
+    """Errors that only talkers have, only languages have, and neither has."""
+    rng = np.random.default_rng(0)
+    talkers = [(language, f"{language}{i}") for language in PAPERS for i in range(20)]
+    of_talker, of_language = (
+        dict(zip(talkers, rng.normal(size=len(talkers)), strict=True)),
+        dict(zip(PAPERS, rng.normal(size=6), strict=True)),
+    )
+    for size_talker, size_language in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+        rows = [
+            {"network": NISQA, "seed": 0, "status": "real", "source": "x", "language": language, "voice": voice, "item": i, "mos": 3.0}
+            | {"predicted mos": 3 + size_talker * of_talker[language, voice] + size_language * of_language[language] + rng.normal(0, 0.3)}
+            for language, voice in talkers
+            for i in range(6)
+        ]
+        (found,) = tables.talkers_table(pd.DataFrame(rows)).to_dict("records")
+        assert found["languages"] == 6
+        assert found["talkers"] == 120
+        for name, size in (("SD between talkers of a language", size_talker), ("SD between languages", size_language)):
+            if size:
+                assert 0.6 < found[name] < 1.5
+                assert found[f"{name}, low"] > 0.3
+            else:
+                assert found[name] < 0.35
+                assert found[f"{name}, low"] < 0.15

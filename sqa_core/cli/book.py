@@ -145,7 +145,7 @@ def train(
     """Train one of the book's own networks again (15 to 30 minutes on one core). `sqa score --model PATH` scores with it."""
     from ..learning import calls_networks, own_networks
 
-    trained = calls_networks.train if network in calls_networks.NAMES else own_networks.train_own
+    trained = calls_networks.train if network in calls_networks.RECIPES else own_networks.train_own
     with progress.bar(None, "utterances made") as bar:
         path = trained(
             network,

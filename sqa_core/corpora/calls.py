@@ -31,6 +31,7 @@ VERSION = 5  # a change of how calls are made makes those made before void
 LANGUAGES = ("en", "de", "fr", "zh", "sv", "nl")  # of the paper
 TRAINING_SENTENCES = Path(__file__).with_name("training_sentences.csv")  # English; polyglot's own twelve are kept for tests
 EXTENDED_SHARE = 0.7
+SPEEDS = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25)  # of voices that are varied
 VALID_SHARE = 0.15  # of the files of a real corpus
 RIVALS = {"train": ("m5", "f1"), "valid": ("m7", "steph"), "test": ("m6", "f4")}  # compete with real voices
 FLOOR_SNR_DB = (45.0, 70.0)  # of a room's or a microphone's own noise
@@ -58,10 +59,12 @@ class Call:
 @dataclass(frozen=True)
 class Made:
     """How calls are made. labelled : with PESQ; without it all labels are NaN. extended : `EXTENDED_SHARE` of the voices get a high band
-    (`extended`)."""
+    (`extended`). varied : each voice is played at a speed of its own (`SPEEDS`), which moves its pitch and its formants, so that few voices
+    are heard as many; and impairments are drawn wide (`impairments.draw_recipe`)."""
 
     labelled: bool = True
     extended: bool = False
+    varied: bool = False
 
 
 def extended(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -88,10 +91,18 @@ def extended(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (waveform + envelope * noise * density * tilt).astype(np.float32)
 
 
+def at_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """A waveform (samples,) at `RATE` played `speed` times as fast, as a tape would be: all frequencies are multiplied by `speed`."""
+    return audio.resample(waveform[None], round(RATE * speed), RATE)[0]
+
+
 def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, str, str, list[np.ndarray], np.ndarray]) -> Call:
     item, language, voice, parts, rival = job
     rng = np.random.default_rng([seed, item, 1])
-    recipe = draw_recipe(rng, use)
+    recipe = draw_recipe(rng, use, made.varied)
+    if made.varied:
+        own, other = np.random.default_rng([seed, item, 9]).choice(SPEEDS, size=2)
+        parts, rival = [at_speed(part, own) for part in parts], at_speed(rival, other)
     before, between, after = (np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.2], [0.4, 0.7, 1.0]))
     floor_snr_db = round(float(rng.uniform(*FLOOR_SNR_DB)), 1)
     clean = np.concatenate([before, parts[0], between, parts[1], after])

@@ -36,14 +36,15 @@ USUAL_DBOV = -26.0
 LOUDNESS_RANGE_DB = 24.0  # from the usual level to the least or greatest loudness score
 
 
-def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
+def draw_recipe(rng: np.random.Generator, use: Use = "test", wide: bool = False) -> list[dict]:
     """None to three impairments with their strengths, in the order in which a call meets them, then a level.
 
     Ranges are those of ordinary test plans, from inaudible to disastrous. They were set by the labels of 64 English calls, so that these
     spread over the scale (PESQ is harsh where impairments add up), before any network was trained. In training, a third of the calls is
     then kept at a lower sample rate, as recordings are; that is no impairment, and PESQ hears nothing above 8 kHz.
 
-    use : which recorded noises and rooms are drawn from, where there are any.
+    use : which recorded noises and rooms are drawn from, where there are any. wide : competing talkers, clipping, echo and gaps are drawn
+    more often and up to where little is left of the speech, for networks that score what users have.
     """
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.6, 0.25, 0.07]))
     chosen = list(rng.choice(["noi", "room", "col", "dis"], size=count, replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
@@ -51,11 +52,11 @@ def draw_recipe(rng: np.random.Generator, use: Use = "test") -> list[dict]:
     if "room" in chosen:
         chain.append(_room(rng, recordings.rooms(use)))
     if "noi" in chosen:
-        chain.append(_noise(rng, recordings.noises(use)))
+        chain.append(_noise(rng, recordings.noises(use), wide))
     if "col" in chosen:
-        chain.append(_coloration(rng))
+        chain.append(_coloration(rng, wide))
     if "dis" in chosen:
-        chain.append(_discontinuity(rng))
+        chain.append(_discontinuity(rng, wide))
     chain.append({"kind": "level", "active_dbov": round(float(rng.uniform(-38, -18)), 1)})
     if use != "test" and (rate := int(rng.choice(RATES, p=RATE_SHARES))) < RATE:
         chain.insert(-1, {"kind": "rate", "rate_hz": rate})
@@ -70,32 +71,38 @@ def _room(rng: np.random.Generator, measured: Sequence[str]) -> dict:
     return {"kind": "room"} | drawn
 
 
-def _noise(rng: np.random.Generator, recorded: Sequence[str]) -> dict:
+def _noise(rng: np.random.Generator, recorded: Sequence[str], wide: bool) -> dict:
     strength = float(rng.random())
-    if rng.random() < 0.25:
-        return {"kind": "competing", "ratio_db": round(5 + 35 * strength, 1)}
+    if rng.random() < (0.4 if wide else 0.25):
+        return {"kind": "competing", "ratio_db": round(5 + 45 * strength if wide else 5 + 35 * strength, 1)}
     step = {"kind": "noise", "colour": str(rng.choice(NOISES)), "snr_db": round(5 + 55 * strength, 1)}
     if rng.random() < 0.5 and recorded:
         step |= {"colour": "recorded", "recording": recorded[int(rng.integers(len(recorded)))]}
     return step
 
 
-def _coloration(rng: np.random.Generator) -> dict:
-    kind = str(rng.choice(["codec", "band", "clip", "mnru", "echo"], p=[0.45, 0.2, 0.12, 0.13, 0.1]))
+def _coloration(rng: np.random.Generator, wide: bool) -> dict:
+    shares = [0.36, 0.14, 0.18, 0.12, 0.2] if wide else [0.45, 0.2, 0.12, 0.13, 0.1]
+    kind = str(rng.choice(["codec", "band", "clip", "mnru", "echo"], p=shares))
     if kind == "codec":
         codec = str(rng.choice(sorted(degrade.CODECS)))
         return {"kind": "codec", "codec": codec, "bit_rate": int(rng.choice(degrade.CODECS[codec].bit_rates))}
     if kind == "band":
         return {"kind": "band", "low_hz": float(rng.choice([0, 100, 300])), "high_hz": float(rng.choice([2500, 3400, 4500, 7000, 14_000]))}
     if kind == "clip":
-        return {"kind": "clip", "share": round(float(10 ** rng.uniform(-3.5, -0.8)), 4)}
+        return {"kind": "clip", "share": round(float(10 ** rng.uniform(-3.5, -0.3 if wide else -0.8)), 4)}
     if kind == "mnru":
         return {"kind": "mnru", "q_db": round(float(rng.uniform(10, 45)), 1)}
-    return {"kind": "echo", "delay_s": round(float(rng.uniform(0.05, 0.4)), 3), "loss_db": round(float(rng.uniform(6, 40)), 1)}
+    shortest_s, least_db = (0.02, 2) if wide else (0.05, 6)
+    return {
+        "kind": "echo",
+        "delay_s": round(float(rng.uniform(shortest_s, 0.4)), 3),
+        "loss_db": round(float(rng.uniform(least_db, 40)), 1),
+    }
 
 
-def _discontinuity(rng: np.random.Generator) -> dict:
-    share = round(float(10 ** rng.uniform(-2.3, -0.7)), 3)
+def _discontinuity(rng: np.random.Generator, wide: bool) -> dict:
+    share = round(float(10 ** rng.uniform(-2.3, -0.5 if wide else -0.7)), 3)
     if rng.random() < 0.5:
         codec = str(rng.choice(["opus", "amr-nb", "g722", "g711-a"]))
         return {"kind": "loss", "codec": codec, "loss": share, "burst": float(rng.choice([1.5, 3, 6])), "conceal": bool(rng.random() < 0.5)}

@@ -160,7 +160,7 @@ def train_own(
     """
     if recipe is None:
         if name not in RECIPES:
-            raise SettingsError(f"There is no recipe for {name!r}; there are {', '.join([*RECIPES, *calls_networks.NAMES])}.")
+            raise SettingsError(f"There is no recipe for {name!r}; there are {', '.join([*RECIPES, *calls_networks.RECIPES])}.")
         recipe = RECIPES[name]
     valid_items, train_items = material(recipe.validated_on, on_item), material(recipe.trained_on, on_item)
     settings = training_settings(recipe)

@@ -24,7 +24,7 @@ from ..results.trials import added_later, canonical
 from ..threads import in_threads
 from . import nisqa
 from .loop import RUN_FORM, Checkpoint, Epoch, Keep, Validation, fit
-from .quality_material import Material
+from .quality_material import FRONT_ENDS, Material
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
 QualityNetwork = Nisqa | QualityTransformer
@@ -38,7 +38,8 @@ class QualitySettings:
     outputs : one for a single-dimension network, else all five. stand_in : share of the training calls whose dimensions all have the label
     of MOS, as where an algorithm that rates the whole stands in for listeners that rated each. every : of NISQA alone, see
     `nisqa.TrainingSettings`. start : of AST alone; "kinds" begins with weights that have learnt, on the same calls and for half as many
-    epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet.
+    epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet. bands : of NISQA alone, 48 as in
+    its code, or 128: the front end of AST, which the paper states for both.
     """
 
     network: NetworkName = "nisqa"
@@ -50,11 +51,12 @@ class QualitySettings:
     stand_in: float = field(default=0.0, metadata=added_later(0.0))
     every: int = field(default=1, metadata=added_later(1))
     start: Literal["random", "kinds"] = field(default="random", metadata=added_later("random"))
+    bands: Literal[48, 128] = field(default=48, metadata=added_later(48))
 
 
-def front_end(network: NetworkName) -> str:
-    """Which of `quality_material.FRONT_ENDS` a network has; both sizes of AST share one."""
-    return "nisqa" if network == "nisqa" else "ast"
+def front_end(settings: QualitySettings) -> str:
+    """Which of `quality_material.FRONT_ENDS` a training takes; both sizes of AST share one."""
+    return "nisqa" if settings.network == "nisqa" and settings.bands == 48 else "ast"
 
 
 def front_end_of(network: QualityNetwork) -> str:
@@ -64,7 +66,7 @@ def front_end_of(network: QualityNetwork) -> str:
     -------
     "nisqa" or "ast".
     """
-    return "nisqa" if isinstance(network, Nisqa) else "ast"
+    return "nisqa" if network.settings.mel.n_mels == 48 else "ast"
 
 
 def settings_hash(settings: QualitySettings, seed: int) -> str:
@@ -114,13 +116,13 @@ def learn(
     if unknown := set(settings.outputs) - set(impairments.DIMENSIONS):
         raise SettingsError(f"Calls have labels for {', '.join(impairments.DIMENSIONS)}, not for {', '.join(sorted(unknown))}.")
     columns = [impairments.DIMENSIONS.index(output) for output in settings.outputs]
-    kind = front_end(settings.network)
+    kind = front_end(settings)
     labels = with_stand_ins(train.labels, settings.stand_in, seed)
     items = list(zip(train.mels[kind], labels[:, columns], strict=True))
     checks = list(zip(valid.mels[kind], valid.labels[:, columns], strict=True))
     torch.manual_seed(seed)
     if settings.network == "nisqa":
-        model = Nisqa(NisqaSettings(outputs=settings.outputs))
+        model = Nisqa(NisqaSettings(outputs=settings.outputs, mel=FRONT_ENDS[kind]))
         training = nisqa.TrainingSettings(
             settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed, every=settings.every
         )

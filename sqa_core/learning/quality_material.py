@@ -20,12 +20,13 @@ from ..files import atomic, short_hash
 from ..models.nisqa import NisqaSettings
 from ..models.quality_transformer import SIZES
 from ..results.trials import added_later, canonical
+from ..spectrogram import MelSettings
 
 
 @dataclass(frozen=True)
 class Part:
     """Some calls: of polyglot's voices or of a corpus of real ones, in one language. voices : None takes all. use : no two of them share
-    a sentence or a file, and tests have recorded noises of their own. extended : voices have a high band, see `calls.extended`."""
+    a sentence or a file, and tests have recorded noises of their own. extended, varied : see `calls.Made`."""
 
     source: str
     language: str
@@ -34,6 +35,7 @@ class Part:
     voices: tuple[str, ...] | None = None
     use: recordings.Use = "test"
     extended: bool = field(default=False, metadata=added_later(False))
+    varied: bool = field(default=False, metadata=added_later(False))
 
 
 class Material(NamedTuple):
@@ -90,6 +92,7 @@ def part_hash(part: Part) -> str:
         source,
         recordings.hash_of(part.use),
         sorted(FRONT_ENDS.items()),
+        *((calls.SPEEDS,) if part.varied else ()),
     )
     return short_hash(repr(made_of), 16)
 
@@ -126,7 +129,7 @@ def make(part: Part, on_call: Callable[[], None] = lambda: None, labelled: bool 
     KeyError
         Polyglot has no such voice or, for a test, no such language.
     """
-    how = calls.Made(labelled, part.extended)
+    how = calls.Made(labelled, part.extended, part.varied)
     if part.source == "polyglot":
         return calls.synthetic(part.count, part.seed, part.language, part.voices or tuple(polyglot.VOICES), part.use, on_call, how)
     corpus = registry.load(part.source)
@@ -154,24 +157,23 @@ def joined(parts: Sequence[Part], on_call: Callable[[], None] = lambda: None) ->
     return Material(mels, torch.cat([one.labels for one in found]), pd.concat(tables, ignore_index=True))
 
 
-def mel_of(front: str, sound: audio.Sound) -> Tensor:
-    """The spectrogram of a sound by one of `FRONT_ENDS`, channels mixed.
+def mel_of(mel: MelSettings, sound: audio.Sound) -> Tensor:
+    """The spectrogram of a sound by a network's front end, channels mixed.
 
     Parameters
     ----------
-    front : "nisqa" takes the sound at its own rate, "ast" resampled to 48 kHz.
+    mel : The front end, such as a network's `settings.mel`; it takes the sound at its own rate, or resampled to that which is set.
     sound : With any number of channels.
 
     Returns
     -------
-    (frames, bands) in dB, a frame every 10 ms; 48 bands of NISQA, 128 of AST.
+    (frames, bands) in dB, a frame every 10 ms.
 
     Raises
     ------
     AudioError
         The sound is shorter than 10 ms, its channels cancel, or its samples or its rate cannot be used.
     """
-    mel = FRONT_ENDS[front]
     rate = mel.sample_rate or sound.sample_rate
     mono = audio.mixed(sound, "mean").waveform
     return spectrogram.mel_db(audio.resample(mono, sound.sample_rate, rate)[0], rate, mel)

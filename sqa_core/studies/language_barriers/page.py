@@ -40,9 +40,9 @@ class Run:
         self.scores = selection.scores(found)
         self.synthetic: Grid = selection.grid(self.scores, "synthetic")
         self.real: Grid = selection.grid(self.scores, "real")
-        varied = selection.variants(found)
+        self.varied = selection.variants(found)
         self.verdicts_synthetic, self.verdicts_real = (
-            claims.findings(self.scores, of, status, selection.grid(varied, status))
+            claims.findings(self.scores, of, status, selection.grid(self.varied, status))
             for of, status in ((self.synthetic, STATUSES[0]), (self.real, STATUSES[1]))
         )
         self.records = frame.records(found, "quality")
@@ -166,7 +166,7 @@ def glue_values(run: Run) -> dict[str, str]:
         pair = [teachers[f"{label}, {kind} alone"].mean() for label in ("PESQ", "ViSQOL")] if len(teachers) else [np.nan]
         out[f"teachers_{kind}"] = "{:.1f} (PESQ) and {:.1f} (ViSQOL)".format(*pair) if np.isfinite(pair).all() else MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
-    out |= _training_values(run) | _band_values(run)
+    out |= _training_values(run) | _band_values(run) | _spread_of_errors(run)
     out |= {f"official_{status}": spread_of_official(of) for status, of in (("synthetic", run.synthetic), ("real", run.real))}
     return out | {f"talkers_{x}": _talkers(run, x) for x in ("de", "en", "fr", "zh")}
 
@@ -175,6 +175,18 @@ def _talkers(run: Run, language: str) -> str:
     """Number of real talkers of a language in the tests."""
     table = tables.data_table(run.scores)
     return str(table[(table["data"] == "real") & (table["language"] == LANGUAGES[language])]["voices"].sum()) if len(table) else MISSING
+
+
+def _spread_of_errors(run: Run) -> dict[str, str]:
+    """Standard deviations of mean errors on real voices, in MOS."""
+    found = tables.talkers_table(run.scores)
+    out = {}
+    for name, network in (("nisqa", NISQA), ("official", OFFICIAL)):
+        row = found[found["network"] == network] if len(found) else found
+        for key, column in (("talker", "SD between talkers of a language"), ("language", "SD between languages")):
+            values = [row[f"{column}{end}"].iloc[0] for end in ("", ", low", ", high")] if len(row) else []
+            out[f"sd_{key}_{name}"] = "{:.2f} [{:.2f}, {:.2f}]".format(*values) if values else MISSING
+    return out
 
 
 def _band_values(run: Run) -> dict[str, str]:
@@ -257,7 +269,7 @@ def impaired(kind: str, value: float, language: str = "en") -> tuple[audio.Sound
 def scorers() -> dict[str, Callable[[audio.Sound], float]]:
     """MOS by each of our networks that the repository has."""
     found: dict[str, Callable[[audio.Sound], float]] = {}
-    for name in calls_networks.NAMES:
+    for name in calls_networks.RECIPES:
         if (environment.resource("networks", name) / "training.json").is_file():
             model = weights.load(name).model if name == weights.DEFAULT else calls_networks.load_transformer(name)
             found[name] = partial(_mos, model)

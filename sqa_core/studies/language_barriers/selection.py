@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...corpora.impairments import DIMENSIONS
 from ...metrics import Draws, weighted_pcc
+from ...models import weights
 from ...results import frame
 from ...results.records import Record
 
@@ -23,6 +24,7 @@ TITLES = {
     "training ast": "AST, full size",
     "nisqa": "NISQA, official weights",
     "nisqa-confspeech2022": "NISQA, ConferencingSpeech 2022",
+    weights.DEFAULT: "NISQA of sqa score",
 }
 OURS = (NISQA, AST)  # the two that the paper compares, trained on English here
 LANGUAGES = {
@@ -55,8 +57,10 @@ def scores(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def variant_of(record: Record) -> str:
-    """What a record's training varies: "" for nothing, "single" dimension, "pretrained", or "stand-in 0.5" and so on."""
+    """What a record's training varies: "" for nothing, "single" dimension, "pretrained", "128 bands", or "stand-in 0.5" and so on."""
     settings = (record.trial.get("training") or {}).get("settings", {})
+    if settings.get("bands", 48) != 48:
+        return f"{settings['bands']} bands"
     if len(settings.get("outputs", ())) == 1:
         return "single"
     if settings.get("start", "random") != "random":
@@ -65,14 +69,14 @@ def variant_of(record: Record) -> str:
 
 
 def variants(found: pd.DataFrame) -> pd.DataFrame:
-    """Scores of AST trained otherwise, as in `scores`, and of AST itself with the same, first seed: `network` is the variant, and the single
-    dimensions are one network."""
+    """Scores of networks trained otherwise, as in `scores`, and of both our networks with the same, first seed: `network` is the variant, and
+    the single dimensions are one network."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for r in frame.records(found, "quality"):
         name = variant_of(r) or title_of(r)
-        if r.trial["seed"] == 0 and name not in (title for title in TITLES.values() if title != AST):
+        if r.trial["seed"] == 0 and (variant_of(r) or name in OURS):
             tables.setdefault(name, []).append(r.items())
-    if set(tables) <= {AST}:
+    if set(tables) <= set(OURS):
         return pd.DataFrame(columns=[*ABOUT, *DIMENSIONS])
     out = []
     for name, parts in tables.items():

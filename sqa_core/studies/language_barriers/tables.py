@@ -1,6 +1,6 @@
 """Tables of the chapter on language barriers. Numbers stay numbers; the page decides how they are shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...results.records import Record
 from ..listeners import SCALES
 from . import selection
 from .plan import SLUG
-from .selection import AST, DIMENSION_TITLES, DRAWS, LANGUAGES, OURS, TESTED, TITLES, Grid, Status
+from .selection import AST, DIMENSION_TITLES, DRAWS, LANGUAGES, NISQA, OURS, PAPERS, TESTED, TITLES, Grid, Status
 from .trials import METHODS, UNCUT
 
 ORDERS = {"no mapping": 0, "first order": 1, "third order": 3}
@@ -230,6 +230,90 @@ def voices_table(table: pd.DataFrame) -> pd.DataFrame:
         row = {"network": network, "language": LANGUAGES[str(language)], "PCC": _pcc_over_seeds(part)}
         rows.append(row | {"least, one voice left out": min(without.values()), "greatest, one voice left out": max(without.values())})
     return pd.DataFrame(rows)
+
+
+def variants_table(varied: pd.DataFrame, status: Status) -> pd.DataFrame:
+    """What training otherwise changes: PCC of a variant minus that of the same network trained as usual with the same seed, the mean over the
+    paper's languages; one row per variant and dimension, with intervals over items.
+
+    varied : as `selection.variants` gives it.
+    """
+    of = selection.grid(varied, status)
+    rows = []
+    for name in dict.fromkeys(n for n, _, _ in of if n not in OURS):
+        base = NISQA if name.endswith("bands") else AST
+        for dimension in DIMENSIONS:
+            languages = [x for x in PAPERS if (name, x, dimension) in of and (base, x, dimension) in of]
+            if not languages:
+                continue
+            usual, own = (metrics.Draws.mean([of[n, x, dimension] for x in languages]) for n in (base, name))
+            row: dict[str, Any] = {"training": VARIANTS.get(name, name), "network": base, "dimension": DIMENSION_TITLES[dimension]}
+            row |= {"PCC as usual": usual.value, "PCC otherwise": own.value} | bias_corrected(own - usual).columns("difference")
+            rows.append(row | {"languages": len(languages)})
+    return pd.DataFrame(rows)
+
+
+VARIANTS = {
+    "pretrained": "first taught to name impairments",
+    "stand-in 0.5": "MOS in place of half of the labels",
+    "single": "a network for each dimension",
+    "128 bands": "AST's 128 bands",
+}
+
+
+def talkers_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Real voices: how far the mean errors of MOS lie apart between languages, and between talkers of one language, as standard deviations
+    without what the number of files would give by chance. One row per network; intervals over talkers, drawn within languages. Languages
+    are corpora here too, so the first number bounds what a language can do."""
+    rows = []
+    real = table[(table["status"] == "real") & table["mos"].notna()]
+    for network, part in real.groupby("network", sort=False):
+        errors = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["language", "source", "voice", "item"])["error"].mean()
+        groups = [
+            [files.to_numpy() for _, files in talkers.groupby(["source", "voice"]) if len(files) > 1]
+            for _, talkers in errors.groupby("language")
+        ]
+        groups = [talkers for talkers in groups if talkers]
+        if len(groups) < 3:
+            continue
+        rng = np.random.default_rng(0)
+        draws = [[[talkers[i] for i in rng.integers(len(talkers), size=len(talkers))] for talkers in groups] for _ in range(DRAWS)]
+        values = np.array([nested_spread(one) for one in (groups, *draws)])
+        row: dict[str, Any] = {"network": network}
+        for name, column in zip(("SD between languages", "SD between talkers of a language"), values.T, strict=True):
+            row |= bias_corrected(metrics.Draws(float(column[0]), column[1:])).columns(name)
+        rows.append(row | {"languages": len(groups), "talkers": sum(map(len, groups))})
+    return in_order(pd.DataFrame(rows))
+
+
+def nested_spread(groups: Sequence[Sequence[np.ndarray]]) -> tuple[float, float]:
+    """Standard deviations between groups, and between the subgroups of a group, by the mean squares of a nested analysis of variance with
+    unequal numbers (Searle, Casella and McCulloch, Variance Components, 1992, section 5.1). A negative estimate counts as 0.
+
+    groups : for each group its subgroups, (values,) each.
+
+    Examples
+    --------
+    >>> one = [np.array([0.0, 0.0]), np.array([2.0, 2.0])]
+    >>> [round(x, 3) for x in nested_spread([one, one])]
+    [0.0, 1.414]
+    """
+    sizes = [np.array([len(x) for x in subgroups], float) for subgroups in groups]
+    means = [np.array([x.mean() for x in subgroups]) for subgroups in groups]
+    n = np.array([s.sum() for s in sizes])
+    total, counts = n.sum(), np.array([len(s) for s in sizes])
+    centre = np.array([(s * m).sum() / s.sum() for s, m in zip(sizes, means, strict=True)])
+    within = sum(((x - x.mean()) ** 2).sum() for subgroups in groups for x in subgroups) / (total - counts.sum())
+    free = counts.sum() - len(groups)
+    if not free:
+        return float("nan"), float("nan")
+    between_sub = sum((s * (m - c) ** 2).sum() for s, m, c in zip(sizes, means, centre, strict=True)) / free
+    between = (n * (centre - (n * centre).sum() / total) ** 2).sum() / (len(groups) - 1)
+    squares = np.array([(s**2).sum() for s in sizes])
+    sub = max(0.0, (between_sub - within) * free / (total - (squares / n).sum()))
+    from_sub = ((squares / n).sum() - squares.sum() / total) / (len(groups) - 1)
+    group = max(0.0, (between - within - from_sub * sub) * (len(groups) - 1) / (total - (n**2).sum() / total))
+    return group**0.5, sub**0.5
 
 
 def gaps_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -166,7 +166,7 @@ def _looks(model: QualityNetwork, waveform: np.ndarray, middle: int, gap_s: floa
     Gaps lie where speech is loud, so a map that follows speech does not have 0.5; the control is the map of the call without the gap. The
     output explained is discontinuity where there is one, else MOS.
     """
-    mel = quality_material.mel_of(quality.front_end_of(model), _sound(waveform))
+    mel = quality_material.mel_of(model.settings.mel, _sound(waveform))
     output = "dis" if "dis" in model.settings.outputs else "mos"
     frames = np.arange(len(mel)) * 0.01 * impairments.RATE
     inside = np.abs(frames - middle) <= gap_s / 2 * impairments.RATE
@@ -246,7 +246,7 @@ def clean_sentence(language: str, voice: str, sentence: int) -> np.ndarray:
 
 def scores_of(model: QualityNetwork, sounds: list[audio.Sound]) -> np.ndarray:
     """Scores (sounds, outputs) of sounds at any rate, channels mixed."""
-    return quality.predict(model, [quality_material.mel_of(quality.front_end_of(model), sound) for sound in sounds])
+    return quality.predict(model, [quality_material.mel_of(model.settings.mel, sound) for sound in sounds])
 
 
 def _sound(waveform: np.ndarray) -> audio.Sound:
