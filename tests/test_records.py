@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sqa_core.errors import SettingsError, TrialError
 from sqa_core.figures import verdicts
 from sqa_core.files import sha256, short_hash
-from sqa_core.learning import own_networks
+from sqa_core.learning import calls_networks, own_networks
 from sqa_core.metrics import Interval
 from sqa_core.results import claims, frame, published, records, store, trials
 from sqa_core.results.claims import Finding
@@ -184,6 +184,21 @@ def test_the_model_card_says_what_the_records_say(name):
 
     found = records.read_all(environment.resource("book", "results", "labels"))
     assert environment.resource("networks", name, "README.md").read_text() == own_networks.card(name, found)
+
+
+@pytest.mark.parametrize("name", calls_networks.RECIPES)
+def test_the_card_of_a_network_of_calls_says_what_the_records_say(name):
+    from sqa_core import environment
+    from sqa_core.studies.language_barriers import page
+    from sqa_core.studies.shared import published_run
+
+    folder = environment.resource("networks", name)
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not in the repository; `sqa train {name}` makes it")
+    rows = page.card_rows(page.Run(published_run("language_barriers")), name)
+    assert (folder / "README.md").read_text() == calls_networks.card(name, rows)
+    facts = json.loads((folder / "training.json").read_text())
+    assert facts.get("listeners_pcc", {}) == page.listeners_pcc(rows, name)
 
 
 DAMAGE = {

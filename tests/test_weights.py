@@ -146,9 +146,19 @@ def test_an_official_name_means_the_published_file(tmp_path, monkeypatch):
 def test_without_official_weights_ours_is_the_default(tmp_path, monkeypatch):
     monkeypatch.setenv("SQA_WEIGHTS", "")
     monkeypatch.setenv("SQA_CACHE", str(tmp_path))
-    assert weights.load().name == weights.OWN
+    found = weights.load()
+    assert found.name == weights.DEFAULT
+    assert found.settings.outputs == ("mos", "noi", "dis", "col", "loud")
     with pytest.raises(WeightsError, match="sqa data fetch nisqa-weights"):
         weights.load("nisqa")
+
+
+def test_a_network_in_place_of_the_official_one_says_how_far_from_it_it_is():
+    said = weights.caveat(weights.DEFAULT)
+    assert "listeners" in said
+    assert said.count("0.") == 4, "two sets, ours and the official network"
+    assert weights.caveat(weights.OWN) == weights.OWN_CAVEAT
+    assert weights.caveat("nisqa") == ""
 
 
 def test_the_size_limit_counts_unpacked_bytes(tmp_path, monkeypatch):

@@ -75,8 +75,8 @@ def score(
         scoring.check(network, options)
         if model is None:
             print(f"sqa: scored by {network.name} ({network.trained_for})", file=sys.stderr)
-        if model is None and network.name == weights.OWN:
-            print(f"sqa: {network.name}: {weights.OWN_CAVEAT}", file=sys.stderr)
+        if model is None and (caveat := weights.caveat(network.name)):
+            print(f"sqa: {network.name}: {caveat}", file=sys.stderr)
         if network.name == weights.SYNTHETIC_ONLY:
             print(f"sqa: {network.name}: {weights.SYNTHETIC_CAVEAT}", file=sys.stderr)
         if isinstance(table, Written) and table.replaces and not resume:

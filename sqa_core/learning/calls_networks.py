@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import environment
-from ..corpora import impairments, registry
+from ..corpora import calls, impairments, registry
 from ..errors import SettingsError
 from ..files import atomic
 from ..models import quality_transformer, weights
@@ -52,7 +52,7 @@ class Recipe:
 
 
 RECIPES = {
-    weights.DEFAULT: Recipe(SETTINGS["nisqa"], WIDE_TRAIN, WIDE_VALID),
+    weights.DEFAULT: Recipe(replace(SETTINGS["nisqa"], epochs=8), WIDE_TRAIN, WIDE_VALID),
     "calls-ast-small": Recipe(SETTINGS["ast-small"], TRAIN, VALID),
 }
 
@@ -161,17 +161,20 @@ def load_transformer(name: str) -> quality_transformer.QualityTransformer:
 
 
 def card(name: str, listeners: list[dict[str, Any]]) -> str:
-    """The model card in Markdown. listeners : rows of agreement with P.835's listeners: set, output, network, PCC, RMSE."""
+    """The model card in Markdown. listeners : rows of agreement with P.835's listeners: set, output, network, pcc, by_condition, rmse."""
     from jinja2 import Environment, StrictUndefined
 
     found = json.loads((environment.resource("networks", name) / "training.json").read_text())
-    settings = RECIPES[name].settings
+    recipe = RECIPES[name]
+    settings, varied = recipe.settings, any(part.varied for part in recipe.train)
     template = Path(__file__).with_name("calls_card.md.jinja").read_text(encoding="utf-8")
     return Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string(template).render(
         name=name,
         kind="NISQA v2 with five outputs" if settings.network == "nisqa" else "AST with five outputs, four blocks of width 128",
         nisqa=settings.network == "nisqa",
         rate=settings.learning_rate,
+        varied=f"{min(calls.SPEEDS)} and {max(calls.SPEEDS)}" if varied else "",
+        rate_hz=f"{impairments.RATE:,}" if settings.network == "nisqa" else "",
         calls=found["calls"],
         best=found["best_epoch"] + 1,
         epochs=found["epochs"],

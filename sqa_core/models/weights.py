@@ -111,6 +111,23 @@ def default_network() -> str:
     return next(name for name in ("nisqa", DEFAULT, OWN) if name in found_networks() or name == OWN)
 
 
+def caveat(name: str) -> str:
+    """What one of our networks is worth where it stands in for the official one, in words; "" for others.
+
+    For `DEFAULT`, its correlation with P.835's listeners and that of the official network stand in its `training.json`.
+    """
+    if name == OWN:
+        return OWN_CAVEAT
+    if name != DEFAULT:
+        return ""
+    found = json.loads(environment.resource("networks", DEFAULT, "training.json").read_text())["listeners_pcc"]
+    ours, official = (" and ".join(f"{found[which][who]:.2f}" for which in ("fullband", "wideband")) for who in (DEFAULT, "nisqa"))
+    return (
+        f"it predicts PESQ; its MOS correlates with that of P.835's listeners by {ours} (full band and wide band, by file), the official "
+        f"network's by {official}; `sqa data fetch nisqa-weights` gets that"
+    )
+
+
 def load(name: str | Path | None = None, device: str | None = None) -> Network:
     """A network by name (`found_networks`) or by the path of a checkpoint (.tar of NISQA, or .safetensors of this library).
 

@@ -177,6 +177,35 @@ def _talkers(run: Run, language: str) -> str:
     return str(table[(table["data"] == "real") & (table["language"] == LANGUAGES[language])]["voices"].sum()) if len(table) else MISSING
 
 
+def card_rows(run: Run, name: str) -> list[dict[str, str]]:
+    """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card."""
+    title = TITLES.get(name, AST)
+    found = tables.listeners_table(run.scores)
+    found = found[found["network"].isin([title, OFFICIAL])]
+    return [
+        {
+            "set": row["set"],
+            "output": row["output"],
+            "network": name if row["network"] == title else "nisqa",
+            "pcc": f"{row['PCC by file']:.2f} [{row['PCC by file, low']:.2f}, {row['PCC by file, high']:.2f}]",
+            "by_condition": f"{row['by condition']:.2f}",
+            "rmse": f"{row['RMSE']:.2f}",
+        }
+        for row in found.to_dict("records")
+    ]
+
+
+def listeners_pcc(rows: list[dict[str, str]], name: str) -> dict[str, dict[str, float]]:
+    """Of `card_rows`: correlation of MOS by file, by set and network; what `weights.caveat` tells users of the default network."""
+    if name != weights.DEFAULT:
+        return {}
+    out: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["output"] == "MOS":
+            out.setdefault(row["set"], {})[row["network"]] = float(row["pcc"].split()[0])
+    return out
+
+
 def _spread_of_errors(run: Run) -> dict[str, str]:
     """Standard deviations of mean errors on real voices, in MOS."""
     found = tables.talkers_table(run.scores)
