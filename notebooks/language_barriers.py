@@ -106,9 +106,9 @@ figures.shown(
 # %% [markdown]
 # Real voices are the other half of the answer: fewer controls, but voices that people have. A language is here a corpus
 # and a few talkers: German has {glue:text}`talkers_de`, English {glue:text}`talkers_en`, Mandarin {glue:text}`talkers_zh` and French {glue:text}`talkers_fr`.
-# Between talkers of one language, the mean error of NISQA has a standard deviation of {glue:text}`sd_talker_nisqa` MOS,
-# between languages one of {glue:text}`sd_language_nisqa`; for the official network these are
-# {glue:text}`sd_talker_official` and {glue:text}`sd_language_official` (intervals over talkers).
+# The mean error of NISQA differs between talkers of one corpus with a standard deviation of {glue:text}`sd_talker_nisqa`
+# MOS, and between corpora with {glue:text}`sd_corpus_nisqa`; for the official network these are
+# {glue:text}`sd_talker_official` and {glue:text}`sd_corpus_official` (95 % intervals by simulation).
 
 # %% tags=["hide-input"]
 figures.shown(
@@ -153,7 +153,9 @@ figures.table(
 # %% [markdown]
 # ## What listeners say
 #
-# P.835's listeners are the only ones here. None of its talkers was trained on, and nothing was tuned on it.
+# P.835's listeners are the only ones here. None of its talkers was trained on, and nothing was tuned on it. NISQA takes
+# each file at its own rate, as its code does; trained at 48 kHz alone, it hears wide-band files at other levels. AST and
+# the NISQA of `sqa score`, which learnt from twice as many calls with stronger impairments, resample to 48 kHz first.
 
 # %% tags=["hide-input"]
 figures.table(tables.listeners_table(run.scores), "listeners", "Agreement with P.835's listeners; intervals over talkers and conditions", 2)
@@ -258,7 +260,7 @@ figures.live_strength(page.impaired, page.STRENGTHS, page.scorers())
 #   is off by an RMSE of {glue:text}`valid_nisqa` MOS (NISQA) and {glue:text}`valid_ast` MOS (AST). Conclusions about
 #   languages apply only to networks of this accuracy.
 # - AST is trained at 1.0 million parameters. The full network and the loading of AudioSet weights are in the code and
-#   tested; no such weights were at hand. Claim C9 would need a pretraining of the small network.
+#   tested; no such weights were at hand. For claim C9 the small network was first taught to name impairments.
 # - Claims C9 to C11 need trainings of their own, which are in the plan; each says so above while it is not tested.
 # - Swedish is synthetic only; no real Swedish recordings were found.
 # - Unequal sizes: the paper's sizes by language are not known, so its proportions cannot be imitated.

@@ -78,8 +78,8 @@ figures.shown(
 # ## Trained otherwise
 #
 # One training each, with the first seed, beside the same network with the same seed trained as usual: what a taught start
-# (claim C9), a network for each dimension (C10), overall scores among the labels (C11), and the 128 bands that the paper
-# states for both networks change.
+# (claim C9), a network for each dimension (C10), overall scores among the labels (C11), and the spectrogram that the paper
+# states for both networks change. The intervals leave out chance in training, so no verdict hangs on one row.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -139,11 +139,11 @@ figures.table(tables.voices_table(run.scores), "voices", "PCC of MOS with each s
 # %% [markdown]
 # ## Languages and talkers
 #
-# A real voice has a language, a talker and a recording at once. How far do the mean errors of talkers of one language lie
-# apart? If as far as those of languages, a gap between two languages says nothing of the languages.
+# A real voice has a language, a talker and a recording at once. Where the mean errors of talkers of one corpus lie as far
+# apart as those of corpora, a gap between two languages with one talker each may be a gap between talkers.
 
 # %% tags=["hide-input"]
-figures.table(tables.talkers_table(run.scores), "talkers", "Errors of MOS on real voices: languages and talkers", 2)
+figures.table(tables.talkers_table(run.scores), "talkers", "Errors of MOS on real voices: corpora, each in one language, and talkers", 2)
 
 # %% [markdown]
 # ## Two sources of labels

@@ -115,11 +115,13 @@ def of_language_barriers(found: pd.DataFrame) -> Named:
     yield "grid_real", barriers.grid_table(run.scores, run.real, "real")
     yield "spread", barriers.spread_table(run.synthetic, barriers.tested_languages(run.synthetic))
     yield "teachers", barriers.teachers_table(found)
+    yield "variants", barriers.variants_table(run.varied, "synthetic")
     of_scores: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
         "listeners": barriers.listeners_table,
         "variance": barriers.variance_table,
         "voices": barriers.voices_table,
         "data": barriers.data_table,
+        "talkers": barriers.talkers_table,
     }
     for name, make in of_scores.items():
         yield name, make(run.scores)

@@ -355,16 +355,17 @@ def test_varied_calls_have_voices_at_other_speeds_and_reach_further():
     assert len({round(len(b.clean) / len(a.clean), 1) for a, b in zip(usual, varied, strict=True)}) > 2
     again = calls.synthetic(8, 7, "en", ("m2", "f4"), "test", made=calls.Made(False, False, True))
     assert all(np.array_equal(a.waveform, b.waveform) for a, b in zip(varied, again, strict=True))
-    clips = [
-        max(
-            step["share"]
-            for seed in range(400)
-            for step in impairments.draw_recipe(np.random.default_rng(seed), "train", wide)
-            if step["kind"] == "clip"
-        )
-        for wide in (False, True)
-    ]
-    assert clips[0] < 0.16 < 0.3 < clips[1]
+    for kind, strength, least, most in (("clip", "share", 0.2, 0.51), ("competing", "ratio_db", 40.1, 50.1), ("gaps", "loss", 0.21, 0.32)):
+        reached = [
+            max(
+                step[strength]
+                for seed in range(600)
+                for step in impairments.draw_recipe(np.random.default_rng(seed), "train", wide)
+                if step["kind"] == kind
+            )
+            for wide in (False, True)
+        ]
+        assert reached[0] < least < reached[1] < most, kind
 
 
 def test_a_call_without_a_label_stays_in_its_place(monkeypatch):

@@ -195,10 +195,10 @@ def test_the_card_of_a_network_of_calls_says_what_the_records_say(name):
     folder = environment.resource("networks", name)
     if not folder.is_dir():
         pytest.skip(f"{name} is not in the repository; `sqa train {name}` makes it")
-    rows = page.card_rows(page.Run(published_run("language_barriers")), name)
-    assert (folder / "README.md").read_text() == calls_networks.card(name, rows)
+    run = page.Run(published_run("language_barriers"))
+    assert (folder / "README.md").read_text() == calls_networks.card(name, page.card_rows(run, name)), "`page.write_card` writes it anew"
     facts = json.loads((folder / "training.json").read_text())
-    assert facts.get("listeners_pcc", {}) == page.listeners_pcc(rows, name)
+    assert facts.get("listeners_pcc") == (page.listeners_pcc(run) if name == weights.DEFAULT else None)
 
 
 DAMAGE = {

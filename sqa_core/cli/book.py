@@ -142,7 +142,7 @@ def train(
         "_build/training"
     ),
 ) -> None:
-    """Train one of the book's own networks again (15 to 30 minutes on one core). `sqa score --model PATH` scores with it."""
+    """Train one of the book's own networks again (half an hour to an hour on two cores). `sqa score --model PATH` scores with it."""
     from ..learning import calls_networks, own_networks
 
     trained = calls_networks.train if network in calls_networks.RECIPES else own_networks.train_own

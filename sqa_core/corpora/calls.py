@@ -59,8 +59,8 @@ class Call:
 @dataclass(frozen=True)
 class Made:
     """How calls are made. labelled : with PESQ; without it all labels are NaN. extended : `EXTENDED_SHARE` of the voices get a high band
-    (`extended`). varied : each voice is played at a speed of its own (`SPEEDS`), which moves its pitch and its formants, so that few voices
-    are heard as many; and impairments are drawn wide (`impairments.draw_recipe`)."""
+    (`extended`). varied : in each call, the talker and a competing talker are played at a speed drawn from `SPEEDS`, which moves pitch and
+    formants, so that few voices sound like many; and impairments are drawn from `impairments.WIDE`."""
 
     labelled: bool = True
     extended: bool = False
@@ -101,8 +101,8 @@ def _call(seed: int, use: Use, babble: np.ndarray, made: Made, job: tuple[int, s
     rng = np.random.default_rng([seed, item, 1])
     recipe = draw_recipe(rng, use, made.varied)
     if made.varied:
-        own, other = np.random.default_rng([seed, item, 9]).choice(SPEEDS, size=2)
-        parts, rival = [at_speed(part, own) for part in parts], at_speed(rival, other)
+        speed, rival_speed = np.random.default_rng([seed, item, 9]).choice(SPEEDS, size=2)
+        parts, rival = [at_speed(part, speed) for part in parts], at_speed(rival, rival_speed)
     before, between, after = (np.zeros(int(RATE * s), np.float32) for s in rng.uniform([0.1, 0.2, 0.2], [0.4, 0.7, 1.0]))
     floor_snr_db = round(float(rng.uniform(*FLOOR_SNR_DB)), 1)
     clean = np.concatenate([before, parts[0], between, parts[1], after])
@@ -159,7 +159,7 @@ def synthetic(
     voices : names from `polyglot.VOICES`, of which each call draws one.
     use : which sentences, recorded noises and rooms are drawn from.
     on_item : called as each call arrives.
-    made : whether calls are labelled, and whether voices get a high band.
+    made : whether calls are labelled, whether voices get a high band, and whether they are varied.
 
     Returns
     -------

@@ -6,6 +6,7 @@ follows from the level.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,6 +34,24 @@ KINDS = {
 }
 RATES, RATE_SHARES = (16_000, 22_050, 32_000, 44_100, 48_000), (0.2, 0.03, 0.08, 0.04, 0.65)  # Hz, of calls that are trained on
 USUAL_DBOV = -26.0
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Shares and ranges that `draw_recipe` draws from, where there are two: in calls that networks are compared on, and wider ones."""
+
+    competing_share: float = 0.25  # of additive noises
+    competing_db: tuple[float, float] = (5.0, 40.0)
+    colorations: tuple[float, ...] = (0.45, 0.2, 0.12, 0.13, 0.1)  # shares of `COLORATIONS`
+    clipped: tuple[float, float] = (-3.5, -0.8)  # share of samples, as a power of ten
+    echo_s: tuple[float, float] = (0.05, 0.4)
+    echo_loss_db: tuple[float, float] = (6.0, 40.0)
+    lost: tuple[float, float] = (-2.3, -0.7)  # share, as a power of ten
+
+
+COLORATIONS = ("codec", "band", "clip", "mnru", "echo")
+USUAL = Draws()
+WIDE = Draws(0.4, (5.0, 50.0), (0.36, 0.14, 0.18, 0.12, 0.2), (-3.5, -0.3), (0.02, 0.4), (2.0, 40.0), (-2.3, -0.5))
 LOUDNESS_RANGE_DB = 24.0  # from the usual level to the least or greatest loudness score
 
 
@@ -43,20 +62,21 @@ def draw_recipe(rng: np.random.Generator, use: Use = "test", wide: bool = False)
     spread over the scale (PESQ is harsh where impairments add up), before any network was trained. In training, a third of the calls is
     then kept at a lower sample rate, as recordings are; that is no impairment, and PESQ hears nothing above 8 kHz.
 
-    use : which recorded noises and rooms are drawn from, where there are any. wide : competing talkers, clipping, echo and gaps are drawn
-    more often and up to where little is left of the speech, for networks that score what users have.
+    use : which recorded noises and rooms are drawn from, where there are any. wide : by `WIDE` in the place of `USUAL`, with more of the
+    competing talkers, clipping and echo, and ranges that reach further, for a network that scores what users have.
     """
+    draws = WIDE if wide else USUAL
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.6, 0.25, 0.07]))
     chosen = list(rng.choice(["noi", "room", "col", "dis"], size=count, replace=False, p=[0.3, 0.14, 0.3, 0.26])) if count else []
     chain: list[dict] = []
     if "room" in chosen:
         chain.append(_room(rng, recordings.rooms(use)))
     if "noi" in chosen:
-        chain.append(_noise(rng, recordings.noises(use), wide))
+        chain.append(_noise(rng, recordings.noises(use), draws))
     if "col" in chosen:
-        chain.append(_coloration(rng, wide))
+        chain.append(_coloration(rng, draws))
     if "dis" in chosen:
-        chain.append(_discontinuity(rng, wide))
+        chain.append(_discontinuity(rng, draws))
     chain.append({"kind": "level", "active_dbov": round(float(rng.uniform(-38, -18)), 1)})
     if use != "test" and (rate := int(rng.choice(RATES, p=RATE_SHARES))) < RATE:
         chain.insert(-1, {"kind": "rate", "rate_hz": rate})
@@ -71,38 +91,34 @@ def _room(rng: np.random.Generator, measured: Sequence[str]) -> dict:
     return {"kind": "room"} | drawn
 
 
-def _noise(rng: np.random.Generator, recorded: Sequence[str], wide: bool) -> dict:
+def _noise(rng: np.random.Generator, recorded: Sequence[str], draws: Draws) -> dict:
     strength = float(rng.random())
-    if rng.random() < (0.4 if wide else 0.25):
-        return {"kind": "competing", "ratio_db": round(5 + 45 * strength if wide else 5 + 35 * strength, 1)}
+    if rng.random() < draws.competing_share:
+        least, most = draws.competing_db
+        return {"kind": "competing", "ratio_db": round(least + (most - least) * strength, 1)}
     step = {"kind": "noise", "colour": str(rng.choice(NOISES)), "snr_db": round(5 + 55 * strength, 1)}
     if rng.random() < 0.5 and recorded:
         step |= {"colour": "recorded", "recording": recorded[int(rng.integers(len(recorded)))]}
     return step
 
 
-def _coloration(rng: np.random.Generator, wide: bool) -> dict:
-    shares = [0.36, 0.14, 0.18, 0.12, 0.2] if wide else [0.45, 0.2, 0.12, 0.13, 0.1]
-    kind = str(rng.choice(["codec", "band", "clip", "mnru", "echo"], p=shares))
+def _coloration(rng: np.random.Generator, draws: Draws) -> dict:
+    kind = str(rng.choice(COLORATIONS, p=draws.colorations))
     if kind == "codec":
         codec = str(rng.choice(sorted(degrade.CODECS)))
         return {"kind": "codec", "codec": codec, "bit_rate": int(rng.choice(degrade.CODECS[codec].bit_rates))}
     if kind == "band":
         return {"kind": "band", "low_hz": float(rng.choice([0, 100, 300])), "high_hz": float(rng.choice([2500, 3400, 4500, 7000, 14_000]))}
     if kind == "clip":
-        return {"kind": "clip", "share": round(float(10 ** rng.uniform(-3.5, -0.3 if wide else -0.8)), 4)}
+        return {"kind": "clip", "share": round(float(10 ** rng.uniform(*draws.clipped)), 4)}
     if kind == "mnru":
         return {"kind": "mnru", "q_db": round(float(rng.uniform(10, 45)), 1)}
-    shortest_s, least_db = (0.02, 2) if wide else (0.05, 6)
-    return {
-        "kind": "echo",
-        "delay_s": round(float(rng.uniform(shortest_s, 0.4)), 3),
-        "loss_db": round(float(rng.uniform(least_db, 40)), 1),
-    }
+    delay_s, loss_db = float(rng.uniform(*draws.echo_s)), float(rng.uniform(*draws.echo_loss_db))
+    return {"kind": "echo", "delay_s": round(delay_s, 3), "loss_db": round(loss_db, 1)}
 
 
-def _discontinuity(rng: np.random.Generator, wide: bool) -> dict:
-    share = round(float(10 ** rng.uniform(-2.3, -0.5 if wide else -0.7)), 3)
+def _discontinuity(rng: np.random.Generator, draws: Draws) -> dict:
+    share = round(float(10 ** rng.uniform(*draws.lost)), 3)
     if rng.random() < 0.5:
         codec = str(rng.choice(["opus", "amr-nb", "g722", "g711-a"]))
         return {"kind": "loss", "codec": codec, "loss": share, "burst": float(rng.choice([1.5, 3, 6])), "conceal": bool(rng.random() < 0.5)}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.records import Record
-from .style import COLOURS, closed, narrow, width_in
+from .style import COLOURS, MARKERS, closed, narrow, width_in
 
 
 def listeners_scatter(found: Sequence[Record], columns: int = 2):
@@ -68,10 +68,10 @@ def intervals(frame: pd.DataFrame, axis, label: str | None = None, offset: float
     axis : a matplotlib axis.
     label : of the series, in the legend.
     offset : added to y, so that several series do not overlap.
-    index : of marker and colour, from 0 to 3.
+    index : of marker and colour (`style.COLOURS`), from 0.
     """
     errors = np.abs(frame[["low", "high"]].to_numpy().T - frame["value"].to_numpy())
-    axis.errorbar(frame["value"], frame["y"] + offset, xerr=errors, fmt="osD^"[index], color=COLOURS[index], capsize=3, label=label)
+    axis.errorbar(frame["value"], frame["y"] + offset, xerr=errors, fmt=MARKERS[index], color=COLOURS[index], capsize=3, label=label)
 
 
 def agreement_intervals(frame: pd.DataFrame):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # Okabe and Ito's colours, which are distinguishable with every kind of colour vision.
+MARKERS = "osD^v<P"  # one for each of the colours, for those who do not see these
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SIGNED = "PuOr_r"  # maps of signed values: orange raises, violet lowers, white is zero
 WIDE_IN, NARROW_IN = 8.5, 4.3  # of a figure across the page of a desktop, and across a phone's

@@ -38,8 +38,8 @@ class QualitySettings:
     outputs : one for a single-dimension network, else all five. stand_in : share of the training calls whose dimensions all have the label
     of MOS, as where an algorithm that rates the whole stands in for listeners that rated each. every : of NISQA alone, see
     `nisqa.TrainingSettings`. start : of AST alone; "kinds" begins with weights that have learnt, on the same calls and for half as many
-    epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet. bands : of NISQA alone, 48 as in
-    its code, or 128: the front end of AST, which the paper states for both.
+    epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet. front : of NISQA alone; "ast" for
+    the spectrogram that AST takes, whose 128 bands and 25 ms the paper states for both.
     """
 
     network: NetworkName = "nisqa"
@@ -51,12 +51,12 @@ class QualitySettings:
     stand_in: float = field(default=0.0, metadata=added_later(0.0))
     every: int = field(default=1, metadata=added_later(1))
     start: Literal["random", "kinds"] = field(default="random", metadata=added_later("random"))
-    bands: Literal[48, 128] = field(default=48, metadata=added_later(48))
+    front: Literal["own", "ast"] = field(default="own", metadata=added_later("own"))
 
 
 def front_end(settings: QualitySettings) -> str:
     """Which of `quality_material.FRONT_ENDS` a training takes; both sizes of AST share one."""
-    return "nisqa" if settings.network == "nisqa" and settings.bands == 48 else "ast"
+    return "nisqa" if settings.network == "nisqa" and settings.front == "own" else "ast"
 
 
 def front_end_of(network: QualityNetwork) -> str:

@@ -5,7 +5,7 @@ They are kept in the cache: the labels take longer than an epoch.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
@@ -92,7 +92,7 @@ def part_hash(part: Part) -> str:
         source,
         recordings.hash_of(part.use),
         sorted(FRONT_ENDS.items()),
-        *((calls.SPEEDS,) if part.varied else ()),
+        *((calls.SPEEDS, astuple(impairments.WIDE)) if part.varied else ()),
     )
     return short_hash(repr(made_of), 16)
 

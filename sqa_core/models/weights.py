@@ -120,12 +120,13 @@ def caveat(name: str) -> str:
         return OWN_CAVEAT
     if name != DEFAULT:
         return ""
-    found = json.loads(environment.resource("networks", DEFAULT, "training.json").read_text())["listeners_pcc"]
-    ours, official = (" and ".join(f"{found[which][who]:.2f}" for which in ("fullband", "wideband")) for who in (DEFAULT, "nisqa"))
-    return (
-        f"it predicts PESQ; its MOS correlates with that of P.835's listeners by {ours} (full band and wide band, by file), the official "
-        f"network's by {official}; `sqa data fetch nisqa-weights` gets that"
-    )
+    found = json.loads(environment.resource("networks", DEFAULT, "training.json").read_text()).get("listeners_pcc", {})
+    agrees = [
+        f"its PCC with P.835's listeners is {of[DEFAULT]:.2f} ({words}), the official network's {of['nisqa']:.2f}"
+        for which, words in (("fullband", "full band"), ("wideband", "wide band"))
+        if (of := found.get(which))
+    ]
+    return "; ".join(["it predicts PESQ", *agrees, "`sqa data fetch nisqa-weights` fetches the official network"])
 
 
 def load(name: str | Path | None = None, device: str | None = None) -> Network:

@@ -275,6 +275,8 @@ def test_long_tables_sort_by_value_and_search(html, browser):
     cells = page.locator(f"#table3 tbody tr td:nth-child({column + 1})")
     for descending in (False, True):
         heads.nth(column).click()
+        order = "descending" if descending else "ascending"
+        page.wait_for_selector(f'#table3 thead th:nth-child({column + 1})[aria-sort="{order}"]', timeout=10_000)
         values = [float(cells.nth(i).get_attribute("data-order")) for i in range(cells.count())]
         assert values == sorted(values, reverse=descending)
     page.locator("#table3_wrapper .dt-search input").fill("EmoDB")

@@ -5,10 +5,8 @@ import pandas as pd
 
 from ...figures.charts import confusion, intervals
 from ...figures.maps import spectrogram_image
-from ...figures.style import COLOURS, closed, narrow, width_in
+from ...figures.style import COLOURS, MARKERS, closed, narrow, width_in
 from .tables import SHARE_COLUMN
-
-MARKERS = "osD^"
 
 
 def targets(table: pd.DataFrame):
@@ -97,7 +95,7 @@ def entropy_over_epochs(table: pd.DataFrame):
     figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.4))
     for i, (direction, part) in enumerate(table.groupby("direction", sort=False)):
         mean = part.groupby("epoch")["entropy"].mean()
-        axis.plot(mean.index, mean, f"{MARKERS[i % 4]}-", color=COLOURS[i], markersize=3, label=direction)
+        axis.plot(mean.index, mean, f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i], markersize=3, label=direction)
     axis.set(xlabel="epoch of tuning (0: before)", ylabel="normalised entropy", ylim=(0, 1.03))
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)

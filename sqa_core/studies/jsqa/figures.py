@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 
 from ...corpora.jnd_pairs import LAWS
-from ...figures.style import COLOURS, closed, narrow, width_in
+from ...figures.style import COLOURS, MARKERS, closed, narrow, width_in
 from .tables import ENCODERS, LISTENERS, STARTS
 from .trials import NOISES
-
-MARKERS = "osD^v<"
 
 
 def answers(table: pd.DataFrame):

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ...figures.charts import intervals
-from ...figures.style import COLOURS, closed, narrow, width_in
+from ...figures.style import COLOURS, MARKERS, closed, narrow, width_in
 from ...metrics import bias_corrected, fit_mapping
 from . import selection
 from .selection import DIMENSION_TITLES, LANGUAGES, NISQA, OURS, PAPERS, TITLES, Grid
 from .tables import PARTS
-
-MARKERS = "osD^"
 
 
 def _networks(of: Grid | pd.DataFrame) -> list[str]:
@@ -133,7 +131,7 @@ def gaps(table: pd.DataFrame):
         for i, language in enumerate(LANGUAGES[x] for x in PAPERS):
             rows = part[part["language"] == language]
             if len(rows):
-                marker, low_high = (MARKERS + "v<")[i], (rows["change, low"], rows["change, high"])
+                marker, low_high = MARKERS[i], (rows["change, low"], rows["change, high"])
                 axis.plot(rows["gap, ms"], rows["change"], f"{marker}-", color=COLOURS[i], markersize=4, label=language)
                 axis.fill_between(rows["gap, ms"], *low_high, color=COLOURS[i], alpha=0.12, linewidth=0)
         axis.axhline(0, color="0.6", linewidth=0.8)

@@ -1,5 +1,6 @@
 """What the page on language barriers takes from its records: its first screen, values for its prose, and sounds."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -179,12 +180,12 @@ def _talkers(run: Run, language: str) -> str:
 
 def card_rows(run: Run, name: str) -> list[dict[str, str]]:
     """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card."""
-    title = TITLES.get(name, AST)
-    found = tables.listeners_table(run.scores)
-    found = found[found["network"].isin([title, OFFICIAL])]
+    title = {"calls-ast-small": AST}.get(name) or TITLES[name]
+    first = run.scores[(run.scores["seed"] == 0) & run.scores["network"].isin([title, OFFICIAL])]  # a card is of one set of weights
+    found = tables.listeners_table(first)
     return [
         {
-            "set": row["set"],
+            "set": {"fullband": "full band", "wideband": "wide band"}[row["set"]],
             "output": row["output"],
             "network": name if row["network"] == title else "nisqa",
             "pcc": f"{row['PCC by file']:.2f} [{row['PCC by file, low']:.2f}, {row['PCC by file, high']:.2f}]",
@@ -195,15 +196,25 @@ def card_rows(run: Run, name: str) -> list[dict[str, str]]:
     ]
 
 
-def listeners_pcc(rows: list[dict[str, str]], name: str) -> dict[str, dict[str, float]]:
-    """Of `card_rows`: correlation of MOS by file, by set and network; what `weights.caveat` tells users of the default network."""
-    if name != weights.DEFAULT:
-        return {}
-    out: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row["output"] == "MOS":
-            out.setdefault(row["set"], {})[row["network"]] = float(row["pcc"].split()[0])
-    return out
+def listeners_pcc(run: Run) -> dict[str, dict[str, float]]:
+    """PCC of MOS with P.835's listeners by file, by set and network; what `weights.caveat` tells users of the default network."""
+    names = {TITLES[name]: name for name in (weights.DEFAULT, "nisqa")}
+    found = tables.listeners_table(run.scores)
+    mos = found[found["network"].isin(names) & (found["output"] == "MOS")]
+    return {
+        str(which): {names[n]: round(float(v), 3) for n, v in zip(part["network"], part["PCC by file"], strict=True)}
+        for which, part in mos.groupby("set")
+    }
+
+
+def write_card(name: str) -> None:
+    """The README of one of the networks of `calls_networks.RECIPES` in its folder, and the agreement with listeners in its `training.json`,
+    from the published run."""
+    run, folder = Run(published_run(SLUG)), environment.resource("networks", name)
+    if name == weights.DEFAULT:
+        facts = json.loads((folder / "training.json").read_text()) | {"listeners_pcc": listeners_pcc(run)}
+        (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (folder / "README.md").write_text(calls_networks.card(name, card_rows(run, name)))
 
 
 def _spread_of_errors(run: Run) -> dict[str, str]:
@@ -212,7 +223,7 @@ def _spread_of_errors(run: Run) -> dict[str, str]:
     out = {}
     for name, network in (("nisqa", NISQA), ("official", OFFICIAL)):
         row = found[found["network"] == network] if len(found) else found
-        for key, column in (("talker", "SD between talkers of a language"), ("language", "SD between languages")):
+        for key, column in (("talker", "SD between talkers of a corpus"), ("corpus", "SD between corpora")):
             values = [row[f"{column}{end}"].iloc[0] for end in ("", ", low", ", high")] if len(row) else []
             out[f"sd_{key}_{name}"] = "{:.2f} [{:.2f}, {:.2f}]".format(*values) if values else MISSING
     return out
@@ -301,7 +312,7 @@ def scorers() -> dict[str, Callable[[audio.Sound], float]]:
     for name in calls_networks.RECIPES:
         if (environment.resource("networks", name) / "training.json").is_file():
             model = weights.load(name).model if name == weights.DEFAULT else calls_networks.load_transformer(name)
-            found[name] = partial(_mos, model)
+            found[TITLES.get(name, AST)] = partial(_mos, model)
     return found
 
 
@@ -330,7 +341,7 @@ def deviations_table() -> pd.DataFrame:
         ("training", "49,062 English files", f"{sum(counts):,} English calls: {counts[0]:,} of six synthetic voices, {counts[1]:,} of one real one", "cannot be measured"),
         ("bandwidth of training voices", "not said", f"8 or 11 kHz as recorded; {calls.EXTENDED_SHARE:.0%} of the calls get a synthesised high band, and {1 - impairments.RATE_SHARES[-1]:.0%} are then kept at a lower sample rate", "see the curves over bandwidth"),
         ("AST", "86.4 million parameters, AudioSet weights, rate 1e-6", "1.0 million, random weights, rate 3e-4", "full size in code; claim C9 asks for a pretrained start"),
-        ("NISQA's front end", "128 bands in the summary, 48 in NISQA's code", "its own 48 bands", "not measured"),
+        ("NISQA's front end", "128 bands in the summary, 48 in NISQA's code", "its own 48 bands", "see *Trained otherwise*"),
         ("epochs, batch, schedule", "early stopping after 20 epochs; batch and schedule not said", f"{epochs}, batches of 20, falling rates; no early stop; NISQA learns from every second segment, anew in each epoch", "see the learning curves"),
         ("which PCC", "before or after the mapping is not said", "before it; after it beside", "in the table"),
     ]  # fmt: skip

@@ -27,6 +27,7 @@ TITLES = {
     weights.DEFAULT: "NISQA of sqa score",
 }
 OURS = (NISQA, AST)  # the two that the paper compares, trained on English here
+AST_FRONT = "NISQA on AST's spectrogram"  # a variant of NISQA; the others are of AST
 LANGUAGES = {
     "en": "English",
     "de": "German",
@@ -57,10 +58,10 @@ def scores(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def variant_of(record: Record) -> str:
-    """What a record's training varies: "" for nothing, "single" dimension, "pretrained", "128 bands", or "stand-in 0.5" and so on."""
+    """What a record's training varies: "" for nothing, "single" dimension, "pretrained", `AST_FRONT`, or "stand-in 0.5" and so on."""
     settings = (record.trial.get("training") or {}).get("settings", {})
-    if settings.get("bands", 48) != 48:
-        return f"{settings['bands']} bands"
+    if settings.get("front", "own") != "own":
+        return AST_FRONT
     if len(settings.get("outputs", ())) == 1:
         return "single"
     if settings.get("start", "random") != "random":

@@ -1,6 +1,6 @@
 """Tables of the chapter on language barriers. Numbers stay numbers; the page decides how they are shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -232,6 +232,15 @@ def voices_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# How variants are called in a table.
+VARIANTS = {
+    "pretrained": "first taught to name impairments",
+    "stand-in 0.5": "MOS for noise, discontinuity and coloration in half of the calls",
+    "single": "a network for each dimension",
+    selection.AST_FRONT: "AST's spectrogram, 128 bands",
+}
+
+
 def variants_table(varied: pd.DataFrame, status: Status) -> pd.DataFrame:
     """What training otherwise changes: PCC of a variant minus that of the same network trained as usual with the same seed, the mean over the
     paper's languages; one row per variant and dimension, with intervals over items.
@@ -241,79 +250,86 @@ def variants_table(varied: pd.DataFrame, status: Status) -> pd.DataFrame:
     of = selection.grid(varied, status)
     rows = []
     for name in dict.fromkeys(n for n, _, _ in of if n not in OURS):
-        base = NISQA if name.endswith("bands") else AST
+        base = NISQA if name == selection.AST_FRONT else AST
         for dimension in DIMENSIONS:
             languages = [x for x in PAPERS if (name, x, dimension) in of and (base, x, dimension) in of]
             if not languages:
                 continue
             usual, own = (metrics.Draws.mean([of[n, x, dimension] for x in languages]) for n in (base, name))
-            row: dict[str, Any] = {"training": VARIANTS.get(name, name), "network": base, "dimension": DIMENSION_TITLES[dimension]}
+            row: dict[str, Any] = {"network": base, "training": VARIANTS[name], "dimension": DIMENSION_TITLES[dimension]}
             row |= {"PCC as usual": usual.value, "PCC otherwise": own.value} | bias_corrected(own - usual).columns("difference")
             rows.append(row | {"languages": len(languages)})
     return pd.DataFrame(rows)
 
 
-VARIANTS = {
-    "pretrained": "first taught to name impairments",
-    "stand-in 0.5": "MOS in place of half of the labels",
-    "single": "a network for each dimension",
-    "128 bands": "AST's 128 bands",
-}
+SIMULATED, CANDIDATES = 400, 25  # sets of errors for each of so many standard deviations
 
 
 def talkers_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Real voices: how far the mean errors of MOS lie apart between languages, and between talkers of one language, as standard deviations
-    without what the number of files would give by chance. One row per network; intervals over talkers, drawn within languages. Languages
-    are corpora here too, so the first number bounds what a language can do."""
+    """Real voices: how far the mean errors of MOS lie apart between corpora, each of one language, and between talkers of one corpus, as
+    standard deviations without what the number of files would give by chance. Item k has the same impairments in every corpus, so the
+    item's mean error is taken off first. One row per network; the intervals are those of `spread_interval`."""
     rows = []
     real = table[(table["status"] == "real") & table["mos"].notna()]
     for network, part in real.groupby("network", sort=False):
-        errors = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["language", "source", "voice", "item"])["error"].mean()
-        groups = [
-            [files.to_numpy() for _, files in talkers.groupby(["source", "voice"]) if len(files) > 1]
-            for _, talkers in errors.groupby("language")
-        ]
-        groups = [talkers for talkers in groups if talkers]
-        if len(groups) < 3:
+        files = part.assign(error=part["predicted mos"] - part["mos"]).groupby(["source", "language", "voice", "item"], as_index=False)
+        errors = files["error"].mean()
+        values = (errors["error"] - errors.groupby("item")["error"].transform("mean")).to_numpy()
+        corpora = errors.groupby(["source", "language"]).ngroup().to_numpy()
+        talkers = errors.groupby(["source", "language", "voice"]).ngroup().to_numpy()
+        if corpora.max() < 2 or talkers.max() == corpora.max():
             continue
-        rng = np.random.default_rng(0)
-        draws = [[[talkers[i] for i in rng.integers(len(talkers), size=len(talkers))] for talkers in groups] for _ in range(DRAWS)]
-        values = np.array([nested_spread(one) for one in (groups, *draws)])
         row: dict[str, Any] = {"network": network}
-        for name, column in zip(("SD between languages", "SD between talkers of a language"), values.T, strict=True):
-            row |= bias_corrected(metrics.Draws(float(column[0]), column[1:])).columns(name)
-        rows.append(row | {"languages": len(groups), "talkers": sum(map(len, groups))})
+        for i, name in enumerate(("SD between corpora", "SD between talkers of a corpus")):
+            row |= spread_interval(values, corpora, talkers, i).columns(name)
+        rows.append(row | {"corpora": corpora.max() + 1, "languages": errors["language"].nunique(), "talkers": talkers.max() + 1})
     return in_order(pd.DataFrame(rows))
 
 
-def nested_spread(groups: Sequence[Sequence[np.ndarray]]) -> tuple[float, float]:
-    """Standard deviations between groups, and between the subgroups of a group, by the mean squares of a nested analysis of variance with
-    unequal numbers (Searle, Casella and McCulloch, Variance Components, 1992, section 5.1). A negative estimate counts as 0.
+def spread_interval(values: np.ndarray, groups: np.ndarray, subgroups: np.ndarray, which: int) -> Interval:
+    """One of `nested_spread`'s standard deviations (0 between groups, 1 between subgroups) with its 95 % interval: all values under which
+    simulated normal data give an estimate as low, and one as high, as the estimate here in at least 2.5 % of the cases."""
+    found = nested_spread(values, groups, subgroups)
+    rng = np.random.default_rng(0)
+    parts = (
+        rng.standard_normal((SIMULATED, groups.max() + 1))[:, groups],
+        rng.standard_normal((SIMULATED, subgroups.max() + 1))[:, subgroups],
+        rng.standard_normal((SIMULATED, len(values))),
+    )
+    inside = []
+    for candidate in np.linspace(0, 3 * max(found[which], values.std() / 3), CANDIDATES):
+        sizes = [candidate if i == which else size for i, size in enumerate(found)]
+        simulated = nested_spread(sum(size * part for size, part in zip(sizes, parts, strict=True)), groups, subgroups)[:, which]
+        if min((simulated >= found[which]).mean(), (simulated <= found[which]).mean()) >= 0.025:
+            inside.append(float(candidate))
+    return Interval(float(found[which]), min(inside, default=np.nan), max(inside, default=np.nan))
 
-    groups : for each group its subgroups, (values,) each.
+
+def nested_spread(values: np.ndarray, groups: np.ndarray, subgroups: np.ndarray) -> np.ndarray:
+    """Standard deviations between groups, between the subgroups of a group, and within these, (…, 3), by the mean squares of a nested analysis
+    of variance with unequal numbers (Searle, Casella and McCulloch, Variance Components, 1992). A negative estimate counts as 0.
+
+    values : (…, n). groups, subgroups : (n,) numbers from 0; a subgroup belongs to one group.
 
     Examples
     --------
-    >>> one = [np.array([0.0, 0.0]), np.array([2.0, 2.0])]
-    >>> [round(x, 3) for x in nested_spread([one, one])]
-    [0.0, 1.414]
+    >>> nested_spread(np.array([0, 0, 2, 2, 0, 0, 2, 2.0]), np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 1, 2, 2, 3, 3])).round(3)
+    array([0.   , 1.414, 0.   ])
     """
-    sizes = [np.array([len(x) for x in subgroups], float) for subgroups in groups]
-    means = [np.array([x.mean() for x in subgroups]) for subgroups in groups]
-    n = np.array([s.sum() for s in sizes])
-    total, counts = n.sum(), np.array([len(s) for s in sizes])
-    centre = np.array([(s * m).sum() / s.sum() for s, m in zip(sizes, means, strict=True)])
-    within = sum(((x - x.mean()) ** 2).sum() for subgroups in groups for x in subgroups) / (total - counts.sum())
-    free = counts.sum() - len(groups)
-    if not free:
-        return float("nan"), float("nan")
-    between_sub = sum((s * (m - c) ** 2).sum() for s, m, c in zip(sizes, means, centre, strict=True)) / free
-    between = (n * (centre - (n * centre).sum() / total) ** 2).sum() / (len(groups) - 1)
-    squares = np.array([(s**2).sum() for s in sizes])
-    sub = max(0.0, (between_sub - within) * free / (total - (squares / n).sum()))
-    from_sub = ((squares / n).sum() - squares.sum() / total) / (len(groups) - 1)
-    group = max(0.0, (between - within - from_sub * sub) * (len(groups) - 1) / (total - (n**2).sum() / total))
-    return group**0.5, sub**0.5
+    in_sub, in_group = np.eye(subgroups.max() + 1)[subgroups], np.eye(groups.max() + 1)[groups]
+    per_sub, per_group = in_sub.sum(axis=0), in_group.sum(axis=0)
+    total, subs, count = len(groups), len(per_sub), len(per_group)
+
+    of_sub, of_group = ((values @ x) ** 2 / n for x, n in ((in_sub, per_sub), (in_group, per_group)))
+    within = ((values**2).sum(axis=-1) - of_sub.sum(axis=-1)) / (total - subs)
+    between_sub = (of_sub.sum(axis=-1) - of_group.sum(axis=-1)) / (subs - count)
+    between = (of_group.sum(axis=-1) - values.sum(axis=-1) ** 2 / total) / (count - 1)
+
+    squares = in_group.T @ (in_sub @ per_sub)  # sum of the squared sizes of a group's subgroups
+    sub = np.maximum(0, (between_sub - within) * (subs - count) / (total - (squares / per_group).sum()))
+    from_sub = ((squares / per_group).sum() - squares.sum() / total) / (count - 1)
+    group = np.maximum(0, (between - within - from_sub * sub) * (count - 1) / (total - (per_group**2).sum() / total))
+    return np.sqrt(np.stack([group, sub, np.maximum(0, within)], axis=-1))
 
 
 def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
