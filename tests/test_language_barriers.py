@@ -135,6 +135,11 @@ def test_variants_are_judged_against_the_network_of_the_same_seed(worse):
     wanted = {"as it is": ("holds", "fails", "fails"), "the variants": ("fails", "holds", "holds")}[worse]
     assert tuple(found[c] for c in ("C9", "C10", "C11")) == wanted
     assert {claims.findings(table, of, "synthetic", {})[i].verdict for i in (8, 9, 10)} == {"not tested"}
+    for left_out, verdict in ((("loud",), wanted[1]), (("dis",), "not tested"), (("mos", "noi", "col"), "not tested")):
+        fewer = {cell: draws for cell, draws in varied.items() if cell[0] != "single" or cell[2] not in left_out}
+        c10 = next(f for f in claims.findings(table, of, "synthetic", fewer) if f.id == "C10")
+        assert c10.verdict == verdict
+        assert ("without loudness" in c10.evidence) == (left_out == ("loud",))
 
 
 def test_steadier_is_told_from_lower():
