@@ -156,9 +156,10 @@ figures.table(
 # - **Average over files.** The [agreement with listeners](nisqa_explained.ipynb) is far better for the mean of a
 #   condition than for a single file.
 # - **Check the level.** The score depends on the volume. The report gives the active speech level; −26 dBov is usual.
-# - **Our own networks** are small and were trained on PESQ, not on listeners. `prompts-pesq` was trained on three human
-#   talkers, `polyglot-pesq` on none: its ranking of human recordings is informative, its absolute scores are not, as
-#   the [labels page](labels.ipynb) shows. Fetch the official weights where it matters.
+# - **Our own networks** were trained on PESQ, not on listeners. Without the official weights, `calls-nisqa` scores all five
+#   dimensions; it has heard one human talker, at ten speeds, through most of what a call meets. `prompts-pesq` has heard
+#   three, `polyglot-pesq` none: its ranking of human recordings is informative, its absolute scores are not, as the
+#   [labels page](labels.ipynb) shows. Fetch the official weights where it matters.
 
 # %% tags=["hide-input"]
 figures.run_card(ours["record"].tolist() if len(ours) else [], this_run, settings)

@@ -168,7 +168,8 @@ def glue_values(run: Run) -> dict[str, str]:
         out[f"teachers_{kind}"] = "{:.1f} (PESQ) and {:.1f} (ViSQOL)".format(*pair) if np.isfinite(pair).all() else MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
     out |= _training_values(run) | _band_values(run) | _spread_of_errors(run)
-    out |= {f"official_{status}": spread_of_official(of) for status, of in (("synthetic", run.synthetic), ("real", run.real))}
+    out |= {f"official_{status}": spread_of(OFFICIAL, of) for status, of in (("synthetic", run.synthetic), ("real", run.real))}
+    out |= {"nisqa_real": spread_of(NISQA, run.real), "score_real": spread_of(TITLES[weights.DEFAULT], run.real)}
     return out | {f"talkers_{x}": _talkers(run, x) for x in ("de", "en", "fr", "zh")}
 
 
@@ -260,9 +261,9 @@ def _mapping_values(mapping: pd.DataFrame) -> dict[str, str]:
     return out
 
 
-def spread_of_official(of: Grid) -> str:
-    """PCC of the official network's MOS with PESQ: the least and the greatest language."""
-    found = {x: of[OFFICIAL, x, "mos"].value for x in LANGUAGES if (OFFICIAL, x, "mos") in of}
+def spread_of(network: str, of: Grid) -> str:
+    """PCC of a network's MOS with PESQ: the least and the greatest language."""
+    found = {x: of[network, x, "mos"].value for x in LANGUAGES if (network, x, "mos") in of}
     if not found:
         return MISSING
     low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
