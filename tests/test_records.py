@@ -14,6 +14,7 @@ from sqa_core.figures import verdicts
 from sqa_core.files import sha256, short_hash
 from sqa_core.learning import calls_networks, own_networks
 from sqa_core.metrics import Interval
+from sqa_core.models import weights
 from sqa_core.results import claims, frame, published, records, store, trials
 from sqa_core.results.claims import Finding
 from sqa_core.results.trials import Result, Trial
@@ -156,9 +157,7 @@ def test_published_tables_name_their_place():
 
 def test_the_published_run_is_whole():
     """Every record in the repository reads, carries its statuses, and its key is the hash of its trial."""
-
     from sqa_core import environment
-    from sqa_core.models import weights
 
     folder = environment.resource("book", "results")
     by_slug = {sub.name: records.read_all(sub) for sub in sorted(folder.iterdir()) if sub.is_dir()}

@@ -122,11 +122,12 @@ def caveat(name: str) -> str:
         return ""
     found = json.loads(environment.resource("networks", DEFAULT, "training.json").read_text()).get("listeners_pcc", {})
     agrees = [
-        f"its PCC with P.835's listeners is {of[DEFAULT]:.2f} ({words}), the official network's {of['nisqa']:.2f}"
+        f"{words} {of[DEFAULT]:.2f}, the official network {of['nisqa']:.2f}"
         for which, words in (("fullband", "full band"), ("wideband", "wide band"))
         if (of := found.get(which))
     ]
-    return "; ".join(["it predicts PESQ", *agrees, "`sqa data fetch nisqa-weights` fetches the official network"])
+    said = f"; PCC with P.835's listeners: {'; '.join(agrees)}" if agrees else ""
+    return f"it predicts PESQ, and is often low for clean speech{said}. `sqa data fetch nisqa-weights` fetches the official network"
 
 
 def load(name: str | Path | None = None, device: str | None = None) -> Network:
