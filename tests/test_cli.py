@@ -107,7 +107,9 @@ def test_a_network_by_its_path(recordings):
 def test_without_official_weights_it_says_which_network_scored(recordings, tmp_path):
     env = {**os.environ, "SQA_WEIGHTS": "", "SQA_CACHE": str(tmp_path)}
     done = sqa("score", recordings / "b.wav", env=env)
-    assert "scored by prompts-pesq" in done.stderr
+    assert "scored by calls-nisqa" in done.stderr
+    assert "listeners" in done.stderr, "how far from the official network it is"
+    assert done.stdout.startswith("file,mos,noi,dis,col,loud,")
 
 
 MISTAKES = {
