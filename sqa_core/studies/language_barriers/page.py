@@ -167,7 +167,7 @@ def glue_values(run: Run) -> dict[str, str]:
         pair = [teachers[f"{label}, {kind} alone"].mean() for label in ("PESQ", "ViSQOL")] if len(teachers) else [np.nan]
         out[f"teachers_{kind}"] = "{:.1f} (PESQ) and {:.1f} (ViSQOL)".format(*pair) if np.isfinite(pair).all() else MISSING
     out["seeds"] = str(run.scores.loc[run.scores["network"].isin(OURS), "seed"].nunique()) if len(run.scores) else MISSING
-    out |= _training_values(run) | _band_values(run) | _spread_of_errors(run)
+    out |= _training_values(run) | _band_values(run) | _spread_of_errors(run) | _alone_values(run)
     out |= {f"official_{status}": spread_of(OFFICIAL, of) for status, of in (("synthetic", run.synthetic), ("real", run.real))}
     out |= {"nisqa_real": spread_of(NISQA, run.real), "score_real": spread_of(TITLES[weights.DEFAULT], run.real)}
     return out | {f"talkers_{x}": _talkers(run, x) for x in ("de", "en", "fr", "zh")}
@@ -216,6 +216,19 @@ def write_card(name: str) -> None:
         facts = json.loads((folder / "training.json").read_text()) | {"listeners_pcc": listeners_pcc(run)}
         (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
     (folder / "README.md").write_text(calls_networks.card(name, card_rows(run, name)))
+
+
+def _alone_values(run: Run) -> dict[str, str]:
+    """PCC of discontinuity with five heads and with a network of its own, on synthetic and on real voices."""
+    out = {}
+    for status in STATUSES:
+        found = tables.variants_table(run.varied, status)
+        row = found[(found["training"] == tables.VARIANTS["single"]) & (found["dimension"] == "discontinuity")] if len(found) else found
+        for key, column in (("five", "PCC as usual"), ("alone", "PCC otherwise")):
+            out[f"dis_{key}_{status}"] = f"{row[column].iloc[0]:.2f}" if len(row) else MISSING
+        ends = [row[f"difference{end}"].iloc[0] for end in ("", ", low", ", high")] if len(row) else []
+        out[f"dis_gain_{status}"] = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*ends) if ends else MISSING
+    return out
 
 
 def _spread_of_errors(run: Run) -> dict[str, str]:
