@@ -153,7 +153,7 @@ figures.table(
 # %% [markdown]
 # ## Does one network for five dimensions help?
 #
-# Not discontinuity. AST with five heads has a PCC of {glue:text}`dis_five_synthetic` with its label, mean over the six
+# AST with five heads has a PCC of {glue:text}`dis_five_synthetic` with the label of discontinuity, mean over the six
 # languages of synthetic voices; AST trained equally long on discontinuity alone has {glue:text}`dis_alone_synthetic`, a
 # difference of {glue:text}`dis_gain_synthetic`. On real voices these are {glue:text}`dis_five_real`,
 # {glue:text}`dis_alone_real` and {glue:text}`dis_gain_real`. The intervals are over items; each network was trained
