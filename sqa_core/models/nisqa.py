@@ -63,7 +63,7 @@ class SixConvolutions(nn.Module):
         # the network in evaluation, in the order of the paper.
         return relu(pool(x)) if self.training else pool(relu(x))
 
-    def maps(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n channels height width"]:
+    def maps(self, x: Float[Tensor, "n 1 mels 15"]) -> Float[Tensor, "n channels height width"]:
         """The last convolution's output."""
         x = self.stage(1, x, self.pool1)
         x = self.stage(2, x, self.pool2)
@@ -81,7 +81,7 @@ class AdaptiveCNN(SixConvolutions):
         self.pool1, self.pool2, self.pool3 = (nn.AdaptiveMaxPool2d(size) for size in ((24, 7), (12, 5), (6, 3)))
         self.n_features = 6 * channels[2]
 
-    def forward(self, x: Float[Tensor, "n 1 48 15"]) -> Float[Tensor, "n features"]:
+    def forward(self, x: Float[Tensor, "n 1 mels 15"]) -> Float[Tensor, "n features"]:
         return self.maps(x).flatten(1)
 
 
