@@ -14,7 +14,7 @@ from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...learning import calls_networks, quality
 from ...learning.calls_networks import SETTINGS, TRAIN
-from ...metrics import bias_corrected
+from ...metrics import Interval, bias_corrected
 from ...models import weights
 from ...results import frame, published
 from ...results.claims import on_claims, tally
@@ -179,9 +179,19 @@ def _talkers(run: Run, language: str) -> str:
     return str(table[(table["data"] == "real") & (table["language"] == LANGUAGES[language])]["voices"].sum()) if len(table) else MISSING
 
 
+def _title_of(name: str) -> str:
+    """How the pages call one of the networks of `calls_networks.RECIPES`."""
+    return AST if name == "calls-ast-small" else TITLES[name]
+
+
+def _interval(row: Any, name: str) -> Interval:
+    """What `Interval.columns` put into a row of a table."""
+    return Interval(row[name], row[f"{name}, low"], row[f"{name}, high"])
+
+
 def card_rows(run: Run, name: str) -> list[dict[str, str]]:
     """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card."""
-    title = {"calls-ast-small": AST}.get(name) or TITLES[name]
+    title = _title_of(name)
     first = run.scores[(run.scores["seed"] == 0) & run.scores["network"].isin([title, OFFICIAL])]  # a card is of one set of weights
     found = tables.listeners_table(first)
     return [
@@ -189,7 +199,7 @@ def card_rows(run: Run, name: str) -> list[dict[str, str]]:
             "set": {"fullband": "full band", "wideband": "wide band"}[row["set"]],
             "output": row["output"],
             "network": name if row["network"] == title else "nisqa",
-            "pcc": f"{row['PCC by file']:.2f} [{row['PCC by file, low']:.2f}, {row['PCC by file, high']:.2f}]",
+            "pcc": _interval(row, "PCC by file").text(".2f"),
             "by_condition": f"{row['by condition']:.2f}",
             "rmse": f"{row['RMSE']:.2f}",
         }
@@ -226,8 +236,7 @@ def _alone_values(run: Run) -> dict[str, str]:
         row = found[(found["training"] == tables.VARIANTS["single"]) & (found["dimension"] == "discontinuity")] if len(found) else found
         for key, column in (("five", "PCC as usual"), ("alone", "PCC otherwise")):
             out[f"dis_{key}_{status}"] = f"{row[column].iloc[0]:.2f}" if len(row) else MISSING
-        ends = [row[f"difference{end}"].iloc[0] for end in ("", ", low", ", high")] if len(row) else []
-        out[f"dis_gain_{status}"] = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*ends) if ends else MISSING
+        out[f"dis_gain_{status}"] = _interval(row.iloc[0], "difference").text("+.2f") if len(row) else MISSING
     return out
 
 
@@ -238,8 +247,7 @@ def _spread_of_errors(run: Run) -> dict[str, str]:
     for name, network in (("nisqa", NISQA), ("official", OFFICIAL)):
         row = found[found["network"] == network] if len(found) else found
         for key, column in (("talker", "SD between talkers of a corpus"), ("corpus", "SD between corpora")):
-            values = [row[f"{column}{end}"].iloc[0] for end in ("", ", low", ", high")] if len(row) else []
-            out[f"sd_{key}_{name}"] = "{:.2f} [{:.2f}, {:.2f}]".format(*values) if values else MISSING
+            out[f"sd_{key}_{name}"] = _interval(row.iloc[0], column).text(".2f") if len(row) else MISSING
     return out
 
 
@@ -326,7 +334,7 @@ def scorers() -> dict[str, Callable[[audio.Sound], float]]:
     for name in calls_networks.RECIPES:
         if (environment.resource("networks", name) / "training.json").is_file():
             model = weights.load(name).model if name == weights.DEFAULT else calls_networks.load_transformer(name)
-            found[TITLES.get(name, AST)] = partial(_mos, model)
+            found[_title_of(name)] = partial(_mos, model)
     return found
 
 
