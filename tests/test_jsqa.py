@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from sqa_core import audio, losses
+from sqa_core import audio, environment, losses
 from sqa_core.corpora import dpam_jnd, jnd_pairs
 from sqa_core.corpora.jnd_pairs import LAWS, RATE, Bank, PairLaw
 from sqa_core.errors import CorpusError, SettingsError, WeightsError
@@ -416,10 +416,8 @@ def arm(folder, start: str, seed: int, pcc: float, rmse: float, loss: float = 1.
     items = pd.concat([items, items.assign(test="fullband", predicted=mos + 1.0)], ignore_index=True)  # an offset alone
     found = {f"{m}_fullband": v for m, v in {"rmse": rmse, "mae": rmse, "pcc": pcc, "srcc": pcc}.items()}
     found |= {"validation_pcc": [pcc - 0.1, pcc], "contrastive_validation_loss": [loss + 1, loss]}
-    trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed} | {
-        "tuning": canonical(plan.TUNING),
-        "encoder": canonical(plan.ENCODER),
-    }
+    trial = {"kind": "arms", "study": "jsqa", "start": start, "seed": seed}
+    trial |= {"tuning": canonical(plan.TUNING), "encoder": canonical(plan.ENCODER), "pretraining": canonical(plan.PRETRAININGS.get(start))}
     key = short_hash(f"{start} {seed}", 16)
     return stored(Record(key, trial, found, "real", "other", 0.0, "cpu", {}, "none"), folder, items)
 
@@ -636,3 +634,91 @@ def test_alignment_and_uniformity_of_known_directions(first, second, alignment, 
     found = trial._geometry(ByMember(first, second), sounds)
     assert found["alignment"] == pytest.approx(alignment, abs=1e-6)
     assert found["uniformity"] == pytest.approx(uniformity, abs=1e-6)
+
+
+# Frozen encoders and learning curves
+
+
+def test_stretches_are_averaged_and_lie_evenly():
+    encoder = Encoder(EncoderSettings(width=2)).eval()
+    rng = np.random.default_rng(0)
+    long, short = (rng.normal(0, 0.1, n).astype(np.float32) for n in (RATE, RATE // 8))
+    found = learning.embeddings(encoder, [long, short], 0.25, 2)
+    parts = [encoder(torch.from_numpy(long[start : start + RATE // 4][None])) for start in (RATE // 4, RATE // 2)]
+    assert found[0] == pytest.approx(torch.stack(parts).mean(dim=0)[0].detach().numpy(), abs=1e-6)
+    repeated = encoder(torch.from_numpy(np.resize(short, RATE // 4)[None]))[0].detach().numpy()
+    assert found[1] == pytest.approx(repeated, abs=1e-6)
+    middle = learning.embeddings(encoder, [long], 0.25, 1)[0]
+    assert middle == pytest.approx(encoder(torch.from_numpy(long[None, 6000:10000]))[0].detach().numpy(), abs=1e-6)
+
+
+@pytest.mark.skipif(not environment.find("weights", jsqa.CDPAM_FILE), reason="CDPAM's weights are not here")
+def test_half_precision_keeps_cdpams_embeddings():
+    """Of two sounds that it tells apart, bfloat16 moves each by little beside the distance between them."""
+    encoder = jsqa.load_cdpam()
+    rng = np.random.default_rng(0)
+    tone = np.sin(np.arange(5000) / 10).astype(np.float32) * 0.1
+    sounds = [tone, (tone + rng.normal(0, 0.03, 5000)).astype(np.float32)]
+    exact, half = (learning.embeddings(encoder, sounds, 0.2, 1, precision) for precision in ("no", "bf16"))
+    moved = np.linalg.norm(half - exact, axis=1)
+    assert moved.max() < 0.1 * np.linalg.norm(exact[0] - exact[1])
+
+
+def _arm_on_few_calls(kind: type[trials.ArmTrial], **fields) -> trials.ArmTrial:
+    train, valid, tests = (tuple(replace(p, count=6) for p in parts) for parts in (plan.DEMO_TRAIN, plan.DEMO_VALID, plan.DEMO_TESTS))
+    common = plan._about("synthetic") | plan._arm("scratch", plan.DEMO_ENCODER, plan.DEMO_TUNING, train, valid, tests)
+    return kind(**common | fields)
+
+
+def test_fewer_labelled_calls_are_repeated_and_nested():
+    rated = learning.Rated([np.full(4, i, np.float32) for i in range(10)], np.arange(10.0))
+    kept = {}
+    for labelled in (3, 5):
+        some, used = _arm_on_few_calls(trials.ArmTrial, labelled=labelled)._labelled(rated)
+        assert used == labelled
+        assert len(some.mos) == len(some.waveforms) == 10, "as many steps"
+        assert [float(w[0]) for w in some.waveforms] == some.mos.tolist()
+        kept[labelled] = set(some.mos.tolist())
+        assert len(kept[labelled]) == labelled
+    assert kept[3] < kept[5]
+    assert _arm_on_few_calls(trials.ArmTrial)._labelled(rated)[0] is rated
+    with pytest.raises(SettingsError, match="11 labelled calls were asked for, and there are 10"):
+        _arm_on_few_calls(trials.ArmTrial, labelled=11)._labelled(rated)
+    assert "labelled" not in _arm_on_few_calls(trials.ArmTrial).canonical, "records that are older keep their key"
+
+
+def test_a_head_is_trained_on_embeddings_that_are_computed_once(tmp_path, monkeypatch):
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    trial = _arm_on_few_calls(trials.HeadTrial, tuning=replace(plan.DEMO_TUNING, epochs=3), precision="no")
+    first = trial.run()
+    assert first.metrics["parameters"] == count(Jsqa(Encoder(plan.DEMO_ENCODER)))
+    assert len(first.metrics["validation_pcc"]) == 3
+    assert np.isfinite(first.items["predicted"]).all()
+    assert first.items["predicted"].nunique() == len(first.items), "an untrained encoder tells sounds apart"
+    monkeypatch.setattr(learning, "embeddings", lambda *_: pytest.fail("computed again"))
+    assert trial.run().items.equals(first.items)
+
+
+def test_learning_curves_take_the_seeds_that_all_points_have(tmp_path):
+    made = []
+    for seed in range(3):
+        for start in ("scratch", "2 to 6 dB"):
+            for labelled in (None, *plan.LABELLED):
+                if (seed, labelled) == (2, plan.LABELLED[0]):
+                    continue
+                gain = 0.1 * (start != "scratch") * (labelled is not None)
+                one = arm(tmp_path / f"{start}{labelled}", start, seed, 0.5 + gain + 0.01 * seed, 0.5)
+                one.trial.update({} if labelled is None else {"labelled": labelled})
+                one.metrics.update({"train_sounds": labelled or 400, "pcc_calls_real": 0.5})
+                made.append(one)
+    found = frame.of(made)
+    table = tables.curves_table(found)
+    assert set(table["curve"]) == {"labelled calls"}, "no pretraining of another length, so no curve over hours"
+    assert table["amount"].tolist() == [50, 100, 200, 400] * 2
+    assert set(table["seeds"]) == {2}, "the third seed lacks a point"
+    assert tables.gain(found, "pcc_fullband", 100).value == pytest.approx(0.1)
+    assert tables.gain(found, "pcc_fullband", None).value == pytest.approx(0.0)
+    assert tables.gain(frame.of([]), "pcc_fullband", None) is None
+    said = page._curves(found)
+    assert "+0.10 [+0.10, +0.10] with 100 labelled calls" in said

@@ -21,10 +21,13 @@ from ..corpora.jnd_pairs import Bank, PairLaw
 from ..errors import SettingsError
 from ..files import short_hash
 from ..losses import nt_xent
-from ..models.jsqa import RATE, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, memory_bytes, projection_head
+from ..models.jsqa import RATE, Embedded, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, memory_bytes, projection_head
 from ..results.durations import in_words
 from ..results.trials import canonical
 from .loop import Checkpoint, Epoch, Keep, Validation, fit
+
+Precision = Literal["no", "fp16", "bf16"]
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class PretrainSettings:
     steps: int = 500
     epochs: int = 20
     learning_rate: float = 1e-4
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    mixed_precision: Precision = "no"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class TuneSettings:
     learning_rate: float = 1e-4
     frozen: bool = False
     keep: Keep = "best"
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    mixed_precision: Precision = "no"
 
 
 class Sounds(NamedTuple):
@@ -176,7 +179,7 @@ def pretrain(
         return Validation(-loss, loss)
 
     sounds = [x for one in (train, valid) for bank in one for x in bank.waveforms]
-    run = {"pretraining": canonical(settings), "seed": seed, "sounds": _hash_of(sounds)}
+    run = {"pretraining": canonical(settings), "seed": seed, "sounds": hash_of(sounds)}
     epochs = fit(
         network,
         optimizer,
@@ -192,7 +195,7 @@ def pretrain(
     return encoder.eval().cpu(), epochs
 
 
-def _hash_of(waveforms: Sequence[np.ndarray]) -> str:
+def hash_of(waveforms: Sequence[np.ndarray]) -> str:
     """Tells sounds from others of the same names or number, so that a training is not continued on them."""
     digest = hashlib.sha256()
     for waveform in waveforms:
@@ -208,7 +211,7 @@ class Rated(NamedTuple):
 
 
 def tune(
-    encoder: Encoder | SpeechModel,
+    encoder: Encoder | SpeechModel | Embedded,
     train: Rated,
     valid: Rated,
     settings: TuneSettings,
@@ -269,7 +272,7 @@ def tune(
         "start": start,
         "labels": [short_hash(np.asarray(one.mos).tobytes()) for one in (train, valid)],
     }
-    run |= {"sounds": _hash_of([*train.waveforms, *valid.waveforms])}
+    run |= {"sounds": hash_of([*train.waveforms, *valid.waveforms])}
     epochs = fit(
         network,
         optimizer,
@@ -314,6 +317,35 @@ def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | No
         views = windows(waveform, int(window_s * network.encoder.settings.rate)) if window_s else waveform[None]
         scores.append(float(network(torch.from_numpy(np.asarray(views, np.float32)).to(device)).mean()))
     return np.array(scores)
+
+
+@torch.no_grad()
+def embeddings(
+    encoder: Encoder, waveforms: Sequence[np.ndarray], seconds: float, stretches: int, mixed_precision: Precision = "no"
+) -> Float[np.ndarray, "sounds size"]:
+    """Mean embeddings of stretches of sounds, evenly spaced: for an encoder that is too slow to hear sounds whole, or in each epoch.
+
+    Parameters
+    ----------
+    encoder : In evaluation mode.
+    waveforms : (samples,) each
+        At `encoder.settings.rate` Hz, full scale 1.
+    seconds : Of a stretch; a shorter sound is repeated.
+    stretches : Of each sound. One lies in the middle.
+    mixed_precision : "bf16" halves the time on processors that have it.
+
+    Returns
+    -------
+    (sounds, size), float32.
+    """
+    samples, out = int(seconds * encoder.settings.rate), []
+    device = next(encoder.parameters()).device
+    for waveform in waveforms:
+        starts = np.linspace(0, max(len(waveform) - samples, 0), stretches + 2)[1:-1].astype(int)
+        cut = np.stack([np.resize(waveform[start : start + samples], samples) for start in starts]).astype(np.float32)
+        with torch.autocast(device.type, DTYPES[mixed_precision], enabled=mixed_precision != "no"):
+            out.append(encoder(torch.from_numpy(cut).to(device)).float().mean(dim=0).cpu().numpy())
+    return np.stack(out)
 
 
 def windows(waveform: np.ndarray, samples: int) -> Shaped[np.ndarray, "windows samples"]:

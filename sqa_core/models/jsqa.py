@@ -159,10 +159,22 @@ class SpeechModel(nn.Module):
         return torch.stack([layers[-1].mean(dim=0) for layers in states]).float().to(waveforms.device)
 
 
+class Embedded(nn.Module):
+    """In the place of an encoder, for embeddings (batch, size) that were computed before: it returns them. A "sound" is an embedding, a second
+    long at `size` samples a second."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.settings = SpeechModelSettings(rate=size, size=size)
+
+    def forward(self, embeddings: Float[Tensor, "batch size"]) -> Float[Tensor, "batch size"]:
+        return embeddings
+
+
 class Jsqa(nn.Module):
     """Encoder and head: waveforms (batch, samples) at the encoder's rate to MOS (batch,)."""
 
-    def __init__(self, encoder: Encoder | SpeechModel, frozen: bool = False):
+    def __init__(self, encoder: Encoder | SpeechModel | Embedded, frozen: bool = False):
         super().__init__()
         self.encoder, self.frozen = encoder, frozen
         self.head = QualityHead(encoder.settings.size)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ...corpora.jnd_pairs import LAWS
 from ...figures.style import COLOURS, MARKERS, closed, narrow, width_in
-from .tables import ENCODERS, LISTENERS, STARTS
+from .tables import CURVES, ENCODERS, LISTENERS, STARTS, TESTS
 from .trials import NOISES
 
 
@@ -105,6 +105,26 @@ def epochs(table: pd.DataFrame):
         axis.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = axes[0, -1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=1 if narrow() else 3)
+    return closed(figure)
+
+
+def curves(table: pd.DataFrame):
+    """PCC with listeners over hours of pairs, and over labelled calls: a line for each start, its interval shaded."""
+    import matplotlib.pyplot as plt
+
+    present = [name for name in CURVES.values() if name in set(table["curve"])]
+    figure, axes = plt.subplots(1, len(present), figsize=(width_in(), 3.0), squeeze=False, sharey=True)
+    colours = {start: COLOURS[i] for i, start in enumerate(STARTS.values())}
+    column = f"PCC, {TESTS['fullband']}"
+    for axis, curve in zip(axes[0], present, strict=True):
+        for start, part in table[table["curve"] == curve].groupby("start", sort=False):
+            colour = colours[str(start)]
+            axis.plot(part["amount"], part[column], f"{MARKERS[list(colours).index(str(start))]}-", color=colour, markersize=4, label=start)
+            axis.fill_between(part["amount"], part[f"{column}, low"], part[f"{column}, high"], color=colour, alpha=0.15, linewidth=0)
+        axis.set(xlabel=curve)
+    axes[0, 0].set_ylabel("PCC, P.835 full band")
+    handles, labels = axes[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)
 
 

@@ -19,7 +19,7 @@ from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
 from ..shared import published_run
 from . import claims, tables
-from .plan import DEMO_TRAIN, ENCODER, SLUG
+from .plan import DEMO_TRAIN, ENCODER, LABELLED, SLUG
 
 MISSING = "not available"
 QUESTION = "Does an encoder that has learnt which noisy sounds listeners cannot tell apart make a better start for predicting quality?"
@@ -155,6 +155,8 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out["widths"] = _widths(run)
     out["controls"] = _controls(run.found)
     out["embedding"] = _embedding(run.found)
+    out["curves"] = _curves(run.found)
+    out["heads"] = _heads(run.found)
     out["parameters"] = _parameters(run.found)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
@@ -217,6 +219,37 @@ def _controls(found: pd.DataFrame) -> str:
         f"Is it the just-noticeable difference at all? Mean PCC on P.835's listeners with other pairs ({seeds}): {'; '.join(means)}. With the "
         f"paper's gaps it is {np.mean(single):.2f}, and from {min(single):.2f} to {max(single):.2f} over {len(single)} seeds."
     )
+
+
+def _curves(found: pd.DataFrame) -> str:
+    """What more pretraining and more labels give, in sentences; gains are paired over seeds."""
+    table, column = tables.curves_table(found), f"PCC, {tables.TESTS[claims.TEST]}"
+    if table.empty:
+        return MISSING
+    said = []
+    by_hours = table[table["curve"] == tables.CURVES["hours"]]
+    if len(by_hours):
+        first, last = by_hours.iloc[0], by_hours.iloc[-1]
+        said.append(
+            f"Mean PCC on P.835's listeners is {first[column]:.2f} without pretraining and {last[column]:.2f} after {last['amount']:.1f} hours "
+            f"of pairs ({last['seeds']} seeds)."
+        )
+    gains = {calls: tables.gain(found, f"pcc_{claims.TEST}", calls) for calls in (*sorted(LABELLED), None)}
+    known = [(calls, gain) for calls, gain in gains.items() if gain]
+    if len(known) > 1:
+        words = [f"{gain.text('+.2f')} with {f'{calls} labelled calls' if calls else 'all of them'}" for calls, gain in known]
+        said.append(f"The gain of pretraining over training from scratch is {', '.join(words)}.")
+    return " ".join(said)
+
+
+def _heads(found: pd.DataFrame) -> str:
+    """What the head gets from frozen encoders, in sentences."""
+    metric = f"pcc_{claims.TEST}"
+    of = {start: tables.mean_of(heads, metric) for start in tables.HEADS if (heads := tables.heads(found, start))}
+    if not of:
+        return MISSING
+    words = [f"{value:.2f} on {tables.HEADS[start]}" for start, value in of.items()]
+    return f"Mean PCC on P.835's listeners is {'; '.join(words)}."
 
 
 def _embedding(found: pd.DataFrame) -> str:

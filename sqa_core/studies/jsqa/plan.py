@@ -1,7 +1,10 @@
 """The plan of the chapter on JSQA: pairs and judgements, the starts that are compared, and the grid of trials."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import torch
 
 from ... import environment
 from ...corpora import dpam_jnd, jnd_pairs, registry
@@ -15,6 +18,7 @@ from ...results.trials import Trial
 from ..shared import GridSettings
 from .trials import (
     ArmTrial,
+    HeadTrial,
     JudgementTrial,
     ListenersSurfaceTrial,
     Material,
@@ -38,6 +42,8 @@ ENCODER = EncoderSettings(width=4)
 # 8 pairs a step give the paper's one positive and 14 negatives. Its number of steps is not known; 400 take seven minutes on two cores.
 PRETRAINING = PretrainSettings(ENCODER, replace(jnd_pairs.PairLaw(), seconds=1.0), pairs=8, steps=100, epochs=4, learning_rate=1e-3)
 TUNING = TuneSettings(seconds=1.0, batch_size=16, epochs=8, learning_rate=1e-3)
+HEAD = replace(TUNING, epochs=100)  # on embeddings that are computed once, an epoch takes a fraction of a second
+CDPAM = EncoderSettings(rate=CDPAM_RATE)
 SEEDS = (0, 1, 2, 3, 4)
 CONTROL_SEEDS = (0, 1, 2)
 TALKER_DRAWS = 6  # of listeners' judgements: all of them, and five draws of talkers for an interval
@@ -46,6 +52,10 @@ CONTROLS = ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB", "equal SNR", 
 # What encoders are pretrained on, by the name of their start.
 PRETRAININGS = {"2 to 6 dB": PRETRAINING, "with head": replace(PRETRAINING, head=True)}
 PRETRAININGS |= {n: replace(PRETRAINING, law=replace(jnd_pairs.LAWS[n], seconds=PRETRAINING.law.seconds)) for n in CONTROLS}
+
+# Learning curves, beside the arms above: epochs of pretraining, and labelled calls of the 400 that are tuned on.
+PRETRAINING_EPOCHS = (1, 2, 8)
+LABELLED = (50, 100, 200)
 
 CLEAN = tuple(("asterisk", language) for language in ("en", "es", "fr", "it", "ru"))
 TEST_VOICES = ("m2", "m4", "m6", "f4")
@@ -76,7 +86,7 @@ def trials(settings: Settings) -> list[Trial]:
     test_sounds = _material(tuple(("clean_voices", language) for language in ("en", "de", "zh", "nl")), "test")
     encoders = ("random", "cdpam") if _has_cdpam() else ("random",)
     planned += [DistanceTrial(**_about("real"), encoder=encoder, sounds=test_sounds) for encoder in encoders]
-    return planned + _predictors() + _speech_model_arms() + arms() + embeddings(test_sounds)
+    return planned + _predictors() + _speech_model_arms() + arms() + embeddings(test_sounds) + curves() + heads()
 
 
 def _predictors() -> list[Trial]:
@@ -104,23 +114,48 @@ def _speech_model_arms() -> list[Trial]:
 
 def arms() -> list[Trial]:
     """Networks from each start, in the order in which they matter."""
-    listeners = registry.load("p835").hash
-    common = _arm("scratch", ENCODER, TUNING, TRAIN, VALID, TESTS)
-    pairs = _pairs()
-
-    def arm(start: str, seed: int, **other: Any) -> Trial:
-        fields = common | other | {"start": start} | ({"pretraining": PRETRAININGS[start]} | pairs if start in PRETRAININGS else {})
-        return ArmTrial(**_about("real"), seed=seed, listeners=listeners, **fields)
-
-    frozen: dict[str, Any] = {"tuning": replace(TUNING, frozen=True)}
+    arm = _arms()
     planned: list[Trial] = []
     for seed in SEEDS:
         planned += [arm(start, seed) for start in ("scratch", "2 to 6 dB", "with head")]
     for seed in CONTROL_SEEDS:
-        planned += [arm(start, seed, **frozen) for start in ("2 to 6 dB", "scratch")] + [arm(name, seed) for name in CONTROLS]
-    if _has_cdpam():
-        planned += [arm("cdpam", seed, encoder=EncoderSettings(rate=CDPAM_RATE), **frozen) for seed in CONTROL_SEEDS]
+        planned += [arm(name, seed) for name in CONTROLS]
+    if _has_cdpam() and torch.accelerator.is_available():  # 26 million parameters: days on a CPU
+        planned += [arm("cdpam", seed, encoder=CDPAM) for seed in CONTROL_SEEDS]
     return planned
+
+
+def heads() -> list[Trial]:
+    """The head alone on each frozen encoder: untrained and pretrained, ours and CDPAM's."""
+    arm = _arms(HeadTrial)
+    big = ("cdpam", "cdpam untrained") if _has_cdpam() else ()
+    planned = []
+    for seed in CONTROL_SEEDS:
+        planned += [arm(start, seed, tuning=HEAD) for start in ("scratch", "2 to 6 dB")]
+        planned += [arm(start, seed, tuning=HEAD, encoder=CDPAM) for start in big]
+    return planned
+
+
+def curves() -> list[Trial]:
+    """Learning curves: more and less pretraining, and fewer labelled calls with and without it."""
+    arm, paper = _arms(), "2 to 6 dB"
+    planned = []
+    for seed in CONTROL_SEEDS:
+        planned += [arm(start, seed, labelled=calls) for calls in LABELLED for start in ("scratch", paper)]
+        planned += [arm(paper, seed, pretraining=replace(PRETRAINING, epochs=epochs)) for epochs in PRETRAINING_EPOCHS]
+    return planned
+
+
+def _arms(kind: type[ArmTrial] = ArmTrial) -> Callable[..., Trial]:
+    """What makes an arm of the published run from its start, its seed, and the fields in which it differs from the others."""
+    common = _arm("scratch", ENCODER, TUNING, TRAIN, VALID, TESTS) | {"listeners": registry.load("p835").hash}
+    pairs = _pairs()
+
+    def arm(start: str, seed: int, **other: Any) -> Trial:
+        pretraining = {"pretraining": PRETRAININGS[start]} | pairs if start in PRETRAININGS else {}
+        return kind(**_about("real"), seed=seed, **(common | {"start": start} | pretraining | other))
+
+    return arm
 
 
 def embeddings(sounds: Material) -> list[Trial]:

@@ -19,7 +19,7 @@ from ...models import encoder_catalogue, predictors
 from ...results import frame, published
 from ...results.records import Record
 from ...results.trials import canonical
-from .plan import ENCODER, SLUG, TUNING
+from .plan import CDPAM, ENCODER, LABELLED, PRETRAINING_EPOCHS, PRETRAININGS, SLUG, TUNING
 from .trials import NOISES
 from .trials_embedding import WIDEST_ALIKE_DB
 
@@ -221,14 +221,20 @@ def order_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def arms(found: pd.DataFrame, start: str, frozen: bool = False) -> list[Record]:
-    """Records of one start of the published run, with the planned tuning and, but for CDPAM's, the planned encoder; by seed."""
-    tuning, encoder = canonical(replace(TUNING, frozen=frozen)), canonical(ENCODER)
-    of = [
-        r
-        for r in frame.records(found, "arms")
-        if r.trial["start"] == start and r.trial["tuning"] == tuning and (start == "cdpam" or r.trial["encoder"] == encoder)
-    ]
+def arms(found: pd.DataFrame, start: str, epochs: int | None = None, labelled: int | None = None) -> list[Record]:
+    """Records of one start of the published run, as planned; by seed. epochs : of pretraining, if not the planned number. labelled : calls that
+    were tuned on, if not all."""
+    pretraining = PRETRAININGS.get(start)
+    if pretraining and epochs:
+        pretraining = replace(pretraining, epochs=epochs)
+    wanted = {"start": start, "tuning": TUNING, "encoder": CDPAM if start == "cdpam" else ENCODER, "pretraining": pretraining}
+    return _matching(found, "arms", wanted | {"labelled": labelled})
+
+
+def _matching(found: pd.DataFrame, kind: str, wanted: dict[str, Any]) -> list[Record]:
+    """Records of a kind whose trials have these values; by seed."""
+    values = {name: canonical(value) for name, value in wanted.items()}
+    of = [r for r in frame.records(found, kind) if all(r.trial.get(name) == value for name, value in values.items())]
     return sorted(of, key=lambda r: r.trial["seed"])
 
 
@@ -321,22 +327,73 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval;
     none where there are only those of Table 1."""
-    rows = []
-    for start in ("scratch", *LAWS, "with head", "cdpam"):
-        for frozen in (False, True):
-            of = arms(found, start, frozen)
-            if of:
-                row: dict[str, Any] = {
-                    "pretrained on": _pairs_in_words(start),
-                    "encoder": "frozen" if frozen else "tuned",
-                }
-                for test in ("fullband", "calls_real"):
-                    row |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of], (-1, 1)).columns(f"PCC, {TESTS[test]}")
-                rows.append(row | {"seeds": len(of)})
+    starts = ("scratch", *LAWS, "with head", "cdpam")
+    rows = [{"pretrained on": _pairs_in_words(start)} | _agreement(of) for start in starts if (of := arms(found, start))]
     table = pd.DataFrame(rows)
-    if table.empty or (set(table["pretrained on"]) <= set(PAIRS.values()) and set(table["encoder"]) == {"tuned"}):
-        return pd.DataFrame()
-    return table if table["encoder"].nunique() > 1 else table.drop(columns="encoder")
+    return pd.DataFrame() if table.empty or set(table["pretrained on"]) <= set(PAIRS.values()) else table
+
+
+def _agreement(of: list[Record]) -> dict[str, Any]:
+    """Columns with PCC on P.835 and on real voices, mean over seeds with interval."""
+    out: dict[str, Any] = {}
+    for test in ("fullband", "calls_real"):
+        out |= metrics.confidence_t([r.metrics[f"pcc_{test}"] for r in of], (-1, 1)).columns(f"PCC, {TESTS[test]}")
+    return out | {"seeds": len(of)}
+
+
+HEADS = {
+    "scratch": "ours, untrained",
+    "2 to 6 dB": "ours, pretrained on gaps of 2 to 6 dB",
+    "cdpam untrained": "CDPAM's network, untrained",
+    "cdpam": "CDPAM, trained on listeners' judgements",
+}
+
+
+def heads(found: pd.DataFrame, start: str) -> list[Record]:
+    """Records of the head alone on one frozen encoder; by seed."""
+    return _matching(found, "heads", {"start": start})
+
+
+def heads_table(found: pd.DataFrame) -> pd.DataFrame:
+    """PCC of the head alone on frozen encoders: one row per encoder, mean over seeds with interval."""
+    rows = []
+    for start, name in HEADS.items():
+        if of := heads(found, start):
+            rows.append({"frozen encoder": name, "parameters": of[0].metrics["parameters"]} | _agreement(of))
+    return pd.DataFrame(rows)
+
+
+CURVES = {"hours": "hours of pairs", "calls": "labelled calls"}
+
+
+def gain(found: pd.DataFrame, metric: str, labelled: int | None) -> Interval | None:
+    """The difference that pretraining makes to a metric, tuned on so many labelled calls (None: all), paired over seeds with its interval; None
+    below two seeds."""
+    pretrained, scratch = (
+        {r.trial["seed"]: r.metrics[metric] for r in arms(found, s, labelled=labelled)} for s in ("2 to 6 dB", "scratch")
+    )
+    common = sorted(pretrained.keys() & scratch.keys())
+    return metrics.confidence_t([pretrained[seed] - scratch[seed] for seed in common]) if len(common) > 1 else None
+
+
+def curves_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Learning curves: PCC by hours of pairs that were pretrained on, 0 of them from scratch, and by calls that were tuned on. One row per
+    curve, start and amount, mean over seeds with interval; only seeds that all points of a line have."""
+    lines: list[tuple[str, str, dict[float, list[Record]]]] = []
+    whole = {start: arms(found, start) for start in ("scratch", "2 to 6 dB")}
+    more = [arms(found, "2 to 6 dB", epochs) for epochs in PRETRAINING_EPOCHS]
+    hours = {float(of[0].metrics.get("pretraining_hours", 0.0)): of for of in (*whole.values(), *more) if of}
+    lines.append(("hours", STARTS["2 to 6 dB"], hours))
+    for start, of in whole.items():
+        points = [*(arms(found, start, labelled=calls) for calls in LABELLED), of]
+        lines.append(("calls", STARTS[start], {float(p[0].metrics["train_sounds"]): p for p in points if p}))
+    rows = []
+    for curve, name, by_amount in lines:
+        common = set.intersection(*({r.trial["seed"] for r in of} for of in by_amount.values())) if len(by_amount) > 2 else set()
+        for amount, of in sorted(by_amount.items()):
+            if kept := [r for r in of if r.trial["seed"] in common]:
+                rows.append({"curve": CURVES[curve], "start": name, "amount": amount} | _agreement(kept))
+    return pd.DataFrame(rows)
 
 
 PAIRS = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}

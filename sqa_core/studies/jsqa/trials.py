@@ -3,13 +3,14 @@ different starts."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 
 from ... import audio, environment, metrics, scoring
@@ -21,8 +22,8 @@ from ...learning import jnd, jsqa, loop, quality_material
 from ...learning.jsqa import PretrainSettings, Rated, Sounds, TuneSettings
 from ...learning.quality_material import Part
 from ...models import encoder_catalogue, encoders, predictors, weights
-from ...models.jsqa import RATE, Encoder, EncoderSettings, SpeechModel, load_cdpam
-from ...results.trials import Result, Trial, canonical
+from ...models.jsqa import RATE, Embedded, Encoder, EncoderSettings, SpeechModel, load_cdpam, untrained
+from ...results.trials import Result, Trial, added_later, canonical
 from ..emotion import require_hash
 
 
@@ -134,7 +135,9 @@ def _training_folder(stage: str, of: Any) -> Path:
 class ArmTrial(Trial):
     """One network, tuned for MOS on calls from one start, and tested on listeners and on other calls.
 
-    start : "scratch", "with head", "cdpam", or the name of a law, for a pretraining without a head. pretraining : None where there is none. train, valid, tests : calls, see `Part`.
+    start : "scratch", "with head", "cdpam", or the name of a law, for a pretraining without a head. pretraining : None where there is none.
+    train, valid, tests : calls, see `Part`. labelled : train on so many calls only, drawn with the seed and repeated, so that the number of
+    steps stays the same; None takes all.
     """
 
     kind: ClassVar[str] = "arms"
@@ -149,6 +152,7 @@ class ArmTrial(Trial):
     pretraining: PretrainSettings | None = None
     pairs: Material | None = None
     valid_pairs: Material | None = None
+    labelled: int | None = Field(None, ge=1, json_schema_extra=added_later(None))
 
     def run(self) -> Result:
         parts = (*self.train, *self.valid, *self.tests)
@@ -159,11 +163,12 @@ class ArmTrial(Trial):
         encoder, facts = self._start()
         rate = encoder.settings.rate
         (train, _), (valid, _) = rated(self.train, rate), rated(self.valid, rate)
+        train, calls_used = self._labelled(train)
         network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder())
         best = max(epochs, key=loop.rank)
         facts |= {
             "parameters": sum(p.numel() for p in network.parameters()),
-            "train_sounds": len(train.mos),
+            "train_sounds": calls_used,
             "best_epoch": best.number,
             "validation_rmse": [e.validation_loss for e in epochs],
             "validation_pcc": [e.score for e in epochs],
@@ -173,6 +178,16 @@ class ArmTrial(Trial):
             items.append(self._tested(network, *p835(self.listeners, rate)))
         table = pd.concat(items, ignore_index=True)
         return Result(facts | agreement_by_test(table), table)
+
+    def _labelled(self, train: Rated) -> tuple[Rated, int]:
+        """The calls to train on, and how many different ones they are. Fewer calls of one seed are part of more."""
+        if self.labelled is None:
+            return train, len(train.mos)
+        if self.labelled > len(train.mos):
+            raise SettingsError(f"{self.labelled} labelled calls were asked for, and there are {len(train.mos)}.")
+        drawn = np.random.default_rng(self.seed).permutation(len(train.mos))[: self.labelled]
+        repeated = np.resize(drawn, len(train.mos)).tolist()
+        return Rated([train.waveforms[i] for i in repeated], train.mos[repeated]), self.labelled
 
     def _folder(self) -> Path:
         """Where tuning keeps its state."""
@@ -208,6 +223,65 @@ class SpeechModelArmTrial(ArmTrial):
     def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
         require_hash(f"the weights of {self.start}", encoder_catalogue.weights_hash(self.start), self.weights_hash, WeightsError)
         return SpeechModel(encoders.load(self.start)), {}
+
+
+class HeadTrial(ArmTrial):
+    """The head alone, on embeddings by a frozen encoder that are computed once, so that an encoder of 26 million parameters can be tried
+    without a GPU.
+
+    start : "cdpam" with its public weights, or "cdpam untrained", the same network with random ones; "scratch", untrained too, or the name of
+    a pretraining, in the size of `encoder`. An untrained encoder's batch norms have the statistics of some training calls. stretches : of
+    `tuning.seconds` in each sound, training, validation and tests alike, whose embeddings are averaged. precision : of the encoder.
+    """
+
+    kind: ClassVar[str] = "heads"
+    stretches: int = 2
+    precision: jsqa.Precision = "bf16"
+
+    def run(self) -> Result:
+        require_hash("the calls", quality_material.parts_hash((*self.train, *self.valid, *self.tests)), self.material)
+        assert_apart(self.train, self.valid, self.tests)
+        rate = self.encoder.rate
+        train, _ = rated(self.train, rate)
+        encoder, facts = self._frozen(train)
+        learnt, valid = (self._embedded(encoder, sounds) for sounds in (train, rated(self.valid, rate)[0]))
+        network, epochs = jsqa.tune(
+            Embedded(self.encoder.size), learnt, valid, replace(self.tuning, seconds=1.0), self.seed, self._folder()
+        )
+        best = max(epochs, key=loop.rank)
+        facts |= {"parameters": sum(p.numel() for p in [*encoder.parameters(), *network.parameters()])}
+        facts |= {"train_sounds": len(train.mos), "best_epoch": best.number, "validation_pcc": [e.score for e in epochs]}
+        items = []
+        for sounds, about in (rated(self.tests, rate), *([p835(self.listeners, rate)] if self.listeners else [])):
+            embedded = self._embedded(encoder, sounds)
+            items.append(about.assign(mos=sounds.mos, predicted=jsqa.predict(network, embedded.waveforms)))
+        table = pd.concat(items, ignore_index=True)
+        return Result(facts | agreement_by_test(table), table)
+
+    def _frozen(self, train: Rated) -> tuple[Encoder, dict[str, Any]]:
+        if self.start in ("scratch", "cdpam untrained"):
+            samples = int(self.tuning.seconds * self.encoder.rate)
+            rng = np.random.default_rng(self.seed)
+            heard = np.stack([jsqa.crop(train.waveforms[i], samples, rng) for i in rng.permutation(len(train.mos))[:STATISTICS].tolist()])
+            return untrained(self.encoder, torch.from_numpy(heard), self.seed), {}
+        encoder, facts = self._start()
+        assert isinstance(encoder, Encoder)
+        return encoder, facts
+
+    def _embedded(self, encoder: Encoder, sounds: Rated) -> Rated:
+        """Sounds as their embeddings, kept in the cache: of an encoder, they are the same whatever the seed of the head."""
+        what = [jsqa.hash_of([p.detach().numpy() for p in encoder.state_dict().values()]), jsqa.hash_of(sounds.waveforms)]
+        name = short_hash(json.dumps([what, self.tuning.seconds, self.stretches, self.precision]), 16)
+        path = environment.cache_folder() / "material" / f"embeddings-{name}.safetensors"
+        if not path.is_file():
+            found = jsqa.embeddings(encoder, sounds.waveforms, self.tuning.seconds, self.stretches, self.precision)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as partial:
+                save_file({"embeddings": torch.from_numpy(found)}, partial)
+        return Rated(list(load_file(path)["embeddings"].numpy()), sounds.mos)
+
+
+STATISTICS = 16  # training calls that give an untrained network's batch norms their statistics
 
 
 class PredictorTrial(Trial):
