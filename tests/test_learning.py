@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
 from sqa_core.errors import SettingsError, WeightsError
 from sqa_core.learning import loop, nisqa
@@ -112,13 +111,16 @@ def test_divergence_says_so(tmp_path):
 
 
 def test_mixed_precision_runs(tmp_path):
-    AcceleratorState._reset_state(True)
     half = fresh()
     epochs = nisqa.train(half, items(48), items(16, 1), replace(QUICK, epochs=3, mixed_precision="bf16"), tmp_path / "half")
-    AcceleratorState._reset_state(True)
     exact = fresh()
     whole = nisqa.train(exact, items(48), items(16, 1), replace(QUICK, epochs=3), tmp_path / "whole")
     assert {p.dtype for p in half.parameters()} == {torch.float32}, "kept in 32 bits"
+    again = fresh()
+    again.load_state_dict(half.state_dict())
+    batch = nisqa.collate(items(2), half.settings.segment_length, half.settings.segment_hop)[:2]
+    with torch.no_grad():
+        assert torch.allclose(half(*batch), again.eval()(*batch), atol=1e-6, rtol=0), "computes in 32 bits, as after loading"
     assert [e.loss for e in epochs] != [e.loss for e in whole], "computed in 16 bits"
     assert [e.loss for e in epochs] == pytest.approx([e.loss for e in whole], rel=0.1)
 

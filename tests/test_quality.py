@@ -1,6 +1,9 @@
 """Training on calls: both networks learn, resume to the same weights, and predict what they do when they are alone."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from sqa_core.corpora import registry
 from sqa_core.errors import CorpusError, SettingsError
 from sqa_core.learning import calls_networks, quality, quality_material
 from sqa_core.models import quality_transformer, weights
+from sqa_core.results.trials import canonical
 
 
 def made(count: int, seed: int) -> quality_material.Material:
@@ -55,6 +59,19 @@ def test_a_network_learns_and_a_killed_run_ends_with_the_same_weights(tmp_path, 
         quality.learn(train, valid, settings, 0, tmp_path / "broken", kill)
     resumed, _ = quality.learn(train, valid, settings, 0, tmp_path / "broken")
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), resumed.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["nisqa", "ast-small"])
+def test_mixed_precision_learns_nearly_the_same(tmp_path, name):
+    train, valid = made(20, 0), made(10, 1)
+    settings = quality.QualitySettings(name, epochs=2, batch_size=10)
+    _, whole = quality.learn(train, valid, settings, 0, tmp_path / "exact")
+    mixed, half = quality.learn(train, valid, replace(settings, mixed_precision="bf16"), 0, tmp_path / "half")
+    assert [e.loss for e in half] != [e.loss for e in whole], "computed in 16 bits"
+    assert [e.loss for e in half] == pytest.approx([e.loss for e in whole], rel=0.1)
+    assert quality.settings_hash(settings, 0) != quality.settings_hash(replace(settings, mixed_precision="bf16"), 0)
+    assert "mixed_precision" not in canonical(settings), "records that are older keep their key"
+    assert {p.dtype for p in mixed.parameters()} == {torch.float32}
 
 
 def test_a_single_dimension_is_a_network_of_its_own(tmp_path):
@@ -150,3 +167,31 @@ def test_training_without_the_prompts_is_refused_before_anything_is_made(monkeyp
     registry.load.cache_clear()
     with pytest.raises(CorpusError, match="asterisk is not on this machine"):
         calls_networks.train("calls-nisqa", tmp_path)
+
+
+TWO = """
+import hashlib, sys
+from pathlib import Path
+import torch
+from sqa_core.learning import quality
+from tests.test_quality import made
+
+torch.set_num_threads(1)
+for name in ("nisqa", "ast-small"):
+    settings = quality.QualitySettings(name, epochs=2, batch_size=10)
+    network, epochs = quality.learn(made(25, 0), made(10, 1), settings, 0, Path(sys.argv[1]) / name)
+    weights = b"".join(v.numpy().tobytes() for v in network.state_dict().values())
+    print("ended", name, [e.loss for e in epochs], hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_two_processes_end_with_the_same_weights(tmp_path):
+    """An odd number of batches: none waits for a step that the other does not make."""
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script), str(tmp_path)]
+    settings = os.environ | {"ACCELERATE_USE_CPU": "1", "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=300, check=False)
+    ended = [line for line in done.stdout.splitlines() if line.startswith("ended")]
+    assert len(ended) == 4, done.stderr[-2000:]
+    assert len(set(ended)) == 2, "both processes have the same losses and weights"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,9 +24,8 @@ from ..losses import nt_xent
 from ..models.jsqa import RATE, Embedded, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, memory_bytes, projection_head
 from ..results.durations import in_words
 from ..results.trials import canonical
-from .loop import Checkpoint, Epoch, Keep, Validation, fit
+from .loop import Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit
 
-Precision = Literal["no", "fp16", "bf16"]
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -42,7 +41,7 @@ class PretrainSettings:
     steps: int = 500
     epochs: int = 20
     learning_rate: float = 1e-4
-    mixed_precision: Precision = "no"
+    mixed_precision: MixedPrecision = "no"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class TuneSettings:
     learning_rate: float = 1e-4
     frozen: bool = False
     keep: Keep = "best"
-    mixed_precision: Precision = "no"
+    mixed_precision: MixedPrecision = "no"
 
 
 class Sounds(NamedTuple):
@@ -144,12 +143,10 @@ def pretrain(
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     """
-    from accelerate import Accelerator
-
     shared = set(train.clean.names) & set(valid.clean.names) | set(train.noise.names) & set(valid.noise.names)
     if shared:
         raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = accelerator_of(settings.mixed_precision)
     device = str(accelerator.device)
     check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), environment.free_memory_bytes(device))
     if on_start and not folder.is_dir():  # not where the first step was taken before: arms share a pretraining
@@ -242,9 +239,7 @@ def tune(
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     """
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = accelerator_of(settings.mixed_precision)
     torch.manual_seed(seed)
     model = Jsqa(encoder, settings.frozen)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -321,7 +316,7 @@ def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | No
 
 @torch.no_grad()
 def embeddings(
-    encoder: Encoder, waveforms: Sequence[np.ndarray], seconds: float, stretches: int, mixed_precision: Precision = "no"
+    encoder: Encoder, waveforms: Sequence[np.ndarray], seconds: float, stretches: int, mixed_precision: MixedPrecision = "no"
 ) -> Float[np.ndarray, "sounds size"]:
     """Mean embeddings of stretches of sounds, evenly spaced: for an encoder that is too slow to hear sounds whole, or in each epoch.
 

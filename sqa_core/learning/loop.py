@@ -20,6 +20,7 @@ from ..files import atomic
 Batch = TypeVar("Batch")
 RUN_FORM = 2  # of what checkpoints know of their run; folders in the cache are named by it too, so that those of older code are left alone
 Keep = Literal["best", "last"]
+MixedPrecision = Literal["no", "fp16", "bf16"]  # accelerate's names
 
 
 class Validation(NamedTuple):
@@ -75,7 +76,8 @@ def fit(
     keep : "best" keeps the first epoch with the highest score, "last" the last one. A score that is not finite counts as the lowest.
     patience : stop after so many epochs without a better score; None never stops early.
     checkpoint : saves the state after each epoch, and continues from it.
-    accelerator : accelerate's, for mixed precision and several GPUs; network, optimiser and batches are prepared by it.
+    accelerator : accelerate's, for mixed precision and several GPUs; network, optimiser and batches are prepared by it. Mixed precision ends
+        with the training.
 
     Returns
     -------
@@ -114,11 +116,23 @@ def fit(
         on_epoch(epoch)
     if accelerator:
         accelerator.wait_for_everyone()
+        # A trained network computes in its own precision, as it will when it is loaded.
+        accelerator.unwrap_model(network, keep_fp32_wrapper=False)
     if kept is None and checkpoint:
         kept = checkpoint.best()
     if kept is not None:
         plain.load_state_dict(kept)
     return done
+
+
+def accelerator_of(mixed_precision: MixedPrecision) -> Any:
+    """accelerate's, for one training. It keeps one precision for a whole process, and refuses a second training in another, so that setting
+    begins anew; the connection of several GPUs stays."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=mixed_precision)
 
 
 def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

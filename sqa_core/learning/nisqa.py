@@ -14,7 +14,7 @@ from ..files import short_hash
 from ..losses import summed_mse
 from ..models.nisqa import Nisqa
 from ..results.trials import added_later, canonical
-from .loop import Checkpoint, Epoch, Validation, fit
+from .loop import Checkpoint, Epoch, MixedPrecision, Validation, accelerator_of, fit
 
 Item = tuple[Tensor, Tensor]  # mel (frames, mels) in dB, labels (outputs,) with NaN where missing
 
@@ -33,7 +33,7 @@ class TrainingSettings:
     schedule: Literal["plateau", "cosine"] = "plateau"
     patience: int = 20  # epochs without a lower validation RMSE before stopping
     seed: int = 0
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    mixed_precision: MixedPrecision = "no"
     every: int = field(default=1, metadata=added_later(1))
 
 
@@ -77,9 +77,7 @@ def train(
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     """
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = accelerator_of(settings.mixed_precision)
     run = {
         "training": canonical(settings),
         "network": asdict(model.settings),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from .. import environment, spectrogram
+from .. import spectrogram
 from ..corpora import impairments
 from ..errors import SettingsError
 from ..files import short_hash
@@ -23,7 +23,7 @@ from ..models.quality_transformer import SIZES, QualityTransformer
 from ..results.trials import added_later, canonical
 from ..threads import in_threads
 from . import nisqa
-from .loop import RUN_FORM, Checkpoint, Epoch, Keep, Validation, fit
+from .loop import RUN_FORM, Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit
 from .quality_material import FRONT_ENDS, Material
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
@@ -39,7 +39,8 @@ class QualitySettings:
     of MOS, as where an algorithm that rates the whole stands in for listeners that rated each. every : of NISQA alone, see
     `nisqa.TrainingSettings`. start : of AST alone; "kinds" begins with weights that have learnt, on the same calls and for half as many
     epochs, to name the kinds of impairment in a call, in the place of weights from images and AudioSet. front : of NISQA alone; "ast" for
-    the spectrogram that AST takes, whose 128 bands and 25 ms the paper states for both.
+    the spectrogram that AST takes, whose 128 bands and 25 ms the paper states for both. mixed_precision : "bf16" is faster on GPUs and on
+    processors that have it.
     """
 
     network: NetworkName = "nisqa"
@@ -52,6 +53,7 @@ class QualitySettings:
     every: int = field(default=1, metadata=added_later(1))
     start: Literal["random", "kinds"] = field(default="random", metadata=added_later("random"))
     front: Literal["own", "ast"] = field(default="own", metadata=added_later("own"))
+    mixed_precision: MixedPrecision = field(default="no", metadata=added_later("no"))
 
 
 def front_end(settings: QualitySettings) -> str:
@@ -124,7 +126,14 @@ def learn(
     if settings.network == "nisqa":
         model = Nisqa(NisqaSettings(outputs=settings.outputs, mel=FRONT_ENDS[kind]))
         training = nisqa.TrainingSettings(
-            settings.epochs, settings.batch_size, settings.learning_rate, "cosine", settings.patience, seed, every=settings.every
+            settings.epochs,
+            settings.batch_size,
+            settings.learning_rate,
+            "cosine",
+            settings.patience,
+            seed,
+            settings.mixed_precision,
+            settings.every,
         )
         return model, nisqa.train(model, items, checks, training, folder, on_epoch)
     network = QualityTransformer(replace(SIZES[settings.network], outputs=settings.outputs))
@@ -173,15 +182,15 @@ def _learn_transformer(
 ) -> list[Epoch]:
     """AST by Adam, as in the paper; the rate rises over the first epoch, since a transformer started at random needs it, and falls along a
     cosine to almost nothing over the others. The network is trained in place."""
-    device = environment.device()
+    accelerator = accelerator_of(settings.mixed_precision)
+    device = str(accelerator.device)
     network.mean, network.std = _moments([mel for mel, _ in items])
     means = torch.stack([y for _, y in items]).nanmean(dim=0)
     with torch.no_grad():  # heads start at the mean label, so that the first epochs are not spent on finding it
         for head, mean in zip(network.heads, means, strict=True):
             assert isinstance(head, torch.nn.Linear)
             head.bias.fill_(float(mean))
-    network.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    model, optimizer = accelerator.prepare(network, torch.optim.Adam(network.parameters(), lr=settings.learning_rate))
 
     def batches(epoch: int) -> list[list[nisqa.Item]]:
         order = np.random.default_rng([seed, epoch]).permutation(len(items))
@@ -191,7 +200,10 @@ def _learn_transformer(
             sorted(pool, key=lambda i: len(items[i][0])) for pool in np.array_split(order, max(1, len(order) // (8 * settings.batch_size)))
         ]
         groups = [pool[i : i + settings.batch_size] for pool in pools for i in range(0, len(pool), settings.batch_size)]
-        return [[items[i] for i in groups[g]] for g in np.random.default_rng([seed, epoch, 1]).permutation(len(groups))]
+        drawn = np.random.default_rng([seed, epoch, 1]).permutation(len(groups))
+        # Each process takes as many batches, so that none waits for a step that another does not make.
+        shared = np.resize(drawn, -(-len(drawn) // accelerator.num_processes) * accelerator.num_processes)
+        return [[items[i] for i in groups[g]] for g in shared[accelerator.process_index :: accelerator.num_processes]]
 
     steps = settings.epochs * len(batches(0)) + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -200,7 +212,7 @@ def _learn_transformer(
 
     def loss_of(batch: list[nisqa.Item]) -> Tensor:
         mels, lengths = _padded([mel for mel, _ in batch], device)
-        return loss(network(mels, lengths), torch.stack([y for _, y in batch]).to(device))
+        return loss(model(mels, lengths), torch.stack([y for _, y in batch]).to(device))
 
     def step() -> None:
         optimizer.step()
@@ -213,7 +225,7 @@ def _learn_transformer(
 
     run = {"training": canonical(settings), "seed": seed, "items": [nisqa.content_hash(items), nisqa.content_hash(checks)]}
     epochs = fit(
-        network,
+        model,
         optimizer,
         batches,
         loss_of,
@@ -226,6 +238,7 @@ def _learn_transformer(
         keep=keep,
         patience=settings.patience,
         checkpoint=Checkpoint(folder, run),
+        accelerator=accelerator,
     )
     network.eval().cpu()
     return epochs

@@ -236,7 +236,7 @@ class HeadTrial(ArmTrial):
 
     kind: ClassVar[str] = "heads"
     stretches: int = 2
-    precision: jsqa.Precision = "bf16"
+    precision: loop.MixedPrecision = "bf16"
 
     def run(self) -> Result:
         require_hash("the calls", quality_material.parts_hash((*self.train, *self.valid, *self.tests)), self.material)
