@@ -26,7 +26,7 @@ from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
 from sqa_core.results.trials import canonical
-from sqa_core.studies.jsqa import claims, page, plan, tables, trials, trials_embedding
+from sqa_core.studies.jsqa import claims, page, plan, tables, trials, trials_embedding, trials_listeners
 from sqa_core.studies.jsqa.trials import Material
 from sqa_core.studies.shared import published_run
 from tests.conftest import stored
@@ -722,3 +722,32 @@ def test_learning_curves_take_the_seeds_that_all_points_have(tmp_path):
     assert tables.gain(frame.of([]), "pcc_fullband", None) is None
     said = page._curves(found)
     assert "+0.10 [+0.10, +0.10] with 100 labelled calls" in said
+
+
+# Listeners' scores as labels
+
+
+def test_quarters_share_no_talker_and_no_condition():
+    about = pd.DataFrame([{"talker": t, "condition": c, "set": s} for t in "abcdef" for c in range(13) for s in ("full", "wide")])
+    for seed in range(3):
+        quarters = trials_listeners.opposite_quarters(about, seed)
+        assert sorted(np.concatenate([test for _, test in quarters]).tolist()) == list(range(len(about))), "each file is tested once"
+        for train, test in quarters:
+            assert len(train) in (36, 42)
+            for column in ("talker", "condition"):
+                assert not set(about.loc[train, column]) & set(about.loc[test, column])
+
+
+def test_a_network_learns_from_listeners_and_is_tested_on_others(tmp_path, monkeypatch):
+    """Scores that follow the level of a noise, in the place of P.835: what is learnt on a quarter holds on the opposite one."""
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    rng = np.random.default_rng(0)
+    about = pd.DataFrame([{"talker": t, "condition": c, "test": "fullband"} for t in range(6) for c in range(16)])
+    level = rng.uniform(0, 1, len(about))
+    sounds = learning.Rated([(0.3 * v * rng.normal(size=RATE // 4)).astype(np.float32) for v in level], 1 + 4 * level)
+    monkeypatch.setattr(trials_listeners, "p835", lambda *_: (sounds, about))
+    fields = {"start": "scratch", "encoder": EncoderSettings(width=4), "listeners": "made"}
+    tuning = learning.TuneSettings(seconds=0.2, batch_size=6, epochs=25, learning_rate=3e-3, keep="last")
+    found = trials_listeners.ListenersTrial(**plan._about("synthetic"), tuning=tuning, **fields).run()
+    assert found.metrics["pcc_fullband"] > 0.7
+    assert found.items["predicted"].notna().all()

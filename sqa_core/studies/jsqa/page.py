@@ -14,6 +14,7 @@ from ...corpora.jnd_pairs import RATE
 from ...figures import verdicts
 from ...figures.verdicts import PRINTED_WORDS, Bar
 from ...learning import jnd
+from ...metrics import Interval
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, load_cdpam, untrained
 from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
@@ -157,6 +158,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out["embedding"] = _embedding(run.found)
     out["curves"] = _curves(run.found)
     out["heads"] = _heads(run.found)
+    out["on_listeners"] = _on_listeners(run.found)
     out["parameters"] = _parameters(run.found)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
@@ -240,6 +242,21 @@ def _curves(found: pd.DataFrame) -> str:
         words = [f"{gain.text('+.2f')} with {f'{calls} labelled calls' if calls else 'all of them'}" for calls, gain in known]
         said.append(f"The gain of pretraining over training from scratch is {', '.join(words)}.")
     return " ".join(said)
+
+
+def _on_listeners(found: pd.DataFrame) -> str:
+    """What pretraining gives where the labels are listeners' own, in a sentence."""
+    table = tables.listeners_table(found)
+    rows = table[table["test"] == tables.TESTS[claims.TEST]].set_index("start") if len(table) else table
+    names = [tables.STARTS[start] for start in (claims.SCRATCH, claims.WITHOUT)]
+    if not set(names) <= set(rows.index):
+        return MISSING
+    scratch, pretrained = (rows.loc[name] for name in names)
+    gain = Interval(*pretrained[["gain over scratch", "gain over scratch, low", "gain over scratch, high"]].astype(float))
+    return (
+        f"Mean PCC on the full band is {scratch['PCC']:.2f} from scratch and {pretrained['PCC']:.2f} after pretraining without a head; the "
+        f"gain is {gain.text('+.2f')} over {pretrained['seeds']} seeds."
+    )
 
 
 def _heads(found: pd.DataFrame) -> str:

@@ -29,6 +29,7 @@ from .trials import (
     version_of,
 )
 from .trials_embedding import DistanceTrial, EmbeddingTrial
+from .trials_listeners import ListenersTrial
 
 SLUG = "jsqa"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": (), "paper": ("asterisk", "clean_voices", "p835")}
@@ -43,6 +44,8 @@ ENCODER = EncoderSettings(width=4)
 PRETRAINING = PretrainSettings(ENCODER, replace(jnd_pairs.PairLaw(), seconds=1.0), pairs=8, steps=100, epochs=4, learning_rate=1e-3)
 TUNING = TuneSettings(seconds=1.0, batch_size=16, epochs=8, learning_rate=1e-3)
 HEAD = replace(TUNING, epochs=100)  # on embeddings that are computed once, an epoch takes a fraction of a second
+# Few steps fit into 39 of P.835's files, so these batches are smaller and the epochs more.
+LISTENERS = TuneSettings(seconds=1.0, batch_size=8, epochs=30, learning_rate=1e-3, keep="last")
 CDPAM = EncoderSettings(rate=CDPAM_RATE)
 SEEDS = (0, 1, 2, 3, 4)
 CONTROL_SEEDS = (0, 1, 2)
@@ -86,7 +89,7 @@ def trials(settings: Settings) -> list[Trial]:
     test_sounds = _material(tuple(("clean_voices", language) for language in ("en", "de", "zh", "nl")), "test")
     encoders = ("random", "cdpam") if _has_cdpam() else ("random",)
     planned += [DistanceTrial(**_about("real"), encoder=encoder, sounds=test_sounds) for encoder in encoders]
-    return planned + _predictors() + _speech_model_arms() + arms() + embeddings(test_sounds) + curves() + heads()
+    return planned + _predictors() + _speech_model_arms() + arms() + embeddings(test_sounds) + curves() + heads() + on_listeners()
 
 
 def _predictors() -> list[Trial]:
@@ -144,6 +147,13 @@ def curves() -> list[Trial]:
         planned += [arm(start, seed, labelled=calls) for calls in LABELLED for start in ("scratch", paper)]
         planned += [arm(paper, seed, pretraining=replace(PRETRAINING, epochs=epochs)) for epochs in PRETRAINING_EPOCHS]
     return planned
+
+
+def on_listeners() -> list[Trial]:
+    """The first three arms, tuned on listeners' scores."""
+    nothing = {"train": (), "valid": (), "tests": (), "material": "", "tuning": LISTENERS}
+    arm = _arms(ListenersTrial)
+    return [arm(start, seed, **nothing) for seed in CONTROL_SEEDS for start in ("scratch", "2 to 6 dB", "with head")]
 
 
 def _arms(kind: type[ArmTrial] = ArmTrial) -> Callable[..., Trial]:

@@ -271,6 +271,49 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def on_listeners(found: pd.DataFrame, start: str) -> list[Record]:
+    """Records of one start tuned on listeners' scores; by seed."""
+    return _matching(found, "listeners_arms", {"start": start, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)})
+
+
+def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC, and its gain over training
+    from scratch paired over seeds. One row per start and test, mean over seeds with interval."""
+    scratch = {r.trial["seed"]: r for r in on_listeners(found, "scratch")}
+    rows = []
+    for start, name in STARTS.items():
+        of = on_listeners(found, start)
+        for test in ("fullband", "wideband") if of else ():
+            metric = f"pcc_{test}"
+            row: dict[str, Any] = {"start": name, "test": TESTS[test]}
+            row |= metrics.confidence_t([r.metrics[metric] for r in of], (-1, 1)).columns("PCC")
+            both = [r.metrics[metric] - scratch[r.trial["seed"]].metrics[metric] for r in of if r.trial["seed"] in scratch]
+            if start != "scratch" and both:
+                row |= metrics.confidence_t(both).columns("gain over scratch")
+            rows.append(row | {"seeds": len(of)})
+    return pd.DataFrame(rows)
+
+
+def lengths_table(found: pd.DataFrame) -> pd.DataFrame:
+    """PCC of whole sounds and of the mean over windows as long as the crops that were trained on, one row per start and test: mean over seeds,
+    and the difference with its interval, paired over seeds."""
+    rows = []
+    for start, name in STARTS.items():
+        each: dict[str, list[tuple[float, float]]] = {}
+        for r in arms(found, start):
+            items = r.items()
+            for test, part in items.groupby("test") if "predicted_windows" in items else ():
+                mos = part["mos"].to_numpy(float)
+                both = [metrics.pcc(part[column].to_numpy(float), mos) for column in ("predicted", "predicted_windows")]
+                each.setdefault(str(test), []).append((both[0], both[1]))
+        for test, title in TESTS.items():
+            if test in each:
+                whole, cut = np.array(each[test]).T
+                row: dict[str, Any] = {"start": name, "test": title, "whole": float(whole.mean()), "windows": float(cut.mean())}
+                rows.append(row | metrics.confidence_t(cut - whole).columns("windows − whole") | {"seeds": len(whole)})
+    return pd.DataFrame(rows)
+
+
 def others(found: pd.DataFrame) -> list[tuple[str, list[Record]]]:
     """What a user would take instead, with its records: published predictors as they come, and the same head on frozen features of a speech
     model."""
