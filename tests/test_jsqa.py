@@ -744,10 +744,10 @@ def test_a_network_learns_from_listeners_and_is_tested_on_others(tmp_path, monke
     rng = np.random.default_rng(0)
     about = pd.DataFrame([{"talker": t, "condition": c, "test": "fullband"} for t in range(6) for c in range(16)])
     level = rng.uniform(0, 1, len(about))
-    sounds = learning.Rated([(0.3 * v * rng.normal(size=RATE // 4)).astype(np.float32) for v in level], 1 + 4 * level)
+    sounds = learning.Rated([(0.3 * v * rng.normal(size=RATE // 8)).astype(np.float32) for v in level], 1 + 4 * level)
     monkeypatch.setattr(trials_listeners, "p835", lambda *_: (sounds, about))
     fields = {"start": "scratch", "encoder": EncoderSettings(width=4), "listeners": "made"}
-    tuning = learning.TuneSettings(seconds=0.2, batch_size=6, epochs=25, learning_rate=3e-3, keep="last")
+    tuning = learning.TuneSettings(seconds=0.1, batch_size=4, epochs=8, learning_rate=5e-3, keep="last")
     found = trials_listeners.ListenersTrial(**plan._about("synthetic"), tuning=tuning, **fields).run()
     assert found.metrics["pcc_fullband"] > 0.7
     assert found.items["predicted"].notna().all()
