@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sqa_core import metrics
 from sqa_core.corpora.impairments import DIMENSIONS
 from sqa_core.explain import over_time
 from sqa_core.learning import calls_networks
@@ -207,7 +208,7 @@ def test_variance_goes_where_it_was_put(part):
     sizes[part] = 2.0
     errors = sizes[0] * rng.normal(size=6)[None] + sizes[1] * np.repeat(rng.normal(size=8), 25)[:, None]
     errors = errors + sizes[2] * rng.normal(size=200)[:, None] + sizes[3] * rng.normal(size=(200, 6))
-    shares = tables.variance_shares(errors, voices)
+    shares = metrics.variance_shares(errors, voices)
     assert shares[part] > 95
     assert shares.sum() == pytest.approx(100)
 
@@ -219,7 +220,7 @@ def test_shares_add_up_as_their_variances():
     found = []
     for _ in range(60):
         errors = rng.normal(size=12)[None] + np.repeat(rng.normal(size=20), 10)[:, None]
-        found.append(tables.variance_shares(errors + rng.normal(size=200)[:, None] + rng.normal(size=(200, 12)), voices))
+        found.append(metrics.variance_shares(errors + rng.normal(size=200)[:, None] + rng.normal(size=(200, 12)), voices))
     assert np.mean(found, axis=0) == pytest.approx([25, 25, 25, 25], abs=4)
 
 
@@ -387,7 +388,7 @@ def errors_of_talkers(size_corpus: float, size_talker: float, seed: int) -> pd.D
 @pytest.mark.parametrize(("size_corpus", "size_talker"), [(0.4, 0.0), (0.0, 0.4), (0.3, 0.3), (0.0, 0.0)])
 def test_talkers_are_told_from_corpora(monkeypatch, size_corpus, size_talker):
     """Errors that only corpora have, only talkers, both, or neither: intervals hold nearly all truths."""
-    monkeypatch.setattr(tables, "SIMULATED", 120)
+    monkeypatch.setattr(metrics.variance, "SIMULATED", 120)
     found = [tables.talkers_table(errors_of_talkers(size_corpus, size_talker, seed)).iloc[0] for seed in range(12)]
     assert found[0]["corpora"] == len(TALKERS)
     for name, size in (("SD between corpora", size_corpus), ("SD between talkers of a corpus", size_talker)):

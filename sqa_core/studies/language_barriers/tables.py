@@ -182,8 +182,8 @@ def variance_table(table: pd.DataFrame) -> pd.DataFrame:
         if errors.shape[1] < 2 or len(errors) < 10:
             continue
         drawn = np.random.default_rng(0).integers(len(errors), size=(DRAWS, len(errors)))
-        value = variance_shares(errors.to_numpy(), voices)
-        samples = np.array([variance_shares(errors.to_numpy()[d], voices[d]) for d in drawn])
+        value = metrics.variance_shares(errors.to_numpy(), voices)
+        samples = np.array([metrics.variance_shares(errors.to_numpy()[d], voices[d]) for d in drawn])
         low, high = np.nanquantile(samples, [0.025, 0.975], axis=0)
         row: dict[str, Any] = {"network": network}
         for i, name in enumerate(PARTS):
@@ -191,33 +191,6 @@ def variance_table(table: pd.DataFrame) -> pd.DataFrame:
             row |= Interval(value[i], low[i] if sure else np.nan, high[i] if sure else np.nan).columns(name)
         rows.append(row | {"SD of the error": float(errors.to_numpy().std())})
     return in_order(pd.DataFrame(rows))
-
-
-def variance_shares(errors: np.ndarray, voices: np.ndarray) -> np.ndarray:
-    """Shares in percent (`PARTS`) of the variance of errors (items, languages), from the mean squares of a two-way
-    analysis without replication; `voices` (items,) splits that between items. A negative estimate counts as 0.
-
-    Examples
-    --------
-    >>> errors = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-    >>> variance_shares(errors, np.array(["a", "a", "b", "b"])).round()
-    array([100.,   0.,   0.,   0.])
-    """
-    items, languages = errors.shape
-    mean = errors.mean()
-    of_language, of_item = errors.mean(axis=0) - mean, errors.mean(axis=1) - mean
-    rest = errors - mean - of_language - of_item[:, None]
-    file = (rest**2).sum() / ((items - 1) * (languages - 1))
-    language = ((of_language**2).sum() / (languages - 1)) - file / items
-    names, index = np.unique(voices, return_inverse=True)
-    sizes = np.bincount(index)
-    means = np.bincount(index, of_item) / sizes
-    within = ((of_item - means[index]) ** 2).sum() / max(1, items - len(names))
-    condition = within - file / languages
-    usual = (items - (sizes**2).sum() / items) / max(1, len(names) - 1)  # files of a voice, as an analysis with unequal groups counts them
-    voice = ((sizes * means**2).sum() / max(1, len(names) - 1) - within) / usual if len(names) > 1 else 0.0
-    parts = np.maximum([language, voice, condition, file], 0.0)
-    return 100 * parts / max(parts.sum(), 1e-12)
 
 
 def voices_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -262,13 +235,10 @@ def variants_table(varied: pd.DataFrame, status: Status) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-SIMULATED, CANDIDATES = 400, 25  # sets of errors for each of so many standard deviations
-
-
 def talkers_table(table: pd.DataFrame) -> pd.DataFrame:
     """Real voices: how far the mean errors of MOS lie apart between corpora, each of one language, and between talkers of one corpus, as
     standard deviations without what the number of files would give by chance. Item k has the same impairments in every corpus, so the
-    item's mean error is taken off first. One row per network; the intervals are those of `spread_interval`."""
+    item's mean error is taken off first. One row per network; the intervals are those of `metrics.spread_interval`."""
     rows = []
     real = table[(table["status"] == "real") & table["mos"].notna()]
     for network, part in real.groupby("network", sort=False):
@@ -281,55 +251,9 @@ def talkers_table(table: pd.DataFrame) -> pd.DataFrame:
             continue
         row: dict[str, Any] = {"network": network}
         for i, name in enumerate(("SD between corpora", "SD between talkers of a corpus")):
-            row |= spread_interval(values, corpora, talkers, i).columns(name)
+            row |= metrics.spread_interval(values, corpora, talkers, i).columns(name)
         rows.append(row | {"corpora": corpora.max() + 1, "languages": errors["language"].nunique(), "talkers": talkers.max() + 1})
     return in_order(pd.DataFrame(rows))
-
-
-def spread_interval(values: np.ndarray, groups: np.ndarray, subgroups: np.ndarray, which: int) -> Interval:
-    """One of `nested_spread`'s standard deviations (0 between groups, 1 between subgroups) with its 95 % interval: all values under which
-    simulated normal data give an estimate as low, and one as high, as the estimate here in at least 2.5 % of the cases."""
-    found = nested_spread(values, groups, subgroups)
-    rng = np.random.default_rng(0)
-    parts = (
-        rng.standard_normal((SIMULATED, groups.max() + 1))[:, groups],
-        rng.standard_normal((SIMULATED, subgroups.max() + 1))[:, subgroups],
-        rng.standard_normal((SIMULATED, len(values))),
-    )
-    inside = []
-    for candidate in np.linspace(0, 3 * max(found[which], values.std() / 3), CANDIDATES):
-        sizes = [candidate if i == which else size for i, size in enumerate(found)]
-        simulated = nested_spread(sum(size * part for size, part in zip(sizes, parts, strict=True)), groups, subgroups)[:, which]
-        if min((simulated >= found[which]).mean(), (simulated <= found[which]).mean()) >= 0.025:
-            inside.append(float(candidate))
-    return Interval(float(found[which]), min(inside, default=np.nan), max(inside, default=np.nan))
-
-
-def nested_spread(values: np.ndarray, groups: np.ndarray, subgroups: np.ndarray) -> np.ndarray:
-    """Standard deviations between groups, between the subgroups of a group, and within these, (…, 3), by the mean squares of a nested analysis
-    of variance with unequal numbers (Searle, Casella and McCulloch, Variance Components, 1992). A negative estimate counts as 0.
-
-    values : (…, n). groups, subgroups : (n,) numbers from 0; a subgroup belongs to one group.
-
-    Examples
-    --------
-    >>> nested_spread(np.array([0, 0, 2, 2, 0, 0, 2, 2.0]), np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 1, 2, 2, 3, 3])).round(3)
-    array([0.   , 1.414, 0.   ])
-    """
-    in_sub, in_group = np.eye(subgroups.max() + 1)[subgroups], np.eye(groups.max() + 1)[groups]
-    per_sub, per_group = in_sub.sum(axis=0), in_group.sum(axis=0)
-    total, subs, count = len(groups), len(per_sub), len(per_group)
-
-    of_sub, of_group = ((values @ x) ** 2 / n for x, n in ((in_sub, per_sub), (in_group, per_group)))
-    within = ((values**2).sum(axis=-1) - of_sub.sum(axis=-1)) / (total - subs)
-    between_sub = (of_sub.sum(axis=-1) - of_group.sum(axis=-1)) / (subs - count)
-    between = (of_group.sum(axis=-1) - values.sum(axis=-1) ** 2 / total) / (count - 1)
-
-    squares = in_group.T @ (in_sub @ per_sub)  # sum of the squared sizes of a group's subgroups
-    sub = np.maximum(0, (between_sub - within) * (subs - count) / (total - (squares / per_group).sum()))
-    from_sub = ((squares / per_group).sum() - squares.sum() / total) / (count - 1)
-    group = np.maximum(0, (between - within - from_sub * sub) * (count - 1) / (total - (per_group**2).sum() / total))
-    return np.sqrt(np.stack([group, sub, np.maximum(0, within)], axis=-1))
 
 
 def gaps_table(found: pd.DataFrame) -> pd.DataFrame:
