@@ -22,6 +22,7 @@ from sqa_core.models.humpcat import Humpcat, HumpcatSettings, averaged, count_st
 from sqa_core.results import frame
 from sqa_core.results.records import Record
 from sqa_core.studies.humpcat import claims, page, plan, selection, tables, trials
+from sqa_core.studies.humpcat import figures as draw
 from tests.conftest import stored
 
 SMALL = HumpcatSettings(encoder_width=48, width=16)
@@ -356,13 +357,31 @@ def test_records_of_another_encoder_do_not_enter_the_same_cells(tmp_path):
     assert selection.over_folds(selection.difference(*usual[:2])) == selection.over_folds(selection.difference(*usual[2:]))
 
 
+def test_the_map_of_layers_has_one_draw_of_all_targets(tmp_path):
+    pairs = list(plan.LAYER_PAIRS)
+    assert len(pairs) == 14
+    found = made_run(tmp_path, variants=("as in the paper", "layer 1", "last layer", *pairs))
+    table = tables.layers_table(found)
+    assert len(table) == 17
+    assert ((table["layer"] == 1) & (table["and layer"] == 9)).sum() == 1, "the paper's pair is the reference network"
+    assert (table["layer"] == table["and layer"]).sum() == 2
+    usual = selection.chosen(selection.transfers(found), start="random")
+    row = table[(table["layer"] == 1) & (table["and layer"] == 9)].iloc[0]
+    assert row["accuracy, %"] == pytest.approx(usual.loc[usual["seed"] == 0, "accuracy"].mean())
+    first = found["record"].iloc[0].trial["target"]
+    partly = frame.of([r for r in found["record"] if selection.variant_of(r.trial) != pairs[0] or r.trial["target"] == first])
+    assert len(tables.layers_table(partly)) == 16, "a pair without all targets is left out"
+    assert tables.layers_table(made_run(tmp_path / "few")).empty
+    assert draw.layers(table).axes[0].get_xlabel() == "layer"
+
+
 def test_an_empty_run_makes_a_page(tmp_path):
     empty = frame.of([])
     assert page.reply(empty, claims.findings(empty)) == "The published run is not complete."
     assert page.three_numbers(empty) == []
     assert set(page.glue_values(empty)) == set(page.glue_values(made_run(tmp_path)))
     for make in (tables.accuracy_table, tables.shares_table, tables.variants_table, tables.speakers_table, tables.attention_table,
-                 tables.neutral_table, tables.languages_table, tables.source_table, claims.broken):  # fmt: skip
+                 tables.neutral_table, tables.languages_table, tables.source_table, tables.layers_table, claims.broken):  # fmt: skip
         assert make(empty).empty
     assert page.chooser(empty) == ({}, {})
 

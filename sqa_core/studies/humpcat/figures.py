@@ -88,6 +88,24 @@ def variants(table: pd.DataFrame):
     return closed(figure)
 
 
+def layers(table: pd.DataFrame):
+    """Accuracy with each pair of layers, the lower one to the left: a square for a pair, the diagonal for single layers."""
+    import matplotlib.pyplot as plt
+
+    grid = table.pivot(index="and layer", columns="layer", values="accuracy, %")
+    figure, axis = plt.subplots(figsize=(min(width_in(), 4.6), 3.8))
+    image = axis.imshow(grid, cmap="cividis", origin="lower", aspect="auto")
+    middle = (image.norm.vmin + image.norm.vmax) / 2  # type: ignore[operator]
+    for (row, column), value in np.ndenumerate(grid.to_numpy(float)):
+        if np.isfinite(value):
+            axis.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value < middle else "black", fontsize=9)
+    axis.set_xticks(range(grid.shape[1]), grid.columns)
+    axis.set_yticks(range(grid.shape[0]), grid.index)
+    axis.set(xlabel="layer", ylabel="and layer")
+    figure.colorbar(image, ax=axis, label="accuracy, %")
+    return closed(figure)
+
+
 def entropy_over_epochs(table: pd.DataFrame):
     """Entropy of each direction over the epochs of tuning, mean over targets and draws."""
     import matplotlib.pyplot as plt

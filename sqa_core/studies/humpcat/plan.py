@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 from typing import Any, Literal
 
 from ...corpora import registry
@@ -89,6 +89,10 @@ VARIANTS: dict[str, Variant] = {
     "margin 0.2": _training(margin=0.2),
     "margin 0.5": _training(margin=0.5),
     "DisVoice without its traps": Variant(prosody=ProsodySettings()),
+    "last segments kept": Variant(prosody=replace(PROSODY, drop_last=False)),
+    "few segments counted": Variant(prosody=replace(PROSODY, zero_few=False)),
+    "single durations counted": Variant(prosody=replace(PROSODY, two_durations=False)),
+    "silence at -1e30 dB": Variant(prosody=DISVOICE),
     "Praat's pitch": Variant(prosody=replace(PROSODY, pitch="praat")),
     "1 head": _network(heads=1),
     "8 heads": _network(heads=8),
@@ -96,6 +100,10 @@ VARIANTS: dict[str, Variant] = {
     "width 128": _network(width=128),
     "width 252": _network(width=252),
 }
+# Pairs of layers, for a map; the paper's own is the reference. A draw of speakers each, trained on the target alone.
+MAP_LAYERS = (1, 3, 5, 7, 9, 12)
+LAYER_PAIRS = {f"layers {a} and {b}": Variant(layers=(a, b)) for a, b in combinations(MAP_LAYERS, 2) if (a, b) != VARIANTS[USUAL].layers}
+ALL_VARIANTS = VARIANTS | LAYER_PAIRS
 
 
 def layers_of(count: int, of_twelve: Sequence[int]) -> Layers:
@@ -128,6 +136,7 @@ def trials(settings: Settings) -> list[Trial]:
     # Without the source a variant costs a fifth: all of them from random weights first.
     for start, variant in product(STARTS, (v for v in VARIANTS if v != USUAL)):
         planned += [plan.transfer(t, start, SHARE, seed, variant) for seed in SEEDS for t in targets]
+    planned += [plan.transfer(t, "random", SHARE, SEEDS[0], pair) for pair in LAYER_PAIRS for t in targets]
     return planned + plan.sources()
 
 
@@ -163,7 +172,7 @@ class Plan:
         variant: str = USUAL,
         by: Literal["speaker", "file"] = "speaker",
     ) -> TransferTrial:
-        chosen = VARIANTS[variant]
+        chosen = ALL_VARIANTS[variant]
         tuning = replace(self.tuning, **dict(chosen.training))
         return TransferTrial(**self._common(chosen, target), **_aim(target), start=start, share=share, by=by, tuning=tuning, seed=seed)
 

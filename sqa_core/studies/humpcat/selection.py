@@ -12,7 +12,7 @@ from ...metrics import Interval
 from ...models.humpcat import HumpcatSettings
 from ...results import frame
 from ...results.trials import canonical
-from .plan import ENCODERS, EPOCHS, SHARE, SOURCE_EPOCHS, USUAL, VARIANTS, WIDTH, layers_of
+from .plan import ALL_VARIANTS, ENCODERS, EPOCHS, SHARE, SOURCE_EPOCHS, USUAL, WIDTH, layers_of
 
 FOLD = ["target", "seed"]
 ONE_RUN = ("encoder", "weights_hash", "source", "source_hash", "merge_excitement")  # what must be the same in one table
@@ -44,7 +44,7 @@ def variant_of(trial: dict[str, Any]) -> str | None:
     if depth is None:
         return None
     width = trial["network"]["encoder_width"]
-    return next((name for name in VARIANTS if _fields(name, depth, width) == _of(trial)), None)
+    return next((name for name in ALL_VARIANTS if _fields(name, depth, width) == _of(trial)), None)
 
 
 def _of(trial: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _of(trial: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _fields(variant: str, depth: int, encoder_width: int) -> dict[str, Any]:
     """What a record of a variant has in its trial."""
-    v = VARIANTS[variant]
+    v = ALL_VARIANTS[variant]
     network = replace(HumpcatSettings(encoder_width=encoder_width, width=WIDTH), **dict(v.network))
     source, tuning = (replace(TrainSettings(epochs=n), **dict(v.training)) for n in (SOURCE_EPOCHS, EPOCHS))
     named = {"network": network, "source_training": source, "tuning": tuning, "prosody": v.prosody, "layers": layers_of(depth, v.layers)}

@@ -12,7 +12,7 @@ from ...corpora.emotion import catalogue
 from ...models.humpcat import Humpcat, HumpcatSettings
 from ...results import frame, published
 from . import selection
-from .plan import PAPERS_TARGETS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
+from .plan import LAYER_PAIRS, PAPERS_TARGETS, SEEDS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
 SHARE_COLUMN = "share tuned on, %"  # of the files of the speakers who may be tuned on
@@ -155,6 +155,24 @@ def variants_table(found: pd.DataFrame) -> pd.DataFrame:
         row |= {title(t): change.loc[change["target"] == t, "difference"].mean() for t in in_order(change["target"])}
         rows.append(row | {"parameters": int(cell["parameters"].iloc[0])})
     return pd.DataFrame(rows)
+
+
+def layers_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy with each pair of the encoder's layers, trained on the target's share alone: one row per pair, and per single layer where both
+    are the same; mean over targets for one draw of speakers, the same for all."""
+    table = selection.transfers(found)
+    single = {(layer, layer): name for name, v in VARIANTS.items() if v.network and len(v.layers) == 1 for layer in v.layers}
+    pairs = {v.layers: name for name, v in LAYER_PAIRS.items()} | {VARIANTS[USUAL].layers: USUAL} | single
+    rows = []
+    for (one, other), name in sorted(pairs.items()):
+        cell = selection.chosen(table, name, start="random")
+        cell = cell[cell["seed"] == SEEDS[0]]
+        if len(cell):
+            row: dict[str, Any] = {"layer": one, "and layer": other, "accuracy, %": cell["accuracy"].mean()}
+            rows.append(row | {title(t): cell.loc[cell["target"] == t, "accuracy"].mean() for t in in_order(cell["target"])})
+    wanted = max((len(row) for row in rows), default=0)
+    complete = [row for row in rows if len(row) == wanted]  # a mean over fewer targets is another number
+    return pd.DataFrame(complete) if len(complete) > len(single) + 1 else pd.DataFrame()
 
 
 def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
