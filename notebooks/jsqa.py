@@ -258,8 +258,8 @@ figures.table(
 ) if more else None
 
 # %% [markdown]
-# Networks are trained on crops of a second. Tests take each sound whole; the table compares that with the mean over windows of a
-# second.
+# Networks are trained on crops of {glue:text}`crop_s` s. Tests take each sound whole; the table compares that with the mean over
+# windows of the same length.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -292,7 +292,7 @@ figures.table(tables.controls_table(ours), "controls", "Pretraining on pairs wit
 # %% [markdown]
 # ## More pretraining, or more labels?
 #
-# {glue:text}`curves`
+# {glue:text}`curves` Whatever the number of labelled calls, {glue:text}`valid_sounds` more choose the epoch.
 
 # %% tags=["hide-input"]
 amounts = tables.curves_table(ours)
@@ -302,15 +302,15 @@ figures.shown(
     lambda _: amounts,
     "curves",
     alt="PCC with listeners over hours of pairs, and over the number of labelled calls with and without pretraining.",
-    caption="Learning curves, on listeners' scores of P.835, full band. Fewer labelled calls are repeated, so that every point takes the same number of steps. Bands: 95 % intervals over seeds. Real and synthetic voices, labels of training by PESQ.",
+    caption="Learning curves, on listeners' scores of P.835, full band. Fewer labelled calls are repeated, so that every network is tuned for the same number of steps. Bands: 95 % intervals over seeds. Real and synthetic voices, labels of training by PESQ.",
 )
 
 # %% [markdown]
 # ## With listeners' scores as labels
 #
-# P.835 has 156 rated files of six talkers in 13 conditions, each in full band and in wide band. Each quarter of them is
-# tested by a network that was tuned on the quarter with other talkers and other conditions, 39 files or so.
-# {glue:text}`on_listeners`
+# {glue:text}`on_listeners` PCC is computed within each quarter and averaged. One PCC over the four networks together would be
+# too low: if one quarter has many good files, the opposite one has few. What noise and sentences the files share is not
+# documented, so only talkers and conditions are apart.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -323,8 +323,9 @@ figures.table(
 # %% [markdown]
 # ## What does an encoder hold before it is tuned?
 #
-# The head alone is trained, on embeddings of a frozen encoder: two stretches of a second from each sound, averaged. An untrained
-# encoder shows what the head gets from random filters. {glue:text}`heads`
+# Here only the head is trained, on embeddings by a frozen encoder. From each sound it gets the mean embedding of
+# {glue:text}`stretches` stretches of {glue:text}`crop_s` s. An untrained encoder shows what the head gets from random filters.
+# {glue:text}`heads`
 
 # %% tags=["hide-input"]
 figures.table(tables.heads_table(ours), "heads", "The head alone on frozen encoders; intervals over seeds", 2)
@@ -360,7 +361,8 @@ figures.table(
 # %% [markdown]
 # ## What is missing here
 #
-# - CDPAM's weights tuned: at 26 million parameters that takes days on two cores. The plan has it where there is a GPU.
+# - CDPAM's weights are not tuned, only frozen: with 26 million parameters, tuning takes days on two cores. On a machine with a GPU
+#   the plan includes it.
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low
 #   levels nothing is heard whatever the gap.

@@ -360,19 +360,20 @@ def test_records_of_another_encoder_do_not_enter_the_same_cells(tmp_path):
 def test_the_map_of_layers_has_one_draw_of_all_targets(tmp_path):
     pairs = list(plan.LAYER_PAIRS)
     assert len(pairs) == 14
+    assert [sum(plan._differs(pair, encoder) for pair in pairs) for encoder in ("whisper-small-int8", "whisper-base")] == [14, 9]
     found = made_run(tmp_path, variants=("as in the paper", "layer 1", "last layer", *pairs))
     table = tables.layers_table(found)
     assert len(table) == 17
-    assert ((table["layer"] == 1) & (table["and layer"] == 9)).sum() == 1, "the paper's pair is the reference network"
-    assert (table["layer"] == table["and layer"]).sum() == 2
+    assert ((table["lower layer"] == 1) & (table["upper layer"] == 9)).sum() == 1, "the paper's pair is the reference network"
+    assert (table["lower layer"] == table["upper layer"]).sum() == 2
     usual = selection.chosen(selection.transfers(found), start="random")
-    row = table[(table["layer"] == 1) & (table["and layer"] == 9)].iloc[0]
+    row = table[(table["lower layer"] == 1) & (table["upper layer"] == 9)].iloc[0]
     assert row["accuracy, %"] == pytest.approx(usual.loc[usual["seed"] == 0, "accuracy"].mean())
     first = found["record"].iloc[0].trial["target"]
     partly = frame.of([r for r in found["record"] if selection.variant_of(r.trial) != pairs[0] or r.trial["target"] == first])
     assert len(tables.layers_table(partly)) == 16, "a pair without all targets is left out"
     assert tables.layers_table(made_run(tmp_path / "few")).empty
-    assert draw.layers(table).axes[0].get_xlabel() == "layer"
+    assert draw.layers(table).axes[0].get_xlabel() == "lower layer"
 
 
 def test_an_empty_run_makes_a_page(tmp_path):

@@ -249,7 +249,10 @@ def tune(
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(labels))[accelerator.process_index :: accelerator.num_processes]
+        drawn = rng.permutation(len(labels))
+        # Each process takes as many sounds, so that none waits for a step that another does not make.
+        shared = np.resize(drawn, -(-len(drawn) // accelerator.num_processes) * accelerator.num_processes)
+        order = shared[accelerator.process_index :: accelerator.num_processes]
         # A last batch of one sound would have poor statistics for batch norm; it joins the one before.
         cuts = np.arange(settings.batch_size, max(len(order) - 1, 1), settings.batch_size)
         for chosen in np.split(order, cuts):
@@ -318,7 +321,7 @@ def predict(network: Jsqa, waveforms: Sequence[np.ndarray], window_s: float | No
 def embeddings(
     encoder: Encoder, waveforms: Sequence[np.ndarray], seconds: float, stretches: int, mixed_precision: MixedPrecision = "no"
 ) -> Float[np.ndarray, "sounds size"]:
-    """Mean embeddings of stretches of sounds, evenly spaced: for an encoder that is too slow to hear sounds whole, or in each epoch.
+    """Mean embeddings of stretches of sounds: for an encoder that is too slow to hear sounds whole, or in each epoch.
 
     Parameters
     ----------
@@ -326,7 +329,7 @@ def embeddings(
     waveforms : (samples,) each
         At `encoder.settings.rate` Hz, full scale 1.
     seconds : Of a stretch; a shorter sound is repeated.
-    stretches : Of each sound. One lies in the middle.
+    stretches : How many of each sound, evenly spaced between its ends; a single one is taken from the middle.
     mixed_precision : "bf16" halves the time on processors that have it.
 
     Returns

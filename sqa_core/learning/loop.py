@@ -126,13 +126,27 @@ def fit(
 
 
 def accelerator_of(mixed_precision: MixedPrecision) -> Any:
-    """accelerate's, for one training. It keeps one precision for a whole process, and refuses a second training in another, so that setting
-    begins anew; the connection of several GPUs stays."""
+    """accelerate's object for one training.
+
+    accelerate keeps one precision for a whole process and refuses another. Where a training wants another one, the state is set anew, and
+    an accelerator that was made before then reports that precision too; the connection of several GPUs stays.
+
+    Parameters
+    ----------
+    mixed_precision : of this training.
+
+    Returns
+    -------
+    accelerate's `Accelerator`.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=mixed_precision)
+    try:
+        return Accelerator(mixed_precision=mixed_precision)
+    except ValueError:
+        AcceleratorState._reset_state()
+        return Accelerator(mixed_precision=mixed_precision)
 
 
 def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

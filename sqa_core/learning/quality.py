@@ -224,6 +224,8 @@ def _learn_transformer(
         return Validation(-rmse, rmse)
 
     run = {"training": canonical(settings), "seed": seed, "items": [nisqa.content_hash(items), nisqa.content_hash(checks)]}
+    if accelerator.num_processes > 1:  # fewer, larger steps: another number of processes cannot go on from here
+        run |= {"processes": accelerator.num_processes}
     epochs = fit(
         model,
         optimizer,

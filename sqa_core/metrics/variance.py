@@ -9,8 +9,8 @@ SIMULATED, CANDIDATES = 400, 25  # sets of values for each of so many standard d
 
 
 def variance_shares(values: Shaped[np.ndarray, "rows columns"], groups: Shaped[np.ndarray, " rows"]) -> Float[np.ndarray, " 4"]:
-    """Where the variance of values comes from that were measured once in each row and column, by the mean squares of a two-way analysis of
-    variance without replication. A negative estimate counts as 0.
+    """The parts of the variance of a table with one value per row and column, by the mean squares of a two-way analysis of variance without
+    replication. A negative estimate counts as 0, and so do the groups if there is one only.
 
     Parameters
     ----------
@@ -56,9 +56,11 @@ def nested_spread(
     groups, subgroups : (n,)
         Numbers from 0. A subgroup belongs to one group.
 
+        At least two groups and, in one of them, two subgroups.
+
     Returns
     -------
-    (…, 3)
+    (…, 3): between groups, between the subgroups of a group, within a subgroup.
 
     Examples
     --------
@@ -84,8 +86,8 @@ def nested_spread(
 def spread_interval(
     values: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], subgroups: Shaped[np.ndarray, " n"], which: int
 ) -> Interval:
-    """One of the standard deviations of `nested_spread` with its 95 % interval: all values under which simulated normal data give an
-    estimate as low, and one as high, as the estimate here in at least 2.5 % of the cases.
+    """One of the standard deviations of `nested_spread` with its 95 % interval: the values under which simulated normal data give an
+    estimate as low, and one as high, as the estimate here in at least 2.5 % of the cases; of 25 values up to three times the estimate.
 
     Parameters
     ----------

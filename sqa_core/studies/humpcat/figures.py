@@ -89,10 +89,10 @@ def variants(table: pd.DataFrame):
 
 
 def layers(table: pd.DataFrame):
-    """Accuracy with each pair of layers, the lower one to the left: a square for a pair, the diagonal for single layers."""
+    """Accuracy with each pair of layers: a square for a pair, with the lower layer on the horizontal axis; the diagonal for single layers."""
     import matplotlib.pyplot as plt
 
-    grid = table.pivot(index="and layer", columns="layer", values="accuracy, %")
+    grid = table.pivot(index="upper layer", columns="lower layer", values="accuracy, %")
     figure, axis = plt.subplots(figsize=(min(width_in(), 4.6), 3.8))
     image = axis.imshow(grid, cmap="cividis", origin="lower", aspect="auto")
     middle = (image.norm.vmin + image.norm.vmax) / 2  # type: ignore[operator]
@@ -101,7 +101,7 @@ def layers(table: pd.DataFrame):
             axis.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value < middle else "black", fontsize=9)
     axis.set_xticks(range(grid.shape[1]), grid.columns)
     axis.set_yticks(range(grid.shape[0]), grid.index)
-    axis.set(xlabel="layer", ylabel="and layer")
+    axis.set(xlabel="lower layer", ylabel="upper layer")
     figure.colorbar(image, ax=axis, label="accuracy, %")
     return closed(figure)
 

@@ -158,8 +158,8 @@ def variants_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def layers_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy with each pair of the encoder's layers, trained on the target's share alone: one row per pair, and per single layer where both
-    are the same; mean over targets for one draw of speakers, the same for all."""
+    """Accuracy with each pair of the encoder's layers, trained on the target's share alone: one row per pair, and one per
+    single layer, whose network is smaller; mean over targets for one draw of speakers, the same for all."""
     table = selection.transfers(found)
     single = {(layer, layer): name for name, v in VARIANTS.items() if v.network and len(v.layers) == 1 for layer in v.layers}
     pairs = {v.layers: name for name, v in LAYER_PAIRS.items()} | {VARIANTS[USUAL].layers: USUAL} | single
@@ -168,7 +168,7 @@ def layers_table(found: pd.DataFrame) -> pd.DataFrame:
         cell = selection.chosen(table, name, start="random")
         cell = cell[cell["seed"] == SEEDS[0]]
         if len(cell):
-            row: dict[str, Any] = {"layer": one, "and layer": other, "accuracy, %": cell["accuracy"].mean()}
+            row: dict[str, Any] = {"lower layer": one, "upper layer": other, "accuracy, %": cell["accuracy"].mean()}
             rows.append(row | {title(t): cell.loc[cell["target"] == t, "accuracy"].mean() for t in in_order(cell["target"])})
     wanted = max((len(row) for row in rows), default=0)
     complete = [row for row in rows if len(row) == wanted]  # a mean over fewer targets is another number

@@ -20,7 +20,8 @@ from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
 from ..shared import published_run
 from . import claims, tables
-from .plan import DEMO_TRAIN, ENCODER, LABELLED, SLUG
+from .plan import DEMO_TRAIN, ENCODER, SLUG, TUNING, VALID
+from .trials import HeadTrial
 
 MISSING = "not available"
 QUESTION = "Does an encoder that has learnt which noisy sounds listeners cannot tell apart make a better start for predicting quality?"
@@ -160,6 +161,8 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     out["heads"] = _heads(run.found)
     out["on_listeners"] = _on_listeners(run.found)
     out["parameters"] = _parameters(run.found)
+    out["valid_sounds"], out["crop_s"] = str(sum(part.count for part in VALID)), f"{TUNING.seconds:g}"
+    out["stretches"] = str(HeadTrial.model_fields["stretches"].default)
     out["train_sounds"] = str(scratch[0].metrics["train_sounds"]) if scratch else MISSING
     out["pretraining_hours"] = f"{pretrained[0].metrics['pretraining_hours']:.1f}" if pretrained else MISSING
     judged = frame.records(run.found, "judgements")
@@ -229,43 +232,54 @@ def _curves(found: pd.DataFrame) -> str:
     if table.empty:
         return MISSING
     said = []
-    by_hours = table[table["curve"] == tables.CURVES["hours"]]
+    by_hours, by_calls = (table[table["curve"] == name] for name in tables.CURVES.values())
     if len(by_hours):
         first, last = by_hours.iloc[0], by_hours.iloc[-1]
         said.append(
             f"Mean PCC on P.835's listeners is {first[column]:.2f} without pretraining and {last[column]:.2f} after {last['amount']:.1f} hours "
             f"of pairs ({last['seeds']} seeds)."
         )
-    gains = {calls: tables.gain(found, f"pcc_{claims.TEST}", calls) for calls in (*sorted(LABELLED), None)}
-    known = [(calls, gain) for calls, gain in gains.items() if gain]
-    if len(known) > 1:
-        words = [f"{gain.text('+.2f')} with {f'{calls} labelled calls' if calls else 'all of them'}" for calls, gain in known]
-        said.append(f"The gain of pretraining over training from scratch is {', '.join(words)}.")
+    gains = by_calls.dropna(subset=["gain over scratch"]) if "gain over scratch" in by_calls else by_calls[:0]
+    if len(gains):
+        words = [f"{_gain(row).text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
+        said.append(
+            f"By the number of calls that a network is tuned on, pretraining changes PCC by {', '.join(words)} ({gains['seeds'].min()} seeds)."
+        )
     return " ".join(said)
 
 
+def _gain(row: pd.Series) -> Interval:
+    return Interval(*row[[f"gain over scratch{end}" for end in ("", ", low", ", high")]].astype(float))
+
+
 def _on_listeners(found: pd.DataFrame) -> str:
-    """What pretraining gives where the labels are listeners' own, in a sentence."""
+    """What pretraining gives where the labels are listeners' own, in sentences."""
     table = tables.listeners_table(found)
     rows = table[table["test"] == tables.TESTS[claims.TEST]].set_index("start") if len(table) else table
-    names = [tables.STARTS[start] for start in (claims.SCRATCH, claims.WITHOUT)]
-    if not set(names) <= set(rows.index):
+    scratch, pretrained = (tables.STARTS[start] for start in (claims.SCRATCH, claims.WITHOUT))
+    if not {scratch, pretrained} <= set(rows.index):
         return MISSING
-    scratch, pretrained = (rows.loc[name] for name in names)
-    gain = Interval(*pretrained[["gain over scratch", "gain over scratch, low", "gain over scratch, high"]].astype(float))
-    return (
-        f"Mean PCC on the full band is {scratch['PCC']:.2f} from scratch and {pretrained['PCC']:.2f} after pretraining without a head; the "
-        f"gain is {gain.text('+.2f')} over {pretrained['seeds']} seeds."
+    of = tables.on_listeners(found, claims.SCRATCH)[0]
+    items, quarters = of.items(), sorted(set(of.metrics["train_sounds"]))
+    said = (
+        f"P.835 has {len(items)} rated files of {items['talker'].nunique()} talkers in {items['condition'].nunique()} conditions. Each quarter "
+        f"of them is tested by a network that was tuned on the quarter with other talkers and other conditions, "
+        f"{' or '.join(map(str, quarters))} files. Mean PCC on the full band is {rows.loc[scratch, 'PCC']:.2f} from scratch and "
+        f"{rows.loc[pretrained, 'PCC']:.2f} after pretraining without a head."
     )
+    if "gain over scratch" in rows and np.isfinite(rows.loc[pretrained, "gain over scratch"]):
+        row = rows.loc[pretrained]
+        said += f" The gain is {_gain(row).text('+.2f')} over {row['pairs of seeds']:.0f} seeds, which all have the same talkers."
+    return said
 
 
 def _heads(found: pd.DataFrame) -> str:
-    """What the head gets from frozen encoders, in sentences."""
+    """What the head gets from frozen encoders, in a sentence."""
     metric = f"pcc_{claims.TEST}"
     of = {start: tables.mean_of(heads, metric) for start in tables.HEADS if (heads := tables.heads(found, start))}
     if not of:
         return MISSING
-    words = [f"{value:.2f} on {tables.HEADS[start]}" for start, value in of.items()]
+    words = [f"{value:.2f} with {tables.HEADS[start]}" for start, value in of.items()]
     return f"Mean PCC on P.835's listeners is {'; '.join(words)}."
 
 

@@ -43,9 +43,9 @@ ENCODER = EncoderSettings(width=4)
 # 8 pairs a step give the paper's one positive and 14 negatives. Its number of steps is not known; 400 take seven minutes on two cores.
 PRETRAINING = PretrainSettings(ENCODER, replace(jnd_pairs.PairLaw(), seconds=1.0), pairs=8, steps=100, epochs=4, learning_rate=1e-3)
 TUNING = TuneSettings(seconds=1.0, batch_size=16, epochs=8, learning_rate=1e-3)
-HEAD = replace(TUNING, epochs=100)  # on embeddings that are computed once, an epoch takes a fraction of a second
-# Few steps fit into 39 of P.835's files, so these batches are smaller and the epochs more.
-LISTENERS = TuneSettings(seconds=1.0, batch_size=8, epochs=30, learning_rate=1e-3, keep="last")
+HEAD_TUNING = replace(TUNING, epochs=100)  # on embeddings that are computed once, an epoch takes a fraction of a second
+# A quarter of P.835 has about forty files, so batches are smaller and epochs more.
+LISTENERS_TUNING = TuneSettings(seconds=1.0, batch_size=8, epochs=30, learning_rate=1e-3, keep="last")
 CDPAM = EncoderSettings(rate=CDPAM_RATE)
 SEEDS = (0, 1, 2, 3, 4)
 CONTROL_SEEDS = (0, 1, 2)
@@ -134,8 +134,8 @@ def heads() -> list[Trial]:
     big = ("cdpam", "cdpam untrained") if _has_cdpam() else ()
     planned = []
     for seed in CONTROL_SEEDS:
-        planned += [arm(start, seed, tuning=HEAD) for start in ("scratch", "2 to 6 dB")]
-        planned += [arm(start, seed, tuning=HEAD, encoder=CDPAM) for start in big]
+        planned += [arm(start, seed, tuning=HEAD_TUNING) for start in ("scratch", "2 to 6 dB")]
+        planned += [arm(start, seed, tuning=HEAD_TUNING, encoder=CDPAM) for start in big]
     return planned
 
 
@@ -151,9 +151,9 @@ def curves() -> list[Trial]:
 
 def on_listeners() -> list[Trial]:
     """The first three arms, tuned on listeners' scores."""
-    nothing = {"train": (), "valid": (), "tests": (), "material": "", "tuning": LISTENERS}
-    arm = _arms(ListenersTrial)
-    return [arm(start, seed, **nothing) for seed in CONTROL_SEEDS for start in ("scratch", "2 to 6 dB", "with head")]
+    common = {"encoder": ENCODER, "tuning": LISTENERS_TUNING, "listeners": registry.load("p835").hash}
+    pairs, starts = _pairs(), ("scratch", "2 to 6 dB", "with head")
+    return [ListenersTrial(**_about("real"), **common | _start(start, pairs), seed=seed) for seed in CONTROL_SEEDS for start in starts]
 
 
 def _arms(kind: type[ArmTrial] = ArmTrial) -> Callable[..., Trial]:
@@ -162,10 +162,14 @@ def _arms(kind: type[ArmTrial] = ArmTrial) -> Callable[..., Trial]:
     pairs = _pairs()
 
     def arm(start: str, seed: int, **other: Any) -> Trial:
-        pretraining = {"pretraining": PRETRAININGS[start]} | pairs if start in PRETRAININGS else {}
-        return kind(**_about("real"), seed=seed, **(common | {"start": start} | pretraining | other))
+        return kind(**_about("real"), seed=seed, **(common | _start(start, pairs) | other))
 
     return arm
+
+
+def _start(start: str, pairs: dict[str, Material]) -> dict[str, Any]:
+    """The fields of a start; pairs : what `_pairs` gives, for those that are pretrained."""
+    return {"start": start} | ({"pretraining": PRETRAININGS[start]} | pairs if start in PRETRAININGS else {})
 
 
 def embeddings(sounds: Material) -> list[Trial]:

@@ -19,8 +19,18 @@ from ...models import encoder_catalogue, predictors
 from ...results import frame, published
 from ...results.records import Record
 from ...results.trials import canonical
-from .plan import CDPAM, ENCODER, LABELLED, PRETRAINING_EPOCHS, PRETRAININGS, SLUG, TUNING
-from .trials import NOISES
+from .plan import (
+    CDPAM,
+    ENCODER,
+    HEAD_TUNING,
+    LABELLED,
+    LISTENERS_TUNING,
+    PRETRAINING_EPOCHS,
+    PRETRAININGS,
+    SLUG,
+    TUNING,
+)
+from .trials import NOISES, HeadTrial
 from .trials_embedding import WIDEST_ALIKE_DB
 
 # How the page calls the starts, in its order; a law by its own name.
@@ -273,13 +283,15 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
 
 def on_listeners(found: pd.DataFrame, start: str) -> list[Record]:
     """Records of one start tuned on listeners' scores; by seed."""
-    return _matching(found, "listeners_arms", {"start": start, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)})
+    wanted = {"start": start, "tuning": LISTENERS_TUNING, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)}
+    return _matching(found, "listeners_arms", wanted)
 
 
 def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
-    """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC, and its gain over training
-    from scratch paired over seeds. One row per start and test, mean over seeds with interval."""
-    scratch = {r.trial["seed"]: r for r in on_listeners(found, "scratch")}
+    """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC within a quarter of the files,
+    mean over quarters, and its gain over training from scratch paired over seeds; PCC of all files together mixes the offsets of four
+    networks. One row per start and test, mean over seeds with interval. All seeds have the same six talkers."""
+    scratch = on_listeners(found, "scratch")
     rows = []
     for start, name in STARTS.items():
         of = on_listeners(found, start)
@@ -287,9 +299,10 @@ def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
             metric = f"pcc_{test}"
             row: dict[str, Any] = {"start": name, "test": TESTS[test]}
             row |= metrics.confidence_t([r.metrics[metric] for r in of], (-1, 1)).columns("PCC")
-            both = [r.metrics[metric] - scratch[r.trial["seed"]].metrics[metric] for r in of if r.trial["seed"] in scratch]
-            if start != "scratch" and both:
-                row |= metrics.confidence_t(both).columns("gain over scratch")
+            gains = _differences(of, scratch, metric)
+            if start != "scratch" and len(gains) > 1:
+                row |= metrics.confidence_t(gains).columns("gain over scratch") | {"pairs of seeds": len(gains)}
+            row["PCC, all files together"] = mean_of(of, f"pooled_{metric}")
             rows.append(row | {"seeds": len(of)})
     return pd.DataFrame(rows)
 
@@ -385,16 +398,19 @@ def _agreement(of: list[Record]) -> dict[str, Any]:
 
 
 HEADS = {
-    "scratch": "ours, untrained",
-    "2 to 6 dB": "ours, pretrained on gaps of 2 to 6 dB",
-    "cdpam untrained": "CDPAM's network, untrained",
-    "cdpam": "CDPAM, trained on listeners' judgements",
+    "scratch": "our encoder, untrained",
+    "2 to 6 dB": "our encoder, pretrained on gaps of 2 to 6 dB",
+    "cdpam untrained": "CDPAM's encoder, untrained",
+    "cdpam": "CDPAM's encoder, trained on listeners' judgements",
 }
 
 
 def heads(found: pd.DataFrame, start: str) -> list[Record]:
     """Records of the head alone on one frozen encoder; by seed."""
-    return _matching(found, "heads", {"start": start})
+    big = start.startswith("cdpam")
+    wanted = {"start": start, "tuning": HEAD_TUNING, "encoder": CDPAM if big else ENCODER, "pretraining": PRETRAININGS.get(start)}
+    usual = {name: HeadTrial.model_fields[name].default for name in ("stretches", "precision")}
+    return _matching(found, "heads", wanted | usual | {"labelled": None})
 
 
 def heads_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -409,34 +425,37 @@ def heads_table(found: pd.DataFrame) -> pd.DataFrame:
 CURVES = {"hours": "hours of pairs", "calls": "labelled calls"}
 
 
-def gain(found: pd.DataFrame, metric: str, labelled: int | None) -> Interval | None:
-    """The difference that pretraining makes to a metric, tuned on so many labelled calls (None: all), paired over seeds with its interval; None
-    below two seeds."""
-    pretrained, scratch = (
-        {r.trial["seed"]: r.metrics[metric] for r in arms(found, s, labelled=labelled)} for s in ("2 to 6 dB", "scratch")
-    )
-    common = sorted(pretrained.keys() & scratch.keys())
-    return metrics.confidence_t([pretrained[seed] - scratch[seed] for seed in common]) if len(common) > 1 else None
-
-
 def curves_table(found: pd.DataFrame) -> pd.DataFrame:
     """Learning curves: PCC by hours of pairs that were pretrained on, 0 of them from scratch, and by calls that were tuned on. One row per
-    curve, start and amount, mean over seeds with interval; only seeds that all points of a line have."""
-    lines: list[tuple[str, str, dict[float, list[Record]]]] = []
+    curve, start and amount, mean over seeds with interval, and the gain of pretraining paired over seeds; only seeds that all points of a
+    curve have."""
     whole = {start: arms(found, start) for start in ("scratch", "2 to 6 dB")}
     more = [arms(found, "2 to 6 dB", epochs) for epochs in PRETRAINING_EPOCHS]
-    hours = {float(of[0].metrics.get("pretraining_hours", 0.0)): of for of in (*whole.values(), *more) if of}
-    lines.append(("hours", STARTS["2 to 6 dB"], hours))
-    for start, of in whole.items():
-        points = [*(arms(found, start, labelled=calls) for calls in LABELLED), of]
-        lines.append(("calls", STARTS[start], {float(p[0].metrics["train_sounds"]): p for p in points if p}))
+    hours = {("2 to 6 dB", float(of[0].metrics.get("pretraining_hours", 0.0))): of for of in (*whole.values(), *more) if of}
+    calls = {
+        (start, float(p[0].metrics["train_sounds"])): p
+        for start, of in whole.items()
+        for p in (*(arms(found, start, labelled=n) for n in LABELLED), of)
+        if p
+    }
     rows = []
-    for curve, name, by_amount in lines:
-        common = set.intersection(*({r.trial["seed"] for r in of} for of in by_amount.values())) if len(by_amount) > 2 else set()
-        for amount, of in sorted(by_amount.items()):
+    for curve, points in (("hours", hours), ("calls", calls)):
+        if len(points) <= len(whole) or (curve == "hours" and ("2 to 6 dB", 0.0) not in points):
+            continue  # the usual arms alone, or no network without pretraining to start from
+        common = set.intersection(*({r.trial["seed"] for r in of} for of in points.values()))
+        for (start, amount), of in sorted(points.items(), key=lambda point: (list(whole).index(point[0][0]), point[0][1])):
             if kept := [r for r in of if r.trial["seed"] in common]:
-                rows.append({"curve": CURVES[curve], "start": name, "amount": amount} | _agreement(kept))
+                row = {"curve": CURVES[curve], "start": STARTS[start], "amount": amount} | _agreement(kept)
+                if (base := points.get(("scratch", amount))) and start != "scratch" and len(kept) > 1:
+                    row |= metrics.confidence_t(_differences(kept, base, "pcc_fullband")).columns("gain over scratch")
+                rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _differences(of: list[Record], base: list[Record], metric: str) -> list[float]:
+    """A metric minus that of the base, seed by seed."""
+    values = {r.trial["seed"]: r.metrics[metric] for r in base}
+    return [r.metrics[metric] - values[r.trial["seed"]] for r in of if r.trial["seed"] in values]
 
 
 PAIRS = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}

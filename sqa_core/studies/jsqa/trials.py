@@ -132,62 +132,19 @@ def _training_folder(stage: str, of: Any) -> Path:
     return environment.cache_folder() / "training" / name
 
 
-class ArmTrial(Trial):
-    """One network, tuned for MOS on calls from one start, and tested on listeners and on other calls.
+class StartTrial(Trial):
+    """Base of trials that tune a network for MOS from one start.
 
     start : "scratch", "with head", "cdpam", or the name of a law, for a pretraining without a head. pretraining : None where there is none.
-    train, valid, tests : calls, see `Part`. labelled : train on so many calls only, drawn with the seed and repeated, so that the number of
-    steps stays the same; None takes all.
     """
 
-    kind: ClassVar[str] = "arms"
     start: str
     tuning: TuneSettings
     encoder: EncoderSettings
-    train: tuple[Part, ...]
-    valid: tuple[Part, ...]
-    tests: tuple[Part, ...]
-    material: str
     listeners: str = ""
     pretraining: PretrainSettings | None = None
     pairs: Material | None = None
     valid_pairs: Material | None = None
-    labelled: int | None = Field(None, ge=1, json_schema_extra=added_later(None))
-
-    def run(self) -> Result:
-        parts = (*self.train, *self.valid, *self.tests)
-        require_hash("the calls", quality_material.parts_hash(parts), self.material)
-        assert_apart(self.train, self.valid, self.tests)
-        if self.pairs:
-            assert_noises_apart(self.pairs.use, "test")
-        encoder, facts = self._start()
-        rate = encoder.settings.rate
-        (train, _), (valid, _) = rated(self.train, rate), rated(self.valid, rate)
-        train, calls_used = self._labelled(train)
-        network, epochs = jsqa.tune(encoder, train, valid, self.tuning, self.seed, self._folder())
-        best = max(epochs, key=loop.rank)
-        facts |= {
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "train_sounds": calls_used,
-            "best_epoch": best.number,
-            "validation_rmse": [e.validation_loss for e in epochs],
-            "validation_pcc": [e.score for e in epochs],
-        }
-        items = [self._tested(network, *rated(self.tests, rate))]
-        if self.listeners:
-            items.append(self._tested(network, *p835(self.listeners, rate)))
-        table = pd.concat(items, ignore_index=True)
-        return Result(facts | agreement_by_test(table), table)
-
-    def _labelled(self, train: Rated) -> tuple[Rated, int]:
-        """The calls to train on, and how many different ones they are. Fewer calls of one seed are part of more."""
-        if self.labelled is None:
-            return train, len(train.mos)
-        if self.labelled > len(train.mos):
-            raise SettingsError(f"{self.labelled} labelled calls were asked for, and there are {len(train.mos)}.")
-        drawn = np.random.default_rng(self.seed).permutation(len(train.mos))[: self.labelled]
-        repeated = np.resize(drawn, len(train.mos)).tolist()
-        return Rated([train.waveforms[i] for i in repeated], train.mos[repeated]), self.labelled
 
     def _folder(self) -> Path:
         """Where tuning keeps its state."""
@@ -207,6 +164,63 @@ class ArmTrial(Trial):
             "contrastive_validation_loss": [e.validation_loss for e in epochs],
             "pretraining_hours": 2 * self.pretraining.pairs * self.pretraining.steps * len(epochs) * self.pretraining.law.seconds / 3600,
         }
+
+
+class ArmTrial(StartTrial):
+    """One network, tuned for MOS on calls from one start, and tested on listeners and on other calls.
+
+    train, valid, tests : calls, see `Part`. labelled : train on so many calls only, drawn with the seed and repeated, so that the number of
+    steps stays the same; None takes all.
+    """
+
+    kind: ClassVar[str] = "arms"
+    train: tuple[Part, ...]
+    valid: tuple[Part, ...]
+    tests: tuple[Part, ...]
+    material: str
+    labelled: int | None = Field(None, ge=1, json_schema_extra=added_later(None))
+
+    def run(self) -> Result:
+        parts = (*self.train, *self.valid, *self.tests)
+        require_hash("the calls", quality_material.parts_hash(parts), self.material)
+        assert_apart(self.train, self.valid, self.tests)
+        if self.pairs:
+            assert_noises_apart(self.pairs.use, "test")
+        encoder, facts = self._start()
+        rate = encoder.settings.rate
+        train, valid = (self._heard(encoder, rated(of, rate)[0]) for of in (self.train, self.valid))
+        train, facts["train_sounds"] = self._labelled(train)
+        network, epochs = jsqa.tune(*self._tuned(encoder, train, valid), self.seed, self._folder())
+        best = max(epochs, key=loop.rank)
+        own = {id(p): p for p in (*encoder.parameters(), *network.parameters())}  # a network may or may not hold its encoder
+        facts |= {
+            "parameters": sum(p.numel() for p in own.values()),
+            "best_epoch": best.number,
+            "validation_rmse": [e.validation_loss for e in epochs],
+            "validation_pcc": [e.score for e in epochs],
+        }
+        tests = [rated(self.tests, rate)] + ([p835(self.listeners, rate)] if self.listeners else [])
+        items = [self._tested(network, self._heard(encoder, sounds), about) for sounds, about in tests]
+        table = pd.concat(items, ignore_index=True)
+        return Result(facts | agreement_by_test(table), table)
+
+    def _heard(self, encoder: Encoder | SpeechModel, sounds: Rated) -> Rated:
+        """What the tuned network takes for these sounds."""
+        return sounds
+
+    def _tuned(self, encoder: Any, train: Rated, valid: Rated) -> tuple[Any, Rated, Rated, TuneSettings]:
+        """What is tuned, on what, and how."""
+        return encoder, train, valid, self.tuning
+
+    def _labelled(self, train: Rated) -> tuple[Rated, int]:
+        """The calls to train on, and how many different ones they are. Fewer calls of one seed are part of more."""
+        if self.labelled is None:
+            return train, len(train.mos)
+        if self.labelled > len(train.mos):
+            raise SettingsError(f"{self.labelled} labelled calls were asked for, and there are {len(train.mos)}.")
+        drawn = np.random.default_rng(self.seed).permutation(len(train.mos))[: self.labelled]
+        repeated = np.resize(drawn, len(train.mos)).tolist()
+        return Rated([train.waveforms[i] for i in repeated], train.mos[repeated]), self.labelled
 
     def _tested(self, network: jsqa.Jsqa, sounds: Rated, about: pd.DataFrame) -> pd.DataFrame:
         whole = jsqa.predict(network, sounds.waveforms)
@@ -229,58 +243,49 @@ class HeadTrial(ArmTrial):
     """The head alone, on embeddings by a frozen encoder that are computed once, so that an encoder of 26 million parameters can be tried
     without a GPU.
 
-    start : "cdpam" with its public weights, or "cdpam untrained", the same network with random ones; "scratch", untrained too, or the name of
-    a pretraining, in the size of `encoder`. An untrained encoder's batch norms have the statistics of some training calls. stretches : of
-    `tuning.seconds` in each sound, training, validation and tests alike, whose embeddings are averaged. precision : of the encoder.
+    start : as in `StartTrial`, but "scratch" is an encoder with random weights whose batch norms have the statistics of some training
+    calls, and "cdpam untrained" is the same in the size of CDPAM's. stretches : how many of `tuning.seconds` are taken from each sound,
+    in training, validation and tests alike; their embeddings are averaged. precision : of the encoder.
     """
 
     kind: ClassVar[str] = "heads"
     stretches: int = 2
     precision: loop.MixedPrecision = "bf16"
 
-    def run(self) -> Result:
-        require_hash("the calls", quality_material.parts_hash((*self.train, *self.valid, *self.tests)), self.material)
-        assert_apart(self.train, self.valid, self.tests)
-        rate = self.encoder.rate
-        train, _ = rated(self.train, rate)
-        encoder, facts = self._frozen(train)
-        learnt, valid = (self._embedded(encoder, sounds) for sounds in (train, rated(self.valid, rate)[0]))
-        network, epochs = jsqa.tune(
-            Embedded(self.encoder.size), learnt, valid, replace(self.tuning, seconds=1.0), self.seed, self._folder()
-        )
-        best = max(epochs, key=loop.rank)
-        facts |= {"parameters": sum(p.numel() for p in [*encoder.parameters(), *network.parameters()])}
-        facts |= {"train_sounds": len(train.mos), "best_epoch": best.number, "validation_pcc": [e.score for e in epochs]}
-        items = []
-        for sounds, about in (rated(self.tests, rate), *([p835(self.listeners, rate)] if self.listeners else [])):
-            embedded = self._embedded(encoder, sounds)
-            items.append(about.assign(mos=sounds.mos, predicted=jsqa.predict(network, embedded.waveforms)))
-        table = pd.concat(items, ignore_index=True)
-        return Result(facts | agreement_by_test(table), table)
+    def _start(self) -> tuple[Encoder | SpeechModel, dict[str, Any]]:
+        if self.start not in ("scratch", "cdpam untrained"):
+            return super()._start()
+        train, _ = rated(self.train, self.encoder.rate)
+        rng = np.random.default_rng(self.seed)
+        chosen = rng.permutation(len(train.mos))[:STATISTICS].tolist()
+        samples = int(self.tuning.seconds * self.encoder.rate)
+        heard = np.stack([jsqa.crop(train.waveforms[i], samples, rng) for i in chosen])
+        return untrained(self.encoder, torch.from_numpy(heard), self.seed), {}
 
-    def _frozen(self, train: Rated) -> tuple[Encoder, dict[str, Any]]:
-        if self.start in ("scratch", "cdpam untrained"):
-            samples = int(self.tuning.seconds * self.encoder.rate)
-            rng = np.random.default_rng(self.seed)
-            heard = np.stack([jsqa.crop(train.waveforms[i], samples, rng) for i in rng.permutation(len(train.mos))[:STATISTICS].tolist()])
-            return untrained(self.encoder, torch.from_numpy(heard), self.seed), {}
-        encoder, facts = self._start()
-        assert isinstance(encoder, Encoder)
-        return encoder, facts
-
-    def _embedded(self, encoder: Encoder, sounds: Rated) -> Rated:
+    def _heard(self, encoder: Encoder | SpeechModel, sounds: Rated) -> Rated:
         """Sounds as their embeddings, kept in the cache: of an encoder, they are the same whatever the seed of the head."""
-        what = [jsqa.hash_of([p.detach().numpy() for p in encoder.state_dict().values()]), jsqa.hash_of(sounds.waveforms)]
-        name = short_hash(json.dumps([what, self.tuning.seconds, self.stretches, self.precision]), 16)
+        assert isinstance(encoder, Encoder)
+        of_encoder = [canonical(encoder.settings), jsqa.hash_of([p.cpu().numpy() for p in encoder.state_dict().values()])]
+        of_sounds = [jsqa.hash_of(sounds.waveforms), [len(w) for w in sounds.waveforms]]
+        of_stretches = [self.tuning.seconds, self.stretches, self.precision]
+        name = short_hash(json.dumps([EMBEDDINGS_FORM, of_encoder, of_sounds, of_stretches], sort_keys=True), 16)
         path = environment.cache_folder() / "material" / f"embeddings-{name}.safetensors"
         if not path.is_file():
+            encoder.to(environment.device())
             found = jsqa.embeddings(encoder, sounds.waveforms, self.tuning.seconds, self.stretches, self.precision)
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic(path) as partial:
                 save_file({"embeddings": torch.from_numpy(found)}, partial)
         return Rated(list(load_file(path)["embeddings"].numpy()), sounds.mos)
 
+    def _tuned(self, encoder: Any, train: Rated, valid: Rated) -> tuple[Any, Rated, Rated, TuneSettings]:
+        return Embedded(encoder.settings.size), train, valid, replace(self.tuning, seconds=1.0)  # an embedding counts as a second
 
+    def _tested(self, network: jsqa.Jsqa, sounds: Rated, about: pd.DataFrame) -> pd.DataFrame:
+        return about.assign(mos=sounds.mos, predicted=jsqa.predict(network, sounds.waveforms))
+
+
+EMBEDDINGS_FORM = 1  # raise it with every change to what `_heard` computes
 STATISTICS = 16  # training calls that give an untrained network's batch norms their statistics
 
 
