@@ -200,30 +200,6 @@ def test_the_interval_is_over_items_and_the_mean_over_seeds():
     assert (interval.low, interval.high) == pytest.approx((np.tanh(np.arctanh(r) - fisher), np.tanh(np.arctanh(r) + fisher)), abs=0.06)
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_variance_goes_where_it_was_put(part):
-    rng = np.random.default_rng(1)
-    voices = np.repeat(["a", "b", "c", "d", "e", "f", "g", "h"], 25)
-    sizes = np.full(4, 0.05)
-    sizes[part] = 2.0
-    errors = sizes[0] * rng.normal(size=6)[None] + sizes[1] * np.repeat(rng.normal(size=8), 25)[:, None]
-    errors = errors + sizes[2] * rng.normal(size=200)[:, None] + sizes[3] * rng.normal(size=(200, 6))
-    shares = metrics.variance_shares(errors, voices)
-    assert shares[part] > 95
-    assert shares.sum() == pytest.approx(100)
-
-
-def test_shares_add_up_as_their_variances():
-    """Of equal parts, each has a quarter, on average over many draws."""
-    rng = np.random.default_rng(2)
-    voices = np.repeat(np.arange(20), 10)
-    found = []
-    for _ in range(60):
-        errors = rng.normal(size=12)[None] + np.repeat(rng.normal(size=20), 10)[:, None]
-        found.append(metrics.variance_shares(errors + rng.normal(size=200)[:, None] + rng.normal(size=(200, 12)), voices))
-    assert np.mean(found, axis=0) == pytest.approx([25, 25, 25, 25], abs=4)
-
-
 # Explanations over time
 
 
