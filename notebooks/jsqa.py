@@ -117,15 +117,6 @@ figures.table(
 # {glue:text}`inside_6`, one of 8 dB {glue:text}`inside_8`.
 
 # %% tags=["hide-input"]
-figures.table(
-    run.inside.drop(columns=["data", "levels without one", "0 to 6 dB", "paper, 2 to 6 dB", "draws"], errors="ignore"),
-    "inside",
-    "Share of pairs called the same, in percent, by the range of gaps; intervals over draws of talkers (listeners) or seeds (stated function)",
-    1,
-    fold="Data: shares of pairs by the range of gaps",
-)
-
-# %% tags=["hide-input"]
 boundary = tables.boundary_table(ours)
 figures.shown(
     [*frame.records(ours, "listeners_surface"), *frame.records(ours, "surface")],
@@ -134,14 +125,6 @@ figures.shown(
     "boundaries",
     alt="Two panels: the least gap that an SVM calls different, by the level of the pair for listeners' answers, and by SNR for stated functions with midpoints from 2 to 8 dB.",
     caption="Decision boundaries: pairs above a line are called different; the paper's gaps are shaded. No point where no gap up to 20 dB is called different. Bands: the range over draws of talkers (listeners, real voices) or seeds (stated function, synthetic answers).",
-)
-
-# %% tags=["hide-input"]
-figures.figure(
-    draw.law,
-    "law",
-    alt="Histograms of the SNRs of the two members of a pair, and of the gap between them.",
-    caption="The distribution of pairs: the first SNR uniform, the gap uniform between 2 and 6 dB with a random sign. Our choice where the summary says 'uniform'.",
 )
 
 # %% [markdown]
@@ -165,9 +148,6 @@ figures.shown(
     caption="Cosine distance of two embeddings of one sentence in one noise, by the gap between the SNRs; the paper's gaps are shaded, 95 % intervals over pairs. Real voices and noises.",
 )
 
-# %% tags=["hide-input"]
-figures.table(tables.order_table(ours), "order", "Does the distance follow the gap? Intervals over pairs", 2, fold="Data: distance and gap")
-
 # %% [markdown]
 # ## What does pretraining do to the embedding?
 #
@@ -183,24 +163,6 @@ figures.shown(
     "embedding",
     alt="Distance of two embeddings over the gap between their SNRs, a line for what was pretrained on, beside the difference in PESQ.",
     caption="Cosine distance by the gap, in percent of that at 20 dB; the paper's gaps are shaded. Mean over pairs, SNRs and seeds. Real voices and noises.",
-)
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.embedding_table(ours),
-    "embedding_table",
-    "The embedding by what was pretrained on; intervals over seeds",
-    2,
-    fold="Data: distances, alignment and uniformity",
-)
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.embedding_by_noise(ours),
-    "embedding_by_noise",
-    "A gap of 6 dB in percent of one of 20 dB, by noise; mean over seeds",
-    0,
-    fold="By noise",
 )
 
 # %% [markdown]
@@ -245,30 +207,7 @@ figures.shown(
 
 # %% tags=["hide-input"]
 starts = tables.table1(ours)
-more = [c for c in starts if c.startswith(("MAE", "SRCC", "RMSE mapped"))]
-figures.table(starts.drop(columns=more), "table1", "Three starts; intervals over seeds", 2)
-
-# %% tags=["hide-input"]
-figures.table(
-    starts[["start", "test", *more]],
-    "table1_more",
-    "MAE, SRCC, and RMSE after the best line from predicted to rated scores",
-    2,
-    fold="MAE, SRCC and mapped RMSE",
-) if more else None
-
-# %% [markdown]
-# Networks are trained on crops of {glue:text}`crop_s` s. Tests take each sound whole; the table compares that with the mean over
-# windows of the same length.
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.lengths_table(ours),
-    "lengths",
-    "PCC of whole sounds and of the mean over windows; intervals of the difference over seeds",
-    {"whole": 2, "windows": 2, "windows − whole": "+2"},
-    fold="Whole sounds or windows",
-)
+figures.table(starts.drop(columns=tables.table1_more(starts)), "table1", "Three starts; intervals over seeds", 2)
 
 # %% [markdown]
 # ## What would a user take instead?
@@ -331,23 +270,6 @@ figures.table(
 figures.table(tables.heads_table(ours), "heads", "The head alone on frozen encoders; intervals over seeds", 2)
 
 # %% [markdown]
-# ## The network
-#
-# The summary gives 16 layers, a kernel of 15, 512 numbers and 26 million parameters. Few regular channel configurations meet them all:
-
-# %% tags=["hide-input"]
-figures.table(
-    tables.plans_table(),
-    "plans",
-    "Regular channel configurations of 16 layers",
-    {"parameters": 0, "against 26 M, %": 1},
-    fold="Configurations and their parameters",
-)
-
-# %% tags=["hide-input"]
-figures.table(page.laws_table(), "laws", "Distributions that pairs can be drawn from", fold="Distributions of pairs")
-
-# %% [markdown]
 # ## Contradictions in what is known of the paper
 
 # %% tags=["hide-input"]
@@ -366,6 +288,9 @@ figures.table(
 # - The NISQA corpus, on which the paper tunes and tests, is not at hand.
 # - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low
 #   levels nothing is heard whatever the gap.
+#
+# The [second page](jsqa_details) has the other tables: shares of pairs by law, the course of training, other measures, windows
+# against whole sounds, the embedding in numbers, and the network.
 #
 # ## Demo run (built with this page, synthetic speech)
 #

@@ -52,6 +52,7 @@ def test_every_page_of_the_contents_is_there(html):
         "notebooks/language_barriers.html",
         "notebooks/language_barriers_details.html",
         "notebooks/jsqa.html",
+        "notebooks/jsqa_details.html",
         "notebooks/humpcat.html",
         "notebooks/speech_models.html",
         "notebooks/speech_models_details.html",

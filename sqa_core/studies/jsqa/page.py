@@ -57,7 +57,7 @@ def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
             Bar("True of the printed numbers", tally(printed), PRINTED_WORDS),
         ],
         "found": three_numbers(run),
-        "links": verdicts.links(SLUG, "", "https://arxiv.org/abs/2507.11636"),
+        "links": verdicts.links(SLUG, "All tables", "https://arxiv.org/abs/2507.11636"),
     }
 
 

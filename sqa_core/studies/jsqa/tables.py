@@ -281,6 +281,11 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def table1_more(starts: pd.DataFrame) -> list[str]:
+    """The columns of Table 1 that stand on the second page."""
+    return [c for c in starts if c.startswith(("MAE", "SRCC", "RMSE mapped"))]
+
+
 def on_listeners(found: pd.DataFrame, start: str) -> list[Record]:
     """Records of one start tuned on listeners' scores; by seed."""
     wanted = {"start": start, "tuning": LISTENERS_TUNING, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)}
