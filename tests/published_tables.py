@@ -158,6 +158,8 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "table1": jsqa.table1,
         "controls": jsqa.controls_table,
         "epochs": jsqa.epochs_table,
+        "lengths": jsqa.lengths_table,
+        "heads": jsqa.heads_table,
     }
     for name, make in made.items():
         yield name, make(found)
