@@ -226,7 +226,7 @@ figures.table(tables.alternatives_table(ours), "alternatives", "The same tests, 
 # {glue:text}`controls`
 
 # %% tags=["hide-input"]
-figures.table(tables.controls_table(ours), "controls", "Pretraining on pairs with other gaps; intervals over seeds", 2)
+figures.table(tables.controls_table(ours), "controls", "Pretraining on other pairs; intervals over seeds", 2, fold="All pairs in numbers")
 
 # %% [markdown]
 # ## More pretraining, or more labels?

@@ -160,6 +160,7 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "epochs": jsqa.epochs_table,
         "lengths": jsqa.lengths_table,
         "heads": jsqa.heads_table,
+        "on_listeners": jsqa.listeners_table,
     }
     for name, make in made.items():
         yield name, make(found)

@@ -141,7 +141,9 @@ def _best_alternative(found: pd.DataFrame) -> str:
     files = int((of[0].items()["test"] == claims.TEST).sum())
     best, ours = tables.mean_of(of, metric), [tables.mean_of(a, metric) for start in tables.STARTS if (a := tables.arms(found, start))]
     offered = (
-        " None of the networks trained here comes near it, so `sqa score` does not offer them." if ours and max(ours) < best - 0.1 else ""
+        " None of the networks trained here comes near it, so the command sqa score does not offer them."
+        if ours and max(ours) < best - 0.1
+        else ""
     )
     return f"Of these, {name} agrees best with P.835's listeners: PCC {best:.2f} over {files} files.{offered}"
 

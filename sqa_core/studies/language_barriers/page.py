@@ -229,11 +229,15 @@ def write_card(name: str) -> None:
 
 
 def _alone_values(run: Run) -> dict[str, str]:
-    """PCC of discontinuity with five heads and with a network of its own, on synthetic and on real voices."""
+    """PCC of discontinuity with five heads and with a network of its own, and what an own network changes for every dimension; on synthetic and
+    on real voices."""
     out = {}
     for status in STATUSES:
         found = tables.variants_table(run.varied, status)
-        row = found[(found["training"] == tables.VARIANTS["single"]) & (found["dimension"] == "discontinuity")] if len(found) else found
+        single = found[found["training"] == tables.VARIANTS["single"]] if len(found) else found
+        changes = [f"{row['dimension']} {row['difference']:+.2f}" for _, row in single.iterrows()]
+        out[f"alone_{status}"] = ", ".join(changes) or MISSING
+        row = single[single["dimension"] == "discontinuity"] if len(single) else single
         for key, column in (("five", "PCC as usual"), ("alone", "PCC otherwise")):
             out[f"dis_{key}_{status}"] = f"{row[column].iloc[0]:.2f}" if len(row) else MISSING
         out[f"dis_gain_{status}"] = _interval(row.iloc[0], "difference").text("+.2f") if len(row) else MISSING
