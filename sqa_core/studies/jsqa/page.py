@@ -119,8 +119,14 @@ def three_numbers(run: tables.Run) -> list[tuple[str, str]]:
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
         out.append((text, "area under the ROC curve on a kind of sound that the SVM was not trained on"))
+    heads = [tables.heads(run.found, start) for start in ("cdpam", "cdpam untrained")]
     distances = {name: _at_6_db(run, name) for name in tables.ENCODERS}
-    if all(len(part) for part in distances.values()):
+    if all(heads):
+        text = " and ".join(f"{tables.mean_of(of, f'pcc_{claims.TEST}'):.2f}" for of in heads)
+        out.append(
+            (text, "PCC with P.835's listeners of a head on frozen encoders: CDPAM, trained on judgements, and the same network untrained")
+        )
+    elif all(len(part) for part in distances.values()):
         text = " and ".join(f"{part['distance'].mean():.3f}" for part in distances.values())
         out.append((text, "cosine distance at a gap of 6 dB, mean over SNRs: CDPAM, and the same network with random weights"))
     return out
