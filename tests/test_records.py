@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from sqa_core.corpora import registry
 from sqa_core.errors import SettingsError, TrialError
 from sqa_core.figures import verdicts
 from sqa_core.files import sha256, short_hash
@@ -198,6 +199,12 @@ def test_the_card_of_a_network_of_calls_says_what_the_records_say(name):
     assert (folder / "README.md").read_text() == calls_networks.card(name, page.card_rows(run, name)), "`page.write_card` writes it anew"
     facts = json.loads((folder / "training.json").read_text())
     assert facts.get("listeners_pcc") == (page.listeners_pcc(run) if name == weights.DEFAULT else None)
+    if "listeners" in facts and registry.find("p835"):
+        for kept, now in zip(facts["listeners"], page.rated_anew(run, name), strict=True):
+            assert {k: kept[k] for k in ("set", "output", "network")} == {k: now[k] for k in ("set", "output", "network")}
+            assert [float(kept[k]) for k in ("by_condition", "rmse")] == pytest.approx(
+                [float(now[k]) for k in ("by_condition", "rmse")], abs=0.02
+            )
 
 
 DAMAGE = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ... import audio, environment
-from ...corpora import calls, impairments
+from ...corpora import calls, impairments, registry
 from ...figures import verdicts
 from ...figures.verdicts import Bar
 from ...learning import calls_networks, quality
@@ -190,21 +190,46 @@ def _interval(row: Any, name: str) -> Interval:
 
 
 def card_rows(run: Run, name: str) -> list[dict[str, str]]:
-    """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card."""
-    title = _title_of(name)
-    first = run.scores[(run.scores["seed"] == 0) & run.scores["network"].isin([title, OFFICIAL])]  # a card is of one set of weights
-    found = tables.listeners_table(first)
+    """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card. A
+    training ends with slightly other weights on another machine, so of a network that is not in the records `write_card` has rated the
+    file itself, and its rows stand in `training.json`."""
+    own = json.loads(environment.resource("networks", name, "training.json").read_text()).get("listeners", [])
+    titles = {TITLES["nisqa"]: "nisqa"} if own else {_title_of(name): name, TITLES["nisqa"]: "nisqa"}
+    first = run.scores[(run.scores["seed"] == 0) & run.scores["network"].isin(titles)]  # a card is of one set of weights
+    return own + _rows_of_card(first, titles)
+
+
+def _rows_of_card(scores: pd.DataFrame, names: dict[str, str]) -> list[dict[str, str]]:
+    """names : what the card calls a network, by its title in `scores`."""
+    found = tables.listeners_table(scores)
     return [
         {
             "set": {"fullband": "full band", "wideband": "wide band"}[row["set"]],
             "output": row["output"],
-            "network": name if row["network"] == title else "nisqa",
+            "network": names[row["network"]],
             "pcc": _interval(row, "PCC by file").text(".2f"),
             "by_condition": f"{row['by condition']:.2f}",
             "rmse": f"{row['RMSE']:.2f}",
         }
         for row in found.to_dict("records")
     ]
+
+
+def rated_anew(run: Run, name: str) -> list[dict[str, str]]:
+    """Rows of a card, of the network in the repository: P.835's files in the run's scores, with that network's predictions."""
+    corpus = registry.load("p835")
+    scores = run.scores
+    scores = scores[(scores["status"] == "listeners") & (scores["seed"] == 0) & (scores["network"] == _title_of(name))]
+    model = calls_networks.load_transformer(name)
+    table = corpus.table.assign(voice=corpus.table["talker"])
+    table[[f"predicted {o}" for o in impairments.DIMENSIONS]] = scores_of(model, [audio.load(path) for path in corpus.paths()])
+    keys = ["set", "condition", "voice"]
+    merged = scores.drop(columns=_predicted(scores)).merge(table[[*keys, *_predicted(table)]], on=keys)
+    return _rows_of_card(merged, {_title_of(name): name})
+
+
+def _predicted(table: pd.DataFrame) -> list[str]:
+    return [c for c in table if c.startswith("predicted ")]
 
 
 def listeners_pcc(run: Run) -> dict[str, dict[str, float]]:
@@ -219,12 +244,12 @@ def listeners_pcc(run: Run) -> dict[str, dict[str, float]]:
 
 
 def write_card(name: str) -> None:
-    """The README of one of the networks of `calls_networks.RECIPES` in its folder, and the agreement with listeners in its `training.json`,
-    from the published run."""
+    """The README of one of the networks of `calls_networks.RECIPES` in its folder, and its agreement with listeners in its `training.json`.
+    That of the default network is the published run's; others rate P.835 here."""
     run, folder = Run(published_run(SLUG)), environment.resource("networks", name)
-    if name == weights.DEFAULT:
-        facts = json.loads((folder / "training.json").read_text()) | {"listeners_pcc": listeners_pcc(run)}
-        (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
+    more = {"listeners_pcc": listeners_pcc(run)} if name == weights.DEFAULT else {"listeners": rated_anew(run, name)}
+    facts = json.loads((folder / "training.json").read_text()) | more
+    (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
     (folder / "README.md").write_text(calls_networks.card(name, card_rows(run, name)))
 
 
