@@ -26,7 +26,7 @@ from sqa_core.models.jsqa import Encoder, EncoderSettings, Jsqa
 from sqa_core.results import frame
 from sqa_core.results.records import Record
 from sqa_core.results.trials import canonical
-from sqa_core.studies.jsqa import claims, page, plan, tables, trials, trials_embedding, trials_listeners
+from sqa_core.studies.jsqa import claims, page, plan, selection, tables, trials, trials_embedding, trials_listeners
 from sqa_core.studies.jsqa.trials import Material
 from sqa_core.studies.shared import published_run
 from tests.conftest import stored
@@ -467,13 +467,13 @@ def test_a_baseline_below_zero_does_not_turn_the_sign(tmp_path):
 
 def test_the_tables_of_arms_are_paired_by_seed(tmp_path):
     found = arms(tmp_path, 0.82, 0.71, 0.70)
-    assert tables.paired(found, "2 to 6 dB", "scratch", "pcc_fullband") == pytest.approx([0.12] * 5)
+    assert selection.paired(found, "2 to 6 dB", "scratch", "pcc_fullband") == pytest.approx([0.12] * 5)
     table = tables.table1(found).set_index("start")
     assert table.loc["pretrained, without projection head", "PCC"] == pytest.approx(0.824)
     assert table.loc["pretrained, without projection head", "paper's PCC (NISQA corpus)"] == "0.821"
     assert set(table["seeds"]) == {5}
     missing = frame.of([r for r in frame.records(found, "arms") if (r.trial["start"], r.trial["seed"]) != ("scratch", 1)])
-    pairs = tables.pairs_by_seed(missing, "2 to 6 dB", "scratch")
+    pairs = selection.pairs_by_seed(missing, "2 to 6 dB", "scratch")
     assert [(a.trial["seed"], b.trial["seed"]) for a, b in pairs] == [(s, s) for s in (0, 2, 3, 4)], "a missing seed shifts no other"
     wide = [Record(**{**r.__dict__, "trial": r.trial | {"encoder": {}}}) for r in frame.records(found, "arms")]
     assert tables.table1(frame.of(wide)).empty, "of another width"
@@ -741,7 +741,7 @@ def test_a_curve_over_hours_starts_without_pretraining(tmp_path):
     assert table["curve"].unique().tolist() == ["hours of pairs"]
     assert table["amount"].tolist() == [0.0, 0.5, 1.0, 2.0, 4.0]
     assert set(table["seeds"]) == {2}
-    assert len(tables.arms(frame.of([*longer, *usual]), "2 to 6 dB")) == 3, "other lengths of pretraining are not the arms of Table 1"
+    assert len(selection.arms(frame.of([*longer, *usual]), "2 to 6 dB")) == 3, "other lengths of pretraining are not the arms of Table 1"
     without = frame.of([r for r in [*longer, *usual] if r.trial["start"] != "scratch"])
     assert tables.curves_table(without).empty
 

@@ -12,7 +12,7 @@ from ...metrics import Interval
 from ...models.jsqa import Encoder
 from ...results import published
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, not_tested
-from . import tables
+from . import selection, tables
 from .plan import SLUG
 
 TEST = "fullband"  # P.835's listeners, full band: the test that decides; others stand in the tables
@@ -55,7 +55,7 @@ def _finding(claim: str, evidence: str, *tests: Test) -> Finding:
 
 def _enough(found: pd.DataFrame, *starts: str) -> bool:
     """Whether so many seeds have been trained from each of two starts."""
-    return len(tables.pairs_by_seed(found, *starts)) >= MIN_SEEDS
+    return len(selection.pairs_by_seed(found, *starts)) >= MIN_SEEDS
 
 
 def _stated(measure: str) -> float:
@@ -68,7 +68,7 @@ def _change(found: pd.DataFrame, claim: str, measure: str, lower: bool = False) 
     """C1 to C4: the difference of a measure from scratch, paired over seeds, and as a share of it where scratch is clearly above 0."""
     if not _enough(found, WITHOUT, SCRATCH):
         return not_tested(claim, ARMS)
-    pairs = tables.pairs_by_seed(found, WITHOUT, SCRATCH)
+    pairs = selection.pairs_by_seed(found, WITHOUT, SCRATCH)
     values = np.array([[r.metrics[f"{measure}_{TEST}"] for r in pair] for pair in pairs], float)
     if np.isnan(values).any():
         undefined = int(np.isnan(values).any(axis=1).sum())
@@ -88,7 +88,7 @@ def _without_head(found: pd.DataFrame) -> Finding:
     """C5: PCC without a projection head minus PCC with one."""
     if not _enough(found, WITHOUT, HEAD):
         return not_tested("C5", ARMS)
-    gap = metrics.confidence_t(tables.paired(found, WITHOUT, HEAD, f"pcc_{TEST}"))
+    gap = metrics.confidence_t(selection.paired(found, WITHOUT, HEAD, f"pcc_{TEST}"))
     return _finding("C5", f"PCC without a head minus PCC with one: {gap.text('+.3f')}", against(gap, "PCC, without − with head", low=0.0))
 
 
@@ -98,7 +98,7 @@ def _every_epoch(found: pd.DataFrame) -> Finding:
         return not_tested("C6", ARMS)
     ahead = [
         a > b
-        for first, second in tables.pairs_by_seed(found, WITHOUT, HEAD)
+        for first, second in selection.pairs_by_seed(found, WITHOUT, HEAD)
         for a, b in zip(first.metrics["validation_pcc"], second.metrics["validation_pcc"], strict=True)
     ]
     verdict: Verdict = "holds" if all(ahead) else "fails"
@@ -111,8 +111,8 @@ def _loss_and_error(found: pd.DataFrame) -> Finding:
     if not _enough(found, WITHOUT, HEAD):
         return not_tested("C7", ARMS)
     name = "contrastive_validation_loss"
-    losses = [b.metrics[name][-1] - a.metrics[name][-1] for a, b in tables.pairs_by_seed(found, WITHOUT, HEAD)]
-    loss, error = metrics.confidence_t(losses), metrics.confidence_t(tables.paired(found, HEAD, WITHOUT, f"rmse_{TEST}"))
+    losses = [b.metrics[name][-1] - a.metrics[name][-1] for a, b in selection.pairs_by_seed(found, WITHOUT, HEAD)]
+    loss, error = metrics.confidence_t(losses), metrics.confidence_t(selection.paired(found, HEAD, WITHOUT, f"rmse_{TEST}"))
     evidence = f"with a head the contrastive loss changes by {loss.text('+.2f')} and RMSE by {error.text('+.3f')}"
     tests = against(loss, "contrastive loss, with − without head", high=0.0), against(error, "RMSE, with − without head", low=0.0)
     return _finding("C7", evidence, *tests)
@@ -122,7 +122,7 @@ def _head_gains_nothing(found: pd.DataFrame) -> Finding:
     """C8: PCC with a head minus PCC from scratch is nothing."""
     if not _enough(found, HEAD, SCRATCH):
         return not_tested("C8", ARMS)
-    gap = metrics.confidence_t(tables.paired(found, HEAD, SCRATCH, f"pcc_{TEST}"))
+    gap = metrics.confidence_t(selection.paired(found, HEAD, SCRATCH, f"pcc_{TEST}"))
     holds = "contains" if gap.low <= 0 <= gap.high else "does not contain"
     evidence = (
         f"PCC with a head minus PCC from scratch: {gap.text('+.3f')}, which {holds} 0; less than {SAME:g}, a bound of ours, counts as none"
@@ -189,7 +189,7 @@ def _threshold(run: tables.Run) -> Finding:
 def wider_gaps(run: tables.Run) -> Finding:
     """C13: the more pairs lie outside, the higher the error: Spearman's correlation over four laws, within each seed."""
     row = _listeners(run)
-    of = {law: {r.trial["seed"]: r for r in tables.arms(run.found, law)} for law in LAWS_BY_WIDTH}
+    of = {law: {r.trial["seed"]: r for r in selection.arms(run.found, law)} for law in LAWS_BY_WIDTH}
     seeds = sorted(set.intersection(*(set(records) for records in of.values())))
     if row is None or len(seeds) < 3:
         return not_tested("C13", "arms with narrower and wider gaps, at least three seeds")
@@ -231,7 +231,7 @@ def _other_distortions(found: pd.DataFrame) -> Finding:
     if not _enough(found, WITHOUT, SCRATCH):
         return not_tested("C16", ARMS)
     gains: dict[str, list[float]] = {"noise": [], "others": []}
-    for pair in tables.pairs_by_seed(found, WITHOUT, SCRATCH):
+    for pair in selection.pairs_by_seed(found, WITHOUT, SCRATCH):
         tested = [items[items["test"] == "calls_real"] for items in (r.items() for r in pair)]
         kinds = tested[0]["kinds"]
         chosen = {"noise": (kinds == "noise").to_numpy(), "others": ~kinds.str.contains("noise|competing|clean").to_numpy()}

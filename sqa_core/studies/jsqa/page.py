@@ -19,7 +19,7 @@ from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, load_cdpam, untrained
 from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
 from ..shared import published_run
-from . import claims, tables
+from . import claims, selection, tables
 from .plan import DEMO_TRAIN, ENCODER, SLUG, TUNING, VALID
 from .trials import HeadTrial
 
@@ -83,13 +83,13 @@ def reply(run: tables.Run, judged: list[Finding]) -> str:
 
 
 def _parameters(found: pd.DataFrame) -> str:
-    scratch = tables.arms(found, "scratch")
+    scratch = selection.arms(found, "scratch")
     return f"{scratch[0].metrics['parameters'] / 1e6:.2f} million" if scratch else MISSING
 
 
 def so_far(found: pd.DataFrame) -> str:
     """PCC with listeners by start, where there are too few seeds for a verdict."""
-    of = {name: [r.metrics[f"pcc_{claims.TEST}"] for r in tables.arms(found, start)] for start, name in tables.STARTS.items()}
+    of = {name: [r.metrics[f"pcc_{claims.TEST}"] for r in selection.arms(found, start)] for start, name in tables.STARTS.items()}
     seeds = min(map(len, of.values()))
     if not seeds:
         return "the networks are built, their trainings are still to come"
@@ -119,10 +119,10 @@ def three_numbers(run: tables.Run) -> list[tuple[str, str]]:
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
         out.append((text, "area under the ROC curve on a kind of sound that the SVM was not trained on"))
-    heads = [tables.heads(run.found, start) for start in ("cdpam", "cdpam untrained")]
+    heads = [selection.heads(run.found, start) for start in ("cdpam", "cdpam untrained")]
     distances = {name: _at_6_db(run, name) for name in tables.ENCODERS}
     if all(heads):
-        text = " and ".join(f"{tables.mean_of(of, f'pcc_{claims.TEST}'):.2f}" for of in heads)
+        text = " and ".join(f"{selection.mean_of(of, f'pcc_{claims.TEST}'):.2f}" for of in heads)
         out.append(
             (text, "PCC with P.835's listeners of a head on frozen encoders: CDPAM, trained on judgements, and the same network untrained")
         )
@@ -143,9 +143,12 @@ def _best_alternative(found: pd.DataFrame) -> str:
     others, metric = tables.others(found), f"pcc_{claims.TEST}"
     if not others:
         return MISSING
-    name, of = max(others, key=lambda pair: tables.mean_of(pair[1], metric))
+    name, of = max(others, key=lambda pair: selection.mean_of(pair[1], metric))
     files = int((of[0].items()["test"] == claims.TEST).sum())
-    best, ours = tables.mean_of(of, metric), [tables.mean_of(a, metric) for start in tables.STARTS if (a := tables.arms(found, start))]
+    best, ours = (
+        selection.mean_of(of, metric),
+        [selection.mean_of(a, metric) for start in tables.STARTS if (a := selection.arms(found, start))],
+    )
     offered = (
         " None of the networks trained here comes near it, so the command sqa score does not offer them."
         if ours and max(ours) < best - 0.1
@@ -159,7 +162,7 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     demo = [part.count for part in DEMO_TRAIN]
     out = {"arms": str(len(frame.records(run.found, "arms"))), "dropped": MISSING, "demo_calls": str(sum(demo))}
     out |= {"judgements": _judgements(run.found), "stated": f"{tables.stated_share():g} %"}
-    scratch, pretrained = tables.arms(run.found, "scratch"), tables.arms(run.found, claims.WITHOUT)
+    scratch, pretrained = selection.arms(run.found, "scratch"), selection.arms(run.found, claims.WITHOUT)
     out["so_far"] = so_far(run.found)
     out["alternatives"] = _best_alternative(run.found)
     out["widths"] = _widths(run)
@@ -194,12 +197,12 @@ def glue_values(run: tables.Run) -> dict[str, str]:
 
 def _widths(run: tables.Run) -> str:
     """Whether a wider or a narrower gap is better, in two sentences."""
-    of = {law: tables.arms(run.found, law) for law in claims.LAWS_BY_WIDTH}
+    of = {law: selection.arms(run.found, law) for law in claims.LAWS_BY_WIDTH}
     other = {law: len(found) for law, found in of.items() if found and law != claims.WITHOUT}
     finding = claims.wider_gaps(run)
     if not other or finding.interval is None:
         return MISSING
-    means = {law: tables.mean_of(found, f"pcc_{claims.TEST}") for law, found in of.items() if found}
+    means = {law: selection.mean_of(found, f"pcc_{claims.TEST}") for law, found in of.items() if found}
     lowest, highest = (pick(means, key=lambda law: means[law]) for pick in (min, max))
     rho = finding.interval
     verdict = "so no width is shown to be better" if rho.low <= 0 <= rho.high else "so the width matters"
@@ -220,11 +223,11 @@ NO_JND = {
 
 def _controls(found: pd.DataFrame) -> str:
     """Whether pairs without a just-noticeable difference do as well, in sentences."""
-    metric, reference = f"pcc_{claims.TEST}", tables.arms(found, claims.WITHOUT)
-    of = {name: arms for name in NO_JND if (arms := tables.arms(found, name))}
+    metric, reference = f"pcc_{claims.TEST}", selection.arms(found, claims.WITHOUT)
+    of = {name: arms for name in NO_JND if (arms := selection.arms(found, name))}
     if not of or not reference:
         return MISSING
-    means = [f"{NO_JND[name]}, {tables.mean_of(arms, metric):.2f}" for name, arms in of.items()]
+    means = [f"{NO_JND[name]}, {selection.mean_of(arms, metric):.2f}" for name, arms in of.items()]
     fewest = min(map(len, of.values()))
     seeds = f"{fewest} seed{'s' * (fewest > 1)} each or more"
     single = [r.metrics[metric] for r in reference]
@@ -267,7 +270,7 @@ def _on_listeners(found: pd.DataFrame) -> str:
     scratch, pretrained = (tables.STARTS[start] for start in (claims.SCRATCH, claims.WITHOUT))
     if not {scratch, pretrained} <= set(rows.index):
         return MISSING
-    of = tables.on_listeners(found, claims.SCRATCH)[0]
+    of = selection.on_listeners(found, claims.SCRATCH)[0]
     items, quarters = of.items(), sorted(set(of.metrics["train_sounds"]))
     said = (
         f"P.835 has {len(items)} rated files of {items['talker'].nunique()} talkers in {items['condition'].nunique()} conditions. Each quarter "
@@ -284,7 +287,7 @@ def _on_listeners(found: pd.DataFrame) -> str:
 def _heads(found: pd.DataFrame) -> str:
     """What the head gets from frozen encoders, in a sentence."""
     metric = f"pcc_{claims.TEST}"
-    of = {start: tables.mean_of(heads, metric) for start in tables.HEADS if (heads := tables.heads(found, start))}
+    of = {start: selection.mean_of(heads, metric) for start in tables.HEADS if (heads := selection.heads(found, start))}
     if not of:
         return MISSING
     words = [f"{value:.2f} with {tables.HEADS[start]}" for start, value in of.items()]

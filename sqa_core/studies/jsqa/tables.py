@@ -1,6 +1,6 @@
 """Tables of the chapter on JSQA. Numbers stay numbers; the page decides how they are shown."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -19,18 +19,9 @@ from ...models import encoder_catalogue, predictors
 from ...results import frame, published
 from ...results.records import Record
 from ...results.trials import canonical
-from .plan import (
-    CDPAM,
-    ENCODER,
-    HEAD_TUNING,
-    LABELLED,
-    LISTENERS_TUNING,
-    PRETRAINING_EPOCHS,
-    PRETRAININGS,
-    SLUG,
-    TUNING,
-)
-from .trials import NOISES, HeadTrial
+from . import selection
+from .plan import ENCODER, LABELLED, PRETRAINING_EPOCHS, SLUG
+from .trials import NOISES
 from .trials_embedding import WIDEST_ALIKE_DB
 
 # How the page calls the starts, in its order; a law by its own name.
@@ -231,35 +222,6 @@ def order_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def arms(found: pd.DataFrame, start: str, epochs: int | None = None, labelled: int | None = None) -> list[Record]:
-    """Records of one start of the published run, as planned; by seed. epochs : of pretraining, if not the planned number. labelled : calls that
-    were tuned on, if not all."""
-    pretraining = PRETRAININGS.get(start)
-    if pretraining and epochs:
-        pretraining = replace(pretraining, epochs=epochs)
-    wanted = {"start": start, "tuning": TUNING, "encoder": CDPAM if start == "cdpam" else ENCODER, "pretraining": pretraining}
-    return _matching(found, "arms", wanted | {"labelled": labelled})
-
-
-def _matching(found: pd.DataFrame, kind: str, wanted: dict[str, Any]) -> list[Record]:
-    """Records of a kind whose trials have these values; by seed."""
-    values = {name: canonical(value) for name, value in wanted.items()}
-    of = [r for r in frame.records(found, kind) if all(r.trial.get(name) == value for name, value in values.items())]
-    return sorted(of, key=lambda r: r.trial["seed"])
-
-
-def pairs_by_seed(found: pd.DataFrame, start: str, other: str) -> list[tuple[Record, Record]]:
-    """Records of two starts with the same seed."""
-    first, second = ({r.trial["seed"]: r for r in arms(found, s)} for s in (start, other))
-    return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
-
-
-def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: bool = False) -> np.ndarray:
-    """Differences of a metric between two starts, seed by seed; as a share of the other's if relative."""
-    both = [(a.metrics[metric], b.metrics[metric]) for a, b in pairs_by_seed(found, start, other)]
-    return np.array([(a - b) / (b if relative else 1.0) for a, b in both])
-
-
 def table1(found: pd.DataFrame) -> pd.DataFrame:
     """The paper's Table 1: one row per start and test, mean over seeds with interval, change against scratch, and what the paper prints. "RMSE
     mapped" is after the best line from predicted to rated scores (P.1401), which takes out an offset between the labels of training, PESQ's,
@@ -267,7 +229,7 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
     printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
     rows = []
     for start, name in STARTS.items():
-        of = arms(found, start)
+        of = selection.arms(found, start)
         for test, title in TESTS.items():
             if not of or f"pcc_{test}" not in of[0].metrics:
                 continue
@@ -275,7 +237,7 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
             for measure in MEASURES:
                 row |= metrics.confidence_t([r.metrics[f"{measure}_{test}"] for r in of]).columns(measure.upper())
             row |= metrics.confidence_t([_mapped_rmse(r, test) for r in of]).columns("RMSE mapped")
-            change = paired(found, start, "scratch", f"rmse_{test}", relative=True)
+            change = selection.paired(found, start, "scratch", f"rmse_{test}", relative=True)
             row["RMSE against scratch, %"] = 100 * float(change.mean()) if start != "scratch" and len(change) else np.nan
             rows.append(row | {"paper's PCC (NISQA corpus)": printed.get((name, "PCC"), ""), "seeds": len(of)})
     return pd.DataFrame(rows)
@@ -286,28 +248,22 @@ def table1_more(starts: pd.DataFrame) -> list[str]:
     return [c for c in starts if c.startswith(("MAE", "SRCC", "RMSE mapped"))]
 
 
-def on_listeners(found: pd.DataFrame, start: str) -> list[Record]:
-    """Records of one start tuned on listeners' scores; by seed."""
-    wanted = {"start": start, "tuning": LISTENERS_TUNING, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)}
-    return _matching(found, "listeners_arms", wanted)
-
-
 def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
     """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC within a quarter of the files,
     mean over quarters, and its gain over training from scratch paired over seeds; PCC of all files together mixes the offsets of four
     networks. One row per start and test, mean over seeds with interval. All seeds have the same six talkers."""
-    scratch = on_listeners(found, "scratch")
+    scratch = selection.on_listeners(found, "scratch")
     rows = []
     for start, name in STARTS.items():
-        of = on_listeners(found, start)
+        of = selection.on_listeners(found, start)
         for test in ("fullband", "wideband") if of else ():
             metric = f"pcc_{test}"
             row: dict[str, Any] = {"start": name, "test": TESTS[test]}
             row |= metrics.confidence_t([r.metrics[metric] for r in of], (-1, 1)).columns("PCC")
-            gains = _differences(of, scratch, metric)
+            gains = selection.differences(of, scratch, metric)
             if start != "scratch" and len(gains) > 1:
                 row |= metrics.confidence_t(gains).columns("gain over scratch") | {"pairs of seeds": len(gains)}
-            row["PCC, all files together"] = mean_of(of, f"pooled_{metric}")
+            row["PCC, all files together"] = selection.mean_of(of, f"pooled_{metric}")
             rows.append(row | {"seeds": len(of)})
     return pd.DataFrame(rows)
 
@@ -318,7 +274,7 @@ def lengths_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for start, name in STARTS.items():
         each: dict[str, list[tuple[float, float]]] = {}
-        for r in arms(found, start):
+        for r in selection.arms(found, start):
             items = r.items()
             for test, part in items.groupby("test") if "predicted_windows" in items else ():
                 mos = part["mos"].to_numpy(float)
@@ -341,23 +297,18 @@ def others(found: pd.DataFrame) -> list[tuple[str, list[Record]]]:
     return list(groups.items())
 
 
-def mean_of(of: list[Record], metric: str) -> float:
-    """The mean of a metric over records."""
-    return float(np.mean([r.metrics[metric] for r in of]))
-
-
 def alternatives_table(found: pd.DataFrame) -> pd.DataFrame:
     """What a user would take instead, and the arms beside it. One row per predictor, the best first; means over seeds where there are several,
     whose intervals stand in Table 1."""
     instead = others(found)
     if not instead:
         return pd.DataFrame()
-    ours = [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := arms(found, start))]
+    ours = [(f"JSQA, {name}", of) for start, name in STARTS.items() if (of := selection.arms(found, start))]
     rows = []
     for name, of in [*instead, *ours]:
         row: dict[str, Any] = {"predictor": name}
-        row |= {f"PCC, {TESTS[test]}": mean_of(of, f"pcc_{test}") for test in ("fullband", "wideband", "calls_real")}
-        rows.append(row | {"RMSE, full band": mean_of(of, "rmse_fullband"), "runs": len(of)})
+        row |= {f"PCC, {TESTS[test]}": selection.mean_of(of, f"pcc_{test}") for test in ("fullband", "wideband", "calls_real")}
+        rows.append(row | {"RMSE, full band": selection.mean_of(of, "rmse_fullband"), "runs": len(of)})
     return pd.DataFrame(rows).sort_values(f"PCC, {TESTS['fullband']}", ascending=False, ignore_index=True)
 
 
@@ -378,7 +329,7 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {"start": name, "seed": r.trial["seed"], "stage": stage, "epoch": epoch, "measure": measure, "value": value}
         for start, name in STARTS.items()
-        for r in arms(found, start)
+        for r in selection.arms(found, start)
         for stage, measure, key in (("pretraining", "loss", "contrastive_validation_loss"), ("tuning", "PCC", "validation_pcc"))
         for epoch, value in enumerate(r.metrics.get(key, ()), start=1)
     ]
@@ -389,7 +340,7 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval;
     none where there are only those of Table 1."""
     starts = ("scratch", *LAWS, "with head", "cdpam")
-    rows = [{"pretrained on": _pairs_in_words(start)} | _agreement(of) for start in starts if (of := arms(found, start))]
+    rows = [{"pretrained on": _pairs_in_words(start)} | _agreement(of) for start in starts if (of := selection.arms(found, start))]
     table = pd.DataFrame(rows)
     return pd.DataFrame() if table.empty or set(table["pretrained on"]) <= set(PAIRS.values()) else table
 
@@ -410,19 +361,11 @@ HEADS = {
 }
 
 
-def heads(found: pd.DataFrame, start: str) -> list[Record]:
-    """Records of the head alone on one frozen encoder; by seed."""
-    big = start.startswith("cdpam")
-    wanted = {"start": start, "tuning": HEAD_TUNING, "encoder": CDPAM if big else ENCODER, "pretraining": PRETRAININGS.get(start)}
-    usual = {name: HeadTrial.model_fields[name].default for name in ("stretches", "precision")}
-    return _matching(found, "heads", wanted | usual | {"labelled": None})
-
-
 def heads_table(found: pd.DataFrame) -> pd.DataFrame:
     """PCC of the head alone on frozen encoders: one row per encoder, mean over seeds with interval."""
     rows = []
     for start, name in HEADS.items():
-        if of := heads(found, start):
+        if of := selection.heads(found, start):
             rows.append({"frozen encoder": name, "parameters": of[0].metrics["parameters"]} | _agreement(of))
     return pd.DataFrame(rows)
 
@@ -434,13 +377,13 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
     """Learning curves: PCC by hours of pairs that were pretrained on, 0 of them from scratch, and by calls that were tuned on. One row per
     curve, start and amount, mean over seeds with interval, and the gain of pretraining paired over seeds; only seeds that all points of a
     curve have."""
-    whole = {start: arms(found, start) for start in ("scratch", "2 to 6 dB")}
-    more = [arms(found, "2 to 6 dB", epochs) for epochs in PRETRAINING_EPOCHS]
+    whole = {start: selection.arms(found, start) for start in ("scratch", "2 to 6 dB")}
+    more = [selection.arms(found, "2 to 6 dB", epochs) for epochs in PRETRAINING_EPOCHS]
     hours = {("2 to 6 dB", float(of[0].metrics.get("pretraining_hours", 0.0))): of for of in (*whole.values(), *more) if of}
     calls = {
         (start, float(p[0].metrics["train_sounds"])): p
         for start, of in whole.items()
-        for p in (*(arms(found, start, labelled=n) for n in LABELLED), of)
+        for p in (*(selection.arms(found, start, labelled=n) for n in LABELLED), of)
         if p
     }
     rows = []
@@ -452,15 +395,9 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
             if kept := [r for r in of if r.trial["seed"] in common]:
                 row = {"curve": CURVES[curve], "start": STARTS[start], "amount": amount} | _agreement(kept)
                 if (base := points.get(("scratch", amount))) and start != "scratch" and len(kept) > 1:
-                    row |= metrics.confidence_t(_differences(kept, base, "pcc_fullband")).columns("gain over scratch")
+                    row |= metrics.confidence_t(selection.differences(kept, base, "pcc_fullband")).columns("gain over scratch")
                 rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _differences(of: list[Record], base: list[Record], metric: str) -> list[float]:
-    """A metric minus that of the base, seed by seed."""
-    values = {r.trial["seed"]: r.metrics[metric] for r in base}
-    return [r.metrics[metric] - values[r.trial["seed"]] for r in of if r.trial["seed"] in values]
 
 
 PAIRS = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}

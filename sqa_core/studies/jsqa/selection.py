@@ -1,0 +1,67 @@
+"""Records of the chapter on JSQA: those of one start as they are planned, and differences paired over seeds."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...results import frame
+from ...results.records import Record
+from ...results.trials import canonical
+from .plan import CDPAM, ENCODER, HEAD_TUNING, LISTENERS_TUNING, PRETRAININGS, TUNING
+from .trials import HeadTrial
+
+
+def arms(found: pd.DataFrame, start: str, epochs: int | None = None, labelled: int | None = None) -> list[Record]:
+    """Records of one start of the published run, as planned; by seed. epochs : of pretraining, if not the planned number. labelled : calls that
+    were tuned on, if not all."""
+    pretraining = PRETRAININGS.get(start)
+    if pretraining and epochs:
+        pretraining = replace(pretraining, epochs=epochs)
+    wanted = {"start": start, "tuning": TUNING, "encoder": CDPAM if start == "cdpam" else ENCODER, "pretraining": pretraining}
+    return _matching(found, "arms", wanted | {"labelled": labelled})
+
+
+def heads(found: pd.DataFrame, start: str) -> list[Record]:
+    """Records of the head alone on one frozen encoder; by seed."""
+    big = start.startswith("cdpam")
+    wanted = {"start": start, "tuning": HEAD_TUNING, "encoder": CDPAM if big else ENCODER, "pretraining": PRETRAININGS.get(start)}
+    usual = {name: HeadTrial.model_fields[name].default for name in ("stretches", "precision")}
+    return _matching(found, "heads", wanted | usual | {"labelled": None})
+
+
+def on_listeners(found: pd.DataFrame, start: str) -> list[Record]:
+    """Records of one start tuned on listeners' scores; by seed."""
+    wanted = {"start": start, "tuning": LISTENERS_TUNING, "encoder": ENCODER, "pretraining": PRETRAININGS.get(start)}
+    return _matching(found, "listeners_arms", wanted)
+
+
+def _matching(found: pd.DataFrame, kind: str, wanted: dict[str, Any]) -> list[Record]:
+    """Records of a kind whose trials have these values; by seed."""
+    values = {name: canonical(value) for name, value in wanted.items()}
+    of = [r for r in frame.records(found, kind) if all(r.trial.get(name) == value for name, value in values.items())]
+    return sorted(of, key=lambda r: r.trial["seed"])
+
+
+def pairs_by_seed(found: pd.DataFrame, start: str, other: str) -> list[tuple[Record, Record]]:
+    """Records of two starts with the same seed."""
+    first, second = ({r.trial["seed"]: r for r in arms(found, s)} for s in (start, other))
+    return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+
+
+def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: bool = False) -> np.ndarray:
+    """Differences of a metric between two starts, seed by seed; as a share of the other's if relative."""
+    both = [(a.metrics[metric], b.metrics[metric]) for a, b in pairs_by_seed(found, start, other)]
+    return np.array([(a - b) / (b if relative else 1.0) for a, b in both])
+
+
+def differences(of: list[Record], base: list[Record], metric: str) -> list[float]:
+    """A metric minus that of the base, seed by seed."""
+    values = {r.trial["seed"]: r.metrics[metric] for r in base}
+    return [r.metrics[metric] - values[r.trial["seed"]] for r in of if r.trial["seed"] in values]
+
+
+def mean_of(of: list[Record], metric: str) -> float:
+    """The mean of a metric over records."""
+    return float(np.mean([r.metrics[metric] for r in of]))
