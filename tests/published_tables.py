@@ -161,6 +161,7 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "lengths": jsqa.lengths_table,
         "heads": jsqa.heads_table,
         "on_listeners": jsqa.listeners_table,
+        "curves": jsqa.curves_table,
     }
     for name, make in made.items():
         yield name, make(found)

@@ -120,7 +120,8 @@ def curves(table: pd.DataFrame):
         for start, part in table[table["curve"] == curve].groupby("start", sort=False):
             colour = colours[str(start)]
             axis.plot(part["amount"], part[column], f"{MARKERS[list(colours).index(str(start))]}-", color=colour, markersize=4, label=start)
-            axis.fill_between(part["amount"], part[f"{column}, low"], part[f"{column}, high"], color=colour, alpha=0.15, linewidth=0)
+            if part["seeds"].min() > 1:  # one seed has no interval
+                axis.fill_between(part["amount"], part[f"{column}, low"], part[f"{column}, high"], color=colour, alpha=0.15, linewidth=0)
         axis.set(xlabel=curve)
     axes[0, 0].set_ylabel("PCC, P.835 full band")
     handles, labels = axes[0, -1].get_legend_handles_labels()

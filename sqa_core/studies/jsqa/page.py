@@ -250,6 +250,14 @@ def _curves(found: pd.DataFrame) -> str:
             f"Mean PCC on P.835's listeners is {first[column]:.2f} without pretraining and {last[column]:.2f} after {last['amount']:.1f} hours "
             f"of pairs ({last['seeds']} seeds)."
         )
+    if len(by_calls):
+        least, most = by_calls["amount"].min(), by_calls["amount"].max()
+        ends = by_calls.set_index(["start", "amount"])[column]
+        words = [f"from {ends[start, least]:.2f} to {ends[start, most]:.2f} {start}" for start in by_calls["start"].unique()]
+        seeds = int(by_calls["seeds"].min())
+        said.append(
+            f"From {least:.0f} to {most:.0f} labelled calls, mean PCC goes {' and '.join(words)} ({seeds} seed{'s' * (seeds != 1)})."
+        )
     gains = by_calls.dropna(subset=["gain over scratch"]) if "gain over scratch" in by_calls else by_calls[:0]
     if len(gains):
         words = [f"{_gain(row).text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
