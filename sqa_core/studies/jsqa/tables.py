@@ -251,11 +251,14 @@ def table1_more(starts: pd.DataFrame) -> list[str]:
 def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
     """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC within a quarter of the files,
     mean over quarters, and its gain over training from scratch paired over seeds; PCC of all files together mixes the offsets of four
-    networks. One row per start and test, mean over seeds with interval. All seeds have the same six talkers."""
-    scratch = selection.on_listeners(found, "scratch")
+    networks. One row per start and test, mean over the seeds that all starts have, with interval. All seeds have the same six talkers."""
+    by_start = {start: of for start in STARTS if (of := selection.on_listeners(found, start))}
+    common = set.intersection(*({r.trial["seed"] for r in of} for of in by_start.values())) if by_start else set()
+    by_start = {start: [r for r in of if r.trial["seed"] in common] for start, of in by_start.items()}
+    scratch = by_start.get("scratch", [])
     rows = []
-    for start, name in STARTS.items():
-        of = selection.on_listeners(found, start)
+    for start, of in by_start.items():
+        name = STARTS[start]
         for test in ("fullband", "wideband") if of else ():
             metric = f"pcc_{test}"
             row: dict[str, Any] = {"start": name, "test": TESTS[test]}
