@@ -31,6 +31,7 @@ seeds = ""
 # %% tags=["remove-cell"]
 
 from sqa_core import figures
+from sqa_core.results import frame
 from sqa_core.studies.jsqa import figures as draw
 from sqa_core.studies.jsqa import page, plan, tables
 from sqa_core.studies.shared import published_run
@@ -136,3 +137,9 @@ figures.table(
     "Regular channel configurations of 16 layers",
     {"parameters": 0, "against 26 M, %": 1},
 )
+
+# %% [markdown]
+# ## The run
+
+# %% tags=["hide-input"]
+figures.run_card(frame.records(ours, "arms"), this_run, settings)
