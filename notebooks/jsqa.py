@@ -236,7 +236,7 @@ figures.table(tables.controls_table(ours), "controls", "Pretraining on other pai
 # %% tags=["hide-input"]
 amounts = tables.curves_table(ours)
 figures.shown(
-    [*frame.records(ours, "arms")] if len(amounts) else [],
+    frame.records(ours, "arms") if len(amounts) else None,
     lambda _: draw.curves(amounts),
     lambda _: amounts,
     "curves",

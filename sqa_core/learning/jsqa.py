@@ -24,7 +24,7 @@ from ..losses import nt_xent
 from ..models.jsqa import RATE, Embedded, Encoder, EncoderSettings, Jsqa, SpeechModel, check_memory, memory_bytes, projection_head
 from ..results.durations import in_words
 from ..results.trials import canonical
-from .loop import Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit
+from .loop import Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit, share_of
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -249,10 +249,7 @@ def tune(
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng([seed, epoch])
-        drawn = rng.permutation(len(labels))
-        # Each process takes as many sounds, so that none waits for a step that another does not make.
-        shared = np.resize(drawn, -(-len(drawn) // accelerator.num_processes) * accelerator.num_processes)
-        order = shared[accelerator.process_index :: accelerator.num_processes]
+        order = share_of(rng.permutation(len(labels)), accelerator)
         # A last batch of one sound would have poor statistics for batch norm; it joins the one before.
         cuts = np.arange(settings.batch_size, max(len(order) - 1, 1), settings.batch_size)
         for chosen in np.split(order, cuts):

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -147,6 +148,25 @@ def accelerator_of(mixed_precision: MixedPrecision) -> Any:
     except ValueError:
         AcceleratorState._reset_state()
         return Accelerator(mixed_precision=mixed_precision)
+
+
+def share_of(drawn: np.ndarray, accelerator: Any) -> np.ndarray:
+    """What one process takes of sounds or batches that were drawn for all.
+
+    Each process takes as many, so that none waits for a step that another does not make; where they do not come out even, the first are
+    drawn again.
+
+    Parameters
+    ----------
+    drawn : their numbers, in the order in which they were drawn.
+    accelerator : accelerate's, which knows the processes.
+
+    Returns
+    -------
+    The numbers for this process; all of them if it is the only one.
+    """
+    processes = accelerator.num_processes
+    return np.resize(drawn, -(-len(drawn) // processes) * processes)[accelerator.process_index :: processes]
 
 
 def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -23,7 +23,7 @@ from ..models.quality_transformer import SIZES, QualityTransformer
 from ..results.trials import added_later, canonical
 from ..threads import in_threads
 from . import nisqa
-from .loop import RUN_FORM, Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit
+from .loop import RUN_FORM, Checkpoint, Epoch, Keep, MixedPrecision, Validation, accelerator_of, fit, share_of
 from .quality_material import FRONT_ENDS, Material
 
 NetworkName = Literal["nisqa", "ast-small", "ast"]
@@ -201,9 +201,7 @@ def _learn_transformer(
         ]
         groups = [pool[i : i + settings.batch_size] for pool in pools for i in range(0, len(pool), settings.batch_size)]
         drawn = np.random.default_rng([seed, epoch, 1]).permutation(len(groups))
-        # Each process takes as many batches, so that none waits for a step that another does not make.
-        shared = np.resize(drawn, -(-len(drawn) // accelerator.num_processes) * accelerator.num_processes)
-        return [[items[i] for i in groups[g]] for g in shared[accelerator.process_index :: accelerator.num_processes]]
+        return [[items[i] for i in groups[g]] for g in share_of(drawn, accelerator)]
 
     steps = settings.epochs * len(batches(0)) + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -1,9 +1,9 @@
 """Intervals: how sure a number is. Each function says what its interval covers: talkers and conditions, files, or corpora."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,21 @@ class Interval(NamedTuple):
         {'PCC': 0.5, 'PCC, low': 0.25, 'PCC, high': 0.75}
         """
         return {name: self.value, f"{name}, low": self.low, f"{name}, high": self.high}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any] | pd.Series, name: str) -> "Interval":
+        """What `columns` put into a row of a table.
+
+        Returns
+        -------
+        The interval under `name`.
+
+        Examples
+        --------
+        >>> Interval.of({"PCC": 0.5, "PCC, low": 0.25, "PCC, high": 0.75}, "PCC")
+        Interval(value=0.5, low=0.25, high=0.75)
+        """
+        return cls(*(float(row[column]) for column in (name, f"{name}, low", f"{name}, high")))
 
     def text(self, form: str = ".3f") -> str:
         """Such as "0.912 [0.880, 0.934]".

@@ -163,7 +163,7 @@ def _inside(run: tables.Run) -> Finding:
     row = _listeners(run)
     if row is None:
         return not_tested("C11", "listeners' judgements of pairs")
-    listeners, stated = Interval(*row[["2 to 6 dB", "2 to 6 dB, low", "2 to 6 dB, high"]].astype(float)), tables.stated_share()
+    listeners, stated = Interval.of(row, "2 to 6 dB"), tables.stated_share()
     evidence = f"by judgements of noises at the levels that were judged, {listeners.text('.1f')} % of pairs with gaps of 2 to 6 dB are called the same"
     rows = run.inside.set_index("answers")
     if (name := "stated function, midpoint 3 dB") in rows.index:
@@ -177,7 +177,7 @@ def _threshold(run: tables.Run) -> Finding:
     row = _listeners(run)
     if row is None:
         return not_tested("C12", "listeners' judgements of pairs")
-    gap = Interval(*row[["threshold, dB", "threshold, dB, low", "threshold, dB, high"]].astype(float))
+    gap = Interval.of(row, "threshold, dB")
     evidence = f"an SVM on judgements of noises calls gaps different from {gap.text('.1f')} dB on, mean over levels; {row['levels without one']} levels have no such gap"
     direct = run.thresholds
     if len(direct):

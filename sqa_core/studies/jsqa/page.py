@@ -260,15 +260,11 @@ def _curves(found: pd.DataFrame) -> str:
         )
     gains = by_calls.dropna(subset=["gain over scratch"]) if "gain over scratch" in by_calls else by_calls[:0]
     if len(gains):
-        words = [f"{_gain(row).text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
+        words = [f"{Interval.of(row, 'gain over scratch').text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
         said.append(
             f"By the number of calls that a network is tuned on, pretraining changes PCC by {', '.join(words)} ({gains['seeds'].min()} seeds)."
         )
     return " ".join(said)
-
-
-def _gain(row: pd.Series) -> Interval:
-    return Interval(*row[[f"gain over scratch{end}" for end in ("", ", low", ", high")]].astype(float))
 
 
 def _on_listeners(found: pd.DataFrame) -> str:
@@ -288,7 +284,7 @@ def _on_listeners(found: pd.DataFrame) -> str:
     )
     if "gain over scratch" in rows and np.isfinite(rows.loc[pretrained, "gain over scratch"]):
         row = rows.loc[pretrained]
-        said += f" The gain is {_gain(row).text('+.2f')} over {row['pairs of seeds']:.0f} seeds, which all have the same talkers."
+        said += f" The gain is {Interval.of(row, 'gain over scratch').text('+.2f')} over {row['pairs of seeds']:.0f} seeds, which all have the same talkers."
     return said
 
 

@@ -1,7 +1,8 @@
 """Records of the chapter on JSQA: those of one start as they are planned, and differences paired over seeds."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from ...results.records import Record
 from ...results.trials import canonical
 from .plan import CDPAM, ENCODER, HEAD_TUNING, LISTENERS_TUNING, PRETRAININGS, TUNING
 from .trials import HeadTrial
+
+Group = TypeVar("Group")
 
 
 def arms(found: pd.DataFrame, start: str, epochs: int | None = None, labelled: int | None = None) -> list[Record]:
@@ -46,7 +49,11 @@ def _matching(found: pd.DataFrame, kind: str, wanted: dict[str, Any]) -> list[Re
 
 def pairs_by_seed(found: pd.DataFrame, start: str, other: str) -> list[tuple[Record, Record]]:
     """Records of two starts with the same seed."""
-    first, second = ({r.trial["seed"]: r for r in arms(found, s)} for s in (start, other))
+    return _same_seeds(arms(found, start), arms(found, other))
+
+
+def _same_seeds(of: list[Record], base: list[Record]) -> list[tuple[Record, Record]]:
+    first, second = ({r.trial["seed"]: r for r in records} for records in (of, base))
     return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
 
 
@@ -58,8 +65,13 @@ def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: b
 
 def differences(of: list[Record], base: list[Record], metric: str) -> list[float]:
     """A metric minus that of the base, seed by seed."""
-    values = {r.trial["seed"]: r.metrics[metric] for r in base}
-    return [r.metrics[metric] - values[r.trial["seed"]] for r in of if r.trial["seed"] in values]
+    return [a.metrics[metric] - b.metrics[metric] for a, b in _same_seeds(of, base)]
+
+
+def of_common_seeds(groups: Mapping[Group, list[Record]]) -> dict[Group, list[Record]]:
+    """Groups of records, each with the seeds that all of them have, so that their means can be compared."""
+    common = set.intersection(*({r.trial["seed"] for r in of} for of in groups.values())) if groups else set()
+    return {group: [r for r in of if r.trial["seed"] in common] for group, of in groups.items()}
 
 
 def mean_of(of: list[Record], metric: str) -> float:

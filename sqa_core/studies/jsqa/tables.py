@@ -252,9 +252,7 @@ def listeners_table(found: pd.DataFrame) -> pd.DataFrame:
     """The starts tuned on listeners' scores of P.835, in cross-validation with talkers and conditions apart: PCC within a quarter of the files,
     mean over quarters, and its gain over training from scratch paired over seeds; PCC of all files together mixes the offsets of four
     networks. One row per start and test, mean over the seeds that all starts have, with interval. All seeds have the same six talkers."""
-    by_start = {start: of for start in STARTS if (of := selection.on_listeners(found, start))}
-    common = set.intersection(*({r.trial["seed"] for r in of} for of in by_start.values())) if by_start else set()
-    by_start = {start: [r for r in of if r.trial["seed"] in common] for start, of in by_start.items()}
+    by_start = selection.of_common_seeds({start: of for start in STARTS if (of := selection.on_listeners(found, start))})
     scratch = by_start.get("scratch", [])
     rows = []
     for start, of in by_start.items():
@@ -393,11 +391,11 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
     for curve, points in (("hours", hours), ("calls", calls)):
         if len(points) <= len(whole) or (curve == "hours" and ("2 to 6 dB", 0.0) not in points):
             continue  # the usual arms alone, or no network without pretraining to start from
-        common = set.intersection(*({r.trial["seed"] for r in of} for of in points.values()))
-        for (start, amount), of in sorted(points.items(), key=lambda point: (list(whole).index(point[0][0]), point[0][1])):
-            if kept := [r for r in of if r.trial["seed"] in common]:
+        common = selection.of_common_seeds(points)
+        for (start, amount), kept in sorted(common.items(), key=lambda point: (list(whole).index(point[0][0]), point[0][1])):
+            if kept:
                 row = {"curve": CURVES[curve], "start": STARTS[start], "amount": amount} | _agreement(kept)
-                if (base := points.get(("scratch", amount))) and start != "scratch" and len(kept) > 1:
+                if (base := common.get(("scratch", amount))) and start != "scratch" and len(kept) > 1:
                     row |= metrics.confidence_t(selection.differences(kept, base, "pcc_fullband")).columns("gain over scratch")
                 rows.append(row)
     return pd.DataFrame(rows)

@@ -184,11 +184,6 @@ def _title_of(name: str) -> str:
     return AST if name == "calls-ast-small" else TITLES[name]
 
 
-def _interval(row: Any, name: str) -> Interval:
-    """What `Interval.columns` put into a row of a table."""
-    return Interval(row[name], row[f"{name}, low"], row[f"{name}, high"])
-
-
 def card_rows(run: Run, name: str) -> list[dict[str, str]]:
     """Agreement of one of the networks of `calls_networks.RECIPES` with P.835's listeners, the official network beside it, for its card. A
     training ends with slightly other weights on another machine, so of a network that is not in the records `write_card` has rated the
@@ -207,7 +202,7 @@ def _rows_of_card(scores: pd.DataFrame, names: dict[str, str]) -> list[dict[str,
             "set": {"fullband": "full band", "wideband": "wide band"}[row["set"]],
             "output": row["output"],
             "network": names[row["network"]],
-            "pcc": _interval(row, "PCC by file").text(".2f"),
+            "pcc": Interval.of(row, "PCC by file").text(".2f"),
             "by_condition": f"{row['by condition']:.2f}",
             "rmse": f"{row['RMSE']:.2f}",
         }
@@ -265,7 +260,7 @@ def _alone_values(run: Run) -> dict[str, str]:
         row = single[single["dimension"] == "discontinuity"] if len(single) else single
         for key, column in (("five", "PCC as usual"), ("alone", "PCC otherwise")):
             out[f"dis_{key}_{status}"] = f"{row[column].iloc[0]:.2f}" if len(row) else MISSING
-        out[f"dis_gain_{status}"] = _interval(row.iloc[0], "difference").text("+.2f") if len(row) else MISSING
+        out[f"dis_gain_{status}"] = Interval.of(row.iloc[0], "difference").text("+.2f") if len(row) else MISSING
     return out
 
 
@@ -276,7 +271,7 @@ def _spread_of_errors(run: Run) -> dict[str, str]:
     for name, network in (("nisqa", NISQA), ("official", OFFICIAL)):
         row = found[found["network"] == network] if len(found) else found
         for key, column in (("talker", "SD between talkers of a corpus"), ("corpus", "SD between corpora")):
-            out[f"sd_{key}_{name}"] = _interval(row.iloc[0], column).text(".2f") if len(row) else MISSING
+            out[f"sd_{key}_{name}"] = Interval.of(row.iloc[0], column).text(".2f") if len(row) else MISSING
     return out
 
 
