@@ -1,5 +1,5 @@
-"""HuMP-CAT: prosody against DisVoice, an epoch on cached features against one that extracts them, the cost of trials, and the convolution as
-one product of matrices."""
+"""HuMP-CAT: prosody against DisVoice, an epoch on cached features against one that extracts them, the cost of trials, and the network's
+parts against torch's own."""
 
 import importlib.util
 import tempfile
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sqa_core import audio, prosody, spectrogram
 from sqa_core.corpora import registry
@@ -19,7 +21,7 @@ from sqa_core.learning import feature_bank, humpcat
 from sqa_core.learning.humpcat import TrainSettings
 from sqa_core.learning.streams import acoustics, streams
 from sqa_core.models import encoder_catalogue, encoders
-from sqa_core.models.humpcat import EncoderStream, HumpcatSettings
+from sqa_core.models.humpcat import EncoderStream, HumpcatSettings, MfccStream, in_blocks
 from sqa_core.prosody import DISVOICE
 from sqa_core.results import trials
 from sqa_core.spectrogram import SPEECH_RATE
@@ -35,7 +37,7 @@ def bench_humpcat(report: Report, repeat: int) -> None:
     _prosody(report)
     _cached(report)
     _grid(report)
-    _convolution(report)
+    _parts(report)
 
 
 def _corpus() -> Manifest:
@@ -134,14 +136,31 @@ def _grid(report: Report) -> None:
     report.check("cost of a trial in a grid twice as long, away from 1", abs(seconds[1] / seconds[0] / 2 - 1), at_most=0.05, form=".3f")
 
 
-def _convolution(report: Report) -> None:
-    stream, layers = EncoderStream(HumpcatSettings()), torch.randn(2, 4000, 768)
+def _parts(report: Report) -> None:
+    """The convolution and the LSTM, forward and backward, against torch's own for the same."""
 
-    def passes(function: Any) -> torch.Tensor:
-        out = function(layers)
+    def passes(function: Any, x: torch.Tensor) -> torch.Tensor:
+        out = function(x)
         out.sum().backward()
         return out.detach()
 
-    (a, fast), (b, slow) = timed(lambda: passes(stream.convolved), 4), timed(lambda: passes(lambda x: stream.convolution(x[None])[0, 0]), 4)
-    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
-    report.check("convolution as a product, times conv2d, forward and backward", slow / fast, 1.5)
+    stream, layers = EncoderStream(HumpcatSettings()), torch.randn(2, 4000, 768)
+    blocks = in_blocks(layers)
+    a, fast = timed(lambda: passes(stream.convolved, blocks), 4)
+    b, slow = timed(lambda: passes(lambda x: stream.convolution(x[None])[0, 0], layers), 4)
+    torch.testing.assert_close(a[: len(b)], b, atol=1e-4, rtol=1e-4)
+    report.check("convolution as a product, times conv2d", slow / fast, 3)
+
+    lstm, theirs = MfccStream(64), nn.LSTM(39, 32, bidirectional=True, batch_first=True)
+    theirs.load_state_dict(lstm.forwards.state_dict() | {f"{name}_reverse": x for name, x in lstm.backwards.state_dict().items()})
+    mfcc, steps = torch.randn(32, 80, 39), torch.arange(80, 16, -2)
+
+    def packed(x: torch.Tensor) -> torch.Tensor:
+        found = theirs(pack_padded_sequence(x, steps, batch_first=True))[0]
+        return pad_packed_sequence(found, batch_first=True, total_length=80)[0]
+
+    a, fast = timed(lambda: passes(lambda x: lstm(x, steps), mfcc), 8)
+    b, slow = timed(lambda: passes(packed, mfcc), 8)
+    inside = (torch.arange(80) < steps[:, None])[:, :, None]
+    torch.testing.assert_close(a * inside, b, atol=1e-5, rtol=1e-4)
+    report.check("LSTM on files turned round, times torch's on packed sequences", slow / fast, 3)

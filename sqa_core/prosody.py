@@ -53,7 +53,7 @@ class ProsodySettings:
     silent_db : the level of a frame of zeros, in a sound whose mean is 0; DisVoice's -1e30 decides every mean that it enters.
     keep_undefined : skewness and kurtosis of a contour that does not change are NaN, as in DisVoice with a recent SciPy, and not 0.
     running_dither : RAPT adds noise, and pysptk's generator of it has one bit of memory: after a sound with an odd number of samples the next
-        one gets other noise, so the numbers of a file depend on the files that the process has read before it. Off, every sound gets the
+        one gets other noise, so the numbers of a file depend on the files before it (`prosody`'s `odd_before`). Off, every sound gets the
         same noise.
     """
 
@@ -80,7 +80,12 @@ class Prosody(NamedTuple):
     undefined: int
 
 
-def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings: ProsodySettings = ProsodySettings()) -> Prosody:
+def prosody(
+    waveform: Float[np.ndarray, " samples"],
+    sample_rate: int,
+    settings: ProsodySettings = ProsodySettings(),
+    odd_before: bool | None = None,
+) -> Prosody:
     """The 103 numbers of one sound: Hz, dB against the sound's peak, and seconds. A sound without voice, and one of silence, has numbers too.
 
     Parameters
@@ -88,6 +93,8 @@ def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings:
     waveform : Mono, full scale 1.
     sample_rate : Hz.
     settings : Which pitch tracker, and the tool's traps, each on or off.
+    odd_before : With `running_dither`, whether the sounds that DisVoice would have read before this one have an odd number of samples
+        together; if it is not given, those that this process has read.
 
     Returns
     -------
@@ -99,7 +106,7 @@ def prosody(waveform: Float[np.ndarray, " samples"], sample_rate: int, settings:
         Shorter than 0.1 s.
     """
     x = _prepared(waveform, sample_rate)
-    f0 = _tracked(x, sample_rate, settings.pitch, settings.running_dither)
+    f0 = _tracked(x, sample_rate, settings.pitch, odd_before if settings.running_dither else False)
     step = STEP_S * sample_rate
     voiced = _segments(f0 != 0, step, len(x), settings.drop_last)
     unvoiced = _segments(f0 == 0, step, len(x), settings.drop_last)
@@ -144,11 +151,11 @@ def f0_contour(waveform: Float[np.ndarray, " samples"], sample_rate: int, pitch:
     return _tracked(_prepared(waveform, sample_rate), sample_rate, pitch)
 
 
-def _tracked(x: np.ndarray, sample_rate: int, pitch: str, running_dither: bool = False) -> np.ndarray:
+def _tracked(x: np.ndarray, sample_rate: int, pitch: str, odd_before: bool | None = False) -> np.ndarray:
     if not x.any():
         return np.zeros(-(-len(x) // int(STEP_S * sample_rate)), np.float32)
     if pitch == "rapt":
-        return _RAPT((x * 2**15).astype(np.float32), sample_rate, running_dither)
+        return _RAPT((x * 2**15).astype(np.float32), sample_rate, odd_before)
     if pitch != "praat":
         raise SettingsError(f'Pitch is tracked by "rapt" or "praat", not by {pitch!r}.')
     try:
@@ -170,9 +177,11 @@ class _Rapt:
         self.lock = threading.Lock()
         self.odd = False
 
-    def __call__(self, x: np.ndarray, sample_rate: int, running_dither: bool) -> Float[np.ndarray, " frames"]:
+    def __call__(self, x: np.ndarray, sample_rate: int, odd_before: bool | None) -> Float[np.ndarray, " frames"]:
         with self.lock:
-            if self.odd and not running_dither:
+            if odd_before is not None and self.odd:
+                self._track(_ODD_NOISE, 16_000)
+            if odd_before:  # what is kept of the noise is then that of this sound, whatever was read before it
                 self._track(_ODD_NOISE, 16_000)
             return self._track(x, sample_rate)
 

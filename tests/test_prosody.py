@@ -5,10 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 
 from sqa_core import audio, environment, prosody, spectrogram
+from sqa_core.corpora import manifest
+from sqa_core.corpora.manifest import Manifest
 from sqa_core.errors import AudioError, SettingsError
+from sqa_core.learning import streams
 from sqa_core.prosody import DISVOICE, NAMES, ProsodySettings
 from sqa_core.results import published
 from tests.conftest import GOLDEN
@@ -144,6 +148,26 @@ def test_a_file_has_the_same_numbers_whatever_was_read_before():
         prosody.prosody(x, RATE, DISVOICE).values,
     ]
     assert not np.array_equal(theirs[0], theirs[2], equal_nan=True), "DisVoice's numbers depend on the file before"
+    told = [prosody.prosody(x, RATE, DISVOICE, odd_before).values for odd_before in (True, False, True)]
+    np.testing.assert_array_equal(told[0], told[2])
+    np.testing.assert_array_equal(told[1], theirs[0])
+    np.testing.assert_allclose(told[0], theirs[2], rtol=1e-4, atol=1e-7)
+    assert not np.allclose(told[0], told[1], rtol=1e-4, atol=1e-7, equal_nan=True)
+
+
+def test_a_corpus_has_the_same_numbers_whichever_process_reads_its_files(tmp_path, monkeypatch):
+    sounds = [made(voiced(0.4), noise(0.1), voiced(0.5, 150 + k)) for k in range(4)]
+    sounds[1] = sounds[1][:-1]
+    for k, x in enumerate(sounds):
+        soundfile.write(tmp_path / f"{k}.wav", x, RATE, subtype="FLOAT")
+    corpus = Manifest("made", manifest.describe(tmp_path, [f"{k}.wav" for k in range(4)]), tmp_path, "synthetic")
+    running = [prosody.prosody(x, RATE, DISVOICE, k > 1).values for k, x in enumerate(sounds)]
+    plain = prosody.prosody(sounds[2], RATE, DISVOICE, False).values
+    assert not np.array_equal(running[2], plain, equal_nan=True)
+    for order in (slice(None), slice(None, None, -1)):  # workers that read the files from the first, and from the last
+        monkeypatch.setenv("SQA_CACHE", str(tmp_path / f"cache{order.step}"))
+        monkeypatch.setattr(streams, "in_processes", lambda f, jobs, *_, order=order: [f(job) for job in jobs[order]][order])
+        np.testing.assert_array_equal(streams.acoustics(corpus).prosody.numpy(), np.float32(running))
 
 
 def test_contours_have_octaves_level_and_voicing():

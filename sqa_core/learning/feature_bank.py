@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 from filelock import FileLock
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from .. import audio, environment
 from ..audio import ChannelName
@@ -193,7 +193,7 @@ def _fill(
     on_audio: Callable[[float], None],
 ) -> None:
     # A sound longer than Whisper's positions is cut there.
-    lengths = np.minimum(_lengths(corpus), int(min(encoder.max_seconds, 1e6) * encoders.RATE))
+    lengths = np.minimum(samples_at(corpus, encoders.RATE), int(min(encoder.max_seconds, 1e6) * encoders.RATE))
     counts = [encoder.count_frames(n, settings.whole_window) for n in lengths.tolist()]
     on_start(size_bytes(encoder, counts))
     frames, means, sums = _open(folder, counts, encoder)
@@ -232,11 +232,11 @@ def _fill(
         partial.write_text(json.dumps(stored | asdict(settings)))
 
 
-def _lengths(corpus: Manifest) -> np.ndarray:
-    """Samples of each file at the encoders' rate."""
+def samples_at(corpus: Manifest, rate: int) -> Int[np.ndarray, " files"]:
+    """Samples of each file at another rate, in Hz; (files,)."""
     rates = corpus.table["sample_rate"].to_numpy(np.int64)
     samples = np.round(corpus.table["seconds"].to_numpy(float) * rates).astype(np.int64)
-    return -(-samples * encoders.RATE // rates)
+    return -(-samples * rate // rates)
 
 
 def _open(folder: Path, counts: list[int], encoder: Encoder) -> tuple[np.memmap, np.memmap, np.memmap]:

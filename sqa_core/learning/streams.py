@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ from ..corpora.workers import in_processes
 from ..errors import AudioError, CorpusError, SettingsError
 from ..files import atomic, short_hash
 from ..models.encoders import Encoder
-from ..models.humpcat import FRAMES, Inputs, averaged, count_steps
+from ..models.humpcat import Inputs, averaged, count_steps, in_blocks
 from ..prosody import DISVOICE, ProsodySettings
 from ..spectrogram import SPEECH_RATE
-from .feature_bank import Bank
+from .feature_bank import Bank, samples_at
 
-FORMAT = 1  # raise it with every change to what is stored
+FORMAT = 2  # raise it with every change to what is stored
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def acoustics(corpus: Manifest, channel: ChannelName = "mean", settings: Prosody
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
-            jobs = [(path, channel, settings) for path in corpus.paths()]
+            # As DisVoice has it that reads the files in this order, whichever process reads them here.
+            odd_before = np.cumsum([0, *samples_at(corpus, SPEECH_RATE)[:-1]]) % 2 == 1
+            jobs = [(path, channel, settings, odd) for path, odd in zip(corpus.paths(), odd_before.tolist(), strict=True)]
             found = in_processes(_of_file, jobs, 16, lambda: None)
             mfcc, lines, numbers, voiced = zip(*found, strict=True)
             held = {
@@ -89,12 +92,12 @@ def acoustics(corpus: Manifest, channel: ChannelName = "mean", settings: Prosody
     return Acoustics(mfcc=held["mfcc"], contours=held["contours"], prosody=held["prosody"], **ends)
 
 
-def _of_file(job: tuple[Path, ChannelName, ProsodySettings]) -> tuple[Tensor, np.ndarray, np.ndarray, bool]:
-    path, channel, settings = job
+def _of_file(job: tuple[Path, ChannelName, ProsodySettings, bool]) -> tuple[Tensor, np.ndarray, np.ndarray, bool]:
+    path, channel, settings, odd_before = job
     torch.set_num_threads(1)
     x = audio.load_mono(path, SPEECH_RATE, channel)
     try:
-        found = prosody.prosody(x, SPEECH_RATE, settings)
+        found = prosody.prosody(x, SPEECH_RATE, settings, odd_before)
         return spectrogram.mfcc(x), prosody.contours(x, SPEECH_RATE, settings.pitch), found.values, found.voiced
     except AudioError as e:
         raise CorpusError(f"{path}: {e} Leave the file out of the corpus.") from e
@@ -112,18 +115,20 @@ class Streams:
     prosody: list[Tensor]
 
     def batch(self, files: np.ndarray) -> Inputs:
-        """Inputs of files: the encoder's frames one file after the other, the rest padded to the longest."""
-        counts = np.array([self.encoder[i].shape[1] for i in files])
-        starts = np.concatenate([[0], np.cumsum(-(-counts // FRAMES[1]))])  # in steps of the convolution
-        layers, _, width = self.encoder[files[0]].shape
-        packed = torch.zeros(layers, int(starts[-1]) * FRAMES[1], width)
-        for i, start, count in zip(files, starts * FRAMES[1], counts, strict=False):
-            packed[:, start : start + count] = self.encoder[i]
+        """Inputs of files: the encoder's blocks one file after the other, the rest padded to the longest."""
+        blocks = [self.blocks[i] for i in files]
+        first = np.cumsum([0, *map(len, blocks[:-1])])
         prosody = [self.prosody[i] for i in files]
         together = torch.stack(prosody) if prosody[0].dim() == 1 else pad_sequence(prosody, batch_first=True)
         mfcc = pad_sequence([self.mfcc[i] for i in files], batch_first=True)
         steps = torch.tensor([len(self.mfcc[i]) for i in files])
-        return Inputs(packed, mfcc, together, steps, torch.from_numpy(starts[:-1]))
+        return Inputs(torch.cat(blocks).float(), mfcc, together, steps, torch.from_numpy(first))
+
+    @cached_property
+    def blocks(self) -> list[Tensor]:
+        """Each file's frames as the network takes them, in 16 bits: rearranged once, since a step of training takes longer for it than for
+        the convolution."""
+        return [in_blocks(x) for x in self.encoder]
 
     def moments(self, files: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean and standard deviation of each input over files, of the encoder and of MFCCs over frames; NaN takes no part."""

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..errors import SettingsError
 
@@ -62,12 +61,11 @@ class HumpcatSettings:
 class Inputs(NamedTuple):
     """A batch of files.
 
-    encoder : frames of all files one after the other, each file's filled with zeros to a multiple of 4, so that no window of the convolution
-    is computed for padding alone. mfcc : averaged to the files' steps (`averaged`). prosody : one vector a file, or contours averaged to
+    encoder : blocks of all files one after the other (`in_blocks`), so that no window of the convolution is computed for padding alone. mfcc : averaged to the files' steps (`averaged`). prosody : one vector a file, or contours averaged to
     the files' steps. steps : how many steps each file has, by `count_steps`. first : the first of them among those of the convolution.
     """
 
-    encoder: Float[Tensor, "layers frames width"]
+    encoder: Float[Tensor, "blocks across inputs"]
     mfcc: Float[Tensor, "files steps 39"]
     prosody: Float[Tensor, "files 103"] | Float[Tensor, "files steps 3"]
     steps: Int[Tensor, " files"]
@@ -77,6 +75,22 @@ class Inputs(NamedTuple):
 def count_steps(frames: int) -> int:
     """Steps that the convolution makes of an encoder's frames; 0 if there are fewer than 10."""
     return max(0, (frames - FRAMES[0]) // FRAMES[1] + 1)
+
+
+def in_blocks(layers: Float[Tensor, "layers frames width"]) -> Float[Tensor, "blocks across inputs"]:
+    """An encoder's frames as the convolution takes them: cut into blocks of its stride, 4 frames by 3 columns.
+
+    Parameters
+    ----------
+    layers : of one file.
+
+    Returns
+    -------
+    (ceil(frames / 4), width // 3, layers * 4 * 3): the numbers of each block, with zeros after the last frame.
+    """
+    down, across = -(-layers.shape[1] // FRAMES[1]), layers.shape[2] // COLUMNS[1]
+    filled = F.pad(layers[:, :, : across * COLUMNS[1]], (0, 0, 0, down * FRAMES[1] - layers.shape[1]))
+    return filled.unflatten(2, (across, COLUMNS[1])).unflatten(1, (down, FRAMES[1])).permute(1, 3, 0, 2, 4).flatten(2).contiguous()
 
 
 def averaged(frames: Float[Tensor, "frames width"], steps: int) -> Float[Tensor, "steps width"]:
@@ -105,36 +119,49 @@ class EncoderStream(nn.Module):
         same = settings.columns == settings.width
         self.to_width = nn.Identity() if same else nn.Linear(settings.columns, settings.width)
 
-    def forward(self, layers: Float[Tensor, "layers frames width"], first: Int[Tensor, " files"], steps: int) -> Tensor:
+    def forward(self, blocks: Float[Tensor, "blocks across inputs"], first: Int[Tensor, " files"], steps: int) -> Tensor:
         """first : of each file, its first step among all; steps : of the longest file. Steps beyond a file's end are of no meaning."""
-        found = self.convolved(layers)
+        found = self.convolved(blocks)
         rows = first[:, None] + torch.arange(steps, device=first.device)
         return self.to_width(found[rows.clamp(max=len(found) - 1)])
 
-    def convolved(self, layers: Float[Tensor, "layers frames width"]) -> Float[Tensor, "steps columns"]:
-        """What the convolution gives, as one product of matrices: a kernel of 15 columns with a stride of 3 is five blocks of 3. On a CPU
-        conv2d takes three times as long for a single channel of output (`benchmarks/humpcat.py`)."""
-        kernel, blocks = self.convolution.weight, COLUMNS[0] // COLUMNS[1]
-        count = layers.shape[2] // COLUMNS[1]
-        windows = layers[:, :, : count * COLUMNS[1]].unfold(1, *FRAMES).unflatten(2, (count, COLUMNS[1]))
-        rows = windows.permute(1, 2, 0, 4, 3).flatten(2).flatten(0, 1)  # (steps * blocks of the width, layers * frames * 3)
-        weights = kernel[0].unflatten(2, (blocks, COLUMNS[1])).permute(2, 0, 1, 3).flatten(1)
-        products = (rows @ weights.T).view(windows.shape[1], count, blocks)
-        columns = count - blocks + 1
-        total = sum(products[:, k : k + columns, k] for k in range(blocks))
-        return total + self.convolution.bias
+    def convolved(self, blocks: Float[Tensor, "blocks across inputs"]) -> Float[Tensor, "steps columns"]:
+        """What the convolution gives, as one product of matrices and a sum. On a CPU conv2d takes several times as long for a single
+        channel of output (`benchmarks/humpcat.py`).
+
+        A kernel of 10 frames by 15 columns covers 3 by 5 blocks (`in_blocks`), if it is filled up with zeros to 12 frames. Every block is
+        multiplied with each of these 15 parts of the kernel. An output is the sum of its 15 products, so all outputs are the sum of 15
+        shifted arrays.
+        """
+        high, wide = -(-FRAMES[0] // FRAMES[1]), COLUMNS[0] // COLUMNS[1]
+        kernel = F.pad(self.convolution.weight[0], (0, 0, 0, high * FRAMES[1] - FRAMES[0]))
+        parts = kernel.unflatten(2, (wide, COLUMNS[1])).unflatten(1, (high, FRAMES[1])).permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(1)
+        steps, count = len(blocks) - high + 1, blocks.shape[1]
+        products = (parts @ blocks.flatten(0, 1).T).unbind()
+        length = steps * count - wide + 1  # up to the last block that a kernel begins with
+        shifts = [row * count + column for row in range(high) for column in range(wide)]
+        total = sum(product[shift : shift + length] for product, shift in zip(products, shifts, strict=True))
+        return F.pad(total, (0, wide - 1)).view(steps, count)[:, : count - wide + 1] + self.convolution.bias
 
 
 class MfccStream(nn.Module):
-    """A bidirectional LSTM over averaged MFCCs: (files, steps, 39) to (files, steps, width)."""
+    """A bidirectional LSTM over averaged MFCCs: (files, steps, 39) to (files, steps, width). Steps beyond a file's end are of no meaning.
+
+    Each direction is an LSTM of its own, the second on files turned round within their length: on a CPU that is several times as fast as
+    torch's bidirectional one on packed sequences (`benchmarks/humpcat.py`), with as many parameters.
+    """
 
     def __init__(self, width: int):
         super().__init__()
-        self.lstm = nn.LSTM(MFCC_WIDTH, width // 2, bidirectional=True, batch_first=True)
+        self.forwards, self.backwards = (nn.LSTM(MFCC_WIDTH, width // 2, batch_first=True) for _ in range(2))
 
     def forward(self, mfcc: Float[Tensor, "files steps 39"], steps: Int[Tensor, " files"]) -> Float[Tensor, "files steps width"]:
-        packed = pack_padded_sequence(mfcc, steps.cpu(), batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=mfcc.shape[1])[0]
+        turned = (steps[:, None] - 1 - torch.arange(mfcc.shape[1], device=steps.device)).clamp(min=0)[:, :, None]
+
+        def turn(x: Tensor) -> Tensor:
+            return x.gather(1, turned.expand(-1, -1, x.shape[2]))
+
+        return torch.cat([self.forwards(mfcc)[0], turn(self.backwards(turn(mfcc))[0])], dim=2)
 
 
 class ProsodyStream(nn.Module):
@@ -292,7 +319,8 @@ class Humpcat(nn.Module):
         if self.mfcc is not None:
             streams["mfcc"] = self.mfcc(self._scaled("mfcc", inputs.mfcc), inputs.steps)
         if self.encoder is not None:
-            streams["encoder"] = self.encoder(self._scaled("encoder", inputs.encoder), inputs.first, length)
+            shift, scale = (in_blocks(x.expand(-1, FRAMES[1], -1)) for x in (self.encoder_shift, self.encoder_scale))
+            streams["encoder"] = self.encoder((inputs.encoder - shift).div_(scale), inputs.first, length)
         fused, weights = self._fused(streams, outside)
         return self.classify(mean_and_variance(fused, ~outside)), weights
 

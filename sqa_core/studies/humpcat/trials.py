@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from sklearn.metrics import recall_score
+from sklearn.metrics import f1_score, recall_score
 from torch import Tensor
 
 from ... import audio, environment, prosody, spectrogram
@@ -132,10 +132,9 @@ class SourceTrial(HumpcatTrial):
         if not len(test):
             raise CorpusError(f"{self.source} has no speaker {self.held_out}.")
         labels = corpus.labels(list(CLASSES))
-        trained = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed)
+        trained = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed, watched=few(test))
         predicted = humpcat.predict(trained.network, found, test).argmax(axis=1)
-        parameters = sum(p.numel() for p in trained.network.parameters())
-        return Result(tested(labels[test], predicted) | {"parameters": parameters}, answers(corpus, test, predicted))
+        return Result(tested(labels[test], predicted) | training_facts(trained), answers(corpus, test, predicted))
 
 
 class TargetTrial(HumpcatTrial):
@@ -162,10 +161,9 @@ class TargetTrial(HumpcatTrial):
     def tuned(self, corpus: Manifest, found: Streams, part: Share) -> Trained:
         """The network, whose attention was measured on some of the files to test while it was tuned."""
         start = self.source_weights() if self.start == "source" else None
-        watched = part.rest[:: max(1, len(part.rest) // WATCHED)][:WATCHED]
         tuning = self.tuning if len(part.tune) else replace(self.tuning, epochs=0)  # there is nothing to learn from
         labels = corpus.labels(list(CLASSES))
-        return humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, watched)
+        return humpcat.learn(found, labels, part.tune, self.network, tuning, self.seed, start, few(part.rest))
 
 
 class TransferTrial(TargetTrial):
@@ -183,9 +181,7 @@ class TransferTrial(TargetTrial):
         facts |= {f"fixed_{k}": v for k, v in tested(labels[part.fixed], predicted[fixed]).items() if not isinstance(v, dict)}
         facts["missing"] = [c for i, c in enumerate(CLASSES) if i in labels and i not in labels[part.tune]]
         facts["speakers"] = int(splits.speakers_merged(corpus).iloc[part.tune].nunique())
-        facts["parameters"] = sum(p.numel() for p in trained.network.parameters())
-        facts["losses"] = [round(e.loss, 4) for e in trained.epochs]
-        facts["entropies"] = {name: [round(x, 5) for x in values] for name, values in trained.entropies.items()}
+        facts |= training_facts(trained)
         return Result(facts, answers(corpus, part.rest, predicted).assign(fixed=fixed))
 
 
@@ -218,14 +214,31 @@ class AttentionTrial(TargetTrial):
         return Result(facts, arrays=arrays)
 
 
+def few(files: np.ndarray) -> np.ndarray:
+    """Files whose attention is watched, evenly spread over these."""
+    return files[:: max(1, len(files) // WATCHED)][:WATCHED]
+
+
 def tested(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Accuracy, unweighted average recall over the classes that occur, and macro F1, in percent, and the share of answers "neutral"."""
-    recall = recall_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0)
+    """Accuracy, and over the classes that occur in `true` unweighted average recall and macro F1, in percent; and the share of wrong answers
+    that are "neutral"."""
+    occurring = np.unique(true)
+    recall = recall_score(true, predicted, labels=occurring, average="macro", zero_division=0)
     neutral = CLASSES.index("neutral")
     wrong = predicted != true
     found = scores(true, predicted, list(CLASSES)) | {"uar": 100 * float(recall)}
+    found["f1"] = 100 * float(f1_score(true, predicted, labels=occurring, average="macro", zero_division=0))
     found["neutral_of_wrong"] = 100 * float(np.mean(predicted[wrong] == neutral)) if wrong.any() else 0.0
     return found
+
+
+def training_facts(trained: Trained) -> dict[str, Any]:
+    """What a record keeps of a training: parameters, the loss of each epoch, and how even attention was before and after each."""
+    return {
+        "parameters": sum(p.numel() for p in trained.network.parameters()),
+        "losses": [round(e.loss, 4) for e in trained.epochs],
+        "entropies": {name: [round(x, 5) for x in values] for name, values in trained.entropies.items()},
+    }
 
 
 def answers(corpus: Manifest, files: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
