@@ -132,7 +132,7 @@ groups = {
 }
 figures.bars(
     groups,
-    {name: papers[name.split(",")[0]] for name in groups},
+    {name: dict.fromkeys(group, papers[name.split(",")[0]]) for name, group in groups.items()},
     "speaker_picker",
     "held-out speaker",
     "Macro F1 in percent, Linear head, mean over seeds; published run, real recordings",

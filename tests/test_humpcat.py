@@ -283,7 +283,7 @@ def test_widths_that_heads_cannot_divide_are_refused():
 ENCODER = "whisper-small-int8"
 
 
-def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("as in the paper", "concatenation")):
+def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("reference network", "concatenation")):
     """Records of made transfers: the source is ahead of random weights by `lead` points, the usual network ahead of concatenation by 4."""
     rng, out = np.random.default_rng(0), []
     for target in ("emodb", "emovo"):
@@ -312,7 +312,10 @@ def made_run(tmp_path, lead=6.0, seeds=(0, 1, 2), variants=("as in the paper", "
                             "tuned": 80,
                         }
                         facts |= {"neutral_of_wrong": 20.0, "parameters": 1, "missing": [], "entropies": {"mfcc on prosody": [1.0, 1.0]}}
-                        items = pd.DataFrame({"file": ["a", "b"], "emotion": ["anger", "neutral"], "predicted": ["anger", "anger"]})
+                        items = pd.DataFrame(
+                            {"file": list("abc"), "emotion": ["anger", "neutral", "neutral"], "predicted": ["anger"] * 2 + ["neutral"]}
+                        )
+                        items["fixed"] = [True, True, False]
                         key = f"{len(out):016x}"
                         record = Record(key, trial, facts, "real", "other", 1.0, "CPU", {}, "commit")
                         out.append(stored(record, tmp_path, items))
@@ -362,7 +365,7 @@ def test_the_map_of_layers_has_one_draw_of_all_targets(tmp_path):
     pairs = list(plan.LAYER_PAIRS)
     assert len(pairs) == 14
     assert [sum(plan._differs(pair, encoder) for pair in pairs) for encoder in ("whisper-small-int8", "whisper-base")] == [14, 9]
-    found = made_run(tmp_path, variants=("as in the paper", "layer 1", "last layer", *pairs))
+    found = made_run(tmp_path, variants=("reference network", "layer 1", "last layer", *pairs))
     table = tables.layers_table(found)
     assert len(table) == 17
     assert ((table["lower layer"] == 1) & (table["upper layer"] == 9)).sum() == 1, "the paper's pair is the reference network"
@@ -385,7 +388,64 @@ def test_an_empty_run_makes_a_page(tmp_path):
     for make in (tables.accuracy_table, tables.shares_table, tables.variants_table, tables.speakers_table, tables.attention_table,
                  tables.neutral_table, tables.languages_table, tables.source_table, tables.layers_table, claims.broken):  # fmt: skip
         assert make(empty).empty
-    assert page.chooser(empty) == ({}, {})
+    assert tables.turning_points(empty).empty
+    assert page.chooser(empty) == ({}, {}, {})
+
+
+def test_a_variant_that_lacks_a_target_decides_nothing(tmp_path):
+    found = made_run(tmp_path)
+    without = frame.of([r for r in found["record"] if (selection.variant_of(r.trial), r.trial["target"]) != ("concatenation", "emovo")])
+    assert {f.id: f.verdict for f in claims.findings(without)}["C5"] == "not tested"
+
+
+def test_the_chooser_compares_on_the_files_of_every_share(tmp_path):
+    groups, lines, crossed = page.chooser(made_run(tmp_path))
+    name = "EmoDB, 25 % of the files, source + target, all streams (3 draws)"
+    assert groups[name] == {"accuracy": 50.0, "recall, anger": 100.0, "recall, neutral": 0.0}, "the third file is not tested at every share"
+    assert lines[name] == {"accuracy": 50.0}
+    assert crossed[name].loc["neutral", "anger"] == 100
+    assert (crossed[name].sum(axis=1) == 100).all()
+    assert "EmoDB, 25 % of the files, target only, all streams (3 draws)" in groups
+
+
+def test_turning_points_are_where_the_gain_ends():
+    gain = {"gain, points": [5.0, -1.0, 2.0, -1.0, -6.0], "gain, points, low": 0.0, "gain, points, high": [9.0, 3.0, 4.0, 2.0, -2.0]}
+    part = pd.DataFrame({"target": "A", tables.SHARE_COLUMN: [1.0, 5.0, 10.0, 25.0, 50.0]} | gain)
+    always = part.assign(target="B", **{"gain, points": 3.0, "gain, points, high": 6.0})
+    found = tables.turning_points(pd.concat([part, always])).set_index("target")
+    assert found.loc["A"].tolist() == [25.0, 50.0]
+    assert found.loc["B"].isna().all()
+
+
+def test_other_kinds_of_records_are_of_the_run_of_the_transfers(tmp_path):
+    found = made_run(tmp_path)
+    first = found["record"].iloc[0]
+    source = replace(
+        first, key="f" * 16, trial=first.trial | {"kind": "source", "held_out": "1"}, metrics={"accuracy": 1.0, "uar": 1.0, "tested": 2}
+    )
+    wide = replace(source, key="e" * 16, trial=source.trial | {"network": source.trial["network"] | {"width": 252}})
+    assert [r.key for r in selection.of_run(frame.of([*found["record"], source, wide]), "source")] == ["f" * 16]
+
+
+def test_the_voice_changes_with_every_slider_at_once():
+    usual = {name: middle for name, (_, middle, _) in page.CHANGES.items()}
+    plain, louder, slower = (page.changed_voice(usual | change) for change in ({}, {"level, dB": 6.0}, {"rate, factor": 0.6}))
+    np.testing.assert_allclose(louder.waveform, plain.waveform * 10 ** (6 / 20), rtol=1e-5)
+    assert slower.waveform.shape[1] > 1.3 * plain.waveform.shape[1]
+    both = page.changed_voice(usual | {"level, dB": 6.0, "rate, factor": 0.6})
+    assert both.waveform.shape == slower.waveform.shape
+    assert np.abs(both.waveform).max() > 1.5 * np.abs(slower.waveform).max()
+
+
+def test_the_papers_own_sizes_are_named_so(monkeypatch):
+    monkeypatch.setattr(plan.encoder_catalogue, "shape", lambda _: (12, 768))
+    monkeypatch.setattr(plan.encoder_catalogue, "weights_hash", lambda _: "x")
+    status = {
+        (encoder, width): plan.Plan("ravdess", encoder, plan.Settings(profile="paper", width=width, epochs=50))._model_status()
+        for encoder in ("hubert-base-ls960", "whisper-small")
+        for width in (64, 252)
+    }
+    assert [k for k, v in status.items() if v == "paper"] == [("hubert-base-ls960", 252)]
 
 
 # IEMOCAP

@@ -144,11 +144,29 @@ function startGallery(box) {
 }
 
 // Bars of one group of several, with a line to compare them with.
+function crossTable({ axes, columns, rows, values }) {
+  const table = document.createElement("table");
+  table.className = "sqa-cross";
+  const add = (row, kind, text, scope) => {
+    const cell = row.appendChild(document.createElement(kind));
+    cell.textContent = text;
+    if (scope) cell.scope = scope;
+  };
+  const head = table.createTHead().insertRow();
+  add(head, "td", axes.join(" \\ "));
+  columns.forEach((name) => add(head, "th", name, "col"));
+  rows.forEach((name, i) => {
+    const row = table.insertRow();
+    add(row, "th", name, "row");
+    values[i].forEach((value) => add(row, "td", value));
+  });
+  return table;
+}
 function startBars(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
   const select = box.querySelector("select"), rows = box.querySelector(".sqa-rows");
   function choose() {
-    const line = data.lines[select.value];
+    const lines = data.lines[select.value] ?? {};
     rows.replaceChildren(
       ...Object.entries(data.groups[select.value]).map(([name, value]) => {
         const row = document.createElement("div");
@@ -156,13 +174,16 @@ function startBars(box) {
         row.children[0].textContent = name;
         row.children[2].textContent = value.toFixed(1);
         row.querySelector(".sqa-fill").style.width = value + "%";
+        const line = lines[name];
         if (line !== undefined) row.querySelector(".sqa-track").insertAdjacentHTML("beforeend", `<span class="sqa-line" style="left:${line}%"></span>`);
         return row;
       })
     );
     const said = document.createElement("p");
-    said.textContent = `${data.unit}${line === undefined ? "" : `; line (${data.line}): ${line}`}`;
+    const values = [...new Set(Object.values(lines))].join(", ");
+    said.textContent = `${data.unit}${values && `; line (${data.line}): ${values}`}`;
     rows.append(said);
+    if (data.tables[select.value]) rows.append(crossTable(data.tables[select.value]));
   }
   stepThrough(box, select, choose);
   choose();

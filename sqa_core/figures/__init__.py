@@ -4,7 +4,7 @@ from .page import absent, figure, glue, provenance, run_card, shown, table, with
 from .players import grid, guess, player, players
 from .style import closed, style
 from .verdicts import answer, badge, forest
-from .widgets import abx, bars, cards, gallery, live_occlusion, live_pair, live_strength
+from .widgets import abx, bars, cards, folded, gallery, live_changes, live_occlusion, live_pair, live_strength
 
 __all__ = [
     "absent",
@@ -15,11 +15,13 @@ __all__ = [
     "cards",
     "closed",
     "figure",
+    "folded",
     "forest",
     "gallery",
     "glue",
     "grid",
     "guess",
+    "live_changes",
     "live_occlusion",
     "live_pair",
     "live_strength",

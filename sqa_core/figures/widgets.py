@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import audio, scoring
 from ..errors import SettingsError
@@ -166,17 +167,34 @@ _STEPPER = """<div class="sqa-stepper" id="{id}">
 <script type="application/json">{data}</script></div>"""
 
 
-def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str, label: str, unit: str, line: str = "in the paper") -> Any:
+def bars(
+    groups: dict[str, dict[str, float]],
+    lines: dict[str, dict[str, float]],
+    name: str,
+    label: str,
+    unit: str,
+    line: str = "in the paper",
+    crossed: dict[str, pd.DataFrame] | None = None,
+) -> Any:
     """Bars of one group of several, chosen from a list or with "previous" and "next".
 
-    groups : by the name in the list, values from 0 to 100 by the name of their bar. lines : a value to compare with, by group; `line` says
-    what it is. unit : of the values, for the caption.
+    groups : by the name in the list, values from 0 to 100 by the name of their bar. lines : a value to compare with, by group and bar; `line`
+    says what it is. unit : of the values, for the caption. crossed : a small table by group, shown below its bars, with its two axes named.
     """
     first = next(iter(groups))
     options = "".join(f'<option value="{html.escape(k)}">{html.escape(k)}</option>' for k in groups)
-    known = {k: round(v, 2) for k, v in lines.items() if np.isfinite(v)}
+    known = {k: {n: round(v, 2) for n, v in group.items() if np.isfinite(v)} for k, group in lines.items()}
     values = {k: {n: round(v, 1) for n, v in group.items()} for k, group in groups.items()}
-    data = _embedded({"groups": values, "lines": known, "unit": unit, "line": line})
+    tables = {
+        k: {
+            "axes": [table.index.name, table.columns.name],
+            "columns": list(table.columns),
+            "rows": list(table.index),
+            "values": table.to_numpy().tolist(),
+        }
+        for k, table in (crossed or {}).items()
+    }
+    data = _embedded({"groups": values, "lines": known, "unit": unit, "line": line, "tables": tables})
     plain = "; ".join(f"{n} {v:.1f}" for n, v in groups[first].items())
     return html_output(
         f'<div class="sqa-bars" id="{html.escape(name)}"><div class="sqa-controls"><button type="button">previous</button>'
@@ -184,6 +202,15 @@ def bars(groups: dict[str, dict[str, float]], lines: dict[str, float], name: str
         f'<div class="sqa-rows" role="group" aria-live="polite">{html.escape(plain)}</div>'
         f'<script type="application/json">{data}</script></div>'
     )
+
+
+def folded(shown: dict[str, Any]) -> Any:
+    """Several HTML outputs, each to be opened by its title; the first one is open."""
+    parts = [
+        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(title)}</summary>{output.data}</details>'
+        for i, (title, output) in enumerate(shown.items())
+    ]
+    return html_output("".join(parts))
 
 
 def cards(facts: dict[str, dict[str, str]]) -> Any:
@@ -262,6 +289,40 @@ def live_strength(
     kind.observe(choose, "value")
     choose()
     return widgets.VBox([kind, strength, player_, readout])
+
+
+@_with_sliders
+def live_changes(
+    changed: Callable[[Mapping[str, float]], audio.Sound],
+    limits: Mapping[str, tuple[float, float, float]],
+    answers: Callable[[audio.Sound], Mapping[str, float]],
+) -> Any:
+    """A slider for each property of a sound, in a running kernel: change several of them, listen, and see a network's answer follow.
+
+    changed : the sound by the values of the sliders. limits : least, usual and greatest value by the slider's name. answers : values from 0
+    to 1 by the name of their bar. Without ipywidgets, a sentence.
+    """
+    import ipywidgets as widgets
+
+    sliders = {
+        name: widgets.FloatSlider(usual, min=least, max=greatest, step=(greatest - least) / 50, description=name, continuous_update=False)
+        for name, (least, usual, greatest) in limits.items()
+    }
+    player_, shown = widgets.Audio(format="mp3", autoplay=False), widgets.VBox([])
+
+    def hear(_change: object = None) -> None:
+        sound = changed({name: slider.value for name, slider in sliders.items()})
+        player_.value = mp3_bytes(sound)
+        found = answers(sound)
+        if not shown.children:
+            shown.children = [widgets.FloatProgress(min=0.0, max=1.0) for _ in found]
+        for bar, (name, value) in zip(shown.children, found.items(), strict=True):
+            bar.value, bar.description = value, f"{name} {value:.2f}"
+
+    for slider in sliders.values():
+        slider.observe(hear, "value")
+    hear()
+    return widgets.VBox([*sliders.values(), player_, shown])
 
 
 @_with_sliders

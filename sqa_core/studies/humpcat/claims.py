@@ -54,16 +54,17 @@ def _covers(change: pd.DataFrame) -> str:
     return f"{draws}; over the targets' means {wider.text('+.1f')}" if wider else draws
 
 
-def _complete(cell: pd.DataFrame) -> bool:
-    """Whether every target has enough draws."""
-    return len(cell) > 0 and bool((cell.groupby("target").size() >= MIN_DRAWS).all())
+def _complete(cell: pd.DataFrame, table: pd.DataFrame) -> bool:
+    """Whether every target that the reference network has been moved to has enough draws in a cell of the table."""
+    targets = selection.chosen(table)["target"].unique()
+    return len(targets) > 0 and bool((cell.groupby("target").size().reindex(targets, fill_value=0) >= MIN_DRAWS).all())
 
 
 def _mean(table: pd.DataFrame) -> Finding:
     """C1: not decided by other targets; their mean stands as evidence."""
     cell = selection.chosen(table)
     evidence = ""
-    if _complete(cell):
+    if _complete(cell, table):
         each = cell.groupby("target")["accuracy"].mean()
         evidence = f"the mean over {len(each)} targets here is {each.mean():.1f} %"
     return not_tested("C1", "the paper's seven targets, of which two are named", evidence)
@@ -72,7 +73,7 @@ def _mean(table: pd.DataFrame) -> Finding:
 def _best_target(table: pd.DataFrame) -> Finding:
     """C2: EmoDB is ahead of every other target, and near the printed value."""
     cell = selection.chosen(table)
-    if not _complete(cell) or "emodb" not in set(cell["target"]) or cell["target"].nunique() < 2:
+    if not _complete(cell, table) or "emodb" not in set(cell["target"]) or cell["target"].nunique() < 2:
         return not_tested("C2", RUN)
     by_seed = cell.pivot(index="seed", columns="target", values="accuracy").dropna()
     lead = metrics.confidence_t(by_seed["emodb"] - by_seed.drop(columns="emodb").max(axis=1))
@@ -99,7 +100,7 @@ def _near_printed(table: pd.DataFrame, claim: str, target: str) -> Finding:
 def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
     """The reference network minus each variant, paired over folds: every difference is above 0. With the source where all of these variants have
     been trained on it, else on the target only."""
-    start = next((s for s in ("source", "random") if all(_complete(selection.chosen(table, v, s)) for v in variants)), None)
+    start = next((s for s in ("source", "random") if all(_complete(selection.chosen(table, v, s), table) for v in variants)), None)
     if start is None:
         return not_tested(claim, f"{' and '.join(variants)}, at least three draws of speakers for each target")
     usual, tests, parts = selection.chosen(table, start=start), [], []
@@ -108,7 +109,9 @@ def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
         gap = selection.over_folds(change)
         assert gap is not None
         tests.append(against(gap, f"accuracy, reference network − {variant}, points", low=0.0))
-        parts.append(f"reference network minus {variant}: {gap.text('+.1f')} points")
+        sizes = [of["parameters"].iloc[0] for of in (usual, selection.chosen(table, variant, start))]
+        smaller = f" (with {100 * (1 - sizes[1] / sizes[0]):.0f} % fewer parameters)" if sizes[1] < 0.95 * sizes[0] else ""
+        parts.append(f"reference network minus {variant}{smaller}: {gap.text('+.1f')} points")
     begun = "source + target" if start == "source" else "target only"
     return _finding(usual, claim, f"{'; '.join(parts)}; {begun}, {_covers(change)}", tests)
 
@@ -116,7 +119,7 @@ def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
 def _source_helps(table: pd.DataFrame) -> Finding:
     """C9: source + target minus target only at the usual share; other shares between 10 and 33 %, and folds that tune on every class, beside."""
     source, other = selection.chosen(table), selection.chosen(table, start="random")
-    if not (_complete(source) and _complete(other)):
+    if not (_complete(source, table) and _complete(other, table)):
         return not_tested("C9", RUN)
     change = selection.difference(source, other)
     gain = selection.over_folds(change)
@@ -127,7 +130,11 @@ def _source_helps(table: pd.DataFrame) -> Finding:
         parts.append(f"in the {len(whole)} folds that tune on every class {without.text('+.1f')}")
     for share in SHARES_MEANT:
         cells = selection.chosen(table, share=share), selection.chosen(table, start="random", share=share)
-        if share != SHARE and all(map(_complete, cells)) and (beside := selection.over_folds(selection.difference(*cells))):
+        if (
+            share != SHARE
+            and all(_complete(cell, table) for cell in cells)
+            and (beside := selection.over_folds(selection.difference(*cells)))
+        ):
             parts.append(f"at {100 * share:g} % {beside.text('+.1f')}")
     tests = [against(gain, "accuracy, source + target − target only, points", low=0.0)]
     finding = _finding(source, "C9", "; ".join(parts), tests)
@@ -139,7 +146,7 @@ def _source_helps(table: pd.DataFrame) -> Finding:
 def _small_share(table: pd.DataFrame) -> Finding:
     """C10: accuracy at 25 % as a share of that at 100 %, on the same test files."""
     small, whole = selection.chosen(table), selection.chosen(table, share=1.0)
-    if not (_complete(small) and _complete(whole)):
+    if not (_complete(small, table) and _complete(whole, table)):
         return not_tested("C10", "shares of 25 and 100 %, at least three draws of speakers")
     both = small.merge(whole, on=selection.FOLD, suffixes=("", "_whole"))
     ratio = metrics.confidence_t(both["fixed_accuracy"] / both["fixed_accuracy_whole"])
@@ -156,7 +163,7 @@ def _speakers_apart(table: pd.DataFrame) -> Finding:
     mixed = selection.chosen(table, by="file")
     gap = selection.over_folds(selection.difference(mixed, selection.chosen(table))) if len(mixed) else None
     evidence = (
-        f"drawing {100 * SHARE:g} % of the files whoever speaks changes accuracy by {gap.text('+.1f')} points, interval over folds"
+        f"drawing {100 * SHARE:g} % of the files regardless of speaker changes accuracy by {gap.text('+.1f')} points, interval over folds"
         if gap
         else ""
     )
@@ -167,7 +174,7 @@ def broken(found: pd.DataFrame) -> pd.DataFrame:
     """The conditions under which, by the summary, the method breaks: condition, number, interval, and whether it is met."""
     table = selection.transfers(found)
     cell, rows = selection.chosen(table), []
-    if not _complete(cell):
+    if not _complete(cell, table):
         return pd.DataFrame()
 
     def row(condition: str, what: str, interval: Interval, met: Verdict) -> None:

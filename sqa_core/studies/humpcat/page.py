@@ -1,13 +1,14 @@
 """What the page on HuMP-CAT takes from its records: its first screen, values for its prose, sounds, and the reader's chooser."""
 
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ... import audio
+from ... import audio, spectrogram
 from ...corpora import polyglot, registry
 from ...corpora.emotion import catalogue
 from ...figures import verdicts
@@ -16,9 +17,10 @@ from ...figures.verdicts import Bar
 from ...figures.widgets import map_chooser
 from ...files import short_hash
 from ...learning import humpcat
-from ...learning.streams import of_sound
+from ...learning.streams import Streams, of_sound
 from ...models import encoder_catalogue, encoders
-from ...results import frame, published
+from ...models.humpcat import Humpcat
+from ...results import published
 from ...results.claims import Finding, on_claims, tally
 from ...spectrogram import SPEECH_RATE
 from ..shared import published_run
@@ -39,13 +41,14 @@ from .plan import (
     trials,
 )
 from .tables import STREAMS
-from .trials import CLASSES, TargetTrial
+from .trials import CLASSES, DRAWN, TargetTrial
 
 MISSING = "not available"
 QUESTION = "Can a network that fuses three kinds of features and has been trained on emotion in English be moved to other languages with a quarter of their files?"
 STEP_FRAMES, HALF_WINDOW = 8, 10  # of 10 ms: a step of the convolution, and half of what it sees
 REDISTRIBUTABLE = ("emodb",)  # of the targets, by licence
-SPOKEN = {"en": "English", "de": "German", "it": "Italian", "el": "Greek"}
+SPOKEN = {"en": "English", "de": "German", "it": "Italian", "es": "Spanish", "zh": "Chinese", "el": "Greek"}
+AUDIO = (".wav", ".flac")
 
 
 def percent(share: float) -> str:
@@ -89,7 +92,7 @@ def made_of(found: pd.DataFrame) -> dict[str, str]:
     stands_for = ("" if source == PAPERS_SOURCE else " for IEMOCAP", "" if encoder == PAPERS_ENCODER else " for HuBERT base")
     return {
         "source": f"{tables.title(source)}{stands_for[0]}",
-        "targets": f"{' and '.join(named) or 'none'} of those that the paper names; {', '.join(others) or 'none'} for the five that it does not",
+        "targets": f"{' and '.join(named) or 'none'} of those that the paper names; {', '.join(others) or 'none'}, in languages that its targets do not have",
         "encoder": f"{encoder_catalogue.title(encoder)}{stands_for[1]}, layers {layers} of {ENCODERS[encoder]}",
     } | out
 
@@ -136,7 +139,7 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
         mine = even[(even["network"] == USUAL) & (even["direction"] == "mfcc on prosody")]
         if len(mine) and "source + target" in mine:
             value = mine["source + target"].iloc[0]
-            said = "normalised entropy of MFCCs' attention to prosody, 1 being uniform: with one vector a file it cannot be less"
+            said = "normalised entropy of MFCCs' attention to prosody; 1 is uniform, and with one vector per file it is always 1"
             out.append((f"{value:.3f}", said))
     return out
 
@@ -155,12 +158,14 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
         out[f"gap_{name}"] = f"{gap.text('+.1f')} points" if gap else MISSING
     fixed = selection.over_folds(selection.difference(usual, alone, "fixed_accuracy"))
     out["gap_source_fixed"] = f"{fixed.text('+.1f')} points" if fixed else MISSING
-    sources = [r.metrics["accuracy"] for r in frame.records(found, "source")]
+    sources = [r.metrics["accuracy"] for r in selection.of_run(found, "source")]
     out["source_said"] = MISSING
     if len(usual):
         source = usual["record"].iloc[0].trial["source"]
         count = f"{len(sources) or 'none'} of the {catalogue.CORPORA[source].speakers} speakers of {tables.title(source)} so far"
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
+    out["turning"] = _turning(found)
+    out["grid"] = _grid(found)
     even = tables.attention_table(found)
     for name, network, direction in (
         ("even_prosody", USUAL, "mfcc on prosody"),
@@ -172,24 +177,56 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     return out
 
 
-def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """For `figures.bars`: recall of each class and accuracy by target, share and streams, and the most frequent class to compare with."""
+def _turning(found: pd.DataFrame) -> str:
+    """At which share the source stops helping, target by target, in a sentence or two."""
+    table = tables.turning_points(tables.shares_table(found))
+    if table.empty:
+        return MISSING
+    column, shown = "no mean gain from, %", "shown to hurt at, %"
+    ends = [f"{r['target']} {r[column]:g} %" for _, r in table.iterrows() if np.isfinite(r[column])]
+    hurt = [f"{r['target']} at {r[shown]:g} %" for _, r in table.iterrows() if np.isfinite(r[shown])]
+    kept = [r["target"] for _, r in table.iterrows() if not np.isfinite(r[column])]
+    said = f"On those files the mean gain is 0 or below from this share on: {', '.join(ends) or 'none'}"
+    said += f"; on {' and '.join(kept)} it stays above 0 to the largest share. " if kept else ". "
+    return said + f"The interval of the gain is wholly below 0 for {' and '.join(hurt) or 'no target at any share'}."
+
+
+def _grid(found: pd.DataFrame) -> str:
+    """How many trials the published run has, and their time."""
+    count = len(found)
+    return f"{count} trials, {sum(r.wall_s for r in found['record']) / 3600:.1f} hours together" if count else MISSING
+
+
+def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]], dict[str, pd.DataFrame]]:
+    """For `figures.bars`: recall of each class and accuracy by target, training, share and streams; the share of the most frequent class,
+    beside accuracy; and the confusion matrix, in percent of each true class. All are on the files that are tested at every share, means over
+    draws of speakers."""
     groups: dict[str, dict[str, float]] = {}
-    lines: dict[str, float] = {}
-    cells: dict[str, dict[str, Any]] = {f"{percent(share)} of the files, all streams": {"share": share} for share in SHARES}
-    cells |= {f"{percent(SHARE)} of the files, target only, {name}": {"variant": name, "start": "random"} for name in (USUAL, *STREAMS)}
-    for text, cell in cells.items():
-        for target, answers in tables.answers(found, **cell).items():
-            right = answers["predicted"] == answers["emotion"]
-            group = {"accuracy": 100 * float(right.mean())}
-            group |= {c: 100 * float(right[answers["emotion"] == c].mean()) for c in CLASSES if (answers["emotion"] == c).any()}
-            groups[f"{tables.title(target)}, {text}"] = group
-            lines[f"{tables.title(target)}, {text}"] = 100 * float(answers["emotion"].value_counts(normalize=True).max())
-    return dict(sorted(groups.items(), key=lambda pair: pair[0].split(",")[0])), lines
+    lines: dict[str, dict[str, float]] = {}
+    crossed: dict[str, pd.DataFrame] = {}
+    cells = [({"share": share, "start": start}, "all streams") for start in ("source", "random") for share in SHARES]
+    cells += [({"share": SHARE, "start": start, "variant": name}, name) for start in ("source", "random") for name in STREAMS]
+    by_target = [(cell, streams, tables.answers(found, **cell)) for cell, streams in cells]
+    for target in tables.in_order(target for *_, of in by_target for target in of):
+        for cell, streams, of in by_target:
+            if target not in of:
+                continue
+            begun = "target only" if cell["start"] == "random" else "source + target" if cell["share"] else "source only"
+            draws = f"{len(of[target])} draw{'s' * (len(of[target]) > 1)}"
+            name = f"{tables.title(target)}, {percent(cell['share'])} of the files, {begun}, {streams} ({draws})"
+            items = pd.concat(of[target], ignore_index=True)
+            matrix = pd.crosstab(items["emotion"], items["predicted"], normalize="index") * 100
+            present = [c for c in CLASSES if c in matrix.index]
+            matrix = matrix.reindex(index=present, columns=list(CLASSES), fill_value=0.0)
+            groups[name] = {"accuracy": 100 * float((items["predicted"] == items["emotion"]).mean())}
+            groups[name] |= {f"recall, {c}": float(matrix.loc[c, c]) for c in present}
+            lines[name] = {"accuracy": 100 * float(items["emotion"].value_counts(normalize=True).max())}
+            crossed[name] = matrix.round().astype(int).rename_axis(index="true", columns="answered, %")
+    return groups, lines, crossed
 
 
 def synthetic_examples(voice: str = "f4") -> dict[str, list[tuple[audio.Sound, str, str]]]:
-    """One sentence in several languages in the manner of the four emotions: (sound, label, emotion) by language, without a pattern."""
+    """One sentence in each language, acted in the four emotions, in an order that does not reveal them: (sound, label, emotion) by language."""
     out = {}
     for code, name in SPOKEN.items():
         text = polyglot.sentences(code)[1]
@@ -199,62 +236,82 @@ def synthetic_examples(voice: str = "f4") -> dict[str, list[tuple[audio.Sound, s
     return out
 
 
-def deviations_table() -> pd.DataFrame:
+def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
     """How this rerun differs from the paper."""
+    made = made_of(found)
     rows = [
-        ("source", "IEMOCAP, ten speakers, 10 folds", "RAVDESS, 24 speakers, all of them", "not measured"),
-        ("targets", "seven, two of them named", "the two named and two others", "cannot be measured"),
-        ("encoder", "HuBERT base, layers 1 and 9", "Whisper small (int8), layers 1 and 9 of 12, the same width", "not measured"),
+        ("source", "IEMOCAP, ten speakers, 10 folds", made.get("source", MISSING), "not measured"),
+        ("targets", "seven, two of them named", made.get("targets", MISSING), "cannot be measured"),
+        ("encoder", "HuBERT base, layers 1 and 9", made.get("encoder", MISSING), "not measured"),
         ("width", "252 (from a convolution in a third party's code)", f"{WIDTH}", "in the forest plot, where computed"),
         ("epochs", "50", f"{SOURCE_EPOCHS} on the source, {EPOCHS} on the target", "not measured"),
         ("share tuned on", "10 to 33 % of the files, drawn in a way that is not stated", "25 % by speaker; other shares beside", "in the figure"),
         ("AM-Softmax", "scale and margin not stated", "30 and 0.35; other margins beside", "in the forest plot"),
         ("scaling of inputs", "not stated", "mean 0, variance 1 over the source, or over the share where there is no source", "not measured"),
         ("DisVoice", "as it is", "as it is; numbers without a definition become the mean of the training files", "in the forest plot, where computed"),
-        ("RAPT's dither", "not stated", "as pysptk has it: a file's pitch depends a little on the file read before", "not measured"),
+        ("RAPT's dither", "not stated", "as in one process of DisVoice that reads a corpus in its order: a file's pitch depends a little on those before", "in the forest plot, where computed"),
         ("files to test on", "the rest of the target", "speakers of whom no file was tuned on", "in the table of mixed speakers"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])
 
 
 CHANGES = {"pitch, steps of eSpeak": (-30.0, 0.0, 45.0), "rate, factor": (0.6, 1.0, 1.6), "level, dB": (-20.0, 0.0, 6.0)}
+NOT_IN_DEMO = 5  # number of a sentence that the demo's corpus lacks
 
 
-def changed_voice(kind: str, value: float) -> tuple[audio.Sound, str]:
-    """The built-in voice with another pitch, rate or level, and in words what was changed."""
-    job = polyglot.acted_job("de", "f4", polyglot.sentences("de")[1], "neutral")
-    if kind.startswith("pitch"):
-        job["pitch"] = int(np.clip(job["pitch"] + round(value), 0, 99))
-    if kind.startswith("rate"):
-        job["rate"] = round(job["rate"] * value)
+def changed_voice(changes: Mapping[str, float]) -> audio.Sound:
+    """The built-in voice with another pitch, rate and level: values by the names of `CHANGES`."""
+    pitch, rate, level = (changes[name] for name in CHANGES)
+    job = polyglot.acted_job("de", "f4", polyglot.sentences("de")[NOT_IN_DEMO], "neutral")
+    job["pitch"], job["rate"] = int(np.clip(job["pitch"] + round(pitch), 0, 99)), round(job["rate"] * rate)
     (sound,) = polyglot.synthesise([job])
-    if kind.startswith("level"):
-        sound = audio.Sound((sound.waveform * 10 ** (value / 20)).astype(np.float32), sound.sample_rate)
-    return sound, f"{kind.split(',')[0]} {value:g}"
+    return audio.Sound((sound.waveform * 10 ** (level / 20)).astype(np.float32), sound.sample_rate)
 
 
-def scorers(settings: Settings) -> dict[str, Callable[[audio.Sound], float]]:
-    """How sure the demo's network for German is of each emotion, from 0 to 1: AM-Softmax's scale on its cosines."""
-    trial = next(t for t in trials(settings.model_copy(update={"profile": "demo"})) if isinstance(t, TargetTrial) and t.start == "source")
+class Demo(NamedTuple):
+    """The demo's network for German, its trial, and its encoder."""
+
+    network: Humpcat
+    trial: TargetTrial
+    encoder: encoders.Encoder
+
+    def streams(self, sound: audio.Sound) -> Streams:
+        x = audio.resample(sound.waveform, sound.sample_rate, SPEECH_RATE)[0]
+        return of_sound(x, self.encoder, self.trial.layers, False, self.trial.prosody)
+
+
+@lru_cache(maxsize=1)
+def demo() -> Demo:
+    """The demo's network, trained as its trial says."""
+    trial = next(t for t in trials(Settings()) if isinstance(t, TargetTrial) and t.start == "source")
     corpus, found, part = trial.of_target()
-    network, encoder = trial.tuned(corpus, found, part).network, encoders.load(trial.encoder)
+    return Demo(trial.tuned(corpus, found, part).network, trial, encoders.load(trial.encoder))
 
-    @lru_cache(maxsize=2)  # one answer for the four emotions of a sound
-    def answer(samples: bytes, rate: int) -> np.ndarray:
-        x = audio.resample(np.frombuffer(samples, np.float32).copy()[None], rate, SPEECH_RATE)[0]
-        cosines = humpcat.predict(network, of_sound(x, encoder, trial.layers, False, trial.prosody), np.array([0]))[0]
-        sure = np.exp(trial.tuning.scale * (cosines - cosines.max()))
-        return sure / sure.sum()
 
-    def sureness(sound: audio.Sound, emotion: int) -> float:
-        return float(answer(sound.waveform[0].tobytes(), sound.sample_rate)[emotion])
+def answer(sound: audio.Sound) -> dict[str, float]:
+    """How sure the demo's network is of each emotion, from 0 to 1: AM-Softmax's scale on its cosines."""
+    network, trial, _ = demo()
+    cosines = humpcat.predict(network, demo().streams(sound), np.array([0]))[0]
+    sure = np.exp(trial.tuning.scale * (cosines - cosines.max()))
+    return dict(zip(CLASSES, (sure / sure.sum()).tolist(), strict=True))
 
-    return {name: partial(sureness, emotion=i) for i, name in enumerate(CLASSES)}
+
+def looked_at(emotion: str = "anger", voice: str = "f4") -> dict[str, Any]:
+    """One emotion by the built-in voice in each language, and where the demo's network looks: a `map_chooser` by language."""
+    out = {}
+    for code, name in SPOKEN.items():
+        (sound,) = polyglot.synthesise([polyglot.acted_job(code, voice, polyglot.sentences(code)[NOT_IN_DEMO], emotion)])
+        x = audio.resample(sound.waveform, sound.sample_rate, SPEECH_RATE)[0]
+        mel = spectrogram.mel_db(x, SPEECH_RATE, DRAWN).numpy()
+        predicted, weights = humpcat.attention(demo().network, demo().streams(sound), 0)
+        element = f"looked-{code}"
+        out[name] = _attention_maps(mel, weights, predicted=CLASSES[predicted], sound=sound, name=element, status="synthetic")
+    return out
 
 
 def attended(found: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """What `figures.attention` takes, by target."""
-    records = {r.trial["target"]: r for r in frame.records(found, "attention")}
+    records = {r.trial["target"]: r for r in selection.of_run(found, "attention")}
     out = {}
     for target in tables.in_order(records):
         r, arrays = records[target], records[target].arrays()
@@ -274,19 +331,33 @@ def _step_of(frame: np.ndarray, frames: int, steps: int, convolved: bool) -> np.
     return np.minimum(frame * steps // frames, steps - 1)
 
 
+def _attention_maps(
+    mel: np.ndarray, weights: Mapping[str, np.ndarray], predicted: str, sound: audio.Sound | None, name: str, status: str
+) -> Any:
+    """Maps of attention over time, one per direction, below a spectrogram (frames, bands)."""
+    maps, texts = {}, {}
+    for direction, row in weights.items():
+        over_time = row[_step_of(np.arange(len(mel)), len(mel), len(row), direction.endswith("on encoder"))] - 1.0
+        maps[direction] = np.repeat(over_time[None], mel.shape[1], axis=0)
+        texts[direction] = f"{direction}: from {row.min():.2f} to {row.max():.2f} times the even share; answered {predicted}"
+    return map_chooser(mel.T, maps, texts, sound, name, status, "orange receives more than uniform attention, violet less")
+
+
 def attention_chooser(found: pd.DataFrame) -> Any:
     """Maps of attention over time for a file of the first target; with the sound where it may be passed on and is on this machine."""
-    shown = {r.trial["target"]: r for r in frame.records(found, "attention")}
+    shown = {r.trial["target"]: r for r in selection.of_run(found, "attention")}
     target = next((t for t in tables.in_order(shown)), None)
     if target is None:
         return absent()
     record = shown[target]
-    arrays, mel = record.arrays(), record.arrays()["mel"].astype(np.float32)
-    maps, texts = {}, {}
-    for name, row in zip(record.metrics["directions"], arrays["weights"], strict=True):
-        over_time = row[_step_of(np.arange(len(mel)), len(mel), len(row), name.endswith("on encoder"))] - 1.0
-        maps[name] = np.repeat(over_time[None], mel.shape[1], axis=0)
-        texts[name] = f"{name}: from {row.min():.2f} to {row.max():.2f} times the even share; answered {record.metrics['predicted']}"
-    folder = registry.find(target) if target in REDISTRIBUTABLE else None
-    sound = audio.load(folder / record.metrics["file"]) if folder else None
-    return map_chooser(mel.T, maps, texts, sound, "attention-map", "real", "orange receives more than uniform attention, violet less")
+    arrays = record.arrays()
+    weights = dict(zip(record.metrics["directions"], arrays["weights"], strict=True))
+    sound = _heard(target, record.metrics["file"]) if target in REDISTRIBUTABLE else None
+    return _attention_maps(arrays["mel"].astype(np.float32), weights, record.metrics["predicted"], sound, "attention-map", "real")
+
+
+def _heard(target: str, file: str) -> audio.Sound | None:
+    """A file of a target, or None where this machine lacks it; copies of a corpus differ in the folder and format of their files."""
+    folder = registry.find(target)
+    path = next((p for p in sorted(folder.rglob(f"{Path(file).stem}.*")) if p.suffix.lower() in AUDIO), None) if folder else None
+    return audio.load(path) if path else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ...corpora import registry
 from ...corpora.emotion import catalogue
@@ -30,8 +30,8 @@ ENCODERS = {
     "whisper-tiny": 4,
 }  # fmt: skip
 
-# The paper's width is 252 and its epochs are 50; these are what two cores can do many times over.
-WIDTH, SOURCE_EPOCHS, EPOCHS = 64, 20, 30
+PAPERS_WIDTH, PAPERS_EPOCHS = 252, 50
+WIDTH, SOURCE_EPOCHS, EPOCHS = 64, 20, 30  # sizes with which two cores run the whole grid
 # DisVoice as it is, but for the level of a frame of zeros, which would decide every mean that it enters.
 PROSODY = replace(DISVOICE, silent_db=-100.0)
 SEEDS = (0, 1, 2)
@@ -44,9 +44,12 @@ DEMO_LANGUAGES = ("de", "it")
 
 
 class Settings(GridSettings):
-    """The notebook's parameters. width : of the cross-attention; 252 is the paper's. epochs : of the source and of tuning; 50 is the
-    paper's, 0 takes the book's own numbers."""
+    """The notebook's parameters. targets : names of corpora, separated by commas; all that are found where nothing is named. width : of the
+    cross-attention; 252 is the paper's. epochs : of the source and of tuning; 50 is the paper's, 0 takes the book's own numbers."""
 
+    NARROWED: ClassVar[dict[str, str]] = GridSettings.NARROWED | {"targets": "target"}
+
+    targets: str = ""
     width: int = WIDTH
     epochs: int = 0
 
@@ -69,7 +72,7 @@ def _training(cosine: bool = True, **changes: Any) -> Variant:
     return Variant(network=() if cosine else (("cosine", False),), training=tuple(changes.items()))
 
 
-USUAL = "as in the paper"
+USUAL = "reference network"
 # In the order of their importance: what the claims need comes first.
 VARIANTS: dict[str, Variant] = {
     USUAL: Variant(),
@@ -145,8 +148,14 @@ def trials(settings: Settings) -> list[Trial]:
 
 def _differs(pair: str, encoder: str) -> bool:
     """Whether a pair of layers is one of its own in an encoder with fewer layers than HuBERT, and not an earlier pair or a single layer."""
-    layers = {name: layers_of(ENCODERS[encoder], v.layers) for name, v in ALL_VARIANTS.items() if len(v.layers) == 2}
+    layers = _layers_of_all(encoder)
     return len(set(layers[pair])) == 2 and next(name for name, of in layers.items() if of == layers[pair]) == pair
+
+
+@cache
+def _layers_of_all(encoder: str) -> dict[str, Layers]:
+    """The layers of every variant that has two."""
+    return {name: layers_of(ENCODERS[encoder], v.layers) for name, v in ALL_VARIANTS.items() if len(v.layers) == 2}
 
 
 def found_source() -> str | None:
@@ -200,7 +209,7 @@ class Plan:
         return {
             "study": SLUG,
             "data_status": data_status([self.source, tested]),
-            "model_status": "paper" if self.encoder == PAPERS_ENCODER else "other",
+            "model_status": self._model_status(),
             "source": self.source,
             "source_hash": _hash(self.source),
             "source_features": usual_features(self.source),
@@ -211,6 +220,11 @@ class Plan:
             "prosody": variant.prosody,
             "source_training": replace(self.source_training, **dict(variant.training)),
         }
+
+    def _model_status(self) -> Literal["paper", "other"]:
+        sizes = (self.width, self.source_training.epochs, self.tuning.epochs)
+        papers = self.encoder == PAPERS_ENCODER and sizes == (PAPERS_WIDTH, PAPERS_EPOCHS, PAPERS_EPOCHS)
+        return "paper" if papers else "other"
 
 
 def _aim(target: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ...learning.humpcat import TrainSettings
 from ...metrics import Interval
 from ...models.humpcat import HumpcatSettings
 from ...results import frame
+from ...results.records import Record
 from ...results.trials import canonical
 from .plan import ALL_VARIANTS, ENCODERS, EPOCHS, SHARE, SOURCE_EPOCHS, USUAL, WIDTH, layers_of
 
@@ -59,6 +60,16 @@ def _fields(variant: str, depth: int, encoder_width: int) -> dict[str, Any]:
     source, tuning = (replace(TrainSettings(epochs=n), **dict(v.training)) for n in (SOURCE_EPOCHS, EPOCHS))
     named = {"network": network, "source_training": source, "tuning": tuning, "prosody": v.prosody, "layers": layers_of(depth, v.layers)}
     return {name: canonical(value) for name, value in named.items()}
+
+
+def of_run(found: pd.DataFrame, kind: str) -> list[Record]:
+    """Records of another kind that belong to the run of the transfers: same data, encoder, network and training on the source."""
+    usual = chosen(transfers(found))
+    if usual.empty:
+        return []
+    same = (*ONE_RUN, "layers", "network", "prosody", "source_training")
+    run = usual["record"].iloc[0].trial
+    return [r for r in frame.records(found, kind) if all(r.trial[name] == run[name] for name in same)]
 
 
 def chosen(table: pd.DataFrame, variant: str = USUAL, start: str = "source", share: float = SHARE, by: str = "speaker") -> pd.DataFrame:

@@ -9,13 +9,14 @@ from sklearn.metrics import f1_score
 
 from ... import metrics
 from ...corpora.emotion import catalogue
+from ...metrics import Interval
 from ...models.humpcat import Humpcat, HumpcatSettings
-from ...results import frame, published
+from ...results import published
 from . import selection
 from .plan import LAYER_PAIRS, PAPERS_TARGETS, SEEDS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
-SHARE_COLUMN = "share tuned on, %"  # of the files of the speakers who may be tuned on
+SHARE_COLUMN = "share tuned on, %"  # of all files of the target; those tested at every share are never among them
 
 # A coarse table of our own: how far a language is from English, and the smallest group that both are in.
 GROUPS = {
@@ -49,6 +50,12 @@ def in_order(targets: Any) -> list[str]:
     return [t for t in PAPERS_TARGETS if t in present] + [t for t in catalogue.in_order(present) if t not in PAPERS_TARGETS]
 
 
+def papers_languages() -> set[str]:
+    """The languages that the paper's source and targets have."""
+    stated = str(published.read(SLUG, "setup").set_index("item").loc["languages", "status"])
+    return set(stated.removeprefix("stated: ").split(", "))
+
+
 def corpora_table() -> pd.DataFrame:
     """Source and targets that the catalogue knows: what is kept of each in four classes, and what is dropped, as distributed."""
     rows = []
@@ -61,6 +68,8 @@ def corpora_table() -> pd.DataFrame:
         role = "source" if name in SOURCES else "target"
         if name in ("iemocap", *PAPERS_TARGETS):
             role += ", the paper's"
+        elif language(name) not in papers_languages():
+            role += " of ours"
         rows.append(
             {
                 "corpus": c.name,
@@ -83,7 +92,8 @@ def printed(target: str) -> float:
 
 def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
     """One row per target at the usual share: accuracy after transfer, trained on the target only, and without tuning, with intervals over draws of
-    speakers; unweighted average recall; the share of the most frequent class; what the paper prints."""
+    speakers; unweighted average recall and macro F1 over the classes that the target has; the share of the most frequent class; what the
+    paper prints, also for what has no counterpart here."""
     table = selection.transfers(found)
     zero = selection.not_tuned(table)
     cells = {
@@ -99,11 +109,22 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
             row |= metrics.confidence_t(values).columns(f"{name}, %") if len(values) else {}
         of = cells["accuracy"][cells["accuracy"]["target"] == target]
         items = [r.items() for r in of["record"]]
-        row["UAR, %"], row["macro F1, %"] = of["uar"].mean(), np.mean([_macro_f1(table) for table in items])
+        row |= metrics.confidence_t(of["uar"]).columns("UAR, %") | metrics.confidence_t([_macro_f1(t) for t in items]).columns(
+            "macro F1, %"
+        )
+        row["classes"] = int(np.mean([table["emotion"].nunique() for table in items]))
         row["most frequent class, %"] = np.mean([100 * table["emotion"].value_counts(normalize=True).max() for table in items])
         row |= {"paper, %": printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
         rows.append(row | {"draws": len(of)})
     return pd.DataFrame(rows)
+
+
+def with_printed(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """`accuracy_table` with rows for what the paper prints of targets that are not known, and of its mean; those are not available here."""
+    results = published.read(SLUG, "results")
+    others = results[~results["dataset"].isin(PRINTED.values()) & results["status"].str.startswith("published")]
+    rows = [{"target": f"the paper's {r.dataset}", "language": r.language, "paper, %": float(r.value)} for r in others.itertuples()]
+    return pd.concat([accuracy, pd.DataFrame(rows)], ignore_index=True) if len(accuracy) else accuracy
 
 
 def _macro_f1(answers: pd.DataFrame) -> float:
@@ -136,6 +157,22 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
             gain = selection.over_folds(selection.difference(source, other, "fixed_accuracy"))
             row |= gain.columns("gain, points") if gain else {}
             rows.append(row | {"draws": len(source)})
+    return pd.DataFrame(rows)
+
+
+def turning_points(by_share: pd.DataFrame) -> pd.DataFrame:
+    """From which share on the source no longer helps: for each target the least share from which on the mean gain is never above 0, and the
+    least whose gain's interval is all below 0; NaN where there is none."""
+    rows = []
+    for target, part in by_share.dropna(subset=["gain, points"]).groupby("target", sort=False) if "gain, points" in by_share else ():
+        part = part.sort_values(SHARE_COLUMN)
+        shares, gains = part[SHARE_COLUMN].to_numpy(float), part["gain, points"].to_numpy(float)
+        helping = np.flatnonzero(gains > 0)
+        none_left = shares[helping[-1] + 1 :] if len(helping) else shares
+        below = [share for share, row in zip(shares, part.to_dict("records"), strict=True) if Interval.of(row, "gain, points").high < 0]
+        rows.append(
+            {"target": target, "no mean gain from, %": min(none_left, default=np.nan), "shown to hurt at, %": min(below, default=np.nan)}
+        )
     return pd.DataFrame(rows)
 
 
@@ -176,7 +213,7 @@ def layers_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy if whole speakers are tuned on or tested, and if files are drawn whoever speaks; one row per target."""
+    """Accuracy if whole speakers are tuned on or tested, and if files are drawn regardless of speaker; one row per target."""
     table = selection.transfers(found)
     apart, mixed = selection.chosen(table), selection.chosen(table, by="file")
     rows = []
@@ -262,18 +299,16 @@ def source_table(found: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on each speaker of the source by a network trained on the others."""
     rows = [
         {"speaker": r.trial["held_out"], "accuracy, %": r.metrics["accuracy"], "UAR, %": r.metrics["uar"], "files": r.metrics["tested"]}
-        for r in frame.records(found, "source")
+        for r in selection.of_run(found, "source")
     ]
     return pd.DataFrame(rows).sort_values("speaker", ignore_index=True) if rows else pd.DataFrame()
 
 
-def answers(found: pd.DataFrame, **cell: Any) -> dict[str, pd.DataFrame]:
-    """True and predicted emotions of each target in one cell, draws of speakers together."""
+def answers(found: pd.DataFrame, **cell: Any) -> dict[str, list[pd.DataFrame]]:
+    """True and predicted emotions of each target in one cell, of the files that are tested at every share: one table per draw of speakers."""
     table = selection.chosen(selection.transfers(found), **cell)
-    return {
-        target: pd.concat([r.items() for r in table.loc[table["target"] == target, "record"]], ignore_index=True)
-        for target in in_order(table["target"])
-    }
+    items = {target: [r.items() for r in table.loc[table["target"] == target, "record"]] for target in in_order(table["target"])}
+    return {target: [one[one["fixed"]] for one in of] for target, of in items.items()}
 
 
 def parts_table() -> pd.DataFrame:
