@@ -65,8 +65,8 @@ figures.shown(
 
 # %% [markdown]
 # **What is here, and what is not.** The networks, the pairs, the loss and both stages of training are built at the
-# paper's size and tested. {glue:text}`judgements` judgements of listeners are evaluated. Trained networks in the published
-# run, at a small width: {glue:text}`arms`. Claims that need more of them are *not tested*.
+# paper's size and tested. {glue:text}`judgements` judgements of listeners are evaluated. The published run has
+# {glue:text}`arms` networks, trained at a small width. Claims that need more are *not tested*.
 #
 # ## How this rerun differs from the paper
 
@@ -91,7 +91,8 @@ figures.forest(verdicts.judged(ledger, quoted, our_run=judged), slug=plan.SLUG)
 # mp3, by bit rate, and reverberation. {glue:text}`dropped` pairs of one file with itself that were called different are
 # left out. A logistic function of the gap, with a floor and a ceiling for wrong answers, says from which gap on half of
 # the answers are "different", separately for each kind. The boundary of a support vector machine further below pools the
-# kinds and looks at one level at a time, so it is another number. Who answered is not in the data, so no interval covers the spread between listeners.
+# kinds and is read off at each level separately, so the two figures differ. The data do not say which listener gave which
+# answer, so no interval covers the spread between listeners.
 
 # %% tags=["hide-input"]
 figures.table(run.thresholds, "thresholds", 'Gap from which half of the answers are "different"; intervals over talkers', 1)
@@ -111,7 +112,7 @@ figures.table(
 # ## How many pairs are inside?
 #
 # The paper says {glue:text}`stated`. An SVM on the listeners' answers calls {glue:text}`inside_listeners` of the pairs
-# with gaps of 2 to 6 dB the same, at the levels that listeners judged; many of these are so low that no gap is heard. If
+# with gaps of 2 to 6 dB the same, at the levels that listeners judged; many of these are so low that such gaps are rarely heard. If
 # the answers follow a psychometric function with its midpoint at 3 dB {cite}`mcshefferty2015`, the share is
 # {glue:text}`inside_3`, since three quarters of gaps between 2 and 6 dB are wider than 3 dB. A midpoint of 6 dB gives
 # {glue:text}`inside_6`, one of 8 dB {glue:text}`inside_8`.
@@ -134,8 +135,8 @@ figures.shown(
 # figure shows how far the embeddings of two mixtures lie apart, by the gap between their SNRs, beside the same network
 # with random weights. At a gap of 6 dB the cosine distance is {glue:text}`distance_cdpam` for CDPAM and {glue:text}`distance_random`
 # for the network with random weights. The rank correlation of distance and gap is {glue:text}`order_cdpam` for CDPAM and
-# {glue:text}`order_random` for the other, over {glue:text}`order_pairs` pairs and SNRs. An order that random weights give
-# too is no evidence of training.
+# {glue:text}`order_random` for the other, over {glue:text}`order_pairs` pairs at two SNRs each. An order that random weights
+# give too is no evidence of training.
 
 # %% tags=["hide-input"]
 apart = run.distances
@@ -151,7 +152,7 @@ figures.shown(
 # %% [markdown]
 # ## What does pretraining do to the embedding?
 #
-# Pretraining calls two SNRs alike that listeners, and PESQ, rate differently. {glue:text}`embedding` Alignment and
+# Pretraining treats as alike two SNRs that listeners, and PESQ, rate differently. {glue:text}`embedding` Alignment and
 # uniformity {cite}`wang2020` are of pairs by the paper's law. Sounds and noises are none of those that were pretrained on.
 
 # %% tags=["hide-input"]
@@ -174,8 +175,8 @@ figures.shown(
 figures.grid(page.pairs_to_hear(), "synthetic")
 
 # %% [markdown]
-# Which gap do *you* hear? X is A or B. Both sounds have the same RMS level. Your share of right answers is drawn in the end,
-# beside what the function with its midpoint at 3 dB and the SVM expect of a reader who guesses where no gap is heard.
+# Which gap do *you* hear? X is A or B. Both sounds have the same RMS level. At the end, your share of correct answers is plotted
+# beside the shares expected of a reader who guesses whenever no gap is heard: by the function with its midpoint at 3 dB, and by the SVM.
 
 # %% tags=["hide-input"]
 figures.abx(page.abx_pairs(), page.expected_right(ours), "abx", "synthetic")
@@ -231,7 +232,8 @@ figures.table(tables.controls_table(ours), "controls", "Pretraining on other pai
 # %% [markdown]
 # ## More pretraining, or more labels?
 #
-# {glue:text}`curves` Whatever the number of labelled calls, {glue:text}`valid_sounds` more choose the epoch.
+# {glue:text}`curves` The epoch is always chosen on {glue:text}`valid_sounds` further labelled calls, so the smallest network
+# has seen that many labels more than its number says.
 
 # %% tags=["hide-input"]
 amounts = tables.curves_table(ours)
@@ -248,8 +250,8 @@ figures.shown(
 # ## With listeners' scores as labels
 #
 # {glue:text}`on_listeners` PCC is computed within each quarter and averaged. One PCC over the four networks together would be
-# too low: if one quarter has many good files, the opposite one has few. What noise and sentences the files share is not
-# documented, so only talkers and conditions are apart.
+# too low: if one quarter has many good files, the opposite one has few. Each talker has one source recording, so recordings
+# are apart as well; which noise was used, and whether talkers say the same text, is not documented.
 
 # %% tags=["hide-input"]
 figures.table(
@@ -262,7 +264,7 @@ figures.table(
 # %% [markdown]
 # ## What does an encoder hold before it is tuned?
 #
-# Here only the head is trained, on embeddings by a frozen encoder. From each sound it gets the mean embedding of
+# Here only the head is trained, on embeddings by a frozen encoder. For each sound it receives the mean embedding of
 # {glue:text}`stretches` stretches of {glue:text}`crop_s` s. An untrained encoder shows what the head gets from random filters.
 # {glue:text}`heads`
 
@@ -274,10 +276,10 @@ figures.table(tables.heads_table(ours), "heads", "The head alone on frozen encod
 
 # %% tags=["hide-input"]
 figures.table(
-    published.contradictions(plan.SLUG)[["topic", "statement A", "statement B", "our choice"]],
+    published.contradictions(plan.SLUG),
     "contradictions",
-    "Statements that contradict each other, and our choice",
-    fold="Statements and choices",
+    "Statements that contradict each other, with the arithmetic and our choice",
+    fold="Statements, arithmetic and choices",
 )
 
 # %% [markdown]
@@ -285,12 +287,12 @@ figures.table(
 #
 # - CDPAM's weights are not tuned, only frozen: with 26 million parameters, tuning takes days on two cores. On a machine with a GPU
 #   the plan includes it.
-# - The NISQA corpus, on which the paper tunes and tests, is not at hand.
-# - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at very low
-#   levels nothing is heard whatever the gap.
+# - The NISQA corpus, on which the paper tunes and tests, was not available.
+# - Which judgements the paper's SVM was trained on is not known; those here are of level, not of SNR, and at the lowest
+#   levels only wide gaps are heard.
 #
-# The [second page](jsqa_details) has the other tables: shares of pairs by law, the course of training, other measures, windows
-# against whole sounds, the embedding in numbers, and the network.
+# The [second page](jsqa_details) has the other tables: decision surfaces and calibration of the SVM, shares of pairs by law, the
+# course of training, gains by measure and by impairment, windows against whole sounds, the embedding in numbers, and the network.
 #
 # ## Demo run (built with this page, synthetic speech)
 #

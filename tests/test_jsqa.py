@@ -5,6 +5,7 @@ import math
 import pickle
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from sqa_core.results.trials import canonical
 from sqa_core.studies.jsqa import claims, page, plan, selection, tables, trials, trials_embedding, trials_listeners
 from sqa_core.studies.jsqa.trials import Material
 from sqa_core.studies.shared import published_run
-from tests.conftest import stored
+from tests.conftest import GOLDEN, stored
 
 
 def count(module) -> int:
@@ -98,6 +99,8 @@ def test_recomputing_gives_the_same_gradients():
         encoder(x).square().sum().backward()
     for a, b in zip(plain.parameters(), saving.parameters(), strict=True):
         assert torch.allclose(a.grad, b.grad, atol=1e-6)
+    for a, b in zip(plain.buffers(), saving.buffers(), strict=True):
+        torch.testing.assert_close(a, b, msg="batch statistics count a batch once")
 
 
 def test_the_output_is_a_mos():
@@ -124,6 +127,7 @@ def test_a_step_that_does_not_fit_is_refused_with_a_width_that_does():
         jsqa.check_memory(EncoderSettings(), 32, 3 * RATE, needed)
     with pytest.raises(SettingsError, match="smaller batch"):
         jsqa.check_memory(EncoderSettings(), 32, 3 * RATE, 1000)
+    jsqa.check_memory(EncoderSettings(width=16), 32, 3 * RATE, needed // 2 + needed // 10, 2)
     assert jsqa.memory_bytes(EncoderSettings(recompute=True), 8, RATE) < jsqa.memory_bytes(EncoderSettings(), 8, RATE)
 
 
@@ -183,6 +187,41 @@ def test_nt_xent_is_the_plain_double_loop(pairs, temperature):
     torch.manual_seed(pairs)
     a, b = torch.randn(pairs, 6), torch.randn(pairs, 6)
     assert float(losses.nt_xent(a, b, temperature)) == pytest.approx(nt_xent_by_loops(a, b, temperature), abs=1e-5)
+
+
+def test_nt_xent_is_that_of_pytorch_metric_learning():
+    golden = np.load(GOLDEN / "nt_xent_pytorch_metric_learning.npz")
+    for i in range(4):
+        a, b = (torch.from_numpy(golden[f"{side}{i}"]) for side in "ab")
+        assert float(losses.nt_xent(a, b, float(golden[f"temperature{i}"]))) == pytest.approx(float(golden[f"loss{i}"]), abs=1e-5)
+
+
+def gathered_gradients(rank: int, folder: Path) -> None:
+    """One of two processes, each with half of the pairs: writes the loss and the gradient of its own rows."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    a, b = (x.chunk(2)[rank].clone().requires_grad_() for x in embedded_pairs())
+    loss = losses.nt_xent(a, b, 0.5)
+    loss.backward()
+    torch.save([loss.detach(), a.grad, b.grad], folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def embedded_pairs() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(6, 5), torch.randn(6, 5)
+
+
+def test_two_devices_have_the_loss_of_all_pairs(tmp_path):
+    torch.multiprocessing.spawn(gathered_gradients, (tmp_path,), nprocs=2)
+    a, b = (x.requires_grad_() for x in embedded_pairs())
+    whole = losses.nt_xent(a, b, 0.5)
+    whole.backward()
+    for rank in (0, 1):
+        loss, *gradients = torch.load(tmp_path / f"{rank}.pt")
+        torch.testing.assert_close(loss, whole.detach())
+        for own, all_ in zip(gradients, (a.grad, b.grad), strict=True):
+            # Each process has the gradient of the sum over both of the same loss, which averaging over processes halves.
+            torch.testing.assert_close(own / 2, all_.chunk(2)[rank], atol=1e-6, rtol=1e-4)
 
 
 def test_each_of_16_rows_has_one_positive_and_14_negatives():
@@ -387,6 +426,10 @@ def test_a_machine_finds_the_threshold_of_answers_on_a_kind_that_it_has_not_hear
     inside = {name: jnd.share_inside(machine, LAWS[name], np.array([-30.0, -10.0])) for name in ("2 to 6 dB", "10 to 20 dB")}
     assert inside["2 to 6 dB"] > 0.85
     assert inside["10 to 20 dB"] < 0.02
+    values = jnd.surface(machine, (-30.0, -10.0), gaps)
+    assert values.shape == (2, len(gaps))
+    assert (values[:, 0] < 0).all()
+    assert (values[:, -1] > 0).all()
 
 
 def test_answers_at_random_have_no_threshold_and_no_auc():
@@ -532,7 +575,10 @@ def test_arms_share_no_voice_and_no_use():
     with pytest.raises(SettingsError, match="same use"):
         trials.assert_apart(plan.TRAIN, plan.TRAIN)
     with pytest.raises(SettingsError, match="share voices"):
-        trials.assert_apart(plan.TRAIN, tuple(replace(part, use="test") for part in plan.TRAIN))
+        trials.assert_apart(plan.TRAIN[:1], (replace(plan.TRAIN[0], use="test"),))
+    with pytest.raises(SettingsError, match="Tests take all files of asterisk"):
+        trials.assert_apart(plan.TRAIN, (replace(plan.TRAIN[1], use="test"),))
+    trials.assert_apart(plan.TRAIN[1:], plan.VALID[1:])
 
 
 def test_the_cost_of_a_step_is_known_before_the_first_and_changes_nothing():

@@ -166,7 +166,30 @@ def simulated(count: int, seed: int, widest_db: float = 12.0, midpoint_db: float
     return pd.DataFrame({"snr_db": snr, "gap_db": gap, "different": (rng.random(count) < told_apart(gap, midpoint_db)).astype(int)})
 
 
-def threshold_db(classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: np.ndarray) -> np.ndarray:
+def surface(
+    classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: Float[np.ndarray, " gaps"]
+) -> Float[np.ndarray, "values gaps"]:
+    """The decision function over a grid: above 0 a pair is called different.
+
+    Parameters
+    ----------
+    classifier : Fitted on the first feature (level or SNR) and the gap, both in dB.
+    first : (values,)
+        In dB.
+    gaps : (gaps,)
+        In dB.
+
+    Returns
+    -------
+    (values, gaps).
+    """
+    grid = np.stack(np.meshgrid(first, gaps, indexing="ij"), axis=-1)
+    return classifier.decision_function(grid.reshape(-1, 2)).reshape(len(first), len(gaps))
+
+
+def threshold_db(
+    classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: Float[np.ndarray, " gaps"]
+) -> Float[np.ndarray, " values"]:
     """For each value of the first feature (level or SNR), the least gap that is called different.
 
     Parameters
@@ -181,11 +204,8 @@ def threshold_db(classifier: Pipeline | GridSearchCV, first: Sequence[float], ga
     -------
     (values,), in dB; NaN where no gap is called different.
     """
-    out = []
-    for value in first:
-        called = classifier.predict(np.column_stack([np.full(len(gaps), value), gaps])) == 1
-        out.append(gaps[called.argmax()] if called.any() else np.nan)
-    return np.array(out)
+    called = surface(classifier, first, gaps) > 0
+    return np.where(called.any(axis=1), gaps[called.argmax(axis=1)], np.nan)
 
 
 SHARE_PAIRS = 4000

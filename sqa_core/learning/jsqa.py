@@ -94,21 +94,23 @@ def step_cost(settings: PretrainSettings, device: str) -> StepCost:
         A step does not fit into memory; the message names a width that does.
     """
     samples = int(settings.law.seconds * RATE)
-    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device))
+    bytes_ = DTYPES[settings.mixed_precision].itemsize
+    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device), bytes_)
     with torch.random.fork_rng(devices=[] if device == "cpu" else None):
         network = Encoder(settings.encoder).to(device)
         for _ in range(2):
             start = time.perf_counter()
-            embedded = network(torch.randn(2 * settings.pairs, samples, device=device))
+            with torch.autocast(torch.device(device).type, DTYPES[settings.mixed_precision], enabled=settings.mixed_precision != "no"):
+                embedded = network(torch.randn(2 * settings.pairs, samples, device=device)).float()
             nt_xent(embedded[::2], embedded[1::2], settings.temperature).backward()
             if device != "cpu":
                 torch.accelerator.synchronize()
             seconds = time.perf_counter() - start
     parameters = sum(p.numel() for p in network.parameters())
-    return StepCost(parameters, seconds, memory_bytes(settings.encoder, 2 * settings.pairs, samples))
+    return StepCost(parameters, seconds, memory_bytes(settings.encoder, 2 * settings.pairs, samples, bytes_))
 
 
-VALID_PAIRS = 64
+VALID_BATCHES = 8  # of as many pairs as in training, since the loss depends on the size of a batch
 VALID_SEED = 1_000_000  # pairs that are validated on are none of those that are trained on
 
 
@@ -148,15 +150,16 @@ def pretrain(
         raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
     accelerator = accelerator_of(settings.mixed_precision)
     device = str(accelerator.device)
-    check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), environment.free_memory_bytes(device))
+    samples, bytes_ = int(settings.law.seconds * RATE), DTYPES[settings.mixed_precision].itemsize
+    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device), bytes_)
     if on_start and not folder.is_dir():  # not where the first step was taken before: arms share a pretraining
         on_start(step_cost(settings, device))
     torch.manual_seed(seed)
     encoder = Encoder(settings.encoder)
     model = torch.nn.Sequential(encoder, projection_head(settings.encoder.size)) if settings.head else torch.nn.Sequential(encoder)
     network, optimizer = accelerator.prepare(model, torch.optim.Adam(model.parameters(), lr=settings.learning_rate))
-    count = min(VALID_PAIRS, settings.pairs)
-    checks = jnd_pairs.batch([jnd_pairs.draw(*valid, settings.law, VALID_SEED + seed, k) for k in range(count)])
+    drawn = [jnd_pairs.draw(*valid, settings.law, VALID_SEED + seed, k) for k in range(VALID_BATCHES * settings.pairs)]
+    checks = jnd_pairs.batch(drawn).split(settings.pairs)
 
     def batches(epoch: int) -> Iterator[Tensor]:
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))  # of the head's dropout
@@ -172,7 +175,7 @@ def pretrain(
 
     def validate() -> Validation:
         network.eval()
-        loss = float(loss_of(checks.to(accelerator.device), gather=False))  # every process has the same checks
+        loss = float(np.mean([float(loss_of(one.to(accelerator.device), gather=False)) for one in checks]))  # the same in every process
         return Validation(-loss, loss)
 
     sounds = [x for one in (train, valid) for bank in one for x in bank.waveforms]
@@ -235,7 +238,8 @@ def tune(
     Raises
     ------
     SettingsError
-        The folder holds another run, there are fewer than two validation sounds, or a MOS or prediction among them is not finite.
+        The folder holds another run, a step does not fit into memory, there are fewer than two validation sounds, or a MOS or prediction among
+        them is not finite.
     WeightsError
         The training loss is no longer finite, or the checkpoint is damaged.
     """
@@ -245,6 +249,9 @@ def tune(
     trained = [p for p in model.parameters() if p.requires_grad]
     network, optimizer = accelerator.prepare(model, torch.optim.Adam(trained, lr=settings.learning_rate))
     samples = int(settings.seconds * encoder.settings.rate)
+    if isinstance(encoder, Encoder) and not settings.frozen:
+        bytes_ = DTYPES[settings.mixed_precision].itemsize
+        check_memory(encoder.settings, settings.batch_size, samples, environment.free_memory_bytes(str(accelerator.device)), bytes_)
     labels = torch.from_numpy(np.asarray(train.mos, np.float32))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,6 +6,8 @@ al., ICASSP 2021) is such a network, so its plan is taken, and its public weight
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,7 +95,10 @@ class Encoder(nn.Module):
         last = torch.channels_last if waveforms.device.type == "cpu" else torch.contiguous_format
         x = waveforms[:, None, None].contiguous(memory_format=last)
         for i in range(LAYERS):
-            x = checkpoint(self._layer, i, x, use_reentrant=False) if self.settings.recompute and self.training else self._layer(i, x)
+            if self.settings.recompute and self.training:
+                x = checkpoint(self._layer, i, x, use_reentrant=False, context_fn=lambda i=i: (nullcontext(), _still(self.ebatch[i])))
+            else:
+                x = self._layer(i, x)
         return x.mean(dim=(2, 3))[:, : self.settings.size]
 
     def _layer(self, i: int, x: Tensor) -> Tensor:
@@ -103,6 +108,18 @@ class Encoder(nn.Module):
         x = F.conv2d(x, convolution.weight[:, :, None], convolution.bias, (1, stride), (0, self.settings.kernel // 2))
         x = F.leaky_relu(self.ebatch[i](x), self.settings.slope, inplace=True)
         return x[..., ::2] if i in KEPT_HALF and not self.settings.kept_only else x
+
+
+@contextmanager
+def _still(norm: nn.Module) -> Iterator[None]:
+    """Batch norm leaves its statistics as they are: a layer that is recomputed has counted its batch before."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    held = {name: x.clone() for name, x in norm.named_buffers()}
+    try:
+        yield
+    finally:  # torch leaves a recomputation by an exception as soon as it has what it needs
+        for name, x in held.items():
+            norm.get_buffer(name).copy_(x)
 
 
 def projection_head(size: int = 512, dropout: float = 0.25) -> nn.Sequential:
@@ -182,7 +199,7 @@ class Jsqa(nn.Module):
             encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Jsqa":
-        """As of any module, but a frozen encoder keeps its batch statistics too."""
+        """Like `nn.Module.train`, except that a frozen encoder stays in evaluation mode, so its batch statistics do not change."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
@@ -192,15 +209,16 @@ class Jsqa(nn.Module):
         return self.head(self.encoder(waveforms))
 
 
-def memory_bytes(settings: EncoderSettings, batch: int, samples: int) -> int:
+def memory_bytes(settings: EncoderSettings, batch: int, samples: int, activation_bytes: int = 4) -> int:
     """Estimate the memory that a training step of an encoder needs.
 
-    It counts the activations that the backward pass keeps, and weights with gradients and Adam's two moments, in float32.
+    It counts the activations that the backward pass keeps, and weights with gradients and Adam's two moments, these in float32.
 
     Parameters
     ----------
     batch : number of waveforms in a step.
     samples : of each waveform.
+    activation_bytes : 4 in float32, 2 in mixed precision.
 
     Returns
     -------
@@ -215,11 +233,11 @@ def memory_bytes(settings: EncoderSettings, batch: int, samples: int) -> int:
         length = -(-length // 2) if i in KEPT_HALF else length
     with torch.device("meta"):  # takes no memory and no random numbers
         weights = sum(p.numel() for p in Encoder(settings).parameters())
-    return 4 * (batch * (kept + largest * settings.recompute) + 4 * weights)
+    return activation_bytes * batch * (kept + largest * settings.recompute) + 16 * weights
 
 
-def check_memory(settings: EncoderSettings, batch: int, samples: int, available: int) -> None:
-    """Refuse a training step that does not fit.
+def check_memory(settings: EncoderSettings, batch: int, samples: int, available: int, activation_bytes: int = 4) -> None:
+    """Refuse a training step that does not fit. `memory_bytes` has the parameters.
 
     Raises
     ------
@@ -228,13 +246,13 @@ def check_memory(settings: EncoderSettings, batch: int, samples: int, available:
     """
     from dataclasses import replace
 
-    needed = memory_bytes(settings, batch, samples)
+    needed = memory_bytes(settings, batch, samples, activation_bytes)
     if needed <= available:
         return
-    fits = [w for w in (4, 8, 12, 16, 24, 32, 48, 64) if memory_bytes(replace(settings, width=w), batch, samples) <= available]
+    fits = [w for w in (4, 8, 12, 16, 24, 32, 48, 64) if memory_bytes(replace(settings, width=w), batch, samples, activation_bytes) <= available]
     advice = f"width {max(fits)} fits" if fits else "a smaller batch or shorter sounds may fit"
     raise SettingsError(
-        f"A training step of width {settings.width} with {batch} sounds of {samples / RATE:g} s needs about {needed / 2**30:.1f} GiB, and "
+        f"A training step of width {settings.width} with {batch} sounds of {samples / settings.rate:g} s needs about {needed / 2**30:.1f} GiB, and "
         f"{available / 2**30:.1f} GiB are free; {advice}."
     )
 

@@ -49,6 +49,40 @@ def boundaries(table: pd.DataFrame):
     return closed(figure)
 
 
+def surfaces(table: pd.DataFrame):
+    """The decision functions over level or SNR and gap: listeners' answers, and the stated function with its midpoint at 3 dB."""
+    import matplotlib.pyplot as plt
+
+    shown = {LISTENERS: "level of the pair, dB", "stated function, midpoint 3 dB": "SNR, dB"}
+    shown = {name: label for name, label in shown.items() if name in set(table["answers"])}
+    figure, axes = plt.subplots(1, len(shown), figsize=(width_in(), 3.2), sharey=True, squeeze=False)
+    for axis, (name, label) in zip(axes[0], shown.items(), strict=True):
+        grid = table[table["answers"] == name].pivot(index="gap_db", columns="first_db", values="value")
+        limit = float(grid.abs().to_numpy().max())
+        mesh = axis.pcolormesh(grid.columns, grid.index, grid, cmap="PuOr_r", vmin=-limit, vmax=limit, shading="nearest", rasterized=True)
+        axis.contour(grid.columns, grid.index, grid, levels=[0.0], colors="black")
+        for gap in (2, 6):
+            axis.axhline(gap, color="black", linewidth=0.8, linestyle="--")
+        axis.set(xlabel=label, title=name)
+        figure.colorbar(mesh, ax=axis, label="decision function")
+    axes[0, 0].set_ylabel("gap, dB")
+    return closed(figure)
+
+
+def calibration(table: pd.DataFrame):
+    """Share called different over the SVM's probability of it."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(0.6 * width_in(), 3.2))
+    share = table["share called different"]
+    ends = [share - table["share called different, low"], table["share called different, high"] - share]
+    axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="perfect")
+    axis.errorbar(table["probability of different"], share, yerr=ends, fmt="o-", color=COLOURS[0], markersize=4, label="SVM")
+    axis.set(xlabel='probability of "different" by the SVM', ylabel='share of answers "different"', xlim=(0, 1), ylim=(0, 1))
+    axis.legend()
+    return closed(figure)
+
+
 def distances(table: pd.DataFrame):
     """Cosine distance over the gap, one panel per encoder, one line per SNR."""
     import matplotlib.pyplot as plt

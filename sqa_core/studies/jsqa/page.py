@@ -14,13 +14,14 @@ from ...corpora.jnd_pairs import RATE
 from ...figures import verdicts
 from ...figures.verdicts import PRINTED_WORDS, Bar
 from ...learning import jnd
+from ...learning.jsqa import PretrainSettings
 from ...metrics import Interval
-from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, load_cdpam, untrained
+from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, Encoder, load_cdpam, untrained
 from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
 from ..shared import published_run
 from . import claims, selection, tables
-from .plan import DEMO_TRAIN, ENCODER, SLUG, TUNING, VALID
+from .plan import DEMO_TRAIN, ENCODER, PRETRAINING, SLUG, TUNING, VALID
 from .trials import HeadTrial
 
 MISSING = "not available"
@@ -47,7 +48,7 @@ def first_screen(run: tables.Run, judged: list[Finding]) -> dict[str, Any]:
         "question": QUESTION,
         "reply": reply(run, judged),
         "faithful": {
-            "pairs": "Asterisk prompts and recorded noises for LibriSpeech and CHiME-3",
+            "pairs": "Asterisk prompts and recorded noises instead of LibriSpeech and CHiME-3",
             "judgements": f"{_judgements(run.found)} of listeners, DPAM",
             "labels": "PESQ in training, listeners (P.835) in tests",
             "network": f"built with 26.1 million parameters, trained at width {ENCODER.width}",
@@ -89,14 +90,24 @@ def _parameters(found: pd.DataFrame) -> str:
 
 def so_far(found: pd.DataFrame) -> str:
     """PCC with listeners by start, where there are too few seeds for a verdict."""
-    of = {name: [r.metrics[f"pcc_{claims.TEST}"] for r in selection.arms(found, start)] for start, name in tables.STARTS.items()}
+    of = {start: [r.metrics[f"pcc_{claims.TEST}"] for r in selection.arms(found, start)] for start in tables.STARTS}
     seeds = min(map(len, of.values()))
     if not seeds:
         return "the networks are built, their trainings are still to come"
-    values = ", ".join(f"{np.mean(pcc):.2f} {name}" for name, pcc in of.items())
+    words = {
+        "scratch": "from scratch",
+        "2 to 6 dB": "after pretraining without a projection head",
+        "with head": "after pretraining with one",
+    }
+    values = listed([f"{np.mean(pcc):.2f} {words[start]}" for start, pcc in of.items()])
     if seeds >= claims.MIN_SEEDS:
         return f"Over {seeds} seeds of each start, the mean PCC with P.835's listeners is {values}"
     return f"{seeds} of the {claims.MIN_SEEDS} seeds that a verdict needs are trained, with a mean PCC with P.835's listeners of {values}"
+
+
+def listed(words: list[str]) -> str:
+    """Words with commas and an "and"."""
+    return f"{', '.join(words[:-1])}{',' * (len(words) > 2)} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _judgements(found: pd.DataFrame) -> str:
@@ -214,11 +225,22 @@ def _widths(run: tables.Run) -> str:
 
 
 NO_JND = {
-    "10 to 20 dB": "gaps of 10 to 20 dB, which everybody hears",
+    "10 to 20 dB": "gaps of 10 to 20 dB, most of which listeners hear",
     "equal SNR": "pairs at one SNR in other noise",
     "crops": "two crops of one mixture",
     "shuffled": "pairs of unrelated mixtures",
 }
+
+
+def _apart(found: pd.DataFrame) -> str:
+    """Which controls differ from the paper's gaps, seed by seed, in a sentence."""
+    table, title = tables.controls_table(found), "minus the paper's gaps"
+    rows = table.dropna(subset=[title]) if title in table else table[:0]
+    differing = [row for _, row in rows.iterrows() if row[f"{title}, low"] > 0 or row[f"{title}, high"] < 0]
+    if not differing:
+        return "Paired by seed, no interval of a difference from the paper's gaps excludes 0."
+    words = [f"{row['pretrained on']} {Interval.of(row, title).text('+.2f')}" for row in differing]
+    return f"Paired by seed, these differ from the paper's gaps: {listed(words)}."
 
 
 def _controls(found: pd.DataFrame) -> str:
@@ -232,8 +254,8 @@ def _controls(found: pd.DataFrame) -> str:
     seeds = f"{fewest} seed{'s' * (fewest > 1)} each or more"
     single = [r.metrics[metric] for r in reference]
     return (
-        f"Is it the just-noticeable difference at all? Mean PCC on P.835's listeners with other pairs ({seeds}): {'; '.join(means)}. With the "
-        f"paper's gaps it is {np.mean(single):.2f}, and from {min(single):.2f} to {max(single):.2f} over {len(single)} seeds."
+        f"Does the just-noticeable difference itself matter? Mean PCC on P.835's listeners with other pairs ({seeds}): {'; '.join(means)}. With the "
+        f"paper's gaps it is {np.mean(single):.2f}, and from {min(single):.2f} to {max(single):.2f} over {len(single)} seeds. {_apart(found)}"
     )
 
 
@@ -253,10 +275,11 @@ def _curves(found: pd.DataFrame) -> str:
     if len(by_calls):
         least, most = by_calls["amount"].min(), by_calls["amount"].max()
         ends = by_calls.set_index(["start", "amount"])[column]
-        words = [f"from {ends[start, least]:.2f} to {ends[start, most]:.2f} {start}" for start in by_calls["start"].unique()]
+        named = {tables.STARTS["scratch"]: "in networks trained from scratch", tables.STARTS["2 to 6 dB"]: "in pretrained ones"}
+        words = [f"from {ends[start, least]:.2f} to {ends[start, most]:.2f} {named[start]}" for start in by_calls["start"].unique()]
         seeds = int(by_calls["seeds"].min())
         said.append(
-            f"From {least:.0f} to {most:.0f} labelled calls, mean PCC goes {' and '.join(words)} ({seeds} seed{'s' * (seeds != 1)})."
+            f"Between {least:.0f} and {most:.0f} labelled calls, mean PCC changes {listed(words)} ({seeds} seed{'s' * (seeds != 1)})."
         )
     gains = by_calls.dropna(subset=["gain over scratch"]) if "gain over scratch" in by_calls else by_calls[:0]
     if len(gains):
@@ -310,8 +333,17 @@ def _embedding(found: pd.DataFrame) -> str:
     return (
         f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "
         f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps ({seeds} "
-        f"seed{'s' * (seeds != 1)})."
+        f"seed{'s' * (seeds != 1)}). {_fights(table)}"
     )
+
+
+def _fights(table: pd.DataFrame) -> str:
+    """Whether distances follow the difference in PESQ less after pretraining, inside and outside the gaps that count as alike."""
+    of, said = table.set_index("pretrained on"), []
+    for title, where in (("SRCC with MOS difference, to 6 dB", "for gaps to 6 dB"), ("SRCC with MOS difference, beyond 6 dB", "beyond")):
+        before, after = (of.loc[tables.PAIRS[name], title] for name in ("scratch", "2 to 6 dB"))
+        said.append(f"from {before:.2f} to {after:.2f} {where}")
+    return f"The rank correlation of distance and difference in PESQ changes {listed(said)}."
 
 
 GAPS_HEARD_DB = (2.0, 4.0, 6.0, 10.0, 20.0)
@@ -352,7 +384,7 @@ def expected_right(found: pd.DataFrame) -> dict[str, dict[float, float]]:
         items = record.items()
         near = [items["probability"][(items["gap_db"].abs() - gap).abs() < NEAR_DB] for gap in GAPS_HEARD_DB]
         if all(map(len, near)):
-            noticed["expected if it is noticed as often as the SVM says different of judged pairs in pink noise"] = np.array(
+            noticed["expected if a gap is noticed as often as the SVM calls judged pairs in pink noise different"] = np.array(
                 [p.mean() for p in near]
             )
     return {name: dict(zip(GAPS_HEARD_DB, ((1 + p) / 2).tolist(), strict=True)) for name, p in noticed.items()}
@@ -380,7 +412,7 @@ def about_pair(found: pd.DataFrame) -> Callable[[float, float, audio.Sound, audi
     """For `figures.live_pair`: what the SVM on the stated function says of two SNRs, by its recorded boundary, and the cosine distance of the
     two embeddings by CDPAM, or by an untrained encoder where CDPAM's weights are not on this machine. The SVM looks at the first SNR and the gap."""
     surface = frame.only(found, "surface", midpoint_db=jnd.MIDPOINT_DB, seed=0, data_status="synthetic")
-    boundary = surface.items().dropna() if surface else None
+    boundary = tables.thresholds_of(surface).dropna() if surface else None
     has_cdpam = environment.find("weights", CDPAM_FILE) is not None
     name = "CDPAM" if has_cdpam else "an untrained encoder"
     encoder = load_cdpam() if has_cdpam else untrained(ENCODER, torch.from_numpy(pair_of(10.0, 20.0)[0].waveform), 0)
@@ -427,14 +459,32 @@ def laws_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _size() -> float:
+    """Millions of parameters of the published run's encoder."""
+    return sum(p.numel() for p in Encoder(ENCODER).parameters()) / 1e6
+
+
+def _hours() -> float:
+    return 2 * PRETRAINING.pairs * PRETRAINING.steps * PRETRAINING.epochs * PRETRAINING.law.seconds / 3600
+
+
+def _in_words(of: PretrainSettings) -> str:
+    return (
+        f"temperature {of.temperature:g}, Adam, rate {of.learning_rate:g}, {of.pairs} pairs a batch, {of.epochs} epochs of {of.steps} steps"
+    )
+
+
 def deviations_table() -> pd.DataFrame:
     """How this rerun differs from the paper."""
     rows = [
         ("clean speech", "LibriSpeech", "Asterisk prompts, five languages, four real voices", "not measured"),
         ("noise", "CHiME-3", "recorded noises of two collections", "not measured"),
-        ("judgements behind the SVM", "a set that is not identified", "DPAM's judgements by level; a stated function of SNR beside", "in the table"),
-        ("channel plan", "16 layers, 512 numbers, 26 million parameters", "CDPAM's, the first half of 1,024", "in the table of plans"),
-        ("temperature, batch, optimiser, epochs", "not stated", "0.5; Adam; in the plan", "not measured"),
+        ("judgements behind the SVM", "a set that is not identified", "DPAM's judgements by level; a stated function of SNR beside", "in the shares of pairs on the second page"),
+        ("channel plan", "16 layers, 512 numbers, 26 million parameters", "CDPAM's, the first half of 1,024", "in the table of channel configurations on the second page"),
+        ("size of the network", "26 million parameters (base width 64)", f"base width {ENCODER.width}, {_size():.2f} million", "not measured"),
+        ("amount of pretraining", "33 GB of clean speech, about 286 hours", f"{_hours():.1f} hours of pairs in crops of {PRETRAINING.law.seconds:g} s", "in the learning curve over hours, where computed"),
+        ("pretraining", "temperature, batch, rate and epochs not stated", _in_words(PRETRAINING), "not measured"),
+        ("tuning", "batch, rate and epochs not stated", f"Adam, rate {TUNING.learning_rate:g}, batches of {TUNING.batch_size} crops of {TUNING.seconds:g} s, {TUNING.epochs} epochs", "not measured"),
         ("tuning and test", "the NISQA corpus, splits not stated", "PESQ of calls; P.835's listeners", "cannot be measured"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])

@@ -1,8 +1,9 @@
 """Tables of the chapter on JSQA. Numbers stay numbers; the page decides how they are shown."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.optimize import curve_fit
-from sklearn.metrics import roc_auc_score
 
 from ... import metrics
 from ...corpora.jnd_pairs import LAWS
+from ...learning import jnd
 from ...metrics import Interval
 from ...models import encoder_catalogue, predictors
 from ...results import frame, published
@@ -33,6 +34,7 @@ TESTS = {
     "calls_real": "PESQ, calls of real voices",
     "calls_synthetic": "PESQ, calls of synthetic voices",
 }
+DECIDES = "fullband"  # the test that verdicts rest on
 DRAWS = 250  # of talkers
 BANDS_DB = (0.0, 0.01, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 40.0, 100.0)
 
@@ -61,28 +63,49 @@ class Run:
 
 
 def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well an SVM that was trained on the other kinds answers for one: one row per kind, with the interval of the area under the ROC curve
-    over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of SVMs gives."""
+    """How well an SVM that was trained on the other kinds answers for one: one row per kind; area under the ROC curve and calibration error with
+    intervals over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of SVMs gives."""
     rows = []
     for r in frame.records(found, "judgements"):
         items = r.items()
         row: dict[str, Any] = {"kind": r.trial["held_out"].replace("_", " "), "pairs": len(items)}
         row["different, %"] = 100 * float(items["different"].mean())
-        row |= _auc_interval(items).columns("AUC")
-        rows.append(row | {"accuracy": r.metrics["accuracy"], "calibration error": r.metrics["calibration_error"]})
+        drawn = [jnd_facts(one) for one in _talkers_drawn(items, DRAWS) if 0 < one["different"].mean() < 1]
+        for title, key in (("AUC", "auc"), ("accuracy", "accuracy"), ("calibration error", "calibration_error")):
+            low, high = np.quantile([facts[key] for facts in drawn], [0.025, 0.975])
+            row |= Interval(jnd_facts(items)[key], float(low), float(high)).columns(title)
+        rows.append(row)
     return pd.DataFrame(rows).sort_values("kind", ignore_index=True) if rows else pd.DataFrame()
 
 
-def _auc_interval(items: pd.DataFrame) -> Interval:
-    rng = np.random.default_rng(0)
-    of_talker = [np.flatnonzero(items["talker"] == talker) for talker in items["talker"].unique()]
-    different, value = items["different"].to_numpy(int), items["value"].to_numpy(float)
-    samples = []
-    for _ in range(DRAWS):
-        drawn = np.concatenate([of_talker[i] for i in rng.integers(len(of_talker), size=len(of_talker))])
-        if 0 < different[drawn].mean() < 1:
-            samples.append(roc_auc_score(different[drawn], value[drawn]))
-    return Interval(float(roc_auc_score(different, value)), *np.quantile(samples, [0.025, 0.975]).tolist())
+def jnd_facts(items: pd.DataFrame) -> dict[str, float]:
+    """`jnd.auc_and_error` of a record's items."""
+    return jnd.auc_and_error(*(items[name].to_numpy() for name in ("value", "probability", "different")))
+
+
+def _talkers_drawn(items: pd.DataFrame, draws: int) -> Iterator[pd.DataFrame]:
+    """Items of as many talkers as there are, drawn with replacement."""
+    rng, of_talker = np.random.default_rng(0), [part for _, part in items.groupby("talker")]
+    for _ in range(draws):
+        yield pd.concat([of_talker[i] for i in rng.integers(len(of_talker), size=len(of_talker))], ignore_index=True)
+
+
+def calibration_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Does the SVM's probability of "different" mean what it says? One row per tenth of the range of probabilities: their mean, the share of
+    answers "different" with its interval over talkers, and the number of pairs; all kinds together, each by the SVM that had not heard it."""
+    parts = [r.items() for r in frame.records(found, "judgements")]
+    if not parts:
+        return pd.DataFrame()
+    items = pd.concat(parts, ignore_index=True)
+    items["tenth"] = np.clip(items["probability"] * 10, 0, 9.999).astype(int)
+    samples = pd.DataFrame([one.groupby("tenth")["different"].mean() for one in _talkers_drawn(items, DRAWS)])
+    rows = []
+    for tenth, part in items.groupby("tenth"):
+        low, high = samples[tenth].quantile([0.025, 0.975])
+        row = {"probability of different": float(part["probability"].mean())}
+        row |= Interval(float(part["different"].mean()), float(low), float(high)).columns("share called different")
+        rows.append(row | {"pairs": len(part)})
+    return pd.DataFrame(rows)
 
 
 def answers_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -105,9 +128,7 @@ def thresholds_table(found: pd.DataFrame) -> pd.DataFrame:
         items = r.items()
         if r.trial["held_out"] not in NOISES:
             continue
-        rng, talkers = np.random.default_rng(0), items["talker"].unique()
-        of_talker = {talker: items[items["talker"] == talker] for talker in talkers}
-        samples = [_half(pd.concat([of_talker[t] for t in rng.choice(talkers, len(talkers))])) for _ in range(100)]
+        samples = [_half(drawn) for drawn in _talkers_drawn(items, 100)]
         interval = Interval(_half(items), *np.nanquantile(samples, [0.025, 0.975]).tolist())
         rows.append({"kind": r.trial["held_out"].replace("_", " ")} | interval.columns("threshold, dB") | {"pairs": len(items)})
     return pd.DataFrame(rows).sort_values("threshold, dB", ignore_index=True) if rows else pd.DataFrame()
@@ -135,15 +156,31 @@ def boundary_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, of in _svms(found).items():
         of = sorted(of, key=lambda r: r.trial["seed"])
-        gaps = np.stack([r.items()["threshold_db"].to_numpy(float) for r in of])
+        each_of = [thresholds_of(r) for r in of]
+        gaps = np.stack([t["threshold_db"].to_numpy(float) for t in each_of])
         of_all = gaps[0] if name == LISTENERS else np.array([np.nan if np.isnan(g).all() else np.nanmean(g) for g in gaps.T])
-        for first, gap, each in zip(of[0].items()["first_db"], of_all, gaps.T, strict=True):
+        for first, gap, each in zip(each_of[0]["first_db"], of_all, gaps.T, strict=True):
             seen = each[~np.isnan(each)]
             low, high = (float(seen.min()), float(seen.max())) if len(seen) else (np.nan, np.nan)
             rows.append(
                 {"answers": name, "level or SNR, dB": float(first), "gap, dB": float(gap), "least": low, "largest": high, "draws": len(of)}
             )
     return pd.DataFrame(rows)
+
+
+def thresholds_of(r: Record) -> pd.DataFrame:
+    """Of an SVM the least gap that it calls different, by level or SNR: first_db, threshold_db."""
+    return r.items()[["first_db", "threshold_db"]].drop_duplicates().reset_index(drop=True)
+
+
+def surfaces_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The SVMs' decision functions over level or SNR and gap: answers, first_db, gap_db, value; above 0 a pair is called different. Listeners:
+    all talkers; stated function: the first seed."""
+    parts = []
+    for name, of in _svms(found).items():
+        items = min(of, key=lambda r: r.trial["seed"]).items()
+        parts.append(items[["first_db", "gap_db", "value"]].assign(answers=name))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def stated_share() -> float:
@@ -159,7 +196,9 @@ def inside_table(found: pd.DataFrame) -> pd.DataFrame:
         first = min(of, key=lambda r: r.trial["seed"])
         row: dict[str, Any] = {"answers": name, "data": first.data_status}
         row |= _over_draws(of, "threshold_db").columns("threshold, dB")
-        row["levels without one"] = f"{first.metrics['no_threshold']} of {len(first.items())}"
+        row["levels without one"] = f"{first.metrics['no_threshold']} of {len(thresholds_of(first))}"
+        for what, key in FRESH:
+            row |= metrics.confidence_t([r.metrics[key] for r in of]).columns(f"{what}, fresh pairs") if key in first.metrics else {}
         share = Interval(*(min(max(100 * v, 0.0), 100.0) for v in _over_draws(of, "inside 2 to 6 dB")))  # t intervals pass the ends
         row |= share.columns("2 to 6 dB")
         for law in ("0 to 3 dB", "0 to 6 dB", "0 to 12 dB", "10 to 20 dB"):
@@ -169,6 +208,7 @@ def inside_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 LISTENERS = "listeners, noises"
+FRESH = (("AUC", "auc"), ("accuracy", "accuracy"), ("calibration error", "calibration_error"))  # of SVMs on the stated function
 
 
 def _svms(found: pd.DataFrame) -> dict[str, list[Record]]:
@@ -223,7 +263,7 @@ def order_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def table1(found: pd.DataFrame) -> pd.DataFrame:
-    """The paper's Table 1: one row per start and test, mean over seeds with interval, change against scratch, and what the paper prints. "RMSE
+    """The paper's Table 1: one row per start and test, mean over seeds with interval, and what the paper prints. "RMSE
     mapped" is after the best line from predicted to rated scores (P.1401), which takes out an offset between the labels of training, PESQ's,
     and listeners' scores."""
     printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
@@ -237,10 +277,50 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
             for measure in MEASURES:
                 row |= metrics.confidence_t([r.metrics[f"{measure}_{test}"] for r in of]).columns(measure.upper())
             row |= metrics.confidence_t([_mapped_rmse(r, test) for r in of]).columns("RMSE mapped")
-            change = selection.paired(found, start, "scratch", f"rmse_{test}", relative=True)
-            row["RMSE against scratch, %"] = 100 * float(change.mean()) if start != "scratch" and len(change) else np.nan
             rows.append(row | {"paper's PCC (NISQA corpus)": printed.get((name, "PCC"), ""), "seeds": len(of)})
     return pd.DataFrame(rows)
+
+
+def gains_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The paper's gains: how each measure changes against scratch, as a share of its mean from scratch, paired over seeds; beside what the paper
+    prints of it for pretraining without a head. One row per start and test."""
+    printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
+    rows = []
+    for start, test in product(list(STARTS)[1:], TESTS):
+        pairs = selection.pairs_by_seed(found, start, "scratch")
+        if len(pairs) < 2 or f"pcc_{test}" not in pairs[0][0].metrics:
+            continue
+        row: dict[str, Any] = {"start": STARTS[start], "test": TESTS[test]}
+        for measure in MEASURES:
+            own, base = np.array([[r.metrics[f"{measure}_{test}"] for r in pair] for pair in pairs], float).T
+            change, title = metrics.confidence_t(own - base), f"{measure.upper()}, %"
+            row |= Interval(*(100 * v / float(base.mean()) for v in change)).columns(title)
+            row[f"paper's {title}"] = str(printed["gain over scratch", f"{measure.upper()} change"]) if start == "2 to 6 dB" else ""
+        rows.append(row | {"pairs of seeds": len(pairs)})
+    return pd.DataFrame(rows)
+
+
+def impairments_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Gain in PCC with PESQ from pretraining without a head, by the impairment of calls by real voices: those with noise, and those without noise
+    that have a codec, lost packets, clipping or reverberation. Paired over seeds; a call can have several impairments."""
+    rows = []
+    pairs = selection.pairs_by_seed(found, "2 to 6 dB", "scratch")
+    both = [[items[items["test"] == "calls_real"] for items in (r.items() for r in pair)] for pair in pairs]
+    for name, pattern in IMPAIRMENTS.items() if len(pairs) > 1 else ():
+        kinds = both[0][0]["kinds"]
+        mask = (kinds.str.contains(pattern) & (kinds.str.contains(NOISY) == (name == "noise"))).to_numpy()
+        if mask.sum() < MIN_CALLS:
+            continue
+        each = [[metrics.pcc(*(t[c].to_numpy(float)[mask] for c in ("predicted", "mos"))) for t in pair] for pair in both]
+        scratch, gain = float(np.mean([s for _, s in each])), metrics.confidence_t([p - s for p, s in each])
+        row: dict[str, Any] = {"impairment": name, "calls": int(mask.sum()), "PCC from scratch": scratch}
+        rows.append(row | gain.columns("gain in PCC") | {"seeds": len(each)})
+    return pd.DataFrame(rows)
+
+
+NOISY = "noise|competing"
+IMPAIRMENTS = {"noise": NOISY, "codec": "codec", "lost packets": "loss|gaps", "clipping": "clip", "reverberation": "room|echo"}
+MIN_CALLS = 8  # a correlation of fewer says little
 
 
 def table1_more(starts: pd.DataFrame) -> list[str]:
@@ -338,10 +418,18 @@ def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def controls_table(found: pd.DataFrame) -> pd.DataFrame:
-    """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval;
-    none where there are only those of Table 1."""
+    """PCC on P.835 by what was pretrained on: the paper's gaps, other gaps, and controls. One row per start, mean over seeds with interval, and
+    the differences from the paper's gaps and from no pretraining, paired over seeds; none where there are only those of Table 1."""
     starts = ("scratch", *LAWS, "with head", "cdpam")
-    rows = [{"pretrained on": _pairs_in_words(start)} | _agreement(of) for start in starts if (of := selection.arms(found, start))]
+    bases = {"minus the paper's gaps": "2 to 6 dB", "minus scratch": "scratch"}
+    rows = []
+    for start in starts:
+        if of := selection.arms(found, start):
+            row = {"pretrained on": _pairs_in_words(start)} | _agreement(of)
+            for title, base in bases.items():
+                change = selection.differences(of, selection.arms(found, base), f"pcc_{DECIDES}")
+                row |= metrics.confidence_t(change).columns(title) if start != base and len(change) > 1 else {}
+            rows.append(row)
     table = pd.DataFrame(rows)
     return pd.DataFrame() if table.empty or set(table["pretrained on"]) <= set(PAIRS.values()) else table
 
@@ -459,16 +547,24 @@ def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
-    """For each recorded noise, distance and MOS difference at a gap of 6 dB in percent of those at 20 dB, before and after the paper's
-    pretraining; mean over seeds."""
+    """Does the distance follow the difference in PESQ? For each recorded noise, before and after the paper's pretraining: distance at a gap of
+    6 dB in percent of that at 20 dB, and Spearman's correlation of distance and MOS difference for gaps up to 6 dB, which pretraining counts
+    as alike, and beyond; mean over seeds and SNRs."""
     of = embeddings(found)
     rows: dict[str, dict[str, Any]] = {}
     for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):
-        items = pd.concat([r.items() for r in of[name]]) if name in of else pd.DataFrame(columns=["noise"])
+        items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in of[name]]) if name in of else pd.DataFrame(columns=["noise"])
         for noise, part in items.groupby("noise"):
+            row = rows.setdefault(str(noise), {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique()})
             share = _share_by_gap(part).loc[WIDEST_ALIKE_DB]
-            row = rows.setdefault(noise, {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique()})
             row |= {f"distance, {title}, %": share["distance"], "MOS difference, %": share["mos_difference"]}
+            inside = (part["gap_db"] > 0) & (part["gap_db"] <= WIDEST_ALIKE_DB)
+            for where, mask in (("to 6 dB", inside), ("beyond", part["gap_db"] > WIDEST_ALIKE_DB)):
+                ranks = [
+                    metrics.srcc(p["distance"].to_numpy(), p["mos_difference"].to_numpy())
+                    for _, p in part[mask].groupby(["seed", "snr_db"])
+                ]
+                row[f"SRCC {where}, {title}"] = float(np.nanmean(ranks))
     return pd.DataFrame(list(rows.values())).sort_values("noise", ignore_index=True) if rows else pd.DataFrame()
 
 

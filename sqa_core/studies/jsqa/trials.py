@@ -44,6 +44,7 @@ class JudgementTrial(Trial):
 
 
 GAPS_DB = tuple(float(x) for x in np.arange(0, 20.01, 0.1).round(1))
+FRESH_SEED = 1_000_000  # of pairs that no SVM was trained on
 
 
 class SurfaceTrial(Trial):
@@ -59,12 +60,21 @@ class SurfaceTrial(Trial):
         table = jnd.simulated(self.pairs, self.seed, midpoint_db=self.midpoint_db)
         groups = pd.qcut(table["snr_db"], 5, labels=False).to_numpy()
         classifier = jnd.fitted(table[["snr_db", "gap_db"]].to_numpy(), table["different"].to_numpy(), groups)
-        return _surface(classifier, self.snrs_db, np.random.default_rng(self.seed).uniform(*PairLaw().snr_db, jnd.SHARE_PAIRS))
+        drawn = np.random.default_rng(self.seed).uniform(*PairLaw().snr_db, jnd.SHARE_PAIRS)
+        found = _surface(classifier, self.snrs_db, drawn)
+        return replace(found, metrics=found.metrics | self._on_fresh_pairs(table.assign(kind=groups.astype(str))))
+
+    def _on_fresh_pairs(self, table: pd.DataFrame) -> dict[str, float]:
+        """How well the SVM and its probabilities answer for pairs that were drawn anew."""
+        fresh = jnd.simulated(self.pairs, FRESH_SEED + self.seed, midpoint_db=self.midpoint_db).assign(kind="fresh")
+        both = pd.concat([table, fresh], ignore_index=True).rename(columns={"snr_db": jnd.FEATURES[0]})
+        answer = jnd.held_out(both, "fresh")
+        return jnd.auc_and_error(answer.value, answer.probability, fresh["different"].to_numpy(int))
 
 
 class ListenersSurfaceTrial(Trial):
-    """The same for an SVM on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. Levels are those of the
-    judged pairs, at whose deciles the thresholds stand. seed : of the draw of talkers, with replacement; 0 takes each once."""
+    """The same for an SVM on (level, gap) and listeners' judgements of noises, whose gap in level is a gap in SNR. Thresholds stand at the
+    levels of the judged pairs, each once. seed : of the draw of talkers, with replacement; 0 takes each once."""
 
     kind: ClassVar[str] = "listeners_surface"
     judgements: str
@@ -78,7 +88,7 @@ class ListenersSurfaceTrial(Trial):
             table = pd.concat([table[table["talker"] == talker] for talker in talkers], ignore_index=True)
         classifier = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
         levels = found.table.loc[found.table["kind"].isin(NOISES), "level_db"].to_numpy()
-        return _surface(classifier, tuple(np.quantile(levels, np.arange(0.1, 1, 0.1)).tolist()), levels)
+        return _surface(classifier, tuple(np.unique(levels.round(1)).tolist()), levels)
 
 
 NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "siren")  # whose level is an amplitude
@@ -86,11 +96,16 @@ NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "si
 
 def _surface(classifier: Any, first: tuple[float, ...], drawn: np.ndarray) -> Result:
     """drawn : values of the first feature that pairs of each law are drawn from."""
-    thresholds = jnd.threshold_db(classifier, first, np.array(GAPS_DB))
+    values, thresholds = (of(classifier, first, np.array(GAPS_DB)) for of in (jnd.surface, jnd.threshold_db))
     laws = {name: law for name, law in jnd_pairs.LAWS.items() if not (law.crops or law.shuffled)}
     shares = {f"inside {name}": jnd.share_inside(classifier, law, drawn) for name, law in laws.items()}
-    facts = {"threshold_db": float(np.nanmean(thresholds)), "no_threshold": int(np.isnan(thresholds).sum())}
-    return Result(facts | shares, pd.DataFrame({"first_db": first, "threshold_db": thresholds}))
+    facts: dict[str, Any] = {"threshold_db": float(np.nanmean(thresholds)), "no_threshold": int(np.isnan(thresholds).sum())}
+    # Of a gap above the threshold that is called the same again, the threshold says nothing.
+    facts["same_again"] = int(sum((row[(row > 0).argmax() :] <= 0).any() for row in values if (row > 0).any()))
+    rows = [
+        (f, t, gap, round(v, 3)) for f, t, row in zip(first, thresholds, values, strict=True) for gap, v in zip(GAPS_DB, row, strict=True)
+    ]
+    return Result(facts | shares, pd.DataFrame(rows, columns=["first_db", "threshold_db", "gap_db", "value"]))
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,7 @@ def sounds_of(material: Material) -> Sounds:
 
 def pretrained(settings: PretrainSettings, pairs: Material, valid_pairs: Material, seed: int) -> tuple[Encoder, list[loop.Epoch]]:
     """An encoder after pretraining, and the epochs; trials that share a pretraining share its state in the cache."""
-    folder = _training_folder("pretraining", [canonical(settings), canonical(pairs), seed])
+    folder = _training_folder("pretraining", [*map(canonical, (settings, pairs, valid_pairs)), seed])
     sounds = sounds_of(pairs), sounds_of(valid_pairs)
     return jsqa.pretrain(*sounds, settings, seed, folder, on_start=lambda cost: print(cost.text(settings), flush=True))
 
@@ -341,8 +356,8 @@ def agreement(predicted: Any, mos: Any) -> dict[str, float]:
 
 
 def assert_apart(*groups: tuple[Part, ...]) -> None:
-    """Parts of training, validation and tests share no synthetic voice and no recorded noise, and their uses differ, so that they share no
-    sentence and no file of a corpus (`calls`).
+    """Parts of training, validation and tests share no synthetic voice and no recorded noise, and their uses differ. Training and validation
+    take different files of one corpus (`calls`), tests take all files of theirs, so a test's corpus is none of the others'.
 
     Raises
     ------
@@ -355,6 +370,9 @@ def assert_apart(*groups: tuple[Part, ...]) -> None:
             voices = [{v for part in group if part.source == "polyglot" for v in part.voices or ()} for group in (first, second)]
             if uses[0] & uses[1]:
                 raise SettingsError(f"Two groups of calls have the same use, {min(uses[0] & uses[1])!r}, and so share files.")
+            real = [{part.source for part in group if part.source != "polyglot"} for group in (first, second)]
+            if "test" in uses[0] | uses[1] and (both := real[0] & real[1]):
+                raise SettingsError(f"Tests take all files of {min(both)}, so no other group of calls may have it.")
             if voices[0] & voices[1]:
                 raise SettingsError(f"Two groups of calls share voices: {', '.join(sorted(voices[0] & voices[1]))}.")
             for one in uses[0]:
