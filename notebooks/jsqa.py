@@ -21,6 +21,7 @@ scheduler = ""
 store = ""
 kinds = ""
 seeds = ""
+size = "book"
 
 # %% [markdown]
 # # Does pretraining on just-noticeable differences teach quality?
@@ -38,7 +39,7 @@ from sqa_core.studies.jsqa import figures as draw
 from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds)
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds, size=size)
 this_run = settings.run(plan.trials(settings))
 ours = published_run(plan.SLUG)
 run = tables.Run(ours)

@@ -21,6 +21,7 @@ scheduler = ""
 store = ""
 kinds = ""
 seeds = ""
+size = "book"
 
 # %% [markdown]
 # # JSQA: all tables
@@ -37,7 +38,7 @@ from sqa_core.studies.jsqa import page, plan, tables
 from sqa_core.studies.shared import published_run
 
 figures.style()
-settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds)
+settings = plan.Settings(profile=profile, engine=engine, scheduler=scheduler, store=store, kinds=kinds, seeds=seeds, size=size)
 this_run = settings.run(plan.trials(settings))  # stored already: the main page runs them
 ours = published_run(plan.SLUG)
 run = tables.Run(ours)

@@ -249,7 +249,9 @@ def check_memory(settings: EncoderSettings, batch: int, samples: int, available:
     needed = memory_bytes(settings, batch, samples, activation_bytes)
     if needed <= available:
         return
-    fits = [w for w in (4, 8, 12, 16, 24, 32, 48, 64) if memory_bytes(replace(settings, width=w), batch, samples, activation_bytes) <= available]
+    fits = [
+        w for w in (4, 8, 12, 16, 24, 32, 48, 64) if memory_bytes(replace(settings, width=w), batch, samples, activation_bytes) <= available
+    ]
     advice = f"width {max(fits)} fits" if fits else "a smaller batch or shorter sounds may fit"
     raise SettingsError(
         f"A training step of width {settings.width} with {batch} sounds of {samples / settings.rate:g} s needs about {needed / 2**30:.1f} GiB, and "

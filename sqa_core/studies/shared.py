@@ -14,6 +14,17 @@ from ..results.store import check
 from ..results.trials import Trial
 
 
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence has them: with commas, and "and" before the last.
+
+    Examples
+    --------
+    >>> listed(["one", "two", "three"]), listed(["one", "two"]), listed(["one"])
+    ('one, two, and three', 'one and two', 'one')
+    """
+    return f"{', '.join(words[:-1])}{',' * (len(words) > 2)} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
 class ChapterSettings(BaseModel):
     """Parameters that every notebook has; a chapter may add its own."""
 

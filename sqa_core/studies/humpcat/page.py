@@ -23,7 +23,7 @@ from ...models.humpcat import Humpcat
 from ...results import published
 from ...results.claims import Finding, on_claims, tally
 from ...spectrogram import SPEECH_RATE
-from ..shared import published_run
+from ..shared import listed, published_run
 from . import claims, selection, tables
 from .plan import (
     ENCODERS,
@@ -186,9 +186,9 @@ def _turning(found: pd.DataFrame) -> str:
     ends = [f"{r['target']} {r[column]:g} %" for _, r in table.iterrows() if np.isfinite(r[column])]
     hurt = [f"{r['target']} at {r[shown]:g} %" for _, r in table.iterrows() if np.isfinite(r[shown])]
     kept = [r["target"] for _, r in table.iterrows() if not np.isfinite(r[column])]
-    said = f"On those files the mean gain is 0 or below from this share on: {', '.join(ends) or 'none'}"
-    said += f"; on {' and '.join(kept)} it stays above 0 to the largest share. " if kept else ". "
-    return said + f"The interval of the gain is wholly below 0 for {' and '.join(hurt) or 'no target at any share'}."
+    said = f"On those files the mean gain is 0 or below from these shares on: {', '.join(ends) or 'none'}"
+    said += f"; on {listed(kept)} it stays above 0 to the largest share. " if kept else ". "
+    return said + f"The interval of the gain is wholly below 0 for {listed(hurt) or 'no target at any share'}."
 
 
 def _grid(found: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from ...metrics import Interval
 from ...models.jsqa import CDPAM_FILE, CDPAM_RATE, Encoder, load_cdpam, untrained
 from ...results import frame, published
 from ...results.claims import Finding, on_claims, tally
-from ..shared import published_run
+from ..shared import listed, published_run
 from . import claims, selection, tables
 from .plan import DEMO_TRAIN, ENCODER, PRETRAINING, SLUG, TUNING, VALID
 from .trials import HeadTrial
@@ -103,11 +103,6 @@ def so_far(found: pd.DataFrame) -> str:
     if seeds >= claims.MIN_SEEDS:
         return f"Over {seeds} seeds of each start, the mean PCC with P.835's listeners is {values}"
     return f"{seeds} of the {claims.MIN_SEEDS} seeds that a verdict needs are trained, with a mean PCC with P.835's listeners of {values}"
-
-
-def listed(words: list[str]) -> str:
-    """Words with commas and an "and"."""
-    return f"{', '.join(words[:-1])}{',' * (len(words) > 2)} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _judgements(found: pd.DataFrame) -> str:
