@@ -149,7 +149,10 @@ figures.table(
 
 # %% tags=["hide-input"]
 figures.table(
-    tables.languages_table(ours), "languages", "Gain by relation to English; four languages are too few to assess the effect of distance"
+    tables.languages_table(ours),
+    "languages",
+    "Gain by relation to English; four languages are too few to assess the effect of distance",
+    fold="Gain by relation to English",
 )
 
 # %% [markdown]
@@ -203,17 +206,18 @@ figures.table(
     "attention",
     "Normalised entropy of attention, of the mean over heads in the first layer; 1 is uniform. Heads that look at different places can have an even mean",
     4,
+    fold="By direction",
 )
 
 # %% tags=["hide-input"]
-even = tables.entropy_over_epochs(ours)
+by_epoch = tables.epochs_table(ours)
 figures.shown(
     records,
-    lambda _: draw.entropy_over_epochs(even),
-    lambda _: even,
+    lambda _: draw.epochs(by_epoch),
+    lambda _: by_epoch,
     "entropy",
-    alt="Normalised entropy of each direction of attention over the epochs of tuning.",
-    caption="Normalised entropy of attention (mean over heads, first layer) over the epochs of tuning, mean over targets and draws. Real recordings.",
+    alt="Normalised entropy of each direction of attention, and the loss, over the epochs of training on the source and of tuning.",
+    caption="Normalised entropy of attention (mean over heads, first layer; the axis does not begin at 0) and AM-Softmax loss by epoch. Training on the source is without one speaker each, mean over those left out; tuning is the mean over draws, of entropy over targets too. Real recordings.",
 )
 
 # %% tags=["hide-input"]

@@ -66,14 +66,15 @@ figures.figure(
 figures.table(
     run.inside.drop(columns=["data", "levels without one", "0 to 6 dB", "paper, 2 to 6 dB", "draws"], errors="ignore"),
     "inside",
-    "Share of pairs called the same, in percent, by the range of gaps; intervals over draws of talkers (listeners) or seeds (stated function)",
-    1,
+    "Share of pairs called the same, in percent, by the range of gaps, and how well SVMs on the stated function answer for fresh pairs; intervals over draws of talkers (listeners) or seeds (stated function)",
+    {"threshold, dB": 1, "2 to 6 dB": 1, "0 to 3 dB": 1, "0 to 12 dB": 1, "10 to 20 dB": 1}
+    | {f"{what}, fresh pairs": 2 for what, _ in tables.FRESH},
 )
 
 # %% [markdown]
 # ## The SVM
 #
-# The figure shows what an SVM answers for each level or SNR and each gap. The table compares its probabilities with what
+# The maps show what an SVM answers for each level or SNR and each gap, the curve how its probabilities compare with what
 # listeners said.
 
 # %% tags=["hide-input"]

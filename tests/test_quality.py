@@ -109,7 +109,8 @@ def test_material_is_made_once_and_comes_back_as_it_was(tmp_path, monkeypatch):
     assert list(first.table.columns[:4]) == ["item", "language", "voice", "seconds"]
 
 
-def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
+def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch, tmp_path):
+    (tmp_path / "another.wav").write_bytes(b"a noise")
     part = quality_material.Part("polyglot", "en", 3, 11)
     found = {
         quality_material.part_hash(part),
@@ -123,7 +124,8 @@ def test_material_is_void_when_anything_that_makes_it_changes(monkeypatch):
         m.setitem(quality_material.FRONT_ENDS, "nisqa", replace(quality_material.FRONT_ENDS["nisqa"], n_mels=40))
         found.add(quality_material.part_hash(part))
     with monkeypatch.context() as m:
-        m.setattr(quality_material.recordings, "noises", lambda use: ("noise/another.wav",))
+        m.setenv("SQA_DATA", str(tmp_path))
+        m.setattr(quality_material.recordings, "noises", lambda use: ("another.wav",))
         found.add(quality_material.part_hash(part))
     found.add(quality_material.part_hash(replace(part, extended=True)))
     found.add(quality_material.part_hash(replace(part, varied=True)))

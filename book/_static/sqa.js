@@ -147,6 +147,7 @@ function startGallery(box) {
 function crossTable({ axes, columns, rows, values }) {
   const table = document.createElement("table");
   table.className = "sqa-cross";
+  table.tabIndex = 0; // where it is wider than the screen, the arrow keys move it
   const add = (row, kind, text, scope) => {
     const cell = row.appendChild(document.createElement(kind));
     cell.textContent = text;

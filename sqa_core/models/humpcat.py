@@ -134,6 +134,7 @@ class EncoderStream(nn.Module):
         shifted arrays.
         """
         high, wide = -(-FRAMES[0] // FRAMES[1]), COLUMNS[0] // COLUMNS[1]
+        assert self.convolution.bias is not None
         kernel = F.pad(self.convolution.weight[0], (0, 0, 0, high * FRAMES[1] - FRAMES[0]))
         parts = kernel.unflatten(2, (wide, COLUMNS[1])).unflatten(1, (high, FRAMES[1])).permute(1, 3, 0, 2, 4).flatten(0, 1).flatten(1)
         steps, count = len(blocks) - high + 1, blocks.shape[1]
@@ -319,7 +320,8 @@ class Humpcat(nn.Module):
         if self.mfcc is not None:
             streams["mfcc"] = self.mfcc(self._scaled("mfcc", inputs.mfcc), inputs.steps)
         if self.encoder is not None:
-            shift, scale = (in_blocks(x.expand(-1, FRAMES[1], -1)) for x in (self.encoder_shift, self.encoder_scale))
+            moments = (self.get_buffer(f"encoder_{name}") for name in ("shift", "scale"))
+            shift, scale = (in_blocks(x.expand(-1, FRAMES[1], -1)) for x in moments)
             streams["encoder"] = self.encoder((inputs.encoder - shift).div_(scale), inputs.first, length)
         fused, weights = self._fused(streams, outside)
         return self.classify(mean_and_variance(fused, ~outside)), weights

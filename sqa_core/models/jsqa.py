@@ -7,8 +7,9 @@ al., ICASSP 2021) is such a network, so its plan is taken, and its public weight
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -96,7 +97,7 @@ class Encoder(nn.Module):
         x = waveforms[:, None, None].contiguous(memory_format=last)
         for i in range(LAYERS):
             if self.settings.recompute and self.training:
-                x = checkpoint(self._layer, i, x, use_reentrant=False, context_fn=lambda i=i: (nullcontext(), _still(self.ebatch[i])))
+                x = checkpoint(self._layer, i, x, use_reentrant=False, context_fn=partial(_contexts, self.ebatch[i]))
             else:
                 x = self._layer(i, x)
         return x.mean(dim=(2, 3))[:, : self.settings.size]
@@ -108,6 +109,11 @@ class Encoder(nn.Module):
         x = F.conv2d(x, convolution.weight[:, :, None], convolution.bias, (1, stride), (0, self.settings.kernel // 2))
         x = F.leaky_relu(self.ebatch[i](x), self.settings.slope, inplace=True)
         return x[..., ::2] if i in KEPT_HALF and not self.settings.kept_only else x
+
+
+def _contexts(norm: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Of a layer's first computation, and of its second."""
+    return nullcontext(), _still(norm)
 
 
 @contextmanager

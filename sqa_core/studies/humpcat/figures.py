@@ -106,16 +106,26 @@ def layers(table: pd.DataFrame):
     return closed(figure)
 
 
-def entropy_over_epochs(table: pd.DataFrame):
-    """Entropy of each direction over the epochs of tuning, mean over targets and draws."""
+def epochs(table: pd.DataFrame):
+    """Entropy of each direction of attention, and loss, over the epochs of training on the source and of tuning."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.4))
-    for i, (direction, part) in enumerate(table.groupby("direction", sort=False)):
-        mean = part.groupby("epoch")["entropy"].mean()
-        axis.plot(mean.index, mean, f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i], markersize=3, label=direction)
-    axis.set(xlabel="epoch of tuning (0: before)", ylabel="normalised entropy", ylim=(0, 1.03))
-    figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
+    stages = [stage for stage in ("source", "tuning") if stage in set(table["stage"])]
+    figure, axes = plt.subplots(2, len(stages), figsize=(min(width_in(), 6.8), 4.8), squeeze=False, sharey="row", sharex="col")
+    for column, stage in zip(axes.T, stages, strict=True):
+        for axis, measure in zip(column, ("entropy", "loss"), strict=True):
+            of = table[(table["stage"] == stage) & (table["measure"] == measure)]
+            for i, (line, part) in enumerate(of.groupby("line", sort=False)):
+                colour = COLOURS[(i + 3 * (measure == "loss")) % len(COLOURS)]
+                axis.plot(part["epoch"], part["value"], f"{MARKERS[i]}-", color=colour, markersize=2.5, label=line)
+            axis.set_ylabel(f"normalised {measure}" if measure == "entropy" else "loss")
+            axis.label_outer()
+        column[0].set_title("training on the source" if stage == "source" else "tuning on the target")
+        column[1].set_xlabel("epoch (0: before)")
+    lowest = table.loc[table["measure"] == "entropy", "value"].min()
+    axes[0, 0].set_ylim(min(0.95, lowest - 0.005), 1.002)
+    for axis in (axes[0, -1], axes[1, -1]):
+        axis.legend(fontsize=6, loc="lower left" if axis is axes[0, -1] else "upper right")
     return closed(figure)
 
 

@@ -204,7 +204,9 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
     groups: dict[str, dict[str, float]] = {}
     lines: dict[str, dict[str, float]] = {}
     crossed: dict[str, pd.DataFrame] = {}
-    cells = [({"share": share, "start": start}, "all streams") for start in ("source", "random") for share in SHARES]
+    usual_first = sorted(SHARES, key=lambda share: share != SHARE)
+    cells: list[tuple[dict[str, Any], str]]
+    cells = [({"share": share, "start": start}, "all streams") for start in ("source", "random") for share in usual_first]
     cells += [({"share": SHARE, "start": start, "variant": name}, name) for start in ("source", "random") for name in STREAMS]
     by_target = [(cell, streams, tables.answers(found, **cell)) for cell, streams in cells]
     for target in tables.in_order(target for *_, of in by_target for target in of):

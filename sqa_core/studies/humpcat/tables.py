@@ -243,13 +243,29 @@ def attention_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{k: float(np.mean(v)) if isinstance(v, list) else v for k, v in row.items()} for row in rows.values()])
 
 
-def entropy_over_epochs(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean entropy of each direction after each epoch of tuning: direction, epoch (0 before tuning), target, entropy."""
+def epochs_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The course of training on the source, each speaker left out once, and of tuning: stage, line, measure, epoch, value. Entropy of each
+    direction of attention (epoch 0 is before training), mean over speakers, or targets and draws; loss, mean over speakers, or draws of each
+    target."""
     parts = []
-    for row in selection.chosen(selection.transfers(found)).itertuples():
-        for direction, values in row.record.metrics["entropies"].items():
-            parts.append(pd.DataFrame({"direction": direction, "epoch": range(len(values)), "target": row.target, "entropy": values}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["direction", "epoch", "target", "entropy"])
+    usual = selection.chosen(selection.transfers(found))
+    stages = {"source": [(SOURCE_LINE, r) for r in selection.of_run(found, "source")]}
+    stages["tuning"] = [(title(row.target), row.record) for row in usual.itertuples()]
+    for stage, of in stages.items():
+        for line, r in of:
+            for direction, values in r.metrics.get("entropies", {}).items():
+                parts.append(
+                    pd.DataFrame({"stage": stage, "measure": "entropy", "line": direction, "epoch": range(len(values)), "value": values})
+                )
+            losses = r.metrics.get("losses", [])
+            about = {"stage": stage, "measure": "loss", "line": line}
+            parts.append(pd.DataFrame(about | {"epoch": range(1, len(losses) + 1), "value": losses}))
+    if not parts:
+        return pd.DataFrame(columns=["stage", "measure", "line", "epoch", "value"])
+    return pd.concat(parts).groupby(["stage", "measure", "line", "epoch"], sort=False)["value"].mean().reset_index()
+
+
+SOURCE_LINE = "the source's other speakers"
 
 
 def neutral_table(found: pd.DataFrame) -> pd.DataFrame:

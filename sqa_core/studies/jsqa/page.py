@@ -185,6 +185,9 @@ def glue_values(run: tables.Run) -> dict[str, str]:
     judged = frame.records(run.found, "judgements")
     if judged:
         out["dropped"] = str(judged[0].metrics["dropped"])
+    kinds = run.judgements
+    out["auc"] = f"{kinds['AUC'].min():.2f} to {kinds['AUC'].max():.2f}" if len(kinds) else MISSING
+    out["hardest_kind"] = str(kinds.loc[kinds["AUC"].idxmin(), "kind"]) if len(kinds) else MISSING
     inside = run.inside
     rows = inside.set_index("answers")["2 to 6 dB"] if len(inside) else {}
     out["inside_listeners"] = f"{rows[tables.LISTENERS]:.1f} %" if tables.LISTENERS in rows else MISSING

@@ -144,10 +144,11 @@ def at_papers_size() -> list[Trial]:
     arm, planned = _arms(), []
     for seed in SEEDS:
         for start in ("scratch", "2 to 6 dB", "with head", *(CONTROLS if seed in CONTROL_SEEDS else ())):
-            usual = PRETRAININGS.get(start)
-            law = usual and replace(usual.law, seconds=PAPERS_PRETRAINING.law.seconds)
-            pretraining = usual and replace(PAPERS_PRETRAINING, law=law, head=usual.head)
-            planned.append(arm(start, seed, encoder=EncoderSettings(), tuning=PAPERS_TUNING, pretraining=pretraining))
+            fields: dict[str, Any] = {"encoder": EncoderSettings(), "tuning": PAPERS_TUNING}
+            if usual := PRETRAININGS.get(start):
+                law = replace(usual.law, seconds=PAPERS_PRETRAINING.law.seconds)
+                fields["pretraining"] = replace(PAPERS_PRETRAINING, law=law, head=usual.head)
+            planned.append(arm(start, seed, **fields))
     return planned
 
 
