@@ -156,6 +156,9 @@ def of_jsqa(found: pd.DataFrame) -> Named:
         "order": jsqa.order_table,
         "alternatives": jsqa.alternatives_table,
         "table1": jsqa.table1,
+        "gains": jsqa.gains_table,
+        "impairments": jsqa.impairments_table,
+        "calibration": jsqa.calibration_table,
         "controls": jsqa.controls_table,
         "epochs": jsqa.epochs_table,
         "lengths": jsqa.lengths_table,
@@ -180,6 +183,9 @@ def of_humpcat(found: pd.DataFrame) -> Named:
         "neutral": humpcat.neutral_table,
         "languages": humpcat.languages_table,
         "broken": humpcat_claims.broken,
+        "layers": humpcat.layers_table,
+        "source": humpcat.source_table,
+        "turning": lambda found: humpcat.turning_points(humpcat.shares_table(found)),
     }
     for name, make in made.items():
         yield name, make(found)

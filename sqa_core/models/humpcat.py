@@ -61,7 +61,7 @@ class HumpcatSettings:
 class Inputs(NamedTuple):
     """A batch of files.
 
-    encoder : blocks of all files one after the other (`in_blocks`), so that no window of the convolution is computed for padding alone. mfcc : averaged to the files' steps (`averaged`). prosody : one vector a file, or contours averaged to
+    encoder : blocks of all files one after the other (`in_blocks`), so that no window of the convolution is computed for padding alone. mfcc : averaged to the files' steps (`averaged`). prosody : one vector per file, or contours averaged to
     the files' steps. steps : how many steps each file has, by `count_steps`. first : the first of them among those of the convolution.
     """
 
@@ -260,7 +260,7 @@ class OneStage(nn.Module):
 
 
 class CosineHead(nn.Module):
-    """Cosines between a file's vector and one trained vector a class, without a bias: what AM-Softmax takes."""
+    """Cosines between a file's vector and one trained vector per class, without a bias: what AM-Softmax takes."""
 
     def __init__(self, inputs: int, classes: int):
         super().__init__()

@@ -13,7 +13,7 @@ from ...models.jsqa import Encoder
 from ...results import published
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, not_tested
 from . import selection, tables
-from .plan import SLUG
+from .plan import PRETRAINING, SLUG
 
 TEST = tables.DECIDES  # P.835's listeners, full band: the test that decides; others stand in the tables
 MIN_SEEDS = 5
@@ -112,9 +112,12 @@ def _loss_and_error(found: pd.DataFrame) -> Finding:
     if not _enough(found, WITHOUT, HEAD):
         return not_tested("C7", ARMS)
     name = "contrastive_validation_loss"
-    losses = [b.metrics[name][-1] - a.metrics[name][-1] for a, b in selection.pairs_by_seed(found, WITHOUT, HEAD)]
+    both = selection.pairs_by_seed(found, WITHOUT, HEAD)
+    losses = [b.metrics[name][-1] - a.metrics[name][-1] for a, b in both]
+    # Records of older code, which have no number of pairs, were validated on a single batch.
+    pairs = min(r.metrics.get("contrastive_validation_pairs", PRETRAINING.pairs) for pair in both for r in pair)
     loss, error = metrics.confidence_t(losses), metrics.confidence_t(selection.paired(found, HEAD, WITHOUT, f"rmse_{TEST}"))
-    evidence = f"with a head the contrastive loss changes by {loss.text('+.2f')} and RMSE by {error.text('+.3f')}"
+    evidence = f"with a head the contrastive loss of {pairs} validation pairs changes by {loss.text('+.2f')} and RMSE by {error.text('+.3f')}"
     tests = against(loss, "contrastive loss, with − without head", high=0.0), against(error, "RMSE, with − without head", low=0.0)
     return _finding("C7", evidence, *tests)
 
