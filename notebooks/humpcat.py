@@ -258,11 +258,11 @@ figures.guess(page.synthetic_examples(), "synthetic")
 figures.folded(page.looked_at())
 
 # %% [markdown]
-# In a running kernel, the next cell shows sliders: change the voice's pitch, rate and level, listen, and see how sure the demo's
-# network is of each emotion.
+# In a running kernel, the next cell shows sliders: change the voice's pitch, rate and level, listen, and see the cosine of the
+# sound with each emotion, by the demo's network; the greatest is its answer.
 
 # %% tags=["hide-input", "remove-output"]
-figures.live_changes(page.changed_voice, page.CHANGES, page.answer)
+figures.live_changes(page.changed_voice, page.CHANGES, page.answer, (-1.0, 1.0))
 
 # %% [markdown]
 # ## Do speakers have to be kept apart?

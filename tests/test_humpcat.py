@@ -437,6 +437,23 @@ def test_the_voice_changes_with_every_slider_at_once():
     assert np.abs(both.waveform).max() > 1.5 * np.abs(slower.waveform).max()
 
 
+def test_bars_follow_the_sliders():
+    pytest.importorskip("ipywidgets")
+    from sqa_core import figures
+
+    def answers(sound):
+        return {"level": float(np.abs(sound.waveform).max()), "length": sound.waveform.shape[1] / 1e6}
+
+    *sliders, player, shown = figures.live_changes(page.changed_voice, page.CHANGES, answers).children
+    before, heard = [bar.value for bar in shown.children], player.value
+    sliders[1].value, sliders[2].value = 0.6, -20.0
+    after = [bar.value for bar in shown.children]
+    assert after[0] < 0.2 * before[0], "both sliders count"
+    assert after[1] > before[1]
+    assert shown.children[0].description == f"level {after[0]:.2f}"
+    assert player.value != heard
+
+
 def test_the_papers_own_sizes_are_named_so(monkeypatch):
     monkeypatch.setattr(plan.encoder_catalogue, "shape", lambda _: (12, 768))
     monkeypatch.setattr(plan.encoder_catalogue, "weights_hash", lambda _: "x")

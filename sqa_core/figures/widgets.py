@@ -296,11 +296,12 @@ def live_changes(
     changed: Callable[[Mapping[str, float]], audio.Sound],
     limits: Mapping[str, tuple[float, float, float]],
     answers: Callable[[audio.Sound], Mapping[str, float]],
+    ends: tuple[float, float] = (0.0, 1.0),
 ) -> Any:
     """A slider for each property of a sound, in a running kernel: change several of them, listen, and see a network's answer follow.
 
-    changed : the sound by the values of the sliders. limits : least, usual and greatest value by the slider's name. answers : values from 0
-    to 1 by the name of their bar. Without ipywidgets, a sentence.
+    changed : the sound by the values of the sliders. limits : least, usual and greatest value by the slider's name. answers : values by the
+    name of their bar. ends : least and greatest value of a bar. Without ipywidgets, a sentence.
     """
     import ipywidgets as widgets
 
@@ -315,7 +316,7 @@ def live_changes(
         player_.value = mp3_bytes(sound)
         found = answers(sound)
         if not shown.children:
-            shown.children = [widgets.FloatProgress(min=0.0, max=1.0) for _ in found]
+            shown.children = [widgets.FloatProgress(min=ends[0], max=ends[1]) for _ in found]
         for bar, (name, value) in zip(shown.children, found.items(), strict=True):
             bar.value, bar.description = value, f"{name} {value:.2f}"
 

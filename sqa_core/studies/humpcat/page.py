@@ -291,11 +291,9 @@ def demo() -> Demo:
 
 
 def answer(sound: audio.Sound) -> dict[str, float]:
-    """How sure the demo's network is of each emotion, from 0 to 1: AM-Softmax's scale on its cosines."""
-    network, trial, _ = demo()
-    cosines = humpcat.predict(network, demo().streams(sound), np.array([0]))[0]
-    sure = np.exp(trial.tuning.scale * (cosines - cosines.max()))
-    return dict(zip(CLASSES, (sure / sure.sum()).tolist(), strict=True))
+    """The cosine of a sound with each emotion, from -1 to 1, by the demo's network; the greatest is its answer."""
+    cosines = humpcat.predict(demo().network, demo().streams(sound), np.array([0]))[0]
+    return dict(zip(CLASSES, cosines.tolist(), strict=True))
 
 
 def looked_at(emotion: str = "anger", voice: str = "f4") -> dict[str, Any]:
