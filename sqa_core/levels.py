@@ -76,7 +76,7 @@ class ActiveLevel:
     def __init__(self, sample_rate: int) -> None:
         self.hangover = int(np.ceil(HANGOVER_S * sample_rate))
         self.g = np.exp(-1 / (sample_rate * TIME_CONSTANT_S))
-        self.state = np.zeros((2, 1))
+        self.state = np.zeros(2)
         self.energy, self.samples = 0.0, 0
         self.last = np.full(len(self.thresholds), -self.hangover - 1)  # sample at which the envelope was last above each threshold
         self.active = np.zeros(len(self.thresholds), int)
@@ -87,15 +87,14 @@ class ActiveLevel:
 
         x = np.asarray(block, np.float64)
         self.energy += float(x @ x)
-        envelope = np.abs(x)
-        for i in range(2):
-            envelope, self.state[i] = lfilter([1 - self.g], [1, -self.g], envelope, zi=self.state[i])
+        # Two exponential averages, one after the other, as one filter.
+        envelope, self.state = lfilter([(1 - self.g) ** 2], [1, -2 * self.g, self.g**2], np.abs(x), zi=self.state)
+        highest = envelope.max(initial=0.0)
         end = self.samples + len(x)
         for i, threshold in enumerate(self.thresholds):
             # Runs above the threshold, and one before the block, from its first sample to the last that was above; each is active until
             # its hangover ends or the next begins.
-            above = np.concatenate([[False], envelope >= threshold, [False]])
-            runs = self.samples + np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
+            runs = self.samples + (_runs(envelope >= threshold) if highest >= threshold else np.empty((0, 2), int))
             starts, ends = np.vstack([[self.samples, self.last[i] + 1], runs]).T
             active = np.minimum(np.append(starts[1:], end), ends + self.hangover) - starts
             self.active[i] += int(np.maximum(active, 0).sum())
@@ -114,6 +113,13 @@ class ActiveLevel:
             return float(10 * np.log10(self.energy / self.samples)), 1.0
         activity = self.active[:n] / self.samples
         return float(np.interp(0.0, -excess, levels)), float(np.interp(0.0, -excess, activity))
+
+
+def _runs(true: np.ndarray) -> np.ndarray:
+    """(runs, 2): where each stretch of True begins, and where it has ended."""
+    changes = np.flatnonzero(true[1:] != true[:-1]) + 1
+    edges = [0] * bool(len(true) and true[0]), changes, [len(true)] * bool(len(true) and true[-1])
+    return np.concatenate(edges).astype(int).reshape(-1, 2)
 
 
 def clipped_percent(waveform: Float[np.ndarray, "channels samples"]) -> float:

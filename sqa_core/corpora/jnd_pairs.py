@@ -88,7 +88,8 @@ def bank(paths: Sequence[Path], what: str) -> Bank:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One pair before it is mixed: its stretches, (2, samples) each, speech at `SPEECH_DBOV`, noise of RMS 1, and the SNRs (2,) in dB."""
+    """One pair before it is mixed: its stretches, (2, samples) each, or (1, samples) where both members have the same; speech at
+    `SPEECH_DBOV`, noise of RMS 1, and the SNRs (2,) in dB."""
 
     speech: np.ndarray
     noise: np.ndarray
@@ -107,7 +108,7 @@ def draw(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int) -> Drawn
 
     Returns
     -------
-    Two stretches of speech and two of noise, `law.seconds` long at 16 kHz, with their SNRs. The names are those of the first member's
+    Stretches of speech and noise, `law.seconds` long at 16 kHz, with the two SNRs. The names are those of the first member's
     sounds.
 
     Raises
@@ -122,7 +123,7 @@ def draw(clean: Bank, noise: Bank, law: PairLaw, seed: int, index: int) -> Drawn
     elif law.crops:
         joined = [x.reshape(2, -1) for x in first[:2]]
     else:
-        joined = [np.stack([x, x]) for x in first[:2]]
+        joined = [x[None] for x in first[:2]]
     rng = np.random.default_rng([seed, index, 2])
     snr = rng.uniform(*law.snr_db)
     gap = rng.uniform(*law.gap_db) * rng.choice([-1.0, 1.0])
@@ -170,7 +171,7 @@ def mix(
     The mixtures, on the device of the inputs. They are not clipped and can exceed full scale.
     """
     gain = 10 ** ((SPEECH_DBOV - snr_db) / 20)
-    return speech + gain[..., None] * noise
+    return torch.addcmul(speech, gain[..., None], noise)
 
 
 def batch(drawn: Sequence[Drawn], device: str = "cpu") -> Float[Tensor, "pairs 2 samples"]:
@@ -186,13 +187,14 @@ def batch(drawn: Sequence[Drawn], device: str = "cpu") -> Float[Tensor, "pairs 2
     Both members of each pair, float32, 16 kHz.
     """
     arrays = ([d.speech for d in drawn], [d.noise for d in drawn], [d.snr_db for d in drawn])
-    return mix(*(torch.from_numpy(np.stack(x).astype(np.float32)).to(device) for x in arrays))
+    return mix(*(torch.from_numpy(np.stack(x).astype(np.float32, copy=False)).to(device) for x in arrays))
 
 
 def reached_snr_db(drawn: Drawn) -> np.ndarray:
     """(2,) SNR of the two mixtures in dB, measured on them: what is left without the speech is the noise."""
     mixed = batch([drawn])[0].numpy()
-    return np.array([levels.active_level(s, RATE)[0] - levels.level((m - s)[None]) for s, m in zip(drawn.speech, mixed, strict=True)])
+    speech = np.broadcast_to(drawn.speech, mixed.shape)
+    return np.array([levels.active_level(s, RATE)[0] - levels.level((m - s)[None]) for s, m in zip(speech, mixed, strict=True)])
 
 
 def write(clean: Bank, noise: Bank, law: PairLaw, seed: int, count: int, folder: Path) -> pd.DataFrame:

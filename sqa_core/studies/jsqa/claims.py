@@ -117,7 +117,9 @@ def _loss_and_error(found: pd.DataFrame) -> Finding:
     # Records of older code, which have no number of pairs, were validated on a single batch.
     pairs = min(r.metrics.get("contrastive_validation_pairs", PRETRAINING.pairs) for pair in both for r in pair)
     loss, error = metrics.confidence_t(losses), metrics.confidence_t(selection.paired(found, HEAD, WITHOUT, f"rmse_{TEST}"))
-    evidence = f"with a head the contrastive loss of {pairs} validation pairs changes by {loss.text('+.2f')} and RMSE by {error.text('+.3f')}"
+    evidence = (
+        f"with a head the contrastive loss of {pairs} validation pairs changes by {loss.text('+.2f')} and RMSE by {error.text('+.3f')}"
+    )
     tests = against(loss, "contrastive loss, with − without head", high=0.0), against(error, "RMSE, with − without head", low=0.0)
     return _finding("C7", evidence, *tests)
 
