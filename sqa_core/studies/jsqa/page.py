@@ -283,7 +283,7 @@ def _curves(found: pd.DataFrame) -> str:
     if len(gains):
         words = [f"{Interval.of(row, 'gain over scratch').text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
         said.append(
-            f"By the number of calls that a network is tuned on, pretraining changes PCC by {', '.join(words)} ({gains['seeds'].min()} seeds)."
+            f"By the number of calls that a network is tuned on, pretraining changes PCC by {listed(words)} ({gains['seeds'].min()} seeds)."
         )
     return " ".join(said)
 
@@ -326,7 +326,7 @@ def _embedding(found: pd.DataFrame) -> str:
     before, after = (starts.get(tables.PAIRS[name]) for name in ("scratch", "2 to 6 dB"))
     if before is None or after is None:
         return MISSING
-    seeds = int(table["seeds"].min())
+    seeds = int(table.set_index("pretrained on").loc[[tables.PAIRS["scratch"], tables.PAIRS["2 to 6 dB"]], "seeds"].min())
     curve = tables.embedding_curve(found).set_index(["pretrained on", "gap, dB"])["MOS difference, %"]
     return (
         f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "

@@ -541,7 +541,8 @@ def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
             "distance at 6 dB, % of 20 dB"
         )
         for key, title in titles.items():
-            row |= metrics.confidence_t([r.metrics[key] for r in of]).columns(title)
+            bounds = (-1.0, 1.0) if title.startswith("SRCC") else (-np.inf, np.inf)
+            row |= metrics.confidence_t([r.metrics[key] for r in of], bounds).columns(title)
         rows.append(row | {"seeds": len(of)})
     return pd.DataFrame(rows)
 
