@@ -64,7 +64,7 @@ figures.shown(
     lambda _: accuracy,
     "targets",
     alt="Accuracy on each target: after training on the source and a quarter of the target, on that quarter only, and on the source only; stars show what the paper prints.",
-    caption="Accuracy on speakers that were not tuned on, mean over draws of speakers with 95 % intervals. Four classes (three in AESDD), real recordings. The stars are the paper's, with HuBERT and IEMOCAP.",
+    caption="Accuracy on speakers that were not tuned on, mean over draws of speakers with 95 % intervals. Four classes, or those of them that a target has; real recordings. The stars are the paper's, with HuBERT and IEMOCAP.",
 )
 
 # %% [markdown]
@@ -109,8 +109,9 @@ figures.table(
 )
 
 # %% [markdown]
-# Choose a target, a share, the start and the streams, and read the recall of each emotion and what was answered instead. The line
-# marks the share of the most frequent emotion: always answering that emotion scores as much. All are on the same files.
+# Choose a target, a share, the start and the streams, and read the recall of each emotion and what was answered instead, on the
+# speakers who are never tuned on; numbers are means over the draws in brackets. The line marks the share of the most frequent
+# emotion: always answering that emotion scores as much.
 
 # %% tags=["hide-input"]
 groups, most_frequent, crossed = page.chooser(ours)
@@ -123,7 +124,8 @@ figures.bars(
 #
 # At {glue:text}`share` the source adds {glue:text}`gap_source` to training on the target only, tested on all speakers
 # unseen in tuning. The figure needs one test set for all shares: the third of the speakers who are never tuned on. There
-# the gain at {glue:text}`share` is {glue:text}`gap_source_fixed`. "All" are all files of the other two thirds. {glue:text}`turning`
+# the gain at {glue:text}`share` is {glue:text}`gap_source_fixed`. {glue:text}`turning` "All" are all files of the other two
+# thirds of the speakers.
 #
 # A small share drawn by speaker can lack whole classes, in URDU most often, since most of its speakers appear in one emotion
 # only. Without the source, a network cannot answer what it has never seen, and the table counts such classes.
@@ -212,12 +214,12 @@ figures.table(
 # %% tags=["hide-input"]
 by_epoch = tables.epochs_table(ours)
 figures.shown(
-    records,
+    records if len(by_epoch) else None,
     lambda _: draw.epochs(by_epoch),
     lambda _: by_epoch,
     "entropy",
-    alt="Normalised entropy of each direction of attention, and the loss, over the epochs of training on the source and of tuning.",
-    caption="Normalised entropy of attention (mean over heads, first layer; the axis does not begin at 0) and AM-Softmax loss by epoch. Training on the source is without one speaker each, mean over those left out; tuning is the mean over draws, of entropy over targets too. Real recordings.",
+    alt=f"Normalised entropy of each direction of attention, and the loss, over the epochs of {page.stages(by_epoch)}.",
+    caption=f"Normalised entropy of attention (mean over heads, first layer; the axis does not begin at 0) and AM-Softmax loss over the epochs of {page.stages(by_epoch)}. Real recordings.",
 )
 
 # %% tags=["hide-input"]

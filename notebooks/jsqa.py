@@ -235,8 +235,8 @@ figures.table(tables.controls_table(ours), "controls", "Pretraining on other pai
 # %% [markdown]
 # ## More pretraining, or more labels?
 #
-# {glue:text}`curves` The epoch is always chosen on {glue:text}`valid_sounds` further labelled calls, so the smallest network
-# has seen that many labels more than its number says.
+# {glue:text}`curves` The epoch is always chosen on {glue:text}`valid_sounds` further labelled calls, so every network has used
+# that many labels more than the figure shows.
 
 # %% tags=["hide-input"]
 amounts = tables.curves_table(ours)

@@ -26,8 +26,8 @@ size = "book"
 # %% [markdown]
 # # JSQA: all tables
 #
-# The second page of [the chapter on JSQA](jsqa): pairs, embeddings, the course of training, other measures, the network. All is
-# from the published run; each caption says what is averaged.
+# The second page of [the chapter on JSQA](jsqa): pairs, embeddings, the course of training, other measures, the network. Everything
+# is from the published run; each caption says what is averaged.
 
 # %% tags=["remove-cell"]
 
@@ -117,7 +117,7 @@ figures.table(
 figures.table(
     tables.embedding_by_noise(ours),
     "embedding_by_noise",
-    "By noise: a gap of 6 dB in percent of one of 20 dB, and the rank correlation (SRCC) of distance and difference in PESQ; mean over seeds and SNRs. Noises of a single pair have few points",
+    "By noise: a gap of 6 dB in percent of one of 20 dB, and the rank correlation (SRCC) of distance and difference in PESQ; mean over seeds and SNRs. For noises of fewer than three pairs a correlation would only show the gap",
     {"SRCC to 6 dB, untrained": 2, "SRCC beyond, untrained": 2, "SRCC to 6 dB, pretrained": 2, "SRCC beyond, pretrained": 2},
 )
 
@@ -145,7 +145,7 @@ figures.table(
 figures.table(
     tables.gains_table(ours),
     "gains",
-    "Changes against scratch in percent, beside those that the paper prints for the NISQA corpus; intervals over pairs of seeds",
+    "Changes against scratch in percent, beside those that the paper prints for the NISQA corpus; intervals over pairs of seeds. None where a measure from scratch is near 0",
     1,
 )
 
@@ -153,7 +153,7 @@ figures.table(
 figures.table(
     tables.impairments_table(ours),
     "impairments",
-    "Gain in PCC with PESQ from pretraining without a head, by impairment, real voices; intervals over seeds. Too few calls are clipped",
+    f"Gain in PCC with PESQ from pretraining without a head, by impairment, real voices; intervals over seeds, all on the same calls, so they say nothing about other calls. Impairments of fewer than {tables.MIN_CALLS} calls are left out",
     {"calls": 0, "PCC from scratch": 2, "gain in PCC": "+2"},
 )
 

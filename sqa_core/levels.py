@@ -1,7 +1,7 @@
 """Levels of a waveform: RMS, active speech level after ITU-T P.56, clipping, and the report that `sqa score --report` prints."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from .audio import Sound
 
@@ -94,7 +94,7 @@ class ActiveLevel:
         for i, threshold in enumerate(self.thresholds):
             # Runs above the threshold, and one before the block, from its first sample to the last that was above; each is active until
             # its hangover ends or the next begins.
-            runs = self.samples + (_runs(envelope >= threshold) if highest >= threshold else np.empty((0, 2), int))
+            runs = self.samples + (runs_of(envelope >= threshold) if highest >= threshold else np.empty((0, 2), int))
             starts, ends = np.vstack([[self.samples, self.last[i] + 1], runs]).T
             active = np.minimum(np.append(starts[1:], end), ends + self.hangover) - starts
             self.active[i] += int(np.maximum(active, 0).sum())
@@ -115,8 +115,22 @@ class ActiveLevel:
         return float(np.interp(0.0, -excess, levels)), float(np.interp(0.0, -excess, activity))
 
 
-def _runs(true: np.ndarray) -> np.ndarray:
-    """(runs, 2): where each stretch of True begins, and where it has ended."""
+def runs_of(true: Bool[np.ndarray, " n"]) -> Int[np.ndarray, "runs 2"]:
+    """Stretches of True.
+
+    Parameters
+    ----------
+    true : (n,)
+
+    Returns
+    -------
+    (runs, 2): where each begins, and where it has ended.
+
+    Examples
+    --------
+    >>> runs_of(np.array([True, True, False, True])).tolist()
+    [[0, 2], [3, 4]]
+    """
     changes = np.flatnonzero(true[1:] != true[:-1]) + 1
     edges = [0] * bool(len(true) and true[0]), changes, [len(true)] * bool(len(true) and true[-1])
     return np.concatenate(edges).astype(int).reshape(-1, 2)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from . import levels
 from .errors import AudioError, SettingsError
 
 STEP_S, FRAME_S = 0.01, 0.02
@@ -214,14 +215,9 @@ def _prepared(waveform: np.ndarray, sample_rate: int) -> Float[np.ndarray, " sam
     return x / peak if peak else x
 
 
-def _runs(chosen: np.ndarray) -> Int[np.ndarray, "runs 2"]:
-    """Where each run of chosen frames begins, and the first frame behind it."""
-    return np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(int), [0]]))).reshape(-1, 2)
-
-
 def _segments(chosen: np.ndarray, step: float, samples: int, drop_last: bool) -> Int[np.ndarray, "segments 2"]:
     """First and last sample of each run of chosen frames. As in DisVoice a run of frames a to b is sample (a + 1) * step to (b + 1) * step."""
-    runs = _runs(chosen) - [0, 1]
+    runs = levels.runs_of(chosen) - [0, 1]
     if drop_last:
         runs = runs[:-1]
     return np.minimum(((runs + 1) * step).astype(int), samples)
@@ -281,7 +277,7 @@ def _of_f0(f0: np.ndarray, settings: ProsodySettings) -> np.ndarray:
     voiced = f0[f0 != 0]
     if len(voiced) == 0:
         return np.zeros(30)
-    runs = [f0[a : b - (settings.drop_last and b == len(f0))] for a, b in _runs(f0 != 0)]
+    runs = [f0[a : b - (settings.drop_last and b == len(f0))] for a, b in levels.runs_of(f0 != 0)]
     runs = [run for run in runs if len(run)]
     longer = [run for run in runs if len(run) > 1]
     lines = _over_segments(np.concatenate(longer).astype(float), np.array([len(r) for r in longer]))[:, 4:] if longer else np.zeros((1, 2))

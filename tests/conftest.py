@@ -20,6 +20,7 @@ CHECKED = [
     "losses",
     "metrics",
     "corpora.cards",
+    "corpora.jnd_pairs",
     "models.nisqa",
     "models.heads",
     "models.humpcat",

@@ -15,9 +15,10 @@ from sqa_core.corpora.emotion import reader
 from sqa_core.corpora.manifest import Manifest
 from sqa_core.errors import CorpusError, SettingsError
 from sqa_core.learning import humpcat as learning
+from sqa_core.learning import streams
 from sqa_core.learning.humpcat import TrainSettings
 from sqa_core.learning.streams import Streams
-from sqa_core.models import humpcat
+from sqa_core.models import encoder_catalogue, encoders, humpcat
 from sqa_core.models.humpcat import Humpcat, HumpcatSettings, averaged, count_steps
 from sqa_core.results import frame
 from sqa_core.results.records import Record
@@ -34,8 +35,13 @@ def made_streams(lengths, settings=SMALL, seed=0) -> Streams:
     encoder = [torch.randn(settings.encoder_layers, n, settings.encoder_width, generator=rng).half() for n in lengths]
     mfcc = [averaged(torch.randn(n + 1, 39, generator=rng), count_steps(n)) for n in lengths]
     if settings.contours:
-        return Streams(encoder, mfcc, [averaged(torch.randn(2 * n, 3, generator=rng), count_steps(n)) for n in lengths])
-    return Streams(encoder, mfcc, [torch.randn(103, generator=rng) for _ in lengths])
+        return Streams(
+            [humpcat.in_blocks(x) for x in encoder],
+            lengths,
+            mfcc,
+            [averaged(torch.randn(2 * n, 3, generator=rng), count_steps(n)) for n in lengths],
+        )
+    return Streams([humpcat.in_blocks(x) for x in encoder], lengths, mfcc, [torch.randn(103, generator=rng) for _ in lengths])
 
 
 # The network
@@ -68,6 +74,27 @@ def test_the_product_of_matrices_is_the_convolution(width):
     found, expected = stream.convolved(humpcat.in_blocks(layers)), stream.convolution(layers[None])[0, 0]
     torch.testing.assert_close(found[: len(expected)], expected, atol=1e-5, rtol=1e-4)
     assert expected.shape == ((203 - 10) // 4 + 1, (width - 15) // 3 + 1)
+
+
+def test_moments_are_over_frames_and_not_over_padding():
+    frames = [5 + torch.randn(2, n, 50).half() for n in (13, 10)]
+    found = Streams([humpcat.in_blocks(x) for x in frames], [13, 10], [torch.randn(1, 39)] * 2, [torch.randn(103)] * 2)
+    network = Humpcat(replace(SMALL, encoder_width=50))
+    network.scale_inputs(**found.moments(np.arange(2)))
+    both = torch.cat(frames, dim=1).double()
+    for name, expected in (("shift", both.mean(dim=1)), ("scale", both.std(dim=1, correction=0))):
+        of = network.get_buffer(f"encoder_{name}")[:, 0]
+        torch.testing.assert_close(of[:, :48], expected[:, :48].float(), atol=1e-5, rtol=1e-5)
+        assert (of[:, 48:] == (0 if name == "shift" else 1)).all(), "a kernel of 15 columns never reaches the last two"
+
+
+def test_a_sound_has_the_same_streams_whatever_was_read_before():
+    pytest.importorskip("pysptk")
+    encoder = encoders.load(encoder_catalogue.MINI)
+    t = np.arange(16_000) / 16_000
+    x = sum(np.sin(2 * np.pi * k * (120 * t + 10 * t**2)) / k for k in range(1, 9)).astype(np.float32) / 8
+    of = [streams.of_sound(x, encoder, (1, 2), False, plan.PROSODY).prosody[0].nan_to_num() for x in (x, x[:-1], x)]
+    torch.testing.assert_close(of[0], of[2], rtol=0, atol=0)
 
 
 VARIED = [{}, {"stages": 1}, {"fusion": "gate"}, {"streams": ("encoder", "mfcc")}, {"streams": ("prosody",)}, {"depth": 2}, {"contours": True},
@@ -445,12 +472,12 @@ def test_bars_follow_the_sliders():
         return {"level": float(np.abs(sound.waveform).max()), "length": sound.waveform.shape[1] / 1e6}
 
     *sliders, player, shown = figures.live_changes(page.changed_voice, page.CHANGES, answers).children
-    before, heard = [bar.value for bar in shown.children], player.value
+    before, heard = [row.children[0].value for row in shown.children], player.value
     sliders[1].value, sliders[2].value = 0.6, -20.0
-    after = [bar.value for bar in shown.children]
+    after = [row.children[0].value for row in shown.children]
     assert after[0] < 0.2 * before[0], "both sliders count"
     assert after[1] > before[1]
-    assert shown.children[0].description == f"level {after[0]:.2f}"
+    assert shown.children[0].children[1].value == f"level {after[0]:.2f}"
     assert player.value != heard
 
 
@@ -458,11 +485,12 @@ def test_the_papers_own_sizes_are_named_so(monkeypatch):
     monkeypatch.setattr(plan.encoder_catalogue, "shape", lambda _: (12, 768))
     monkeypatch.setattr(plan.encoder_catalogue, "weights_hash", lambda _: "x")
     status = {
-        (encoder, width): plan.Plan("ravdess", encoder, plan.Settings(profile="paper", width=width, epochs=50))._model_status()
+        (encoder, width, name): plan.Plan("ravdess", encoder, plan.Settings(profile="paper", width=width, epochs=50))._model_status(variant)
         for encoder in ("hubert-base-ls960", "whisper-small")
         for width in (64, 252)
+        for name, variant in plan.VARIANTS.items()
     }
-    assert [k for k, v in status.items() if v == "paper"] == [("hubert-base-ls960", 252)]
+    assert [k for k, v in status.items() if v == "paper"] == [("hubert-base-ls960", 252, plan.USUAL)]
 
 
 # IEMOCAP

@@ -422,11 +422,11 @@ def test_a_machine_finds_the_threshold_of_answers_on_a_kind_that_it_has_not_hear
     assert facts["calibration_error"] < 0.15
     machine = jnd.fitted(table[list(jnd.FEATURES)].to_numpy(), table["different"].to_numpy(), table["kind"].to_numpy())
     gaps = np.arange(0, 20, 0.1)
-    assert jnd.threshold_db(machine, (-30.0, -10.0), gaps) == pytest.approx(6, abs=1)
+    values = jnd.surface(machine, (-30.0, -10.0), gaps)
+    assert jnd.threshold_db(values, gaps) == pytest.approx(6, abs=1)
     inside = {name: jnd.share_inside(machine, LAWS[name], np.array([-30.0, -10.0])) for name in ("2 to 6 dB", "10 to 20 dB")}
     assert inside["2 to 6 dB"] > 0.85
     assert inside["10 to 20 dB"] < 0.02
-    values = jnd.surface(machine, (-30.0, -10.0), gaps)
     assert values.shape == (2, len(gaps))
     assert (values[:, 0] < 0).all()
     assert (values[:, -1] > 0).all()

@@ -143,11 +143,9 @@ function startGallery(box) {
   });
 }
 
-// Bars of one group of several, with a line to compare them with.
+// A small table of numbers with both axes named.
 function crossTable({ axes, columns, rows, values }) {
   const table = document.createElement("table");
-  table.className = "sqa-cross";
-  table.tabIndex = 0; // where it is wider than the screen, the arrow keys move it
   const add = (row, kind, text, scope) => {
     const cell = row.appendChild(document.createElement(kind));
     cell.textContent = text;
@@ -163,9 +161,10 @@ function crossTable({ axes, columns, rows, values }) {
   });
   return table;
 }
+// Bars of one group of several, with a line to compare them with.
 function startBars(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
-  const select = box.querySelector("select"), rows = box.querySelector(".sqa-rows");
+  const select = box.querySelector("select"), rows = box.querySelector(".sqa-rows"), cross = box.querySelector(".sqa-cross");
   function choose() {
     const lines = data.lines[select.value] ?? {};
     rows.replaceChildren(
@@ -184,7 +183,7 @@ function startBars(box) {
     const values = [...new Set(Object.values(lines))].join(", ");
     said.textContent = `${data.unit}${values && `; line (${data.line}): ${values}`}`;
     rows.append(said);
-    if (data.tables[select.value]) rows.append(crossTable(data.tables[select.value]));
+    if (cross) cross.replaceChildren(crossTable(data.tables[select.value]));
   }
   stepThrough(box, select, choose);
   choose();

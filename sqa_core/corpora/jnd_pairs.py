@@ -156,8 +156,8 @@ def _stretch(x: np.ndarray, samples: int, rng: np.random.Generator, name: str, l
 
 
 def mix(
-    speech: Float[Tensor, "*pairs samples"], noise: Float[Tensor, "*pairs samples"], snr_db: Float[Tensor, "*pairs"]
-) -> Float[Tensor, "*pairs samples"]:
+    speech: Float[Tensor, "*#pairs samples"], noise: Float[Tensor, "*#pairs samples"], snr_db: Float[Tensor, "*#pairs"]
+) -> Float[Tensor, "... samples"]:
     """Speech plus noise at an SNR: active speech level (ITU-T P.56) over the noise's RMS level.
 
     Parameters
@@ -168,7 +168,7 @@ def mix(
 
     Returns
     -------
-    The mixtures, on the device of the inputs. They are not clipped and can exceed full scale.
+    The mixtures, on the device of the inputs; the shapes of pairs are broadcast. They are not clipped and can exceed full scale.
     """
     gain = 10 ** ((SPEECH_DBOV - snr_db) / 20)
     return torch.addcmul(speech, gain[..., None], noise)

@@ -52,10 +52,18 @@ def guess(groups: Mapping[str, Sequence[tuple[audio.Sound, str, str]]], status: 
 
 def _opened(groups: Mapping[str, Sequence[tuple]], shown: Callable[[tuple, str], str]) -> str:
     """HTML by group, each to be opened, the first one open; the sounds of the others are fetched when they are played."""
-    return "".join(
-        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(name)}</summary>'
-        f'<div class="sqa-guesses">{"".join(shown(one, "none" if i else "metadata") for one in of)}</div></details>'
+    parts = {
+        name: f'<div class="sqa-guesses">{"".join(shown(one, "none" if i else "metadata") for one in of)}</div>'
         for i, (name, of) in enumerate(groups.items())
+    }
+    return opened(parts)
+
+
+def opened(parts: Mapping[str, str]) -> str:
+    """HTML parts by their titles, each to be opened, the first one open."""
+    return "".join(
+        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(title)}</summary>{part}</details>'
+        for i, (title, part) in enumerate(parts.items())
     )
 
 

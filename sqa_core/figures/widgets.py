@@ -18,7 +18,7 @@ from ..explain.occlusion import Box
 from ..models import weights
 from .maps import HOP_S, magma_pixels, png_of_pixels, signed_pixels
 from .page import STATUS_WORDS, absent, html_output
-from .players import mp3_bytes, player
+from .players import mp3_bytes, opened, player
 
 
 def _embedded(data: Any) -> str:
@@ -199,18 +199,18 @@ def bars(
     return html_output(
         f'<div class="sqa-bars" id="{html.escape(name)}"><div class="sqa-controls"><button type="button">previous</button>'
         f'<label>{html.escape(label)} <select>{options}</select></label><button type="button">next</button></div>'
-        f'<div class="sqa-rows" role="group" aria-live="polite">{html.escape(plain)}</div>'
+        f'<div class="sqa-rows" role="group" aria-live="polite">{html.escape(plain)}</div>{_CROSS * bool(crossed)}'
         f'<script type="application/json">{data}</script></div>'
     )
 
 
+# Not in the live region, which would read out every cell at each step.
+_CROSS = '<div class="sqa-cross" role="region" tabindex="0" aria-label="The same in numbers, by true and answered class"></div>'
+
+
 def folded(shown: dict[str, Any]) -> Any:
     """Several HTML outputs, each to be opened by its title; the first one is open."""
-    parts = [
-        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(title)}</summary>{output.data}</details>'
-        for i, (title, output) in enumerate(shown.items())
-    ]
-    return html_output("".join(parts))
+    return html_output(opened({title: output.data for title, output in shown.items()}))
 
 
 def cards(facts: dict[str, dict[str, str]]) -> Any:
@@ -291,6 +291,9 @@ def live_strength(
     return widgets.VBox([kind, strength, player_, readout])
 
 
+WHOLE_NAME = {"description_width": "initial"}  # of a slider; else a long one is cut off
+
+
 @_with_sliders
 def live_changes(
     changed: Callable[[Mapping[str, float]], audio.Sound],
@@ -306,7 +309,9 @@ def live_changes(
     import ipywidgets as widgets
 
     sliders = {
-        name: widgets.FloatSlider(usual, min=least, max=greatest, step=(greatest - least) / 50, description=name, continuous_update=False)
+        name: widgets.FloatSlider(
+            usual, min=least, max=greatest, step=(greatest - least) / 50, description=name, continuous_update=False, style=WHOLE_NAME
+        )
         for name, (least, usual, greatest) in limits.items()
     }
     player_, shown = widgets.Audio(format="mp3", autoplay=False), widgets.VBox([])
@@ -316,9 +321,10 @@ def live_changes(
         player_.value = mp3_bytes(sound)
         found = answers(sound)
         if not shown.children:
-            shown.children = [widgets.FloatProgress(min=ends[0], max=ends[1]) for _ in found]
-        for bar, (name, value) in zip(shown.children, found.items(), strict=True):
-            bar.value, bar.description = value, f"{name} {value:.2f}"
+            shown.children = [widgets.HBox([widgets.FloatProgress(min=ends[0], max=ends[1]), widgets.Label()]) for _ in found]
+        for row, (name, value) in zip(shown.children, found.items(), strict=True):
+            bar, text = row.children
+            bar.value, text.value = value, f"{name} {value:.2f}"
 
     for slider in sliders.values():
         slider.observe(hear, "value")

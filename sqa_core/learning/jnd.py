@@ -187,24 +187,21 @@ def surface(
     return classifier.decision_function(grid.reshape(-1, 2)).reshape(len(first), len(gaps))
 
 
-def threshold_db(
-    classifier: Pipeline | GridSearchCV, first: Sequence[float], gaps: Float[np.ndarray, " gaps"]
-) -> Float[np.ndarray, " values"]:
+def threshold_db(values: Float[np.ndarray, "values gaps"], gaps: Float[np.ndarray, " gaps"]) -> Float[np.ndarray, " values"]:
     """For each value of the first feature (level or SNR), the least gap that is called different.
 
     Parameters
     ----------
-    classifier : Fitted on the first feature and the gap, both in dB.
-    first : (values,)
-        In dB.
+    values : (values, gaps)
+        As from `surface`.
     gaps : (gaps,)
-        Gaps to try, in dB, in rising order.
+        In dB, in rising order.
 
     Returns
     -------
     (values,), in dB; NaN where no gap is called different.
     """
-    called = surface(classifier, first, gaps) > 0
+    called = values > 0
     return np.where(called.any(axis=1), gaps[called.argmax(axis=1)], np.nan)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..corpora.workers import in_processes
 from ..errors import AudioError, CorpusError, SettingsError
 from ..files import atomic, short_hash
 from ..models.encoders import Encoder
-from ..models.humpcat import Inputs, averaged, count_steps, in_blocks
+from ..models.humpcat import COLUMNS, FRAMES, Inputs, averaged, count_steps, in_blocks
 from ..prosody import DISVOICE, ProsodySettings
 from ..spectrogram import SPEECH_RATE
 from .feature_bank import Bank, samples_at
@@ -103,20 +102,22 @@ def _of_file(job: tuple[Path, ChannelName, ProsodySettings, bool]) -> tuple[Tens
         raise CorpusError(f"{path}: {e} Leave the file out of the corpus.") from e
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Streams:
     """The inputs of every file of a corpus, in memory.
 
-    encoder : 16 bits, (layers, frames, width) a file. mfcc : (steps, 39) a file. prosody : (103,) a file, or contours (steps, 3).
+    encoder : `models.humpcat.in_blocks` of each file, in 16 bits: rearranged once, since that takes longer than the convolution. frames : of
+    the encoder in each file. mfcc : (steps, 39) a file. prosody : (103,) a file, or contours (steps, 3).
     """
 
     encoder: list[Tensor]
+    frames: list[int]
     mfcc: list[Tensor]
     prosody: list[Tensor]
 
     def batch(self, files: np.ndarray) -> Inputs:
         """Inputs of files: the encoder's blocks one file after the other, the rest padded to the longest."""
-        blocks = [self.blocks[i] for i in files]
+        blocks = [self.encoder[i] for i in files]
         first = np.cumsum([0, *map(len, blocks[:-1])])
         prosody = [self.prosody[i] for i in files]
         together = torch.stack(prosody) if prosody[0].dim() == 1 else pad_sequence(prosody, batch_first=True)
@@ -124,21 +125,15 @@ class Streams:
         steps = torch.tensor([len(self.mfcc[i]) for i in files])
         return Inputs(torch.cat(blocks).float(), mfcc, together, steps, torch.from_numpy(first))
 
-    @cached_property
-    def blocks(self) -> list[Tensor]:
-        """Each file's frames as the network takes them, in 16 bits: rearranged once, since a step of training takes longer for it than for
-        the convolution."""
-        return [in_blocks(x) for x in self.encoder]
-
     def moments(self, files: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean and standard deviation of each input over files, of the encoder and of MFCCs over frames; NaN takes no part."""
         total = squares = torch.zeros(())
-        count = 0
         for i in files:
-            x = self.encoder[i].double()
-            total, squares, count = total + x.sum(dim=1), squares + x.square().sum(dim=1), count + x.shape[1]
-        mean = total / count
-        deviation = (squares / count - mean**2).clamp(min=0).sqrt()
+            x = self.encoder[i].double().unflatten(2, (-1, FRAMES[1], COLUMNS[1]))  # (blocks, across, layers, frames, columns)
+            total, squares = total + x.sum(dim=(0, 3)), squares + x.square().sum(dim=(0, 3))  # the zeros after the last frame add nothing
+        count = sum(self.frames[i] for i in files)
+        mean, square = ((of / count).transpose(0, 1).flatten(1) for of in (total, squares))  # (layers, columns)
+        deviation = (square - mean**2).clamp(min=0).sqrt()
         found = {"encoder": (mean.float(), deviation.float())}
         for name, parts in (("mfcc", self.mfcc), ("prosody", self.prosody)):
             x = torch.cat([parts[i].reshape(-1, parts[i].shape[-1]) for i in files]).double()
@@ -177,8 +172,8 @@ def of_sound(
     if contours:
         described = averaged(torch.from_numpy(prosody.contours(waveform, SPEECH_RATE, settings.pitch)), steps)
     else:
-        described = torch.from_numpy(prosody.prosody(waveform, SPEECH_RATE, settings).values).float()
-    return Streams([frames], [averaged(spectrogram.mfcc(waveform), steps)], [described])
+        described = torch.from_numpy(prosody.prosody(waveform, SPEECH_RATE, settings, odd_before=False).values).float()
+    return Streams([in_blocks(frames)], [frames.shape[1]], [averaged(spectrogram.mfcc(waveform), steps)], [described])
 
 
 def streams(bank: Bank, found: Acoustics, names: list[str], layers: tuple[int, ...], contours: bool = False) -> Streams:
@@ -208,7 +203,7 @@ def streams(bank: Bank, found: Acoustics, names: list[str], layers: tuple[int, .
     if not all(1 <= layer <= bank.layers for layer in layers):
         raise SettingsError(f"The encoder has layers 1 to {bank.layers}; {', '.join(map(str, layers))} were asked for.")
     held = bank.frames
-    encoder, mfcc, prosodies = [], [], []
+    encoder, counts, mfcc, prosodies = [], [], [], []
     for i, name in enumerate(names):
         frames = torch.from_numpy(np.array(held[[layer - 1 for layer in layers], bank.ends[i] : bank.ends[i + 1]]))
         steps = count_steps(frames.shape[1])
@@ -216,8 +211,9 @@ def streams(bank: Bank, found: Acoustics, names: list[str], layers: tuple[int, .
             raise CorpusError(
                 f"{name}: {frames.shape[1]} frames of the encoder are fewer than the 10 that the network needs; leave it out."
             )
-        encoder.append(frames)
+        encoder.append(in_blocks(frames))
+        counts.append(frames.shape[1])
         mfcc.append(averaged(found.mfcc[found.mfcc_ends[i] : found.mfcc_ends[i + 1]], steps))
         lines = found.contours[found.contour_ends[i] : found.contour_ends[i + 1]]
         prosodies.append(averaged(lines, steps) if contours else found.prosody[i])
-    return Streams(encoder, mfcc, prosodies)
+    return Streams(encoder, counts, mfcc, prosodies)

@@ -299,6 +299,7 @@ class Humpcat(nn.Module):
         """Set mean and standard deviation of inputs, by the names of streams; where the deviation is 0 an input is only shifted."""
         for name, (mean, deviation) in moments.items():
             shift, scale = self.get_buffer(f"{name}_shift"), self.get_buffer(f"{name}_scale")
+            mean, deviation = (F.pad(x, (0, shift.shape[-1] - x.shape[-1])) for x in (mean, deviation))  # columns that no kernel reaches
             shift.copy_(mean.view(shift.shape))
             scale.copy_(torch.where(deviation > 0, deviation, 1.0).view(scale.shape))
 

@@ -117,15 +117,16 @@ def epochs(table: pd.DataFrame):
             of = table[(table["stage"] == stage) & (table["measure"] == measure)]
             for i, (line, part) in enumerate(of.groupby("line", sort=False)):
                 colour = COLOURS[(i + 3 * (measure == "loss")) % len(COLOURS)]
-                axis.plot(part["epoch"], part["value"], f"{MARKERS[i]}-", color=colour, markersize=2.5, label=line)
+                axis.plot(part["epoch"], part["value"], f"{MARKERS[i % len(MARKERS)]}-", color=colour, markersize=2.5, label=line)
             axis.set_ylabel(f"normalised {measure}" if measure == "entropy" else "loss")
             axis.label_outer()
         column[0].set_title("training on the source" if stage == "source" else "tuning on the target")
         column[1].set_xlabel("epoch (0: before)")
     lowest = table.loc[table["measure"] == "entropy", "value"].min()
     axes[0, 0].set_ylim(min(0.95, lowest - 0.005), 1.002)
-    for axis in (axes[0, -1], axes[1, -1]):
-        axis.legend(fontsize=6, loc="lower left" if axis is axes[0, -1] else "upper right")
+    axes[0, -1].legend(fontsize=6, loc="lower left")
+    for axis in axes[1]:
+        axis.legend(fontsize=6, loc="upper right")
     return closed(figure)
 
 

@@ -87,12 +87,18 @@ def made_of(found: pd.DataFrame) -> dict[str, str]:
         return out
     trial = selection.chosen(table)["record"].iloc[0].trial
     targets = tables.in_order(table["target"])
-    named, others = ([tables.title(t) for t in targets if (t in PAPERS_TARGETS) == papers] for papers in (True, False))
+    named = [tables.title(t) for t in targets if t in PAPERS_TARGETS]
+    among = [tables.title(t) for t in targets if t not in PAPERS_TARGETS and tables.language(t) in tables.papers_languages()]
+    others = [tables.title(t) for t in targets if t not in PAPERS_TARGETS and tables.language(t) not in tables.papers_languages()]
+    words = [f"{listed(named)} of those that the paper names"] * bool(named)
+    words += [f"{listed(among)} in its languages"] * bool(among) + [f"{listed(others)} in languages that its targets do not have"] * bool(
+        others
+    )
     source, encoder, layers = trial["source"], trial["encoder"], " and ".join(map(str, trial["layers"]))
     stands_for = ("" if source == PAPERS_SOURCE else " for IEMOCAP", "" if encoder == PAPERS_ENCODER else " for HuBERT base")
     return {
         "source": f"{tables.title(source)}{stands_for[0]}",
-        "targets": f"{' and '.join(named) or 'none'} of those that the paper names; {', '.join(others) or 'none'}, in languages that its targets do not have",
+        "targets": "; ".join(words),
         "encoder": f"{encoder_catalogue.title(encoder)}{stands_for[1]}, layers {layers} of {ENCODERS[encoder]}",
     } | out
 
@@ -162,7 +168,8 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     out["source_said"] = MISSING
     if len(usual):
         source = usual["record"].iloc[0].trial["source"]
-        count = f"{len(sources) or 'none'} of the {catalogue.CORPORA[source].speakers} speakers of {tables.title(source)} so far"
+        speakers = catalogue.CORPORA[source].speakers
+        count = f"{len(sources) or 'none'} of the {speakers} speakers of {tables.title(source)}{' so far' * (len(sources) < speakers)}"
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
     out["turning"] = _turning(found)
     out["grid"] = _grid(found)
@@ -183,24 +190,38 @@ def _turning(found: pd.DataFrame) -> str:
     if table.empty:
         return MISSING
     column, shown = "no mean gain from, %", "shown to hurt at, %"
-    ends = [f"{r['target']} {r[column]:g} %" for _, r in table.iterrows() if np.isfinite(r[column])]
-    hurt = [f"{r['target']} at {r[shown]:g} %" for _, r in table.iterrows() if np.isfinite(r[shown])]
+    ends = [f"{r['target']} {_share_in_words(r[column])}" for _, r in table.iterrows() if np.isfinite(r[column])]
+    hurt = [f"{r['target']}, first at {_share_in_words(r[shown])}" for _, r in table.iterrows() if np.isfinite(r[shown])]
     kept = [r["target"] for _, r in table.iterrows() if not np.isfinite(r[column])]
-    said = f"On those files the mean gain is 0 or below from these shares on: {', '.join(ends) or 'none'}"
+    said = f"On these test files the mean gain is 0 or below from these shares on: {', '.join(ends) or 'none'}"
     said += f"; on {listed(kept)} it stays above 0 to the largest share. " if kept else ". "
-    return said + f"The interval of the gain is wholly below 0 for {listed(hurt) or 'no target at any share'}."
+    return said + f"The interval of the gain is wholly below 0 for {'; '.join(hurt) or 'no target at any share'}."
+
+
+def _share_in_words(of_files: float) -> str:
+    """of_files : in percent of a target's files."""
+    return "all tuning speakers" if of_files == 100 else f"{of_files:g} %"
 
 
 def _grid(found: pd.DataFrame) -> str:
     """How many trials the published run has, and their time."""
-    count = len(found)
-    return f"{count} trials, {sum(r.wall_s for r in found['record']) / 3600:.1f} hours together" if count else MISSING
+    of = [*selection.transfers(found)["record"], *selection.of_run(found, "attention"), *selection.of_run(found, "source")]
+    return f"{len(of)} trials, {sum(r.wall_s for r in of) / 3600:.1f} hours in total" if of else MISSING
+
+
+def stages(by_epoch: pd.DataFrame) -> str:
+    """What `tables.epochs_table` has, in words."""
+    words = {
+        "source": "training on the source (each training leaves out one speaker; the curve is the mean over them)",
+        "tuning": "tuning (means over draws, of entropy over targets as well)",
+    }
+    return listed([text for stage, text in words.items() if stage in set(by_epoch["stage"])]) or "nothing"
 
 
 def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]], dict[str, pd.DataFrame]]:
     """For `figures.bars`: recall of each class and accuracy by target, training, share and streams; the share of the most frequent class,
     beside accuracy; and the confusion matrix, in percent of each true class. All are on the files that are tested at every share, means over
-    draws of speakers."""
+    those draws of speakers that a cell has; a class that a draw lacks takes no part in its mean."""
     groups: dict[str, dict[str, float]] = {}
     lines: dict[str, dict[str, float]] = {}
     crossed: dict[str, pd.DataFrame] = {}
@@ -215,14 +236,15 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
                 continue
             begun = "target only" if cell["start"] == "random" else "source + target" if cell["share"] else "source only"
             draws = f"{len(of[target])} draw{'s' * (len(of[target]) > 1)}"
-            name = f"{tables.title(target)}, {percent(cell['share'])} of the files, {begun}, {streams} ({draws})"
-            items = pd.concat(of[target], ignore_index=True)
-            matrix = pd.crosstab(items["emotion"], items["predicted"], normalize="index") * 100
-            present = [c for c in CLASSES if c in matrix.index]
-            matrix = matrix.reindex(index=present, columns=list(CLASSES), fill_value=0.0)
-            groups[name] = {"accuracy": 100 * float((items["predicted"] == items["emotion"]).mean())}
+            share = "all files of the tuning speakers" if cell["share"] == 1 else f"{percent(cell['share'])} of the files"
+            name = f"{tables.title(target)}, {share}, {begun}, {streams} ({draws})"
+            each = [pd.crosstab(one["emotion"], one["predicted"], normalize="index") * 100 for one in of[target]]
+            present = [c for c in CLASSES if any(c in matrix.index for matrix in each)]
+            each = [m.reindex(columns=list(CLASSES), fill_value=0.0).reindex(index=present) for m in each]
+            matrix = pd.DataFrame(np.nanmean(each, axis=0), present, CLASSES)
+            groups[name] = {"accuracy": float(np.mean([100 * (one["predicted"] == one["emotion"]).mean() for one in of[target]]))}
             groups[name] |= {f"recall, {c}": float(matrix.loc[c, c]) for c in present}
-            lines[name] = {"accuracy": 100 * float(items["emotion"].value_counts(normalize=True).max())}
+            lines[name] = {"accuracy": float(np.mean([100 * one["emotion"].value_counts(normalize=True).max() for one in of[target]]))}
             crossed[name] = matrix.round().astype(int).rename_axis(index="true", columns="answered, %")
     return groups, lines, crossed
 

@@ -209,7 +209,7 @@ class Plan:
         return {
             "study": SLUG,
             "data_status": data_status([self.source, tested]),
-            "model_status": self._model_status(),
+            "model_status": self._model_status(variant),
             "source": self.source,
             "source_hash": _hash(self.source),
             "source_features": usual_features(self.source),
@@ -221,9 +221,9 @@ class Plan:
             "source_training": replace(self.source_training, **dict(variant.training)),
         }
 
-    def _model_status(self) -> Literal["paper", "other"]:
+    def _model_status(self, variant: Variant) -> Literal["paper", "other"]:
         sizes = (self.width, self.source_training.epochs, self.tuning.epochs)
-        papers = self.encoder == PAPERS_ENCODER and sizes == (PAPERS_WIDTH, PAPERS_EPOCHS, PAPERS_EPOCHS)
+        papers = variant == VARIANTS[USUAL] and self.encoder == PAPERS_ENCODER and sizes == (PAPERS_WIDTH, PAPERS_EPOCHS, PAPERS_EPOCHS)
         return "paper" if papers else "other"
 
 

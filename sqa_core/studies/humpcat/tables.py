@@ -16,7 +16,7 @@ from . import selection
 from .plan import LAYER_PAIRS, PAPERS_TARGETS, SEEDS, SHARES, SLUG, SOURCES, STARTS, USUAL, VARIANTS
 from .trials import CLASSES
 
-SHARE_COLUMN = "share tuned on, %"  # of all files of the target; those tested at every share are never among them
+SHARE_COLUMN = "share tuned on, %"  # of all files of the target; 100 stands for all that are not tested at every share, about two thirds
 
 # A coarse table of our own: how far a language is from English, and the smallest group that both are in.
 GROUPS = {
@@ -93,7 +93,7 @@ def printed(target: str) -> float:
 def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
     """One row per target at the usual share: accuracy after transfer, trained on the target only, and without tuning, with intervals over draws of
     speakers; unweighted average recall and macro F1 over the classes that the target has; the share of the most frequent class; what the
-    paper prints, also for what has no counterpart here."""
+    paper prints."""
     table = selection.transfers(found)
     zero = selection.not_tuned(table)
     cells = {

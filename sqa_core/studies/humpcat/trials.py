@@ -216,7 +216,7 @@ class AttentionTrial(TargetTrial):
 
 def few(files: np.ndarray) -> np.ndarray:
     """Files whose attention is watched, evenly spread over these."""
-    return files[:: max(1, len(files) // WATCHED)][:WATCHED]
+    return files[np.linspace(0, len(files) - 1, min(WATCHED, len(files))).round().astype(int)]
 
 
 def tested(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:

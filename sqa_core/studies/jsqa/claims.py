@@ -75,10 +75,10 @@ def _change(found: pd.DataFrame, claim: str, measure: str, lower: bool = False) 
         undefined = int(np.isnan(values).any(axis=1).sum())
         evidence = f"{measure.upper()} is undefined for {undefined} of {len(pairs)} seeds, since a network gives one score to every file"
         return Finding(claim, "inconclusive", evidence, "our run", data_status="real", model_status="other")
-    change = metrics.confidence_t(values[:, 0] - values[:, 1])
+    change, share = selection.change(pairs, f"{measure}_{TEST}")
     evidence = f"{measure.upper()} changes by {change.text('+.3f')} on P.835's listeners, interval over {len(pairs)} seeds"
-    if (values[:, 1] > 0.1).all():
-        share, stated = Interval(*(v / float(values[:, 1].mean()) for v in change)), _stated(measure)
+    if share:
+        stated = _stated(measure)
         agrees = "contains" if share.low <= stated <= share.high else "does not contain"
         evidence += f"; relative to the mean from scratch, {share.text('+.1%')}; this interval {agrees} the paper's {stated:+.0%}"
     bounds = {"high": 0.0} if lower else {"low": 0.0}
@@ -185,7 +185,7 @@ def _threshold(run: tables.Run) -> Finding:
         return not_tested("C12", "listeners' judgements of pairs")
     gap = Interval.of(row, "threshold, dB")
     without = row["levels without one"]
-    every = "every level has such a gap" if without.startswith("0 ") else f"{without} levels have no such gap"
+    every = "every level has such a gap" if without.startswith("0 ") else f"no gap is called different at {without} levels"
     evidence = f"an SVM on judgements of noises calls gaps different from {gap.text('.1f')} dB on, mean over levels; {every}"
     direct = run.thresholds
     if len(direct):

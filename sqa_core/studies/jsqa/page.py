@@ -231,14 +231,23 @@ NO_JND = {
 
 
 def _apart(found: pd.DataFrame) -> str:
-    """Which controls differ from the paper's gaps, seed by seed, in a sentence."""
+    """Which controls differ from the paper's gaps, seed by seed, in a sentence; nothing while a pair of seeds is all there is."""
     table, title = tables.controls_table(found), "minus the paper's gaps"
-    rows = table.dropna(subset=[title]) if title in table else table[:0]
-    differing = [row for _, row in rows.iterrows() if row[f"{title}, low"] > 0 or row[f"{title}, high"] < 0]
-    if not differing:
-        return "Paired by seed, no interval of a difference from the paper's gaps excludes 0."
-    words = [f"{row['pretrained on']} {Interval.of(row, title).text('+.2f')}" for row in differing]
-    return f"Paired by seed, these differ from the paper's gaps: {listed(words)}."
+    if title not in table:
+        return ""
+    rows = table[table["pretrained on"].isin([tables.pairs_in_words(name) for name in NO_JND])].dropna(subset=[title])
+    if rows.empty:
+        return ""
+    each = {row["pretrained on"]: Interval.of(row, title) for _, row in rows.iterrows()}
+    differing = [f"{name} {gap.text('+.2f')}" for name, gap in each.items() if gap.low > 0 or gap.high < 0]
+    seeds = " or ".join(map(str, sorted(set(rows["seeds"]))))
+    if differing:
+        return f"Paired by seed ({seeds} seeds), these differ from the paper's gaps: {listed(differing)}."
+    name, widest = max(each.items(), key=lambda pair: pair[1].high - pair[1].low)
+    return (
+        f"Paired by seed ({seeds} seeds), no interval of a difference from the paper's gaps excludes 0, but these are wide: up to "
+        f"{widest.text('+.2f')} ({name})."
+    )
 
 
 def _controls(found: pd.DataFrame) -> str:
@@ -331,17 +340,17 @@ def _embedding(found: pd.DataFrame) -> str:
     return (
         f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "
         f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps ({seeds} "
-        f"seed{'s' * (seeds != 1)}). {_fights(table)}"
+        f"seed{'s' * (seeds != 1)}). {_follows_pesq(table)}"
     )
 
 
-def _fights(table: pd.DataFrame) -> str:
-    """Whether distances follow the difference in PESQ less after pretraining, inside and outside the gaps that count as alike."""
+def _follows_pesq(table: pd.DataFrame) -> str:
+    """How well distances follow the difference in PESQ before and after pretraining, inside and outside the gaps that count as alike."""
     of, said = table.set_index("pretrained on"), []
     for title, where in (("SRCC with MOS difference, to 6 dB", "for gaps to 6 dB"), ("SRCC with MOS difference, beyond 6 dB", "beyond")):
-        before, after = (of.loc[tables.PAIRS[name], title] for name in ("scratch", "2 to 6 dB"))
-        said.append(f"from {before:.2f} to {after:.2f} {where}")
-    return f"The rank correlation of distance and difference in PESQ changes {listed(said)}."
+        before, after = (Interval.of(of.loc[tables.PAIRS[name]], title).text(".2f") for name in ("scratch", "2 to 6 dB"))
+        said.append(f"{before} untrained and {after} pretrained {where}")
+    return f"The rank correlation of distance and difference in PESQ is {'; '.join(said)}."
 
 
 GAPS_HEARD_DB = (2.0, 4.0, 6.0, 10.0, 20.0)

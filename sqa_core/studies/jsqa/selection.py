@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from ... import metrics
+from ...metrics import Interval
 from ...results import frame
 from ...results.records import Record
 from ...results.trials import canonical
@@ -66,6 +68,17 @@ def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: b
 def differences(of: list[Record], base: list[Record], metric: str) -> list[float]:
     """A metric minus that of the base, seed by seed."""
     return [a.metrics[metric] - b.metrics[metric] for a, b in _same_seeds(of, base)]
+
+
+LEAST_BASE = 0.1  # of a measure from scratch: a change is no share of what is near 0
+
+
+def change(pairs: list[tuple[Record, Record]], metric: str) -> tuple[Interval, Interval | None]:
+    """The mean change of a metric over pairs of records with its interval, and the same as a share of the mean of the second records; None
+    where one of those is near 0 or negative."""
+    own, base = np.array([[r.metrics[metric] for r in pair] for pair in pairs], float).T
+    found = metrics.confidence_t(own - base)
+    return found, Interval(*(v / float(base.mean()) for v in found)) if (base > LEAST_BASE).all() else None
 
 
 def of_common_seeds(groups: Mapping[Group, list[Record]]) -> dict[Group, list[Record]]:

@@ -63,7 +63,7 @@ class Run:
 
 
 def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well an SVM that was trained on the other kinds answers for one: one row per kind; area under the ROC curve and calibration error with
+    """How well an SVM that was trained on the other kinds answers for one: one row per kind; area under the ROC curve and accuracy with
     intervals over talkers, drawn with replacement. Accuracy and calibration error are of its probabilities, which an ensemble of SVMs gives."""
     rows = []
     for r in frame.records(found, "judgements"):
@@ -71,9 +71,11 @@ def judgements_table(found: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"kind": r.trial["held_out"].replace("_", " "), "pairs": len(items)}
         row["different, %"] = 100 * float(items["different"].mean())
         drawn = [jnd_facts(one) for one in _talkers_drawn(items, DRAWS) if 0 < one["different"].mean() < 1]
-        for title, key in (("AUC", "auc"), ("accuracy", "accuracy"), ("calibration error", "calibration_error")):
+        own = jnd_facts(items)
+        for title, key in (("AUC", "auc"), ("accuracy", "accuracy")):
             low, high = np.quantile([facts[key] for facts in drawn], [0.025, 0.975])
-            row |= Interval(jnd_facts(items)[key], float(low), float(high)).columns(title)
+            row |= Interval(own[key], float(low), float(high)).columns(title)
+        row["calibration error"] = own["calibration_error"]  # of redrawn pairs it is larger, so their quantiles are no interval of it
         rows.append(row)
     return pd.DataFrame(rows).sort_values("kind", ignore_index=True) if rows else pd.DataFrame()
 
@@ -283,7 +285,7 @@ def table1(found: pd.DataFrame) -> pd.DataFrame:
 
 def gains_table(found: pd.DataFrame) -> pd.DataFrame:
     """The paper's gains: how each measure changes against scratch, as a share of its mean from scratch, paired over seeds; beside what the paper
-    prints of it for pretraining without a head. One row per start and test."""
+    prints of it for pretraining without a head. One row per start and test; no share where a seed's measure from scratch is near 0."""
     printed = published.read(SLUG, "table1").set_index(["condition", "metric"])["value"]
     rows = []
     for start, test in product(list(STARTS)[1:], TESTS):
@@ -292,35 +294,40 @@ def gains_table(found: pd.DataFrame) -> pd.DataFrame:
             continue
         row: dict[str, Any] = {"start": STARTS[start], "test": TESTS[test]}
         for measure in MEASURES:
-            own, base = np.array([[r.metrics[f"{measure}_{test}"] for r in pair] for pair in pairs], float).T
-            change, title = metrics.confidence_t(own - base), f"{measure.upper()}, %"
-            row |= Interval(*(100 * v / float(base.mean()) for v in change)).columns(title)
+            title, (_, share) = f"{measure.upper()}, %", selection.change(pairs, f"{measure}_{test}")
+            row |= (Interval(*(100 * v for v in share)) if share else Interval(np.nan, np.nan, np.nan)).columns(title)
             row[f"paper's {title}"] = str(printed["gain over scratch", f"{measure.upper()} change"]) if start == "2 to 6 dB" else ""
         rows.append(row | {"pairs of seeds": len(pairs)})
     return pd.DataFrame(rows)
 
 
 def impairments_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Gain in PCC with PESQ from pretraining without a head, by the impairment of calls by real voices: those with noise, and those without noise
-    that have a codec, lost packets, clipping or reverberation. Paired over seeds; a call can have several impairments."""
+    """Gain in PCC with PESQ from pretraining without a head, by what impairs calls by real voices: noise alone, as claim C16 has it, and other
+    impairments without noise or other talkers. Paired over seeds; all seeds have the same calls, and a call can have several impairments."""
     rows = []
-    pairs = selection.pairs_by_seed(found, "2 to 6 dB", "scratch")
-    both = [[items[items["test"] == "calls_real"] for items in (r.items() for r in pair)] for pair in pairs]
-    for name, pattern in IMPAIRMENTS.items() if len(pairs) > 1 else ():
-        kinds = both[0][0]["kinds"]
-        mask = (kinds.str.contains(pattern) & (kinds.str.contains(NOISY) == (name == "noise"))).to_numpy()
-        if mask.sum() < MIN_CALLS:
+    both = [[r.items().query("test == 'calls_real'") for r in pair] for pair in selection.pairs_by_seed(found, "2 to 6 dB", "scratch")]
+    for name, pattern in IMPAIRMENTS.items() if len(both) > 1 else ():
+        chosen = [[t[t["kinds"].str.contains(pattern)] for t in pair] for pair in both]
+        calls = len(chosen[0][0])
+        if calls < MIN_CALLS:
             continue
-        each = [[metrics.pcc(*(t[c].to_numpy(float)[mask] for c in ("predicted", "mos"))) for t in pair] for pair in both]
-        scratch, gain = float(np.mean([s for _, s in each])), metrics.confidence_t([p - s for p, s in each])
-        row: dict[str, Any] = {"impairment": name, "calls": int(mask.sum()), "PCC from scratch": scratch}
-        rows.append(row | gain.columns("gain in PCC") | {"seeds": len(each)})
+        each = [[metrics.pcc(t["predicted"].to_numpy(float), t["mos"].to_numpy(float)) for t in pair] for pair in chosen]
+        row: dict[str, Any] = {"impairment": name, "calls": calls, "PCC from scratch": float(np.mean([s for _, s in each]))}
+        rows.append(row | metrics.confidence_t([p - s for p, s in each]).columns("gain in PCC") | {"seeds": len(each)})
     return pd.DataFrame(rows)
 
 
-NOISY = "noise|competing"
-IMPAIRMENTS = {"noise": NOISY, "codec": "codec", "lost packets": "loss|gaps", "clipping": "clip", "reverberation": "room|echo"}
-MIN_CALLS = 8  # a correlation of fewer says little
+_QUIET = "^(?!.*(noise|competing)).*"  # neither noise nor another talker
+IMPAIRMENTS = {
+    "noise alone": "^noise$",
+    "another talker alone": "^competing$",
+    "codec": f"{_QUIET}codec",
+    "lost packets": f"{_QUIET}(loss|gaps)",
+    "clipping": f"{_QUIET}clip",
+    "reverberation": f"{_QUIET}(room|echo)",
+    "all but noise, talkers and none": "^(?!.*(noise|competing|clean)).*",
+}
+MIN_CALLS = 10  # a correlation of fewer says little
 
 
 def table1_more(starts: pd.DataFrame) -> list[str]:
@@ -425,7 +432,7 @@ def controls_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for start in starts:
         if of := selection.arms(found, start):
-            row = {"pretrained on": _pairs_in_words(start)} | _agreement(of)
+            row = {"pretrained on": pairs_in_words(start)} | _agreement(of)
             for title, base in bases.items():
                 change = selection.differences(of, selection.arms(found, base), f"pcc_{DECIDES}")
                 row |= metrics.confidence_t(change).columns(title) if start != base and len(change) > 1 else {}
@@ -492,7 +499,7 @@ def curves_table(found: pd.DataFrame) -> pd.DataFrame:
 PAIRS = {"scratch": "nothing", "2 to 6 dB": "gaps of 2 to 6 dB, the paper's", "with head": "gaps of 2 to 6 dB, with projection head"}
 
 
-def _pairs_in_words(start: str) -> str:
+def pairs_in_words(start: str) -> str:
     """What an encoder was pretrained on."""
     return PAIRS.get("scratch" if start == "untrained" else start, f"gaps of {start}" if start.endswith("dB") else start)
 
@@ -503,7 +510,7 @@ def embeddings(found: pd.DataFrame) -> dict[str, list[Record]]:
     for start in ("untrained", *LAWS, "with head"):
         for r in frame.records(found, "embedding"):
             if r.trial["start"] == start and r.trial["encoder"] == canonical(ENCODER):
-                of.setdefault(_pairs_in_words(start), []).append(r)
+                of.setdefault(pairs_in_words(start), []).append(r)
     return of
 
 
@@ -547,10 +554,13 @@ def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+MIN_PAIRS = 3  # of a noise, for a correlation
+
+
 def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
     """Does the distance follow the difference in PESQ? For each recorded noise, before and after the paper's pretraining: distance at a gap of
-    6 dB in percent of that at 20 dB, and Spearman's correlation of distance and MOS difference for gaps up to 6 dB, which pretraining counts
-    as alike, and beyond; mean over seeds and SNRs."""
+    6 dB in percent of that at 20 dB; for noises of several pairs Spearman's correlation of distance and MOS difference for gaps up to 6 dB,
+    which pretraining counts as alike, and beyond; mean over seeds and SNRs."""
     of = embeddings(found)
     rows: dict[str, dict[str, Any]] = {}
     for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):

@@ -96,12 +96,11 @@ NOISES = ("applause", "blue_noise", "brown_noise", "crickets", "pink_noise", "si
 
 def _surface(classifier: Any, first: tuple[float, ...], drawn: np.ndarray) -> Result:
     """drawn : values of the first feature that pairs of each law are drawn from."""
-    values, thresholds = (of(classifier, first, np.array(GAPS_DB)) for of in (jnd.surface, jnd.threshold_db))
+    values = jnd.surface(classifier, first, np.array(GAPS_DB))
+    thresholds = jnd.threshold_db(values, np.array(GAPS_DB))
     laws = {name: law for name, law in jnd_pairs.LAWS.items() if not (law.crops or law.shuffled)}
     shares = {f"inside {name}": jnd.share_inside(classifier, law, drawn) for name, law in laws.items()}
     facts: dict[str, Any] = {"threshold_db": float(np.nanmean(thresholds)), "no_threshold": int(np.isnan(thresholds).sum())}
-    # Of a gap above the threshold that is called the same again, the threshold says nothing.
-    facts["same_again"] = int(sum((row[(row > 0).argmax() :] <= 0).any() for row in values if (row > 0).any()))
     rows = [
         (f, t, gap, round(v, 3)) for f, t, row in zip(first, thresholds, values, strict=True) for gap, v in zip(GAPS_DB, row, strict=True)
     ]
