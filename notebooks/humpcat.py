@@ -274,7 +274,13 @@ figures.live_changes(page.changed_voice, page.CHANGES, page.answer, (-1.0, 1.0))
 # emotion.
 
 # %% tags=["hide-input"]
-figures.table(tables.speakers_table(ours), "speakers", "Speakers apart and mixed; intervals over draws", {"mixed − apart, points": "+1"})
+figures.table(
+    tables.speakers_table(ours),
+    "speakers",
+    "Speakers apart and mixed; intervals over draws",
+    {"mixed − apart, points": "+1"},
+    fold="By target",
+)
 
 # %% tags=["hide-input"]
 figures.table(
@@ -282,6 +288,7 @@ figures.table(
     "neutral",
     'How much more often "neutral" is answered than it occurs (negative: less often); intervals over draws of speakers. AESDD has no neutral file',
     {"neutral files, %": 0},
+    fold='How often "neutral" is answered',
 )
 
 # %% [markdown]

@@ -59,10 +59,10 @@ def _opened(groups: Mapping[str, Sequence[tuple]], shown: Callable[[tuple, str],
     return opened(parts)
 
 
-def opened(parts: Mapping[str, str]) -> str:
-    """HTML parts by their titles, each to be opened, the first one open."""
+def opened(parts: Mapping[str, str], open_: int = 1) -> str:
+    """HTML parts by their titles, each to be opened; the first `open_` are open."""
     return "".join(
-        f'<details class="sqa-language"{" open" if not i else ""}><summary>{html.escape(title)}</summary>{part}</details>'
+        f'<details class="sqa-language"{" open" if i < open_ else ""}><summary>{html.escape(title)}</summary>{part}</details>'
         for i, (title, part) in enumerate(parts.items())
     )
 

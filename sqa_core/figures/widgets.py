@@ -209,8 +209,8 @@ _CROSS = '<div class="sqa-cross" role="region" tabindex="0" aria-label="The same
 
 
 def folded(shown: dict[str, Any]) -> Any:
-    """Several HTML outputs, each to be opened by its title; the first one is open."""
-    return html_output(opened({title: output.data for title, output in shown.items()}))
+    """Several HTML outputs, each to be opened by its title."""
+    return html_output(opened({title: output.data for title, output in shown.items()}, 0))
 
 
 def cards(facts: dict[str, dict[str, str]]) -> Any:

@@ -317,15 +317,15 @@ def impairments_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_QUIET = "^(?!.*(noise|competing)).*"  # neither noise nor another talker
+_QUIET = "^(?!.*(?:noise|competing)).*"  # neither noise nor another talker
 IMPAIRMENTS = {
     "noise alone": "^noise$",
     "another talker alone": "^competing$",
     "codec": f"{_QUIET}codec",
-    "lost packets": f"{_QUIET}(loss|gaps)",
+    "lost packets": f"{_QUIET}(?:loss|gaps)",
     "clipping": f"{_QUIET}clip",
-    "reverberation": f"{_QUIET}(room|echo)",
-    "all but noise, talkers and none": "^(?!.*(noise|competing|clean)).*",
+    "reverberation": f"{_QUIET}(?:room|echo)",
+    "all but noise, talkers and none": "^(?!.*(?:noise|competing|clean)).*",
 }
 MIN_CALLS = 10  # a correlation of fewer says little
 
@@ -571,11 +571,12 @@ def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
             row |= {f"distance, {title}, %": share["distance"], "MOS difference, %": share["mos_difference"]}
             inside = (part["gap_db"] > 0) & (part["gap_db"] <= WIDEST_ALIKE_DB)
             for where, mask in (("to 6 dB", inside), ("beyond", part["gap_db"] > WIDEST_ALIKE_DB)):
-                ranks = [
-                    metrics.srcc(p["distance"].to_numpy(), p["mos_difference"].to_numpy())
-                    for _, p in part[mask].groupby(["seed", "snr_db"])
+                # Within one pair both grow with the gap, whatever the noise.
+                several = part[mask] if row["pairs"] >= MIN_PAIRS else part[:0]
+                each = [
+                    metrics.srcc(p["distance"].to_numpy(), p["mos_difference"].to_numpy()) for _, p in several.groupby(["seed", "snr_db"])
                 ]
-                row[f"SRCC {where}, {title}"] = float(np.nanmean(ranks))
+                row[f"SRCC {where}, {title}"] = float(np.mean(each)) if each else np.nan
     return pd.DataFrame(list(rows.values())).sort_values("noise", ignore_index=True) if rows else pd.DataFrame()
 
 
