@@ -324,8 +324,9 @@ figures.table(
 #
 # - HuBERT and IEMOCAP were not available for this run; both are used where they are found.
 # - A Chinese and a Spanish target, and a second English one.
-# - Variants that the forest plot does not show, the known errors in DisVoice's features one by one among them. They are planned,
-#   and the figures show them when they are computed.
+# - Variants that the forest plot does not show. They are planned, most of them with the source as well, and the figures show
+#   them when they are computed.
+# - Leaving speakers out of the source for more than one draw of initial weights, and its files drawn regardless of speaker.
 # - The controlled corpus in which a language-specific share of the acted emotions is rotated.
 # - Targets of one size: each has its own number of files and of speakers, and AESDD has no neutral files.
 # - The network at its full width of 252 and 50 epochs: `sqa run humpcat --profile paper -p width=252 -p epochs=50`.

@@ -481,6 +481,42 @@ def test_claims_hold_and_fail_where_they_are_made_to(tmp_path):
     assert [turned[c] for c in ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8")] == ["fails"] * 8
 
 
+def test_gains_are_shares_of_scratch_where_that_is_not_near_0(tmp_path):
+    table = tables.gains_table(arms(tmp_path / "a", 0.82, 0.71, 0.5)).set_index("start")
+    row = table.loc[tables.STARTS["2 to 6 dB"]]
+    assert row["PCC, %"] == pytest.approx(100 * 0.32 / 0.504)
+    assert row["paper's PCC, %"] == "+15 %"
+    assert table.loc[tables.STARTS["with head"], "paper's PCC, %"] == ""
+    near = tables.gains_table(arms(tmp_path / "b", 0.82, 0.71, 0.05))
+    assert near["PCC, %"].isna().all()
+    assert near["RMSE, %"].notna().all(), "that is far from 0"
+
+
+def test_the_gain_on_noise_is_that_of_the_claim(tmp_path):
+    found = arms(tmp_path, 0.82, 0.71, 0.71)
+    table = tables.impairments_table(found).set_index("impairment")
+    assert table["calls"].to_dict() == {"noise alone": 30, "codec": 30, "all but noise, talkers and none": 30}
+    evidence = next(f for f in claims.findings(tables.Run(found)) if f.id == "C16").evidence
+    gain, on_noise = (table.loc[name, "gain in PCC"] for name in ("all but noise, talkers and none", "noise alone"))
+    assert f"{gain:+.3f}" in evidence
+    assert f"minus the gain on noise, {gain - on_noise:+.3f}" in evidence
+
+
+def test_controls_are_compared_seed_by_seed_or_not_at_all(tmp_path):
+    def made(start, seed, pcc):
+        record = arm(tmp_path, start, seed, pcc, 1.0)
+        record.metrics["pcc_calls_real"] = pcc
+        return record
+
+    usual = [made("2 to 6 dB", seed, 0.5 + 0.002 * seed) for seed in range(5)]
+    one, several = ([made("shuffled", seed, 0.1 + 0.002 * seed) for seed in range(n)] for n in (1, 3))
+    assert page._apart(frame.of([*usual, *one])) == ""
+    said = page._apart(frame.of([*usual, *several]))
+    assert said == "Paired by seed (3 seeds), these differ from the paper's gaps: shuffled -0.40 [-0.40, -0.40]."
+    near = [made("crops", seed, 0.5 + 0.1 * (seed - 1)) for seed in range(3)]
+    assert "excludes 0, but these are wide: up to" in page._apart(frame.of([*usual, *near]))
+
+
 def test_claims_without_their_arms_are_not_tested(tmp_path):
     for found in (frame.of([]), arms(tmp_path, 0.82, 0.71, 0.71, seeds=3)):
         judged = {f.id: f for f in claims.findings(tables.Run(found))}

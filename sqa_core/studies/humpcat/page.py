@@ -273,7 +273,7 @@ def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
         ("AM-Softmax", "scale and margin not stated", "30 and 0.35; other margins beside", "in the forest plot"),
         ("scaling of inputs", "not stated", "mean 0, variance 1 over the source, or over the share where there is no source", "not measured"),
         ("DisVoice", "as it is", "as it is; numbers without a definition become the mean of the training files", "in the forest plot, where computed"),
-        ("RAPT's dither", "not stated", "as in one process of DisVoice that reads a corpus in its order: a file's pitch depends a little on those before", "in the forest plot, where computed"),
+        ("RAPT's dither", "not stated", "as in one process of DisVoice that reads a corpus in its order: a file's pitch depends a little on those before; in the variants from concatenation to prosody over time, on what its worker process had read", "in the forest plot, where computed"),
         ("files to test on", "the rest of the target", "speakers of whom no file was tuned on", "in the table of mixed speakers"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["what", "the paper", "here", "effect"])
