@@ -169,7 +169,8 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     if len(usual):
         source = usual["record"].iloc[0].trial["source"]
         speakers = catalogue.CORPORA[source].speakers
-        count = f"{len(sources) or 'none'} of the {speakers} speakers of {tables.title(source)}{' so far' * (len(sources) < speakers)}"
+        some = f"{len(sources) or 'none'} of the {speakers} speakers of {tables.title(source)} so far"
+        count = some if len(sources) < speakers else f"all {speakers} speakers of {tables.title(source)}"
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
     out["turning"] = _turning(found)
     out["grid"] = _grid(found)
