@@ -222,9 +222,17 @@ figures.shown(
     caption=f"Normalised entropy of attention (mean over heads, first layer; the axis does not begin at 0) and AM-Softmax loss over the epochs of {page.stages(by_epoch)}. Real recordings.",
 )
 
+# %% [markdown]
+# By the summary of the paper the method breaks where attention is uniform, where answers lean towards neutral, and where the
+# source hurts. Each is tested below.
+
 # %% tags=["hide-input"]
 figures.table(
-    claims.broken(ours), "broken", "The conditions under which the method breaks, by the summary of the paper; intervals over folds", 2
+    claims.broken(ours),
+    "broken",
+    "The conditions under which the method breaks, by the summary of the paper; intervals over folds",
+    2,
+    fold="The conditions, tested",
 )
 
 # %% [markdown]

@@ -72,7 +72,7 @@ figures.shown(
 # ## How this rerun differs from the paper
 
 # %% tags=["hide-input"]
-figures.table(page.deviations_table(), "deviations", "Differences from the paper")
+figures.table(page.deviations_table(), "deviations", "Differences from the paper", fold="Data, network and training, one by one")
 
 # %% [markdown]
 # ## The claims, tested

@@ -277,7 +277,7 @@ def _curves(found: pd.DataFrame) -> str:
         first, last = by_hours.iloc[0], by_hours.iloc[-1]
         said.append(
             f"Mean PCC on P.835's listeners is {first[column]:.2f} without pretraining and {last[column]:.2f} after {last['amount']:.1f} hours "
-            f"of pairs ({last['seeds']} seed{'s' * (last['seeds'] != 1)})."
+            f"of pairs ({last['seeds']} seed{'s' * bool(last['seeds'] != 1)})."
         )
     if len(by_calls):
         least, most = by_calls["amount"].min(), by_calls["amount"].max()
