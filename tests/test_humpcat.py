@@ -425,6 +425,14 @@ def test_a_variant_that_lacks_a_target_decides_nothing(tmp_path):
     assert {f.id: f.verdict for f in claims.findings(without)}["C5"] == "not tested"
 
 
+def test_variants_are_compared_on_draws_that_all_targets_have(tmp_path):
+    found = made_run(tmp_path)
+    gone = ("concatenation", "emovo", 2)
+    partly = frame.of([r for r in found["record"] if (selection.variant_of(r.trial), r.trial["target"], r.trial["seed"]) != gone])
+    folds = [tables.variants_table(of)["folds"].tolist() for of in (found, partly)]
+    assert folds == [[6, 6], [4, 4]]
+
+
 def test_the_chooser_compares_on_the_files_of_every_share(tmp_path):
     groups, lines, crossed = page.chooser(made_run(tmp_path))
     name = "EmoDB, 25 % of the files, source + target, all streams (3 draws)"

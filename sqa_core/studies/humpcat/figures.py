@@ -93,7 +93,7 @@ def layers(table: pd.DataFrame):
     import matplotlib.pyplot as plt
 
     grid = table.pivot(index="upper layer", columns="lower layer", values="accuracy, %")
-    figure, axis = plt.subplots(figsize=(min(width_in(), 4.6), 3.8))
+    figure, axis = plt.subplots(figsize=(min(width_in(), 6.8), 3.4))
     image = axis.imshow(grid, cmap="cividis", origin="lower", aspect="auto")
     middle = (image.norm.vmin + image.norm.vmax) / 2  # type: ignore[operator]
     for (row, column), value in np.ndenumerate(grid.to_numpy(float)):

@@ -178,12 +178,15 @@ def turning_points(by_share: pd.DataFrame) -> pd.DataFrame:
 
 def variants_table(found: pd.DataFrame) -> pd.DataFrame:
     """What each change of the network costs or gives: accuracy minus that of the reference network with the same start, paired over targets and
-    draws of speakers. Variants are trained on the target's share alone; those that are trained on the source too have a second row."""
+    draws of speakers; only draws that every target has, so that each row is over the same targets. Variants are trained on the target's share
+    alone; those that are trained on the source too have a second row."""
     table = selection.transfers(found)
+    targets = selection.chosen(table)["target"].nunique()
     rows = []
     for start, name in product(("random", "source"), VARIANTS):
         cell = selection.chosen(table, name, start)
         change = selection.difference(cell, selection.chosen(table, start=start))
+        change = change[change.groupby("seed")["target"].transform("size") == targets]
         interval = selection.over_folds(change)
         if name == USUAL or interval is None:
             continue
