@@ -161,6 +161,7 @@ function crossTable({ axes, columns, rows, values }) {
   });
   return table;
 }
+
 // Bars of one group of several, with a line to compare them with.
 function startBars(box) {
   const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);

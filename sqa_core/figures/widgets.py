@@ -259,16 +259,15 @@ def live_strength(
     impaired: Callable[[str, float], tuple[audio.Sound, str]],
     strengths: Mapping[str, tuple[float, float, float]],
     scores: Mapping[str, Callable[[audio.Sound], float]],
-    what: str = "impairment",
 ) -> Any:
     """A list of impairments and a slider for the strength, in a running kernel: listen, and read what was reached and the scores.
 
     impaired : the sound by impairment and strength, and in words what was reached. strengths : least, usual and greatest strength by
-    impairment. scores : by the network's name. what : is chosen from the list, where that is no impairment. Without ipywidgets, a sentence.
+    impairment. scores : by the network's name. Without ipywidgets, a sentence.
     """
     import ipywidgets as widgets
 
-    kind = widgets.Dropdown(options=list(strengths), description=what)
+    kind = widgets.Dropdown(options=list(strengths), description="impairment")
     strength = widgets.FloatSlider(description="strength", continuous_update=False)
     player_, readout = widgets.Audio(format="mp3", autoplay=False), widgets.Label()
 

@@ -43,6 +43,11 @@ class PretrainSettings:
     learning_rate: float = 1e-4
     mixed_precision: MixedPrecision = "no"
 
+    @property
+    def hours(self) -> float:
+        """Of sound in all pairs together."""
+        return 2 * self.pairs * self.steps * self.epochs * self.law.seconds / 3600
+
 
 @dataclass(frozen=True)
 class TuneSettings:
@@ -81,6 +86,15 @@ class StepCost(NamedTuple):
         )
 
 
+def _check_memory(settings: EncoderSettings, batch: int, samples: int, mixed_precision: MixedPrecision, device: str) -> None:
+    """`check_memory` against what is free on a device."""
+    check_memory(settings, batch, samples, environment.free_memory_bytes(device), DTYPES[mixed_precision].itemsize)
+
+
+def _autocast(device: str, mixed_precision: MixedPrecision) -> torch.autocast:
+    return torch.autocast(torch.device(device).type, DTYPES[mixed_precision], enabled=mixed_precision != "no")
+
+
 def step_cost(settings: PretrainSettings, device: str) -> StepCost:
     """The cost of a step, from one forward and backward pass of a throwaway network; the second of two, since the first prepares.
 
@@ -94,20 +108,21 @@ def step_cost(settings: PretrainSettings, device: str) -> StepCost:
         A step does not fit into memory; the message names a width that does.
     """
     samples = int(settings.law.seconds * RATE)
-    bytes_ = DTYPES[settings.mixed_precision].itemsize
-    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device), bytes_)
+    _check_memory(settings.encoder, 2 * settings.pairs, samples, settings.mixed_precision, device)
     with torch.random.fork_rng(devices=[] if device == "cpu" else None):
         network = Encoder(settings.encoder).to(device)
         for _ in range(2):
             start = time.perf_counter()
-            with torch.autocast(torch.device(device).type, DTYPES[settings.mixed_precision], enabled=settings.mixed_precision != "no"):
+            with _autocast(device, settings.mixed_precision):
                 embedded = network(torch.randn(2 * settings.pairs, samples, device=device)).float()
             nt_xent(embedded[::2], embedded[1::2], settings.temperature).backward()
             if device != "cpu":
                 torch.accelerator.synchronize()
             seconds = time.perf_counter() - start
     parameters = sum(p.numel() for p in network.parameters())
-    return StepCost(parameters, seconds, memory_bytes(settings.encoder, 2 * settings.pairs, samples, bytes_))
+    return StepCost(
+        parameters, seconds, memory_bytes(settings.encoder, 2 * settings.pairs, samples, DTYPES[settings.mixed_precision].itemsize)
+    )
 
 
 VALID_BATCHES = 8  # of as many pairs as in training, since the loss depends on the size of a batch
@@ -150,8 +165,7 @@ def pretrain(
         raise SettingsError(f"Training and validation share {len(shared)} files, {min(shared)} first; give each its own.")
     accelerator = accelerator_of(settings.mixed_precision)
     device = str(accelerator.device)
-    samples, bytes_ = int(settings.law.seconds * RATE), DTYPES[settings.mixed_precision].itemsize
-    check_memory(settings.encoder, 2 * settings.pairs, samples, environment.free_memory_bytes(device), bytes_)
+    _check_memory(settings.encoder, 2 * settings.pairs, int(settings.law.seconds * RATE), settings.mixed_precision, device)
     if on_start and not folder.is_dir():  # not where the first step was taken before: arms share a pretraining
         on_start(step_cost(settings, device))
     torch.manual_seed(seed)
@@ -250,8 +264,7 @@ def tune(
     network, optimizer = accelerator.prepare(model, torch.optim.Adam(trained, lr=settings.learning_rate))
     samples = int(settings.seconds * encoder.settings.rate)
     if isinstance(encoder, Encoder) and not settings.frozen:
-        bytes_ = DTYPES[settings.mixed_precision].itemsize
-        check_memory(encoder.settings, settings.batch_size, samples, environment.free_memory_bytes(str(accelerator.device)), bytes_)
+        _check_memory(encoder.settings, settings.batch_size, samples, settings.mixed_precision, str(accelerator.device))
     labels = torch.from_numpy(np.asarray(train.mos, np.float32))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -345,7 +358,7 @@ def embeddings(
     for waveform in waveforms:
         starts = np.linspace(0, max(len(waveform) - samples, 0), stretches + 2)[1:-1].astype(int)
         cut = np.stack([np.resize(waveform[start : start + samples], samples) for start in starts]).astype(np.float32)
-        with torch.autocast(device.type, DTYPES[mixed_precision], enabled=mixed_precision != "no"):
+        with _autocast(str(device), mixed_precision):
             out.append(encoder(torch.from_numpy(cut).to(device)).float().mean(dim=0).cpu().numpy())
     return np.stack(out)
 

@@ -250,8 +250,6 @@ def check_memory(settings: EncoderSettings, batch: int, samples: int, available:
     SettingsError
         It needs more bytes than `available`; names the greatest width that fits.
     """
-    from dataclasses import replace
-
     needed = memory_bytes(settings, batch, samples, activation_bytes)
     if needed <= available:
         return

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ...figures.charts import confusion, intervals
+from ...figures.charts import intervals
 from ...figures.maps import spectrogram_image
 from ...figures.style import COLOURS, MARKERS, closed, narrow, width_in
 from .tables import SHARE_COLUMN
@@ -152,8 +152,3 @@ def attention(mel: np.ndarray, directions: list[str], weights: np.ndarray, conto
     axes[1].set(xlabel="time, s", ylabel="attention, 1 is even")
     figure.legend(loc="outside lower center", ncols=1 if narrow() else 2)
     return closed(figure)
-
-
-def confusions(answers: dict[str, pd.DataFrame]):
-    """A confusion matrix by the name of its cell, for `figures.gallery`."""
-    return {name: confusion(table["emotion"].tolist(), table["predicted"].tolist(), name) for name, table in answers.items()}

@@ -87,13 +87,16 @@ def made_of(found: pd.DataFrame) -> dict[str, str]:
         return out
     trial = selection.chosen(table)["record"].iloc[0].trial
     targets = tables.in_order(table["target"])
-    named = [tables.title(t) for t in targets if t in PAPERS_TARGETS]
-    among = [tables.title(t) for t in targets if t not in PAPERS_TARGETS and tables.language(t) in tables.papers_languages()]
-    others = [tables.title(t) for t in targets if t not in PAPERS_TARGETS and tables.language(t) not in tables.papers_languages()]
-    words = [f"{listed(named)} of those that the paper names"] * bool(named)
-    words += [f"{listed(among)} in its languages"] * bool(among) + [f"{listed(others)} in languages that its targets do not have"] * bool(
-        others
-    )
+    groups: dict[str, list[str]] = {
+        "of those that the paper names": [],
+        "in its languages": [],
+        "in languages that its targets do not have": [],
+    }
+    languages, (named, among, others) = tables.papers_languages(), groups.values()
+    for target in targets:
+        group = named if target in PAPERS_TARGETS else among if tables.language(target) in languages else others
+        group.append(tables.title(target))
+    words = [f"{listed(of)} {what}" for what, of in groups.items() if of]
     source, encoder, layers = trial["source"], trial["encoder"], " and ".join(map(str, trial["layers"]))
     stands_for = ("" if source == PAPERS_SOURCE else " for IEMOCAP", "" if encoder == PAPERS_ENCODER else " for HuBERT base")
     return {
@@ -230,7 +233,8 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
     cells: list[tuple[dict[str, Any], str]]
     cells = [({"share": share, "start": start}, "all streams") for start in ("source", "random") for share in usual_first]
     cells += [({"share": SHARE, "start": start, "variant": name}, name) for start in ("source", "random") for name in STREAMS]
-    by_target = [(cell, streams, tables.answers(found, **cell)) for cell, streams in cells]
+    transfers = selection.transfers(found)
+    by_target = [(cell, streams, tables.answers(transfers, **cell)) for cell, streams in cells]
     for target in tables.in_order(target for *_, of in by_target for target in of):
         for cell, streams, of in by_target:
             if target not in of:

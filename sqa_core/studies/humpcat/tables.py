@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import f1_score
 
 from ... import metrics
 from ...corpora.emotion import catalogue
@@ -58,7 +57,7 @@ def papers_languages() -> set[str]:
 
 def corpora_table() -> pd.DataFrame:
     """Source and targets that the catalogue knows: what is kept of each in four classes, and what is dropped, as distributed."""
-    rows = []
+    rows, languages = [], papers_languages()
     for name in (*SOURCES, *in_order(set(catalogue.CORPORA) - set(SOURCES))):
         c = catalogue.CORPORA[name]
         if not c.expected or sum(c.expected.values()) != c.files:
@@ -68,7 +67,7 @@ def corpora_table() -> pd.DataFrame:
         role = "source" if name in SOURCES else "target"
         if name in ("iemocap", *PAPERS_TARGETS):
             role += ", the paper's"
-        elif language(name) not in papers_languages():
+        elif language(name) not in languages:
             role += " of ours"
         rows.append(
             {
@@ -109,9 +108,7 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
             row |= metrics.confidence_t(values).columns(f"{name}, %") if len(values) else {}
         of = cells["accuracy"][cells["accuracy"]["target"] == target]
         items = [r.items() for r in of["record"]]
-        row |= metrics.confidence_t(of["uar"]).columns("UAR, %") | metrics.confidence_t([_macro_f1(t) for t in items]).columns(
-            "macro F1, %"
-        )
+        row |= metrics.confidence_t(of["uar"]).columns("UAR, %") | metrics.confidence_t(of["f1"]).columns("macro F1, %")
         row["classes"] = int(np.mean([table["emotion"].nunique() for table in items]))
         row["most frequent class, %"] = np.mean([100 * table["emotion"].value_counts(normalize=True).max() for table in items])
         row |= {"paper, %": printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
@@ -125,12 +122,6 @@ def with_printed(accuracy: pd.DataFrame) -> pd.DataFrame:
     others = results[~results["dataset"].isin(PRINTED.values()) & results["status"].str.startswith("published")]
     rows = [{"target": f"the paper's {r.dataset}", "language": r.language, "paper, %": float(r.value)} for r in others.itertuples()]
     return pd.concat([accuracy, pd.DataFrame(rows)], ignore_index=True) if len(accuracy) else accuracy
-
-
-def _macro_f1(answers: pd.DataFrame) -> float:
-    """In percent, over the classes that a corpus has: a stray answer of another class does not count as a class."""
-    present = sorted(answers["emotion"].unique())
-    return 100 * float(f1_score(answers["emotion"], answers["predicted"], labels=present, average="macro", zero_division=0))
 
 
 def _missing(cell: pd.DataFrame) -> float:
@@ -323,9 +314,9 @@ def source_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("speaker", ignore_index=True) if rows else pd.DataFrame()
 
 
-def answers(found: pd.DataFrame, **cell: Any) -> dict[str, list[pd.DataFrame]]:
+def answers(transfers: pd.DataFrame, **cell: Any) -> dict[str, list[pd.DataFrame]]:
     """True and predicted emotions of each target in one cell, of the files that are tested at every share: one table per draw of speakers."""
-    table = selection.chosen(selection.transfers(found), **cell)
+    table = selection.chosen(transfers, **cell)
     items = {target: [r.items() for r in table.loc[table["target"] == target, "record"]] for target in in_order(table["target"])}
     return {target: [one[one["fixed"]] for one in of] for target, of in items.items()}
 

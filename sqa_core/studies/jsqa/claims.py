@@ -146,8 +146,8 @@ def _parameters() -> Finding:
 
 def _share_of_wav2vec() -> Finding:
     """C10: only the ratio can be checked."""
-    ratio = sum(p.numel() for p in Encoder().parameters()) / WAV2VEC_PARAMETERS
-    large = sum(p.numel() for p in Encoder().parameters()) / WAV2VEC_LARGE_PARAMETERS
+    count = sum(p.numel() for p in Encoder().parameters())
+    ratio, large = count / WAV2VEC_PARAMETERS, count / WAV2VEC_LARGE_PARAMETERS
     stated = _setup("share of wav2vec 2.0 parameters")
     evidence = f"the ratio of parameters is {ratio:.1%} for the base model and {large:.1%} for the large one; the paper says {stated} %"
     return not_tested("C10", "wav2vec 2.0's weights", f"{evidence}. PCC cannot be compared here")

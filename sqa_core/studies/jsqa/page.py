@@ -471,10 +471,6 @@ def _size() -> float:
     return sum(p.numel() for p in Encoder(ENCODER).parameters()) / 1e6
 
 
-def _hours() -> float:
-    return 2 * PRETRAINING.pairs * PRETRAINING.steps * PRETRAINING.epochs * PRETRAINING.law.seconds / 3600
-
-
 def _in_words(of: PretrainSettings) -> str:
     return (
         f"temperature {of.temperature:g}, Adam, rate {of.learning_rate:g}, {of.pairs} pairs a batch, {of.epochs} epochs of {of.steps} steps"
@@ -489,7 +485,7 @@ def deviations_table() -> pd.DataFrame:
         ("judgements behind the SVM", "a set that is not identified", "DPAM's judgements by level; a stated function of SNR beside", "in the shares of pairs on the second page"),
         ("channel plan", "16 layers, 512 numbers, 26 million parameters", "CDPAM's, the first half of 1,024", "in the table of channel configurations on the second page"),
         ("size of the network", "26 million parameters (base width 64)", f"base width {ENCODER.width}, {_size():.2f} million", "not measured"),
-        ("amount of pretraining", "33 GB of clean speech, about 286 hours", f"{_hours():.1f} hours of pairs in crops of {PRETRAINING.law.seconds:g} s", "in the learning curve over hours, where computed"),
+        ("amount of pretraining", "33 GB of clean speech, about 286 hours", f"{PRETRAINING.hours:.1f} hours of pairs in crops of {PRETRAINING.law.seconds:g} s", "in the learning curve over hours, where computed"),
         ("pretraining", "temperature, batch, rate and epochs not stated", _in_words(PRETRAINING), "not measured"),
         ("tuning", "batch, rate and epochs not stated", f"Adam, rate {TUNING.learning_rate:g}, batches of {TUNING.batch_size} crops of {TUNING.seconds:g} s, {TUNING.epochs} epochs", "not measured"),
         ("tuning and test", "the NISQA corpus, splits not stated", "PESQ of calls; P.835's listeners", "cannot be measured"),

@@ -59,10 +59,9 @@ def _same_seeds(of: list[Record], base: list[Record]) -> list[tuple[Record, Reco
     return [(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
 
 
-def paired(found: pd.DataFrame, start: str, other: str, metric: str, relative: bool = False) -> np.ndarray:
-    """Differences of a metric between two starts, seed by seed; as a share of the other's if relative."""
-    both = [(a.metrics[metric], b.metrics[metric]) for a, b in pairs_by_seed(found, start, other)]
-    return np.array([(a - b) / (b if relative else 1.0) for a, b in both])
+def paired(found: pd.DataFrame, start: str, other: str, metric: str) -> np.ndarray:
+    """Differences of a metric between two starts, seed by seed."""
+    return np.array(differences(arms(found, start), arms(found, other), metric))
 
 
 def differences(of: list[Record], base: list[Record], metric: str) -> list[float]:

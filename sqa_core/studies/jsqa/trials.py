@@ -177,7 +177,7 @@ class StartTrial(Trial):
             "contrastive_loss": [e.loss for e in epochs],
             "contrastive_validation_loss": [e.validation_loss for e in epochs],
             "contrastive_validation_pairs": jsqa.VALID_BATCHES * self.pretraining.pairs,
-            "pretraining_hours": 2 * self.pretraining.pairs * self.pretraining.steps * len(epochs) * self.pretraining.law.seconds / 3600,
+            "pretraining_hours": self.pretraining.hours,
         }
 
 
