@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import pickle
 import re
 from dataclasses import replace
@@ -203,7 +204,8 @@ def gathered_gradients(rank: int, folder: Path) -> None:
     loss = losses.nt_xent(a, b, 0.5)
     loss.backward()
     torch.save([loss.detach(), a.grad, b.grad], folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    os._exit(0)  # Gloo's threads can abort a process that is left through Python's own end.
 
 
 def embedded_pairs() -> tuple[torch.Tensor, torch.Tensor]:

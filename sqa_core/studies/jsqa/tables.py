@@ -559,16 +559,16 @@ MIN_PAIRS = 3  # of a noise, for a correlation
 
 def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
     """Does the distance follow the difference in PESQ? For each recorded noise, before and after the paper's pretraining: distance at a gap of
-    6 dB in percent of that at 20 dB; for noises of several pairs Spearman's correlation of distance and MOS difference for gaps up to 6 dB,
-    which pretraining counts as alike, and beyond; mean over seeds and SNRs."""
+    6 dB in percent of that at 20 dB, and the same of the difference in PESQ; for noises of several pairs Spearman's correlation of the two for
+    gaps up to 6 dB, which pretraining counts as alike, and beyond; mean over seeds and SNRs."""
     of = embeddings(found)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: list[dict[str, Any]] = []
     for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):
         items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in of[name]]) if name in of else pd.DataFrame(columns=["noise"])
         for noise, part in items.groupby("noise"):
-            row = rows.setdefault(str(noise), {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique()})
+            row: dict[str, Any] = {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique(), "encoder": title}
             share = _share_by_gap(part).loc[WIDEST_ALIKE_DB]
-            row |= {f"distance, {title}, %": share["distance"], "MOS difference, %": share["mos_difference"]}
+            row |= {"PESQ, %": share["mos_difference"], "distance, %": share["distance"]}
             inside = (part["gap_db"] > 0) & (part["gap_db"] <= WIDEST_ALIKE_DB)
             for where, mask in (("to 6 dB", inside), ("beyond", part["gap_db"] > WIDEST_ALIKE_DB)):
                 # Within one pair both grow with the gap, whatever the noise.
@@ -576,8 +576,9 @@ def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
                 each = [
                     metrics.srcc(p["distance"].to_numpy(), p["mos_difference"].to_numpy()) for _, p in several.groupby(["seed", "snr_db"])
                 ]
-                row[f"SRCC {where}, {title}"] = float(np.mean(each)) if each else np.nan
-    return pd.DataFrame(list(rows.values())).sort_values("noise", ignore_index=True) if rows else pd.DataFrame()
+                row[f"SRCC {where}"] = float(np.mean(each)) if each else np.nan
+            rows.append(row)
+    return pd.DataFrame(rows).sort_values(["noise", "encoder"], ascending=[True, False], ignore_index=True) if rows else pd.DataFrame()
 
 
 def plans_table() -> pd.DataFrame:
