@@ -1,5 +1,6 @@
 """The trials on JSQA's embedding: how far two mixtures of one sentence and one noise lie apart, before and after training."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -8,9 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ... import audio, intrusive, metrics
+from ... import audio, environment, intrusive, metrics
 from ...corpora import jnd_pairs
 from ...corpora.jnd_pairs import Drawn, PairLaw
+from ...files import atomic
+from ...learning import jsqa
 from ...learning.jsqa import PretrainSettings, Sounds
 from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, load_cdpam, untrained
 from ...results.trials import Result, Trial
@@ -18,6 +21,9 @@ from .trials import Material, pretrained, sounds_of
 
 STATISTICS, STATISTICS_SEED = 8, 1_000_003  # mixtures that an untrained network's batch norms see, and the seed of their draw
 WIDEST_ALIKE_DB = 6.0  # the paper's widest gap: up to it, two mixtures count as alike
+
+
+Stacks = list[tuple[dict[str, Any], Drawn, Tensor]]  # what each is, what it was drawn from, and its mixtures
 
 
 class DistanceTrial(Trial):
@@ -70,9 +76,9 @@ class EmbeddingTrial(Trial):
             assert self.pairs
             assert self.valid_pairs
             encoder, _ = pretrained(self.pretraining, self.pairs, self.valid_pairs, self.seed)
+        stacks = list(_mixtures(sounds, 0, self.tested, self.seconds, self.snrs_db, self.gaps_db))
         rows = []
-        for about, drawn, mixed in _mixtures(sounds, 0, self.tested, self.seconds, self.snrs_db, self.gaps_db):
-            mos = [intrusive.pesq_mos(drawn.speech[0].astype(np.float32), one) for one in mixed.numpy()]
+        for (about, _, mixed), mos in zip(stacks, _pesq(stacks), strict=True):
             differences = [{"mos_difference": abs(m - mos[0])} for m in mos[1:]]
             found = _rows(about, self.gaps_db, encoder, mixed)
             rows += [row | difference for row, difference in zip(found, differences, strict=True)]
@@ -89,6 +95,20 @@ class EmbeddingTrial(Trial):
         alignment = (unit[0] - unit[1]).square().sum(dim=-1).mean()
         uniformity = torch.pdist(unit[0]).square().mul(-2).exp().mean().log()
         return {"alignment": float(alignment), "uniformity": float(uniformity)}
+
+
+def _pesq(stacks: Stacks) -> list[list[float]]:
+    """The MOS of PESQ of each mixture; kept in the cache, since every encoder is tried on the same mixtures, and PESQ takes longest."""
+    sounds = [(drawn.speech[0].astype(np.float32), mixed.numpy()) for _, drawn, mixed in stacks]
+    name = jsqa.hash_of([part for sound in sounds for part in sound])
+    path = environment.cache_folder() / "material" / f"pesq-{name}.json"
+    if not path.is_file():
+        found = [[float(intrusive.pesq_mos(clean, one)) for one in mixed] for clean, mixed in sounds]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as partial:
+            partial.write_text(json.dumps(found))
+    mos: list[list[float]] = json.loads(path.read_text())
+    return mos
 
 
 def _followed(table: pd.DataFrame) -> dict[str, float]:
