@@ -462,6 +462,39 @@ def test_other_kinds_of_records_are_of_the_run_of_the_transfers(tmp_path):
     assert [r.key for r in selection.of_run(frame.of([*found["record"], source, wide]), "source")] == ["f" * 16]
 
 
+def test_mixed_folds_test_each_file_once_and_are_as_large_as_the_speakers():
+    person = np.repeat(["a", "b", "c"], [5, 2, 9])
+    tested = []
+    for kind in (trials.SourceTrial, trials.MixedSourceTrial):
+        tested.append(np.array([kind.model_construct(seed=3, held_out=one).tested_files(person) for one in "abc"]))
+    apart, mixed = tested
+    assert (apart.sum(axis=0) == 1).all()
+    assert (mixed.sum(axis=0) == 1).all()
+    assert apart.sum(axis=1).tolist() == mixed.sum(axis=1).tolist() == [5, 2, 9]
+    assert all(set(person[~one]) == set("abc") for one in mixed), "every speaker is trained on"
+    assert [set(person[one]) for one in apart] == [{"a"}, {"b"}, {"c"}]
+
+
+def test_mixing_the_speakers_of_the_source_is_paired_over_speakers(tmp_path):
+    found = made_run(tmp_path)
+    transfer, records = found["record"].iloc[0], []
+    answers = pd.DataFrame({"speaker": ["a", "a", "b", "b"], "emotion": "anger", "predicted": ["anger", "anger", "anger", "neutral"]})
+    for i, (kind, person, accuracy) in enumerate(
+        [("source", "a", 50.0), ("source", "b", 50.0), ("mixed_source", "a", 0.0), ("mixed_source", "b", 0.0)]
+    ):
+        record = replace(
+            transfer, key=f"{i:x}" * 16, trial=transfer.trial | {"kind": kind, "held_out": person},
+            metrics={"accuracy": accuracy, "uar": accuracy, "tested": 2},
+        )  # fmt: skip
+        # A mixed fold has files of both speakers.
+        records.append(stored(record, tmp_path / "source", answers.iloc[i % 2 :: 2]))
+    whole = frame.of([*found["record"], *records])
+    assert tables.source_table(whole)[tables.MIXED_SPEAKERS].tolist() == [100.0, 50.0]
+    evidence = {f.id: f.evidence for f in claims.findings(whole)}["C12"]
+    assert "changes it by +25.0" in evidence
+    assert tables.MIXED_SPEAKERS not in tables.source_table(frame.of([*found["record"], *records[:3]])), "half of the files were tested"
+
+
 def test_the_voice_changes_with_every_slider_at_once():
     usual = {name: middle for name, (_, middle, _) in page.CHANGES.items()}
     plain, louder, slower = (page.changed_voice(usual | change) for change in ({}, {"level, dB": 6.0}, {"rate, factor": 0.6}))

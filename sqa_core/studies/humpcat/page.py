@@ -175,6 +175,8 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
         some = f"{len(sources) or 'none'} of the {speakers} speakers of {tables.title(source)} so far"
         count = some if len(sources) < speakers else f"all {speakers} speakers of {tables.title(source)}"
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
+        if (change := tables.mixing_speakers(tables.source_table(found))) is not None:
+            out["source_said"] += f"; where files are left out regardless of speaker, by {change.text('+.1f')} points more (over speakers)"
     out["turning"] = _turning(found)
     out["grid"] = _grid(found)
     even = tables.attention_table(found)
@@ -209,7 +211,8 @@ def _share_in_words(of_files: float) -> str:
 
 def _grid(found: pd.DataFrame) -> str:
     """How many trials the published run has, and their time."""
-    of = [*selection.transfers(found)["record"], *selection.of_run(found, "attention"), *selection.of_run(found, "source")]
+    of = list(selection.transfers(found)["record"])
+    of += [r for kind in ("attention", "source", "mixed_source") for r in selection.of_run(found, kind)]
     return f"{len(of)} trials, {sum(r.wall_s for r in of) / 3600:.1f} hours in total" if of else MISSING
 
 

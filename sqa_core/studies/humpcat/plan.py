@@ -16,7 +16,7 @@ from ...prosody import DISVOICE, ProsodySettings
 from ...results.trials import Trial
 from ..emotion import usual_features
 from ..shared import GridSettings
-from .trials import CLASSES, AttentionTrial, Layers, SourceTrial, Start, TransferTrial
+from .trials import CLASSES, AttentionTrial, Layers, MixedSourceTrial, SourceTrial, Start, TransferTrial
 
 SLUG = "humpcat"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
@@ -199,10 +199,10 @@ class Plan:
         return AttentionTrial(**common, **_aim(target), start="source", share=SHARE, tuning=self.tuning, seed=0, emotion=emotion)
 
     def sources(self) -> list[Trial]:
-        """The source's speakers, each left out once."""
+        """The source's speakers, each left out once; then as many files regardless of speaker."""
         speakers = sorted(registry.load(self.source).table["speaker"].unique())
         common = self._common(VARIANTS[USUAL], self.source)
-        return [SourceTrial(**common, held_out=speaker, seed=0) for speaker in speakers]
+        return [kind(**common, held_out=speaker, seed=0) for kind in (SourceTrial, MixedSourceTrial) for speaker in speakers]
 
     def _common(self, variant: Variant, tested: str) -> dict[str, Any]:
         network = HumpcatSettings(encoder_width=self.encoder_width, width=self.width, classes=len(CLASSES))

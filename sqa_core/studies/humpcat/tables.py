@@ -306,12 +306,27 @@ def languages_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on each speaker of the source by a network trained on the others."""
+    """Accuracy on each speaker of the source by a network trained on the others; and by networks trained on as many files regardless of
+    speaker, once every file has been tested so."""
+    apart, mixed = selection.of_run(found, "source"), selection.of_run(found, "mixed_source")
     rows = [
         {"speaker": r.trial["held_out"], "accuracy, %": r.metrics["accuracy"], "UAR, %": r.metrics["uar"], "files": r.metrics["tested"]}
-        for r in selection.of_run(found, "source")
+        for r in apart
     ]
-    return pd.DataFrame(rows).sort_values("speaker", ignore_index=True) if rows else pd.DataFrame()
+    table = pd.DataFrame(rows).sort_values("speaker", ignore_index=True) if rows else pd.DataFrame()
+    if rows and {r.trial["held_out"] for r in mixed} == set(table["speaker"]):
+        each = pd.concat([r.items() for r in mixed])
+        right = (each["predicted"] == each["emotion"]).groupby(each["speaker"]).mean()
+        table.insert(2, MIXED_SPEAKERS, 100 * table["speaker"].map(right))
+    return table
+
+
+MIXED_SPEAKERS = "accuracy, speakers mixed, %"
+
+
+def mixing_speakers(source: pd.DataFrame) -> metrics.Interval | None:
+    """What mixing the source's speakers changes, in points, with an interval over them; None where it was not tried. source : `source_table`."""
+    return metrics.confidence_t(source[MIXED_SPEAKERS] - source["accuracy, %"]) if MIXED_SPEAKERS in source else None
 
 
 def answers(transfers: pd.DataFrame, **cell: Any) -> dict[str, list[pd.DataFrame]]:

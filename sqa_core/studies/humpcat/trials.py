@@ -127,14 +127,30 @@ class SourceTrial(HumpcatTrial):
 
     def run(self) -> Result:
         corpus, found = self.of_source()
-        person = splits.speakers_merged(corpus)
-        test, train = (np.flatnonzero(mask) for mask in (person == self.held_out, person != self.held_out))
-        if not len(test):
+        person = splits.speakers_merged(corpus).to_numpy()
+        if self.held_out not in person:
             raise CorpusError(f"{self.source} has no speaker {self.held_out}.")
+        out = self.tested_files(person)
+        test, train = np.flatnonzero(out), np.flatnonzero(~out)
         labels = corpus.labels(list(CLASSES))
         trained = humpcat.learn(found, labels, train, self.network, self.source_training, self.seed, watched=few(test))
         predicted = humpcat.predict(trained.network, found, test).argmax(axis=1)
         return Result(tested(labels[test], predicted) | training_facts(trained), answers(corpus, test, predicted))
+
+    def tested_files(self, person: np.ndarray) -> np.ndarray:
+        """person : of each file. Returns whether each is tested; the rest is trained on."""
+        return person == self.held_out
+
+
+class MixedSourceTrial(SourceTrial):
+    """The rule broken on purpose: as many files are tested as `held_out` has, drawn regardless of speaker. Over all speakers each file is
+    tested once."""
+
+    kind: ClassVar[str] = "mixed_source"
+
+    def tested_files(self, person: np.ndarray) -> np.ndarray:
+        shuffled = np.random.default_rng(self.seed).permutation(person)
+        return shuffled == self.held_out
 
 
 class TargetTrial(HumpcatTrial):
