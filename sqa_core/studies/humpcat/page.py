@@ -176,7 +176,9 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
         count = some if len(sources) < speakers else f"all {speakers} speakers of {tables.title(source)}"
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
         if (change := tables.mixing_speakers(tables.source_table(found))) is not None:
-            out["source_said"] += f"; where files are left out regardless of speaker, by {change.text('+.1f')} points more (over speakers)"
+            out["source_said"] += (
+                f"; with files left out regardless of speaker it changes by {change.text('+.1f')} points, interval over speakers"
+            )
     out["turning"] = _turning(found)
     out["grid"] = _grid(found)
     even = tables.attention_table(found)
