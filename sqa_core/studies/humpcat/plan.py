@@ -17,6 +17,7 @@ from ...results.trials import Trial
 from ..emotion import usual_features
 from ..shared import GridSettings
 from .trials import CLASSES, AttentionTrial, Layers, MixedSourceTrial, SourceTrial, Start, TransferTrial
+from .trials_controls import EqualTrial, TurnedTrial
 
 SLUG = "humpcat"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
@@ -37,6 +38,8 @@ PROSODY = replace(DISVOICE, silent_db=-100.0)
 SEEDS = (0, 1, 2)
 SHARE = 0.25
 SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.33, 0.5, 1.0)
+EACH = 60  # files of a class in targets of one size; the fewest are EmoDB's 62 of sadness
+TURNED = (0, 2, 3, 4)  # how many of the four emotions exchange their names in a control
 
 STARTS: tuple[Start, ...] = ("random", "source")
 
@@ -143,7 +146,9 @@ def trials(settings: Settings) -> list[Trial]:
     variants: list[tuple[Start, str]] = [("random", v) for v in VARIANTS if v != USUAL] + [("source", v) for v in FROM_SOURCE]
     planned += [plan.transfer(t, start, SHARE, seed, variant) for start, variant in variants for seed in SEEDS for t in targets]
     planned += [plan.transfer(t, "random", SHARE, SEEDS[0], pair) for pair in LAYER_PAIRS for t in targets if _differs(pair, encoder)]
-    return planned + plan.sources()
+    planned += [plan.equal(t, start, seed) for seed in SEEDS for t in targets for start in STARTS]
+    planned += [plan.turned(t, share, seed) for seed in SEEDS for t in targets for share in (SHARE, 0.0)]
+    return planned + plan.sources() + _turned_voices(settings)
 
 
 def _differs(pair: str, encoder: str) -> bool:
@@ -198,6 +203,14 @@ class Plan:
         common = self._common(VARIANTS[USUAL], target)
         return AttentionTrial(**common, **_aim(target), start="source", share=SHARE, tuning=self.tuning, seed=0, emotion=emotion)
 
+    def equal(self, target: str, start: Start, seed: int) -> EqualTrial:
+        common = self._common(VARIANTS[USUAL], target)
+        return EqualTrial(**common, **_aim(target), start=start, share=SHARE, tuning=self.tuning, seed=seed, each=EACH)
+
+    def turned(self, target: str, share: float, seed: int) -> TurnedTrial:
+        common = self._common(VARIANTS[USUAL], target)
+        return TurnedTrial(**common, **_aim(target), start="source", share=share, tuning=self.tuning, seed=seed, turned=len(CLASSES))
+
     def sources(self) -> list[Trial]:
         """The source's speakers, each left out once; then as many files regardless of speaker."""
         speakers = sorted(registry.load(self.source).table["speaker"].unique())
@@ -245,14 +258,29 @@ def _hash(corpus: str) -> str:
 
 def _demo() -> list[Trial]:
     """English to German and Italian, synthetic voices and an encoder that needs no weights: does the machinery learn the built-in rules?"""
+    common = _synthetic(16, 10, 10)
+    return [TransferTrial(**common, target_languages=(x,), start=start, share=SHARE) for x, start in product(DEMO_LANGUAGES, STARTS[::-1])]
+
+
+def _turned_voices(settings: Settings) -> list[Trial]:
+    """A control on the voices of the demo, whose emotions are acted by known rules: what is left of a source that teaches wrong names?"""
+    common = _synthetic(settings.width, settings.epochs or SOURCE_EPOCHS, settings.epochs or EPOCHS)
+    cells: list[tuple[int, Start, float]] = [(0, "random", SHARE), *((n, "source", x) for n in TURNED for x in (SHARE, 0.0))]
+    return [
+        TurnedTrial(**common, target_languages=(language,), start=start, share=share, seed=seed, turned=turned)
+        for (turned, start, share), seed, language in product(cells, SEEDS, DEMO_LANGUAGES)
+    ]
+
+
+def _synthetic(width: int, source_epochs: int, epochs: int) -> dict[str, Any]:
+    """What trials on `polyglot-acted` have in common, English being the source."""
     mini = encoder_catalogue.MINI
-    layers, width = encoder_catalogue.shape(mini)
-    network = HumpcatSettings(encoder_width=width, width=16, classes=len(CLASSES))
-    common: dict[str, Any] = {
+    layers, encoder_width = encoder_catalogue.shape(mini)
+    return {
         "study": SLUG, "data_status": "synthetic", "model_status": "random", "source": "polyglot-acted",
         "source_hash": _hash("polyglot-acted"), "source_languages": ("en",), "encoder": mini,
-        "weights_hash": encoder_catalogue.weights_hash(mini), "layers": layers_of(layers, (1, 9)), "network": network, "prosody": PROSODY,
-        "source_training": TrainSettings(epochs=10), "tuning": TrainSettings(epochs=10), "target": "polyglot-acted",
-        "target_hash": _hash("polyglot-acted"), "share": SHARE,
+        "weights_hash": encoder_catalogue.weights_hash(mini), "layers": layers_of(layers, (1, 9)),
+        "network": HumpcatSettings(encoder_width=encoder_width, width=width, classes=len(CLASSES)), "prosody": PROSODY,
+        "source_training": TrainSettings(epochs=source_epochs), "tuning": TrainSettings(epochs=epochs), "target": "polyglot-acted",
+        "target_hash": _hash("polyglot-acted"),
     }  # fmt: skip
-    return [TransferTrial(**common, target_languages=(x,), start=start) for x, start in product(DEMO_LANGUAGES, ("source", "random"))]
