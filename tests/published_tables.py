@@ -16,6 +16,7 @@ from sqa_core.results.claims import Finding
 from sqa_core.studies.humpcat import claims as humpcat_claims
 from sqa_core.studies.humpcat import page as humpcat_page
 from sqa_core.studies.humpcat import tables as humpcat
+from sqa_core.studies.humpcat import tables_controls as humpcat_controls
 from sqa_core.studies.jsqa import claims as jsqa_claims
 from sqa_core.studies.jsqa import page as jsqa_page
 from sqa_core.studies.jsqa import tables as jsqa
@@ -185,6 +186,8 @@ def of_humpcat(found: pd.DataFrame) -> Named:
         "broken": humpcat_claims.broken,
         "layers": humpcat.layers_table,
         "source": humpcat.source_table,
+        "names": humpcat_controls.names_table,
+        "one_size": humpcat_controls.equal_table,
         "turning": lambda found: humpcat.turning_points(humpcat.shares_table(found)),
     }
     for name, make in made.items():

@@ -1,6 +1,7 @@
 """HuMP-CAT: the network's parts and counts, masks, attention to one vector, shares by speaker, transfers, claims, IEMOCAP's tree."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from sqa_core.models import encoder_catalogue, encoders, humpcat
 from sqa_core.models.humpcat import Humpcat, HumpcatSettings, averaged, count_steps
 from sqa_core.results import frame
 from sqa_core.results.records import Record
-from sqa_core.studies.humpcat import claims, page, plan, selection, tables, trials
+from sqa_core.studies.humpcat import claims, page, plan, selection, tables, tables_controls, trials, trials_controls
 from sqa_core.studies.humpcat import figures as draw
 from tests.conftest import stored
 
@@ -493,6 +494,82 @@ def test_mixing_the_speakers_of_the_source_is_paired_over_speakers(tmp_path):
     evidence = {f.id: f.evidence for f in claims.findings(whole)}["C12"]
     assert "changes it by +25.0" in evidence
     assert tables.MIXED_SPEAKERS not in tables.source_table(frame.of([*found["record"], *records[:3]])), "half of the files were tested"
+
+
+def _of_target(kind, monkeypatch, table, **fields):
+    """What a control makes of a target with this table."""
+    corpus = Manifest("made", table, Path(), "synthetic")
+    monkeypatch.setattr(trials.TargetTrial, "of_target", lambda self: (corpus, None, splits.share_of(corpus, self.share, self.seed)))
+    return kind.model_construct(target="made", share=0.5, seed=1, by="speaker", **fields).of_target()
+
+
+MADE_TABLE = pd.DataFrame(
+    {"file": [f"{i}.wav" for i in range(48)], "speaker": [str(i // 8) for i in range(48)], "emotion": list(trials.CLASSES) * 12}
+)
+
+
+@pytest.mark.parametrize(
+    ("turned", "called"),
+    [
+        (0, ["anger", "happiness", "neutral", "sadness"]),
+        (2, ["happiness", "anger", "neutral", "sadness"]),
+        (4, ["happiness", "neutral", "sadness", "anger"]),
+    ],
+)
+def test_names_are_exchanged_in_a_cycle(monkeypatch, turned, called):
+    corpus, _, _ = _of_target(trials_controls.TurnedTrial, monkeypatch, MADE_TABLE, turned=turned)
+    assert corpus.table["emotion"].iloc[:4].tolist() == called
+    assert (corpus.table["emotion"] == MADE_TABLE["emotion"]).mean() == 1 - turned / 4
+
+
+def test_targets_of_one_size_have_as_many_files_of_each_common_class(monkeypatch):
+    corpus, _, part = _of_target(trials_controls.EqualTrial, monkeypatch, MADE_TABLE, each=9)
+    files = np.concatenate([part.tune, part.rest])
+    assert corpus.table.iloc[np.union1d(part.tune, part.rest)]["emotion"].isin(trials_controls.COMMON).all()
+    assert len(set(files)) == len(files)
+    speakers = corpus.table["speaker"].to_numpy()
+    assert not set(speakers[part.tune]) & set(speakers[part.rest])
+    assert set(part.fixed) <= set(part.rest)
+    assert len(part.tune) == round(0.5 * 27)
+    with pytest.raises(CorpusError, match="12 files of anger, 13 are wanted"):
+        _of_target(trials_controls.EqualTrial, monkeypatch, MADE_TABLE, each=13)
+
+
+def test_exchanged_names_are_compared_on_the_same_folds(tmp_path):
+    found = made_run(tmp_path)
+    source = [r for r in found["record"] if selection.variant_of(r.trial) == plan.USUAL and r.trial["start"] == "source"]
+    made = []
+    for r in (r for r in source if r.trial["share"] == 0.25):
+        exchanged = {"kind": "turned", "turned": 4}
+        for change, share, loss in ((exchanged, 0.25, 5.0), (exchanged, 0.0, 50.0), ({}, 0.0, 10.0)):
+            facts = r.metrics | {"fixed_accuracy": r.metrics["fixed_accuracy"] - loss}
+            made.append(replace(r, key=f"a{len(made):015x}", trial=r.trial | change | {"share": share}, metrics=facts))
+    whole = frame.of([*found["record"], *made])
+    table = tables_controls.names_table(whole).set_index(tables_controls.NAMES)
+    assert table["folds"].tolist() == [6, 6]
+    assert table.loc[0, "gain, points"] - table.loc[4, "gain, points"] == pytest.approx(5)
+    assert table.loc[0, "source only, %"] - table.loc[4, "source only, %"] == pytest.approx(40)
+    assert tables_controls.names_cost(whole).value == pytest.approx(5)
+    assert page.glue_values(whole)["names"].startswith("With all 4 names")
+    assert tables_controls.names_table(found).empty
+    assert "not available" in page.glue_values(found)["names"]
+
+
+def test_targets_of_one_size_stand_beside_the_whole_ones(tmp_path):
+    found = made_run(tmp_path)
+    usual = [r for r in found["record"] if selection.variant_of(r.trial) == plan.USUAL and r.trial["share"] == 0.25]
+    shift = {"emodb": 3.0, "emovo": -2.0}
+    made = [
+        replace(
+            r, key=f"b{i:015x}", trial=r.trial | {"kind": "equal", "each": 60},
+            metrics=r.metrics | {"accuracy": r.metrics["accuracy"] + shift[r.trial["target"]]},
+        )
+        for i, r in enumerate(usual)
+    ]  # fmt: skip
+    table = tables_controls.equal_table(frame.of([*found["record"], *made]))
+    assert (table["one size, %"] - table["whole, %"]).tolist() == pytest.approx([3.0, -2.0])
+    assert (table["gain, one size, points"] - table["gain, whole, points"]).abs().max() < 1e-9
+    assert tables_controls.equal_table(found).empty
 
 
 def test_the_voice_changes_with_every_slider_at_once():

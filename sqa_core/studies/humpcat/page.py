@@ -18,13 +18,14 @@ from ...figures.widgets import map_chooser
 from ...files import short_hash
 from ...learning import humpcat
 from ...learning.streams import Streams, of_sound
+from ...metrics import Interval
 from ...models import encoder_catalogue, encoders
 from ...models.humpcat import Humpcat
 from ...results import published
 from ...results.claims import Finding, on_claims, tally
 from ...spectrogram import SPEECH_RATE
 from ..shared import listed, published_run
-from . import claims, selection, tables
+from . import claims, selection, tables, tables_controls
 from .plan import (
     ENCODERS,
     EPOCHS,
@@ -180,6 +181,7 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
                 f"; with files left out regardless of speaker it changes by {change.text('+.1f')} points, interval over speakers"
             )
     out["turning"] = _turning(found)
+    out["names"], out["one_size"] = _names(found), _one_size(found)
     out["grid"] = _grid(found)
     even = tables.attention_table(found)
     for name, network, direction in (
@@ -206,6 +208,33 @@ def _turning(found: pd.DataFrame) -> str:
     return said + f"The interval of the gain is wholly below 0 for {'; '.join(hurt) or 'no target at any share'}."
 
 
+def _names(found: pd.DataFrame) -> str:
+    """What the source is worth if the names of emotions are exchanged."""
+    cost, table = tables_controls.names_cost(found), tables_controls.names_table(found)
+    rows = {r[tables_controls.NAMES]: r for r in table.to_dict("records") if r["voices"] == "real"}
+    if cost is None or not {0, len(CLASSES)} <= set(rows):
+        return f"That control is {MISSING} here."
+    right, wrong = rows[0], rows[len(CLASSES)]
+    if any(np.isnan(row["source only, %"]) for row in (right, wrong)):
+        return f"That control is {MISSING} here."
+    gains = [Interval.of(row, "gain, points").text("+.1f") for row in (right, wrong)]
+    return (
+        f"With all {len(CLASSES)} names exchanged, the source alone is right in {wrong['source only, %']:.1f} % of the files "
+        f"({right['source only, %']:.1f} % with the right names). After tuning, the source adds {gains[1]} points with the wrong names and "
+        f"{gains[0]} with the right ones; exchanging them costs {cost.text('.1f')}."
+    )
+
+
+def _one_size(found: pd.DataFrame) -> str:
+    """How far the targets lie apart, whole and of one size."""
+    table = tables_controls.equal_table(found)
+    columns = ["whole, %", "one size, %"]
+    if not set(columns) <= set(table):
+        return f"That control is {MISSING} here."
+    whole, equal = (table[name].max() - table[name].min() for name in columns)
+    return f"Mean accuracies of whole targets cover {whole:.1f} points, those of targets of one size {equal:.1f}."
+
+
 def _share_in_words(of_files: float) -> str:
     """of_files : in percent of a target's files."""
     return "all tuning speakers" if of_files == 100 else f"{of_files:g} %"
@@ -214,7 +243,7 @@ def _share_in_words(of_files: float) -> str:
 def _grid(found: pd.DataFrame) -> str:
     """How many trials the published run has, and their time."""
     of = list(selection.transfers(found)["record"])
-    of += [r for kind in ("attention", "source", "mixed_source") for r in selection.of_run(found, kind)]
+    of += [r for kind in ("attention", "source", "mixed_source", "turned", "equal") for r in selection.of_run(found, kind)]
     return f"{len(of)} trials, {sum(r.wall_s for r in of) / 3600:.1f} hours in total" if of else MISSING
 
 
