@@ -17,7 +17,7 @@ from ...results.trials import Trial
 from ..emotion import usual_features
 from ..shared import GridSettings
 from .trials import CLASSES, AttentionTrial, Layers, MixedSourceTrial, SourceTrial, Start, TransferTrial
-from .trials_controls import EqualTrial, TurnedTrial
+from .trials_controls import COMMON, PermutedTrial, ShuffledTrial, SizeMatchedTrial
 
 SLUG = "humpcat"
 CORPORA: dict[str, tuple[str, ...]] = {"demo": ("polyglot-acted",), "paper": ()}
@@ -38,8 +38,8 @@ PROSODY = replace(DISVOICE, silent_db=-100.0)
 SEEDS = (0, 1, 2)
 SHARE = 0.25
 SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.33, 0.5, 1.0)
-EACH = 60  # files of a class in targets of one size; the fewest are EmoDB's 62 of sadness
-TURNED = (0, 2, 3, 4)  # how many of the four emotions exchange their names in a control
+EACH = 60  # files of a class in size-matched targets; EmoDB has 62 of sadness
+PERMUTED = (0, 2, 3, 4)  # how many of the four labels are permuted in a control
 
 STARTS: tuple[Start, ...] = ("random", "source")
 
@@ -146,9 +146,19 @@ def trials(settings: Settings) -> list[Trial]:
     variants: list[tuple[Start, str]] = [("random", v) for v in VARIANTS if v != USUAL] + [("source", v) for v in FROM_SOURCE]
     planned += [plan.transfer(t, start, SHARE, seed, variant) for start, variant in variants for seed in SEEDS for t in targets]
     planned += [plan.transfer(t, "random", SHARE, SEEDS[0], pair) for pair in LAYER_PAIRS for t in targets if _differs(pair, encoder)]
-    planned += [plan.equal(t, start, seed) for seed in SEEDS for t in targets for start in STARTS]
-    planned += [plan.turned(t, share, seed) for seed in SEEDS for t in targets for share in (SHARE, 0.0)]
-    return planned + plan.sources() + _turned_voices(settings)
+    matched = [t for t in targets if _has_common_classes(t)]
+    planned += [plan.control(SizeMatchedTrial, t, start, SHARE, seed, each=EACH) for seed in SEEDS for t in matched for start in STARTS]
+    for seed, t, share in product(SEEDS, targets, (SHARE, 0.0)):
+        planned.append(plan.control(PermutedTrial, t, "source", share, seed, permuted=len(CLASSES)))
+        planned.append(plan.control(ShuffledTrial, t, "source", share, seed))
+    return planned + plan.sources() + _permuted_voices(settings)
+
+
+@cache
+def _has_common_classes(target: str) -> bool:
+    """Whether a target can be cut to the common size."""
+    counts = registry.load(target).table["emotion"].value_counts().reindex(COMMON, fill_value=0)
+    return int(counts.min()) >= EACH
 
 
 def _differs(pair: str, encoder: str) -> bool:
@@ -203,13 +213,9 @@ class Plan:
         common = self._common(VARIANTS[USUAL], target)
         return AttentionTrial(**common, **_aim(target), start="source", share=SHARE, tuning=self.tuning, seed=0, emotion=emotion)
 
-    def equal(self, target: str, start: Start, seed: int) -> EqualTrial:
+    def control(self, kind: type[TransferTrial], target: str, start: Start, share: float, seed: int, **fields: Any) -> TransferTrial:
         common = self._common(VARIANTS[USUAL], target)
-        return EqualTrial(**common, **_aim(target), start=start, share=SHARE, tuning=self.tuning, seed=seed, each=EACH)
-
-    def turned(self, target: str, share: float, seed: int) -> TurnedTrial:
-        common = self._common(VARIANTS[USUAL], target)
-        return TurnedTrial(**common, **_aim(target), start="source", share=share, tuning=self.tuning, seed=seed, turned=len(CLASSES))
+        return kind(**common, **_aim(target), start=start, share=share, tuning=self.tuning, seed=seed, **fields)
 
     def sources(self) -> list[Trial]:
         """The source's speakers, each left out once; then as many files regardless of speaker."""
@@ -262,13 +268,13 @@ def _demo() -> list[Trial]:
     return [TransferTrial(**common, target_languages=(x,), start=start, share=SHARE) for x, start in product(DEMO_LANGUAGES, STARTS[::-1])]
 
 
-def _turned_voices(settings: Settings) -> list[Trial]:
-    """A control on the voices of the demo, whose emotions are acted by known rules: what is left of a source that teaches wrong names?"""
+def _permuted_voices(settings: Settings) -> list[Trial]:
+    """A control on the voices of the demo, whose emotions are acted by known rules."""
     common = _synthetic(settings.width, settings.epochs or SOURCE_EPOCHS, settings.epochs or EPOCHS)
-    cells: list[tuple[int, Start, float]] = [(0, "random", SHARE), *((n, "source", x) for n in TURNED for x in (SHARE, 0.0))]
+    cells: list[tuple[int, Start, float]] = [(0, "random", SHARE), *((n, "source", x) for n in PERMUTED for x in (SHARE, 0.0))]
     return [
-        TurnedTrial(**common, target_languages=(language,), start=start, share=share, seed=seed, turned=turned)
-        for (turned, start, share), seed, language in product(cells, SEEDS, DEMO_LANGUAGES)
+        PermutedTrial(**common, target_languages=(language,), start=start, share=share, seed=seed, permuted=permuted)
+        for (permuted, start, share), seed, language in product(cells, SEEDS, DEMO_LANGUAGES)
     ]
 
 

@@ -21,7 +21,7 @@ from ...learning import feature_bank, humpcat
 from ...learning import streams as streams_module
 from ...learning.feature_bank import FeatureSettings
 from ...learning.humpcat import Trained, TrainSettings
-from ...learning.loop import Checkpoint
+from ...learning.loop import RUN_FORM, Checkpoint
 from ...learning.streams import Streams, acoustics, streams
 from ...metrics import scores
 from ...models import encoder_catalogue
@@ -89,16 +89,20 @@ class HumpcatTrial(Trial):
         """Weights of the network that was trained on the whole source, now where this machine has none of these settings."""
         fields = [self.source, self.source_hash, self.source_languages, self.encoder, self.weights_hash, self.layers, self.seed]
         settings = [canonical(x) for x in (self.source_features, self.network, self.prosody, self.source_training)]
-        formats = [streams_module.FORMAT, feature_bank.FORMAT]  # features of another format make another network
-        run = {"fields": fields, "settings": settings, "merge_excitement": self.merge_excitement, "formats": formats}
+        formats = [streams_module.FORMAT, feature_bank.FORMAT, RUN_FORM]  # features of another format make another network
+        corpus, found = self.of_source()
+        labels, files = self.source_labels(corpus), np.arange(len(corpus.table))
+        run = {"fields": fields, "settings": settings, "labels": short_hash(labels.tobytes()), "formats": formats}
         folder = environment.cache_folder() / "training" / f"humpcat-{short_hash(json.dumps(run, default=asdict), 16)}"
         checkpoint = Checkpoint(folder, run)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            corpus, found = self.of_source()
-            labels, files = corpus.labels(list(CLASSES)), np.arange(len(corpus.table))
             trained = humpcat.learn(found, labels, files, self.network, self.source_training, self.seed, checkpoint=checkpoint)
         return trained.network.state_dict()
+
+    def source_labels(self, corpus: Manifest) -> np.ndarray:
+        """(files,) class numbers that the source's network learns."""
+        return corpus.labels(list(CLASSES))
 
 
 @lru_cache(maxsize=8)
@@ -143,8 +147,8 @@ class SourceTrial(HumpcatTrial):
 
 
 class MixedSourceTrial(SourceTrial):
-    """The rule broken on purpose: as many files are tested as `held_out` has, drawn regardless of speaker. Over all speakers each file is
-    tested once."""
+    """The rule broken on purpose: as many files are tested as the speaker `held_out` has, but drawn from all speakers, who are all trained on.
+    Over the trials of all speakers each file is tested once."""
 
     kind: ClassVar[str] = "mixed_source"
 
@@ -195,7 +199,8 @@ class TransferTrial(TargetTrial):
         fixed = np.isin(part.rest, part.fixed)
         facts: dict[str, Any] = tested(labels[part.rest], predicted) | {"tuned": len(part.tune)}
         facts |= {f"fixed_{k}": v for k, v in tested(labels[part.fixed], predicted[fixed]).items() if not isinstance(v, dict)}
-        facts["missing"] = [c for i, c in enumerate(CLASSES) if i in labels and i not in labels[part.tune]]
+        present = labels[np.concatenate([part.tune, part.rest])]
+        facts["missing"] = [c for i, c in enumerate(CLASSES) if i in present and i not in labels[part.tune]]
         facts["speakers"] = int(splits.speakers_merged(corpus).iloc[part.tune].nunique())
         facts |= training_facts(trained)
         return Result(facts, answers(corpus, part.rest, predicted).assign(fixed=fixed))
