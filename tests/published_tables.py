@@ -186,8 +186,8 @@ def of_humpcat(found: pd.DataFrame) -> Named:
         "broken": humpcat_claims.broken,
         "layers": humpcat.layers_table,
         "source": humpcat.source_table,
-        "names": humpcat_controls.names_table,
-        "one_size": humpcat_controls.equal_table,
+        "labels": humpcat_controls.labels_table,
+        "size_matched": humpcat_controls.size_table,
         "turning": lambda found: humpcat.turning_points(humpcat.shares_table(found)),
     }
     for name, make in made.items():

@@ -492,15 +492,15 @@ def test_mixing_the_speakers_of_the_source_is_paired_over_speakers(tmp_path):
     whole = frame.of([*found["record"], *records])
     assert tables.source_table(whole)[tables.MIXED_SPEAKERS].tolist() == [100.0, 50.0]
     evidence = {f.id: f.evidence for f in claims.findings(whole)}["C12"]
-    assert "changes it by +25.0" in evidence
+    assert "changes accuracy by +25.0" in evidence
     assert tables.MIXED_SPEAKERS not in tables.source_table(frame.of([*found["record"], *records[:3]])), "half of the files were tested"
 
 
 def _of_target(kind, monkeypatch, table, **fields):
     """What a control makes of a target with this table."""
-    corpus = Manifest("made", table, Path(), "synthetic")
-    monkeypatch.setattr(trials.TargetTrial, "of_target", lambda self: (corpus, None, splits.share_of(corpus, self.share, self.seed)))
-    return kind.model_construct(target="made", share=0.5, seed=1, by="speaker", **fields).of_target()
+    monkeypatch.setattr(trials.HumpcatTrial, "loaded", lambda self, *_: (Manifest("made", table, Path(), "synthetic"), None))
+    about = {"target": "made", "target_hash": "", "target_features": None, "target_languages": ()}
+    return kind.model_construct(share=0.5, seed=1, by="speaker", **about | fields).of_target()
 
 
 MADE_TABLE = pd.DataFrame(
@@ -509,67 +509,140 @@ MADE_TABLE = pd.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("turned", "called"),
+    ("permuted", "called"),
     [
         (0, ["anger", "happiness", "neutral", "sadness"]),
         (2, ["happiness", "anger", "neutral", "sadness"]),
         (4, ["happiness", "neutral", "sadness", "anger"]),
     ],
 )
-def test_names_are_exchanged_in_a_cycle(monkeypatch, turned, called):
-    corpus, _, _ = _of_target(trials_controls.TurnedTrial, monkeypatch, MADE_TABLE, turned=turned)
+def test_labels_are_permuted_in_a_cycle(monkeypatch, permuted, called):
+    corpus, _, _ = _of_target(trials_controls.PermutedTrial, monkeypatch, MADE_TABLE, permuted=permuted)
     assert corpus.table["emotion"].iloc[:4].tolist() == called
-    assert (corpus.table["emotion"] == MADE_TABLE["emotion"]).mean() == 1 - turned / 4
+    assert (corpus.table["emotion"] == MADE_TABLE["emotion"]).mean() == 1 - permuted / 4
 
 
-def test_targets_of_one_size_have_as_many_files_of_each_common_class(monkeypatch):
-    corpus, _, part = _of_target(trials_controls.EqualTrial, monkeypatch, MADE_TABLE, each=9)
+def test_shuffled_labels_are_as_many_of_each_and_say_nothing_of_the_files():
+    corpus = Manifest("made", MADE_TABLE, Path(), "synthetic")
+    usual, shuffled = (kind.model_construct(seed=0).source_labels(corpus) for kind in (trials.TransferTrial, trials_controls.ShuffledTrial))
+    assert sorted(usual) == sorted(shuffled)
+    assert (usual == shuffled).mean() < 0.5
+
+
+def test_size_matched_targets_have_as_many_files_of_each_common_class(monkeypatch):
+    corpus, _, part = _of_target(trials_controls.SizeMatchedTrial, monkeypatch, MADE_TABLE, each=9)
     files = np.concatenate([part.tune, part.rest])
-    assert corpus.table.iloc[np.union1d(part.tune, part.rest)]["emotion"].isin(trials_controls.COMMON).all()
+    assert corpus.table.iloc[files]["emotion"].isin(trials_controls.COMMON).all()
     assert len(set(files)) == len(files)
     speakers = corpus.table["speaker"].to_numpy()
     assert not set(speakers[part.tune]) & set(speakers[part.rest])
     assert set(part.fixed) <= set(part.rest)
     assert len(part.tune) == round(0.5 * 27)
     with pytest.raises(CorpusError, match="12 files of anger, 13 are wanted"):
-        _of_target(trials_controls.EqualTrial, monkeypatch, MADE_TABLE, each=13)
+        _of_target(trials_controls.SizeMatchedTrial, monkeypatch, MADE_TABLE, each=13)
 
 
-def test_exchanged_names_are_compared_on_the_same_folds(tmp_path):
+def _copies(of, kind, first, changes):
+    """Records of another kind with other accuracies: changes are fields of the trial and what is added to each accuracy."""
+    out = []
+    for r in of:
+        for fields, more in changes:
+            facts = r.metrics | {name: r.metrics[name] + more for name in ("accuracy", "fixed_accuracy")}
+            out.append(replace(r, key=f"{first}{len(out):015x}", trial=r.trial | {"kind": kind} | fields, metrics=facts))
+    return out
+
+
+def _usual(found, start="source"):
+    return [
+        r for r in found["record"] if r.trial == r.trial | {"start": start, "share": 0.25} and selection.variant_of(r.trial) == plan.USUAL
+    ]
+
+
+def test_other_labels_are_compared_on_the_folds_that_all_have(tmp_path):
     found = made_run(tmp_path)
-    source = [r for r in found["record"] if selection.variant_of(r.trial) == plan.USUAL and r.trial["start"] == "source"]
+    source = _usual(found)
+    zero = _copies(source, "transfer", "a", [({"share": 0.0}, -10.0)])
+    permuted = _copies(source, "permuted", "b", [({"permuted": 4}, -5.0), ({"permuted": 4, "share": 0.0}, -50.0)])
+    # Of one draw the source with shuffled labels has not been tried: no cell may use it.
+    shuffled = _copies([r for r in source if r.trial["seed"]], "shuffled", "c", [({}, -7.0), ({"share": 0.0}, -40.0)])
+    whole = frame.of([*found["record"], *zero, *permuted, *shuffled])
+    table = tables_controls.labels_table(whole).set_index(tables_controls.CONTROL)
+    assert table["folds"].tolist() == [4, 4, 4]
+    assert (table["gain, points"] - table["gain, points"].iloc[0]).tolist() == pytest.approx([0, -5, -7])
+    assert (table["source only, %"] - table["source + target, %"]).tolist() == pytest.approx([-10, -45, -33])
+    assert table["target only, %"].nunique() == 1
+    cost = tables_controls.labels_cost(whole, tables_controls.SHUFFLED)
+    assert cost["difference"].tolist() == pytest.approx([7.0] * 4)
+    said = page.glue_values(whole)["labels"]
+    assert said.startswith("With the target's labels permuted")
+    assert "5.0 [5.0, 5.0] fewer" in said
+    assert "7.0 [7.0, 7.0] fewer" in said
+    other = _copies(source, "permuted", "d", [({"permuted": 4, "tuning": source[0].trial["tuning"] | {"epochs": 5}}, 20.0)])
+    again = tables_controls.labels_table(frame.of([*whole["record"], *other])).set_index(tables_controls.CONTROL)
+    assert again.equals(table), "another length of training is another run"
+    assert tables_controls.labels_table(found).empty
+    assert "not available" in page.glue_values(found)["labels"]
+
+
+def test_the_voices_control_has_rows_of_its_own(tmp_path):
+    found = made_run(tmp_path)
+    usual = _usual(found)
+    voices = {"target": "polyglot-acted", "target_languages": ["de"], "source": "polyglot-acted", "encoder": "mini"}
+    cells = [({"permuted": n, "share": x} | voices, 5.0 - n) for n in plan.PERMUTED for x in (0.25, 0.0)]
+    made = _copies([r for r in usual if r.trial["target"] == "emodb"], "permuted", "a", cells)
+    made += _copies(
+        [r for r in _usual(found, "random") if r.trial["target"] == "emodb"], "permuted", "b", [({"permuted": 0} | voices, 0.0)]
+    )
+    made = [replace(r, data_status="synthetic") for r in made]
+    old = [replace(r, key=f"c{i:015x}", trial=r.trial | {"target_hash": "older"}) for i, r in enumerate(made[:5])]
+    table = tables_controls.labels_table(frame.of([*found["record"], *made, *old]))
+    of = table[table["voices"] == "synthetic"]
+    assert of[tables_controls.CONTROL].tolist() == [tables_controls.permuted(n) for n in plan.PERMUTED]
+    assert (of["gain, points"] - of["gain, points"].iloc[0]).tolist() == pytest.approx([0, -2, -3, -4])
+    assert (of["folds"] == 3).all()
+
+
+def test_size_matched_targets_stand_beside_the_whole_ones(tmp_path):
+    found = made_run(tmp_path)
     made = []
-    for r in (r for r in source if r.trial["share"] == 0.25):
-        exchanged = {"kind": "turned", "turned": 4}
-        for change, share, loss in ((exchanged, 0.25, 5.0), (exchanged, 0.0, 50.0), ({}, 0.0, 10.0)):
-            facts = r.metrics | {"fixed_accuracy": r.metrics["fixed_accuracy"] - loss}
-            made.append(replace(r, key=f"a{len(made):015x}", trial=r.trial | change | {"share": share}, metrics=facts))
+    for target, more in (("emodb", 3.0), ("emovo", -2.0)):
+        of = [r for start in ("source", "random") for r in _usual(found, start) if r.trial["target"] == target]
+        made += _copies(of, "size_matched", "d", [({"each": plan.EACH}, more)])
+    made = [replace(r, key=f"d{i:015x}") for i, r in enumerate(made)]
     whole = frame.of([*found["record"], *made])
-    table = tables_controls.names_table(whole).set_index(tables_controls.NAMES)
-    assert table["folds"].tolist() == [6, 6]
-    assert table.loc[0, "gain, points"] - table.loc[4, "gain, points"] == pytest.approx(5)
-    assert table.loc[0, "source only, %"] - table.loc[4, "source only, %"] == pytest.approx(40)
-    assert tables_controls.names_cost(whole).value == pytest.approx(5)
-    assert page.glue_values(whole)["names"].startswith("With all 4 names")
-    assert tables_controls.names_table(found).empty
-    assert "not available" in page.glue_values(found)["names"]
+    table = tables_controls.size_table(whole)
+    assert (table["size-matched, %"] - table["all files, %"]).tolist() == pytest.approx([3.0, -2.0])
+    assert (table["gain, size-matched, points"] - table["gain, all files, points"]).abs().max() < 1e-9
+    each = tables_controls.matched(whole)
+    by_draw = each.pivot(index="seed", columns="target", values="all files, %")
+    _, _, change = tables_controls.spread(whole)
+    gap = by_draw["emodb"] - by_draw["emovo"]
+    assert change.value == pytest.approx(float(((gap + 5).abs() - gap.abs()).mean()))
+    few = frame.of([*found["record"], *(r for r in made if r.trial["target"] == "emodb")])
+    assert tables_controls.spread(few) is None, "a range over fewer targets is another number"
+    assert tables_controls.size_table(found).empty
 
 
-def test_targets_of_one_size_stand_beside_the_whole_ones(tmp_path):
-    found = made_run(tmp_path)
-    usual = [r for r in found["record"] if selection.variant_of(r.trial) == plan.USUAL and r.trial["share"] == 0.25]
-    shift = {"emodb": 3.0, "emovo": -2.0}
-    made = [
-        replace(
-            r, key=f"b{i:015x}", trial=r.trial | {"kind": "equal", "each": 60},
-            metrics=r.metrics | {"accuracy": r.metrics["accuracy"] + shift[r.trial["target"]]},
-        )
-        for i, r in enumerate(usual)
-    ]  # fmt: skip
-    table = tables_controls.equal_table(frame.of([*found["record"], *made]))
-    assert (table["one size, %"] - table["whole, %"]).tolist() == pytest.approx([3.0, -2.0])
-    assert (table["gain, one size, points"] - table["gain, whole, points"]).abs().max() < 1e-9
-    assert tables_controls.equal_table(found).empty
+def test_the_plan_has_the_controls_of_what_is_here(monkeypatch):
+    """Targets that are too small are not cut."""
+    counts = {"big": 60, "small": 59}
+    made = {
+        name: Manifest(name, pd.DataFrame({"emotion": [e for e in trials_controls.COMMON for _ in range(n)]}), Path(), "real")
+        for name, n in counts.items()
+    }
+    monkeypatch.setattr(plan.registry, "load", lambda name: made[name])
+    plan._has_common_classes.cache_clear()
+    assert [plan._has_common_classes(name) for name in counts] == [True, False]
+    plan._has_common_classes.cache_clear()
+
+
+def test_a_permuted_control_runs_on_the_voices():
+    """End to end on built-in voices: the plan's smallest sizes."""
+    settings = plan.Settings(profile="paper", width=4, epochs=1)
+    made = plan._permuted_voices(settings)
+    assert len(made) == len({t.key for t in made}) == 54
+    one = next(t for t in made if t.permuted == 4 and t.share == 0)
+    assert one.run().metrics["missing"] == list(trials.CLASSES), "nothing was tuned on"
 
 
 def test_the_voice_changes_with_every_slider_at_once():

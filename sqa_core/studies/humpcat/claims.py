@@ -9,6 +9,7 @@ from ...metrics import Interval
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, judge, not_tested
 from . import selection, tables
 from .plan import SHARE
+from .trials import Start
 
 WITHIN = 3.0  # points around a printed accuracy
 ENOUGH = 0.9  # of the accuracy at the whole share
@@ -77,7 +78,7 @@ def _best_target(table: pd.DataFrame) -> Finding:
         return not_tested("C2", RUN)
     by_seed = cell.pivot(index="seed", columns="target", values="accuracy").dropna()
     lead = metrics.confidence_t(by_seed["emodb"] - by_seed.drop(columns="emodb").max(axis=1))
-    value, printed = metrics.confidence_t(by_seed["emodb"]), tables.printed("emodb")
+    value, printed = metrics.confidence_t(by_seed["emodb"], tables.PERCENT), tables.printed("emodb")
     evidence = f"EmoDB {value.text('.1f')} %, printed {printed:g}; ahead of the best other target by {lead.text('+.1f')} points; intervals over draws of speakers"
     tests = [
         against(lead, "EmoDB − the best other target, points", low=0.0),
@@ -91,7 +92,7 @@ def _near_printed(table: pd.DataFrame, claim: str, target: str) -> Finding:
     values = cell.loc[cell["target"] == target, "accuracy"]
     if len(values) < MIN_DRAWS:
         return not_tested(claim, RUN)
-    value, printed = metrics.confidence_t(values), tables.printed(target)
+    value, printed = metrics.confidence_t(values, tables.PERCENT), tables.printed(target)
     name = tables.title(target)
     evidence = f"{name} {value.text('.1f')} %, printed {printed:g}; interval over draws of speakers"
     return _finding(cell, claim, evidence, [against(value, f"accuracy on {name}, %", printed - WITHIN, printed + WITHIN)])
@@ -100,7 +101,7 @@ def _near_printed(table: pd.DataFrame, claim: str, target: str) -> Finding:
 def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
     """The reference network minus each variant, paired over folds: every difference is above 0. With the source where all of these variants have
     been trained on it, else on the target only."""
-    start = next((s for s in ("source", "random") if all(_complete(selection.chosen(table, v, s), table) for v in variants)), None)
+    start = start_of(table, variants)
     if start is None:
         return not_tested(claim, f"{' and '.join(variants)}, at least three draws of speakers for each target")
     usual, tests, parts = selection.chosen(table, start=start), [], []
@@ -111,9 +112,20 @@ def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
         tests.append(against(gap, f"accuracy, reference network − {variant}, points", low=0.0))
         sizes = [of["parameters"].iloc[0] for of in (usual, selection.chosen(table, variant, start))]
         smaller = f" (with {100 * (1 - sizes[1] / sizes[0]):.0f} % fewer parameters)" if sizes[1] < 0.95 * sizes[0] else ""
-        parts.append(f"reference network minus {variant}{smaller}: {gap.text('+.1f')} points")
+        wider = selection.over_targets(change)
+        parts.append(
+            f"reference network minus {variant}{smaller}: {gap.text('+.1f')} points"
+            + (f" (over the targets' means {wider.text('+.1f')})" if wider else "")
+        )
     begun = "source + target" if start == "source" else "target only"
-    return _finding(usual, claim, f"{'; '.join(parts)}; {begun}, {_covers(change)}", tests)
+    folds = f"intervals over folds of these {change['target'].nunique()} targets"
+    return _finding(usual, claim, f"{'; '.join(parts)}; {begun}, {folds}", tests)
+
+
+def start_of(table: pd.DataFrame, variants: list[str]) -> Start | None:
+    """From the source if all of these variants have been trained on it, else from random weights; None where neither is complete."""
+    starts: tuple[Start, ...] = ("source", "random")
+    return next((s for s in starts if all(_complete(selection.chosen(table, v, s), table) for v in variants)), None)
 
 
 def _source_helps(table: pd.DataFrame) -> Finding:
@@ -170,7 +182,7 @@ def _speakers_apart(found: pd.DataFrame) -> Finding:
         )
     if change := tables.mixing_speakers(tables.source_table(found)):
         parts.append(
-            f"on the source, training on files regardless of speaker changes it by {change.text('+.1f')} points, interval over speakers"
+            f"on the source, training on files regardless of speaker changes accuracy by {change.text('+.1f')} points, interval over speakers"
         )
     return not_tested("C12", "the paper's lists of files; of targets it says only which share is tuned on", "; ".join(parts))
 

@@ -161,8 +161,11 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
     usual, alone = selection.chosen(table), selection.chosen(table, start="random")
     pairs = {"source": (usual, alone), "mixed": (selection.chosen(table, by="file"), usual)}
     pairs["contours"] = (selection.chosen(table, "prosody over time", "random"), alone)
-    for name in ("concatenation", "one stage", *STREAMS):
-        pairs[name.replace(" ", "_")] = (alone, selection.chosen(table, name, "random"))
+    changed = ["concatenation", "one stage", *STREAMS]
+    start = claims.start_of(table, changed) or "random"
+    out["begun"] = "on the source, then on the target" if start == "source" else "on the target only"
+    for name in changed:
+        pairs[name.replace(" ", "_")] = (selection.chosen(table, start=start), selection.chosen(table, name, start))
     for name, (one, other) in pairs.items():
         gap = selection.over_folds(selection.difference(one, other)) if len(one) and len(other) else None
         out[f"gap_{name}"] = f"{gap.text('+.1f')} points" if gap else MISSING
@@ -178,10 +181,11 @@ def glue_values(found: pd.DataFrame) -> dict[str, str]:
         out["source_said"] = count + (f", with a mean accuracy of {np.mean(sources):.1f} %" if sources else "")
         if (change := tables.mixing_speakers(tables.source_table(found))) is not None:
             out["source_said"] += (
-                f"; with files left out regardless of speaker it changes by {change.text('+.1f')} points, interval over speakers"
+                f"; holding out as many files at random instead of by speaker changes it by {change.text('+.1f')} points, interval over speakers"
             )
     out["turning"] = _turning(found)
-    out["names"], out["one_size"] = _names(found), _one_size(found)
+    out["labels"], out["size_matched"] = _labels(found), _size_matched(found)
+    out["absent"] = _absent(found)
     out["grid"] = _grid(found)
     even = tables.attention_table(found)
     for name, network, direction in (
@@ -208,31 +212,41 @@ def _turning(found: pd.DataFrame) -> str:
     return said + f"The interval of the gain is wholly below 0 for {'; '.join(hurt) or 'no target at any share'}."
 
 
-def _names(found: pd.DataFrame) -> str:
-    """What the source is worth if the names of emotions are exchanged."""
-    cost, table = tables_controls.names_cost(found), tables_controls.names_table(found)
-    rows = {r[tables_controls.NAMES]: r for r in table.to_dict("records") if r["voices"] == "real"}
-    if cost is None or not {0, len(CLASSES)} <= set(rows):
+def _labels(found: pd.DataFrame) -> str:
+    """What the source is worth with other labels."""
+    table = tables_controls.labels_table(found)
+    rows = {
+        r[tables_controls.CONTROL]: r
+        for r in table.to_dict("records")
+        if r["voices"] == "real" and np.isfinite(r.get("gain, points", np.nan))
+    }
+    said = []
+    for labels, what in (
+        (tables_controls.permuted(len(CLASSES)), "With the target's labels permuted"),
+        (tables_controls.SHUFFLED, "With the source's labels shuffled over its files"),
+    ):
+        if labels in rows:
+            cost = tables_controls.labels_cost(found, labels)
+            over = selection.over_folds(cost), selection.over_targets(cost)
+            texts = [x.text(".1f") for x in over if x]
+            said.append(
+                f"{what}, the source alone classifies {rows[labels]['source only, %']:.1f} % of the files correctly; after tuning the source adds "
+                f"{Interval.of(rows[labels], 'gain, points').text('+.1f')} points, {texts[0]} fewer than with the labels as they are"
+                + (f" (over the targets' means {texts[1]})." if len(texts) > 1 else ".")
+            )
+    return f"{' '.join(said)} Intervals are over folds, that is targets and draws." if said else f"That control is {MISSING} here."
+
+
+def _size_matched(found: pd.DataFrame) -> str:
+    """How far the targets lie apart, whole and size-matched."""
+    spread = tables_controls.spread(found)
+    if spread is None:
         return f"That control is {MISSING} here."
-    right, wrong = rows[0], rows[len(CLASSES)]
-    if any(np.isnan(row["source only, %"]) for row in (right, wrong)):
-        return f"That control is {MISSING} here."
-    gains = [Interval.of(row, "gain, points").text("+.1f") for row in (right, wrong)]
+    whole, cut, change = spread
     return (
-        f"With all {len(CLASSES)} names exchanged, the source alone is right in {wrong['source only, %']:.1f} % of the files "
-        f"({right['source only, %']:.1f} % with the right names). After tuning, the source adds {gains[1]} points with the wrong names and "
-        f"{gains[0]} with the right ones; exchanging them costs {cost.text('.1f')}."
+        f"Across targets, accuracy spans {whole:.1f} points on all files and {cut:.1f} on size-matched subsets, a change of "
+        f"{change.text('+.1f')} (interval over draws)."
     )
-
-
-def _one_size(found: pd.DataFrame) -> str:
-    """How far the targets lie apart, whole and of one size."""
-    table = tables_controls.equal_table(found)
-    columns = ["whole, %", "one size, %"]
-    if not set(columns) <= set(table):
-        return f"That control is {MISSING} here."
-    whole, equal = (table[name].max() - table[name].min() for name in columns)
-    return f"Mean accuracies of whole targets cover {whole:.1f} points, those of targets of one size {equal:.1f}."
 
 
 def _share_in_words(of_files: float) -> str:
@@ -240,10 +254,29 @@ def _share_in_words(of_files: float) -> str:
     return "all tuning speakers" if of_files == 100 else f"{of_files:g} %"
 
 
+def _absent(found: pd.DataFrame) -> str:
+    """What of the paper's own encoder and source the published run lacks."""
+    usual = selection.chosen(selection.transfers(found))
+    if usual.empty:
+        return "The published run is not available here."
+    trial = usual["record"].iloc[0].trial
+    lacking = [
+        name
+        for name, field, papers in (("HuBERT", "encoder", PAPERS_ENCODER), ("IEMOCAP", "source", PAPERS_SOURCE))
+        if trial[field] != papers
+    ]
+    if not lacking:
+        return "The published run has the paper's encoder and source."
+    return f"{listed(lacking)} {'were' if len(lacking) > 1 else 'was'} not available for the published run; a run uses what it finds."
+
+
 def _grid(found: pd.DataFrame) -> str:
     """How many trials the published run has, and their time."""
     of = list(selection.transfers(found)["record"])
-    of += [r for kind in ("attention", "source", "mixed_source", "turned", "equal") for r in selection.of_run(found, kind)]
+    of += [
+        r for kind in ("attention", "source", "mixed_source", "permuted", "shuffled", "size_matched") for r in selection.of_run(found, kind)
+    ]
+    of += selection.of_voices(found, "permuted")
     return f"{len(of)} trials, {sum(r.wall_s for r in of) / 3600:.1f} hours in total" if of else MISSING
 
 
@@ -311,7 +344,7 @@ def deviations_table(found: pd.DataFrame) -> pd.DataFrame:
         ("share tuned on", "10 to 33 % of the files, drawn in a way that is not stated", "25 % by speaker; other shares beside", "in the figure"),
         ("AM-Softmax", "scale and margin not stated", "30 and 0.35; other margins beside", "in the forest plot"),
         ("scaling of inputs", "not stated", "mean 0, variance 1 over the source, or over the share where there is no source", "not measured"),
-        ("DisVoice", "as it is", "as it is; numbers without a definition become the mean of the training files", "in the forest plot, where computed"),
+        ("DisVoice", "as it is", "as it is, but a frame of zeros counts as −100 dB instead of −1e30; numbers without a definition become the mean of the training files", "in the forest plot, where computed"),
         ("RAPT's dither", "not stated", "as in one process of DisVoice that reads a corpus in its order: a file's pitch depends a little on those before; in the variants from concatenation to prosody over time, on what its worker process had read", "in the forest plot, where computed"),
         ("files to test on", "the rest of the target", "speakers of whom no file was tuned on", "in the table of mixed speakers"),
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Records of the chapter on HuMP-CAT as tables: which variant each is of, and differences paired over folds."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -63,13 +64,30 @@ def _fields(variant: str, depth: int, encoder_width: int) -> dict[str, Any]:
 
 
 def of_run(found: pd.DataFrame, kind: str) -> list[Record]:
-    """Records of another kind that belong to the run of the transfers: same data, encoder, network and training on the source."""
-    usual = chosen(transfers(found))
+    """Records of another kind that belong to the run of the transfers: same data, encoder, network and training on the source; of targets the
+    same tuning and version too."""
+    table = transfers(found)
+    usual = chosen(table)
     if usual.empty:
         return []
     same = (*ONE_RUN, "layers", "network", "prosody", "source_training")
     run = usual["record"].iloc[0].trial
-    return [r for r in frame.records(found, kind) if all(r.trial[name] == run[name] for name in same)]
+    versions = {r.trial["target"]: r.trial["target_hash"] for r in table["record"]}
+    return [
+        r
+        for r in frame.records(found, kind)
+        if all(r.trial[name] == run[name] for name in same)
+        and ("target" not in r.trial or (r.trial["tuning"] == run["tuning"] and r.trial["target_hash"] == versions.get(r.trial["target"])))
+    ]
+
+
+def of_voices(found: pd.DataFrame, kind: str) -> list[Record]:
+    """Records of a kind on synthetic voices, of the published run's sizes; of several versions of the voices the one with most records."""
+    sizes = (WIDTH, SOURCE_EPOCHS, EPOCHS)
+    of = [r for r in frame.records(found, kind) if r.data_status == "synthetic"]
+    of = [r for r in of if (r.trial["network"]["width"], r.trial["source_training"]["epochs"], r.trial["tuning"]["epochs"]) == sizes]
+    versions = Counter(r.trial["target_hash"] for r in of)
+    return [r for r in of if r.trial["target_hash"] == versions.most_common(1)[0][0]]
 
 
 def chosen(table: pd.DataFrame, variant: str = USUAL, start: str = "source", share: float = SHARE, by: str = "speaker") -> pd.DataFrame:

@@ -30,6 +30,7 @@ GROUPS = {
     "ar": ("Arabic", 3, "none"),
     "zh": ("Chinese", 3, "none"),
 }
+PERCENT = (0.0, 100.0)  # where an interval of accuracies ends
 PRINTED = {"emodb": "EMODB", "emovo": "EMOVO"}
 STREAMS = ("without encoder", "without MFCCs", "without prosody")
 
@@ -105,10 +106,10 @@ def accuracy_table(found: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"target": title(target), "language": language(target)}
         for name, cell in cells.items():
             values = cell.loc[cell["target"] == target, "accuracy"]
-            row |= metrics.confidence_t(values).columns(f"{name}, %") if len(values) else {}
+            row |= metrics.confidence_t(values, PERCENT).columns(f"{name}, %") if len(values) else {}
         of = cells["accuracy"][cells["accuracy"]["target"] == target]
         items = [r.items() for r in of["record"]]
-        row |= metrics.confidence_t(of["uar"]).columns("UAR, %") | metrics.confidence_t(of["f1"]).columns("macro F1, %")
+        row |= metrics.confidence_t(of["uar"], PERCENT).columns("UAR, %") | metrics.confidence_t(of["f1"], PERCENT).columns("macro F1, %")
         row["classes"] = int(np.mean([table["emotion"].nunique() for table in items]))
         row["most frequent class, %"] = np.mean([100 * table["emotion"].value_counts(normalize=True).max() for table in items])
         row |= {"paper, %": printed(target), "tuned files": of["tuned"].mean(), "classes not tuned on": _missing(of)}
@@ -142,9 +143,9 @@ def shares_table(found: pd.DataFrame) -> pd.DataFrame:
                 continue
             row: dict[str, Any] = {"target": title(target), SHARE_COLUMN: 100 * share, "files": source["tuned"].mean()}
             row["classes not tuned on"] = _missing(source)
-            row |= metrics.confidence_t(source["fixed_accuracy"]).columns("source + target, %")
+            row |= metrics.confidence_t(source["fixed_accuracy"], PERCENT).columns("source + target, %")
             if len(other) > 1:
-                row |= metrics.confidence_t(other["fixed_accuracy"]).columns("target only, %")
+                row |= metrics.confidence_t(other["fixed_accuracy"], PERCENT).columns("target only, %")
             gain = selection.over_folds(selection.difference(source, other, "fixed_accuracy"))
             row |= gain.columns("gain, points") if gain else {}
             rows.append(row | {"draws": len(source)})
@@ -215,7 +216,7 @@ def speakers_table(found: pd.DataFrame) -> pd.DataFrame:
         both = [cell[cell["target"] == target] for cell in (apart, mixed)]
         row: dict[str, Any] = {"target": title(target)}
         for name, cell in zip(("speakers apart, %", "speakers mixed, %"), both, strict=True):
-            row |= metrics.confidence_t(cell["accuracy"]).columns(name)
+            row |= metrics.confidence_t(cell["accuracy"], PERCENT).columns(name)
         gap = selection.over_folds(selection.difference(both[1], both[0]))
         rows.append(row | (gap.columns("mixed − apart, points") if gap else {}) | {"draws": len(both[1])})
     return pd.DataFrame(rows)
