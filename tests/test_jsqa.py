@@ -6,7 +6,9 @@ import os
 import pickle
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -169,6 +171,19 @@ def test_other_files_are_not_cdpam(tmp_path):
     evil = io.BytesIO(pickle.dumps(print))
     with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print"):
         jsqa._load(evil)
+
+
+@pytest.mark.parametrize("width", [2, 64])
+def test_computing_only_kept_samples_is_a_fifth_less_work_by_count(width):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x, counts = torch.zeros(1, 4000), []
+    for kept_only in (True, False):
+        encoder = Encoder(EncoderSettings(width=width, kept_only=kept_only)).eval()
+        with FlopCounterMode(display=False) as counted, torch.no_grad():
+            encoder(x)
+        counts.append(counted.get_total_flops())
+    assert counts[1] / counts[0] == pytest.approx(1.25, abs=0.01)
 
 
 # The loss
@@ -666,27 +681,55 @@ def test_calls_come_at_the_encoders_rate(tmp_path, monkeypatch):
     assert lengths == pytest.approx([22_050 / 16_000] * len(lengths), rel=1e-3)
 
 
-def test_distances_are_compared_within_one_snr():
-    """Distances that follow PESQ's differences, whatever the gap, at two SNRs of different sizes."""
-    table = pd.DataFrame(
-        [
-            {
-                "snr_db": snr,
-                "gap_db": gap,
-                "pair": pair,
-                "noise": "n",
-                "distance": snr * gap * (1 + pair),
-                "mos_difference": gap * (1 + pair) / snr,
-            }
-            for snr in (5.0, 25.0)
-            for gap in (0.0, 2.0, 6.0, 9.0, 20.0)
-            for pair in range(3)
-        ]
-    )
-    assert trials_embedding._followed(table) == {"srcc_inside": pytest.approx(1), "srcc_outside": pytest.approx(1)}
-    shares = tables._share_by_gap(table)
+def _paired_items(distance, mos_difference):
+    """Items of an embedding's record from functions of SNR, gap and pair."""
+    rows = []
+    for snr, gap, pair in product((5.0, 25.0), (0.0, 2.0, 6.0, 9.0, 20.0), range(4)):
+        about = {"snr_db": snr, "gap_db": gap, "pair": pair, "noise": f"/x/n{pair % 2}.wav"}
+        rows.append(about | {"distance": distance(snr, gap, pair), "mos_difference": mos_difference(snr, gap, pair)})
+    return pd.DataFrame(rows)
+
+
+def test_distances_are_compared_at_one_snr_and_one_gap():
+    """Both grow with the gap; what counts is which pair's distance is greater where the gap is the same."""
+    along = _paired_items(lambda snr, gap, pair: snr * gap * (1 + pair), lambda snr, gap, pair: gap * (1 + pair) / snr)
+    against = _paired_items(lambda snr, gap, pair: snr * gap * (9 - pair), lambda snr, gap, pair: gap * (1 + pair) / snr)
+    assert tables.follows_pesq(along) == {"inside": pytest.approx(1), "beyond": pytest.approx(1)}
+    assert tables.follows_pesq(against) == {"inside": pytest.approx(-1), "beyond": pytest.approx(-1)}
+    shares = tables._share_by_gap(along)
     assert shares.loc[6.0, "distance"] == pytest.approx(30)
     assert shares.loc[20.0].tolist() == [100, 100]
+
+
+def test_shares_by_noise_are_means_over_seeds(tmp_path, monkeypatch):
+    """A seed with large distances does not count for more. One noise's distances jump after 6 dB in the second seed."""
+    one = _paired_items(lambda snr, gap, pair: gap, lambda snr, gap, pair: gap)
+    other = _paired_items(lambda snr, gap, pair: 100 * gap * (3 if gap > 6 and pair % 2 else 1), lambda snr, gap, pair: gap)
+    monkeypatch.setattr(
+        tables, "embeddings", lambda found: {tables.PAIRS["scratch"]: [SimpleNamespace(items=lambda i=i: i) for i in (one, other)]}
+    )
+    found = tables.embedding_by_noise(None).set_index("noise")
+    assert found.loc["n0", "distance, %"] == pytest.approx(30)
+    assert found.loc["n1", "distance, %"] == pytest.approx((30 + 10) / 2)
+    assert found["PESQ, %"].tolist() == pytest.approx([30, 30])
+    assert found.loc["n1", "distance / PESQ"] == pytest.approx(20 / 30)
+
+
+def test_pesq_of_the_same_mixtures_is_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SQA_CACHE", str(tmp_path))
+    calls = []
+    monkeypatch.setattr(trials_embedding.intrusive, "pesq_mos", lambda clean, one: calls.append(1) or float(one[0]))
+    drawn = SimpleNamespace(speech=np.zeros((1, 4)))
+    stacks = [({}, drawn, torch.tensor([[1.0, 0, 0], [2.0, 0, 0]])), ({}, drawn, torch.tensor([[3.0, 0, 0]]))]
+    assert trials_embedding._pesq(stacks) == [[1, 2], [3]]
+    assert trials_embedding._pesq(stacks) == [[1, 2], [3]]
+    assert len(calls) == 3
+    other = [({}, drawn, stacks[0][2]), ({}, drawn, torch.tensor([[4.0, 0, 0]]))]
+    assert trials_embedding._pesq(other) == [[1, 2], [4]]
+    assert len(calls) == 6
+    monkeypatch.setattr(trials_embedding, "PESQ_FORM", 0)
+    trials_embedding._pesq(stacks)
+    assert len(calls) == 9, "another form is computed anew"
 
 
 class ByMember(torch.nn.Module):

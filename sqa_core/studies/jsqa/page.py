@@ -125,12 +125,15 @@ def three_numbers(run: tables.Run) -> list[tuple[str, str]]:
     if len(judgements):
         text = f"{judgements['AUC'].min():.2f} to {judgements['AUC'].max():.2f}"
         out.append((text, "area under the ROC curve on a kind of sound that the SVM was not trained on"))
-    heads = [selection.heads(run.found, start) for start in ("cdpam", "cdpam untrained")]
+    heads = list(selection.of_common_seeds({start: selection.heads(run.found, start) for start in ("cdpam", "cdpam untrained")}).values())
     distances = {name: _at_6_db(run, name) for name in tables.ENCODERS}
     if all(heads):
         text = " and ".join(f"{selection.mean_of(of, f'pcc_{claims.TEST}'):.2f}" for of in heads)
         out.append(
-            (text, "PCC with P.835's listeners of a head on frozen encoders: CDPAM, trained on judgements, and the same network untrained")
+            (
+                text,
+                f"PCC with P.835's listeners of a head on frozen encoders: CDPAM, trained on judgements, and the same network untrained; {_seeds(len(heads[0]))}",
+            )
         )
     elif all(len(part) for part in distances.values()):
         text = " and ".join(f"{part['distance'].mean():.3f}" for part in distances.values())
@@ -206,8 +209,8 @@ def glue_values(run: tables.Run) -> dict[str, str]:
 
 def _widths(run: tables.Run) -> str:
     """Whether a wider or a narrower gap is better, in two sentences."""
-    of = {law: selection.arms(run.found, law) for law in claims.LAWS_BY_WIDTH}
-    seeds = len(next(iter(selection.of_common_seeds(of).values())))  # those of the correlation
+    of = selection.of_common_seeds({law: selection.arms(run.found, law) for law in claims.LAWS_BY_WIDTH})
+    seeds = len(next(iter(of.values())))  # those of the correlation
     finding = claims.wider_gaps(run)
     if finding.interval is None:
         return MISSING
@@ -218,8 +221,12 @@ def _widths(run: tables.Run) -> str:
     return (
         f"With the paper's gaps, narrower and wider ones, mean PCC on P.835's listeners is between {means[lowest]:.2f} ({lowest}) and "
         f"{means[highest]:.2f} ({highest}). RMSE and the share of pairs inside the just-noticeable difference have a rank correlation of "
-        f"{rho.text('+.2f')} over {seeds} seeds, {verdict}."
+        f"{rho.text('+.2f')} over {_seeds(seeds)}, {verdict}."
     )
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 NO_JND = {
@@ -258,7 +265,7 @@ def _controls(found: pd.DataFrame) -> str:
         return MISSING
     means = [f"{NO_JND[name]}, {selection.mean_of(arms, metric):.2f}" for name, arms in of.items()]
     fewest = min(map(len, of.values()))
-    seeds = f"{fewest} seed{'s' * (fewest > 1)} each or more"
+    seeds = f"{_seeds(fewest)} each or more"
     single = [r.metrics[metric] for r in reference]
     return (
         f"Does the just-noticeable difference itself matter? Mean PCC on P.835's listeners with other pairs ({seeds}): {'; '.join(means)}. With the "
@@ -277,7 +284,7 @@ def _curves(found: pd.DataFrame) -> str:
         first, last = by_hours.iloc[0], by_hours.iloc[-1]
         said.append(
             f"Mean PCC on P.835's listeners is {first[column]:.2f} without pretraining and {last[column]:.2f} after {last['amount']:.1f} hours "
-            f"of pairs ({last['seeds']} seed{'s' * bool(last['seeds'] != 1)})."
+            f"of pairs ({_seeds(last['seeds'])})."
         )
     if len(by_calls):
         least, most = by_calls["amount"].min(), by_calls["amount"].max()
@@ -285,9 +292,7 @@ def _curves(found: pd.DataFrame) -> str:
         named = {tables.STARTS["scratch"]: "in networks trained from scratch", tables.STARTS["2 to 6 dB"]: "in pretrained ones"}
         words = [f"from {ends[start, least]:.2f} to {ends[start, most]:.2f} {named[start]}" for start in by_calls["start"].unique()]
         seeds = int(by_calls["seeds"].min())
-        said.append(
-            f"Between {least:.0f} and {most:.0f} labelled calls, mean PCC changes {listed(words)} ({seeds} seed{'s' * (seeds != 1)})."
-        )
+        said.append(f"Between {least:.0f} and {most:.0f} labelled calls, mean PCC changes {listed(words)} ({_seeds(seeds)}).")
     gains = by_calls.dropna(subset=["gain over scratch"]) if "gain over scratch" in by_calls else by_calls[:0]
     if len(gains):
         words = [f"{Interval.of(row, 'gain over scratch').text('+.2f')} with {row['amount']:.0f}" for _, row in gains.iterrows()]
@@ -324,8 +329,10 @@ def _heads(found: pd.DataFrame) -> str:
     of = {start: selection.mean_of(heads, metric) for start in tables.HEADS if (heads := selection.heads(found, start))}
     if not of:
         return MISSING
-    words = [f"{value:.2f} with {tables.HEADS[start]}" for start, value in of.items()]
-    return f"Mean PCC on P.835's listeners is {'; '.join(words)}."
+    counts = {start: len(selection.heads(found, start)) for start in of}
+    fewer = {start: f" ({_seeds(n)})" * (n < max(counts.values())) for start, n in counts.items()}
+    words = [f"{value:.2f} with {tables.HEADS[start]}{fewer[start]}" for start, value in of.items()]
+    return f"Mean PCC on P.835's listeners over {_seeds(max(counts.values()))} is {'; '.join(words)}."
 
 
 def _embedding(found: pd.DataFrame) -> str:
@@ -335,22 +342,23 @@ def _embedding(found: pd.DataFrame) -> str:
     before, after = (starts.get(tables.PAIRS[name]) for name in ("scratch", "2 to 6 dB"))
     if before is None or after is None:
         return MISSING
-    seeds = int(table.set_index("pretrained on").loc[[tables.PAIRS["scratch"], tables.PAIRS["2 to 6 dB"]], "seeds"].min())
+    counts = table.set_index("pretrained on").loc[[tables.PAIRS["scratch"], tables.PAIRS["2 to 6 dB"]], "seeds"].tolist()
+    seeds = _seeds(counts[0]) if counts[0] == counts[1] else " and ".join(map(_seeds, counts))
     curve = tables.embedding_curve(found).set_index(["pretrained on", "gap, dB"])["MOS difference, %"]
     return (
         f"At a gap of 6 dB, PESQ has changed by {curve[tables.PAIRS['scratch'], 6.0]:.0f} % of what it changes at 20 dB. The distance of the "
-        f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps ({seeds} "
-        f"seed{'s' * (seeds != 1)}). {_follows_pesq(table)}"
+        f"embeddings is {before:.0f} % of that at 20 dB without training, and {after:.0f} % after pretraining on the paper's gaps ({seeds}). "
+        f"{_follows_pesq(table)}"
     )
 
 
 def _follows_pesq(table: pd.DataFrame) -> str:
     """How well distances follow the difference in PESQ before and after pretraining, inside and outside the gaps that count as alike."""
     of, said = table.set_index("pretrained on"), []
-    for title, where in (("SRCC with MOS difference, to 6 dB", "for gaps to 6 dB"), ("SRCC with MOS difference, beyond 6 dB", "beyond")):
+    for title, where in zip(tables.FOLLOWS.values(), ("for gaps to 6 dB", "for wider ones"), strict=True):
         before, after = (Interval.of(of.loc[tables.PAIRS[name]], title).text(".2f") for name in ("scratch", "2 to 6 dB"))
         said.append(f"{before} untrained and {after} pretrained {where}")
-    return f"The rank correlation of distance and difference in PESQ is {'; '.join(said)}."
+    return f"Between pairs with the same SNR and gap, the rank correlation of distance and difference in PESQ is {'; '.join(said)} (intervals over seeds)."
 
 
 GAPS_HEARD_DB = (2.0, 4.0, 6.0, 10.0, 20.0)

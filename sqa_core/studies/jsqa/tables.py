@@ -534,50 +534,53 @@ def _share_by_gap(items: pd.DataFrame) -> pd.DataFrame:
 
 def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
     """The embedding by what was pretrained on: alignment of pairs, uniformity, distance at the paper's widest gap, and how distances follow the
-    difference in PESQ. One row per start, mean over seeds with interval."""
-    titles = {
-        "alignment": "alignment (0 best)",
-        "uniformity": "uniformity (low best)",
-        "srcc_inside": "SRCC with MOS difference, to 6 dB",
-        "srcc_outside": "SRCC with MOS difference, beyond 6 dB",
-    }
+    difference in PESQ at one SNR and gap. One row per start, mean over seeds with interval."""
     rows = []
     for name, of in embeddings(found).items():
         row: dict[str, Any] = {"pretrained on": name}
         row |= metrics.confidence_t([_share_by_gap(r.items())["distance"][WIDEST_ALIKE_DB] for r in of]).columns(
             "distance at 6 dB, % of 20 dB"
         )
-        for key, title in titles.items():
-            bounds = (-1.0, 1.0) if title.startswith("SRCC") else (-np.inf, np.inf)
-            row |= metrics.confidence_t([r.metrics[key] for r in of], bounds).columns(title)
+        for key, title in {"alignment": "alignment (0 best)", "uniformity": "uniformity (low best)"}.items():
+            row |= metrics.confidence_t([r.metrics[key] for r in of]).columns(title)
+        followed = [follows_pesq(r.items()) for r in of]
+        for where, title in FOLLOWS.items():
+            row |= metrics.confidence_t([f[where] for f in followed], (-1.0, 1.0)).columns(title)
         rows.append(row | {"seeds": len(of)})
     return pd.DataFrame(rows)
 
 
-MIN_PAIRS = 3  # of a noise, for a correlation
+FOLLOWS = {"inside": "SRCC with MOS difference, to 6 dB", "beyond": "SRCC with MOS difference, beyond 6 dB"}
+
+
+def follows_pesq(items: pd.DataFrame) -> dict[str, float]:
+    """Spearman's correlation of distance and difference in MOS over pairs at one SNR and one gap, mean over SNRs and gaps, for gaps that count
+    as alike and for wider ones. Pooled over gaps it would measure the gap, with which both grow."""
+    gaps = items[items["gap_db"] > 0]
+    parts = {"inside": gaps[gaps["gap_db"] <= WIDEST_ALIKE_DB], "beyond": gaps[gaps["gap_db"] > WIDEST_ALIKE_DB]}
+    return {
+        where: float(
+            np.mean(
+                [metrics.srcc(of["distance"].to_numpy(), of["mos_difference"].to_numpy()) for _, of in part.groupby(["snr_db", "gap_db"])]
+            )
+        )
+        for where, part in parts.items()
+    }
 
 
 def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
-    """Does the distance follow the difference in PESQ? For each recorded noise, before and after the paper's pretraining: distance at a gap of
-    6 dB in percent of that at 20 dB, and the same of the difference in PESQ; for noises of several pairs Spearman's correlation of the two for
-    gaps up to 6 dB, which pretraining counts as alike, and beyond; mean over seeds and SNRs."""
+    """Are small gaps closer in the embedding than in PESQ? For each recorded noise, before and after the paper's pretraining: distance at a gap
+    of 6 dB in percent of that at 20 dB, the same of the difference in PESQ, and the ratio of the two, which is 1 for a distance in
+    proportion to PESQ; mean over seeds."""
     of = embeddings(found)
     rows: list[dict[str, Any]] = []
     for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):
-        items = pd.concat([r.items().assign(seed=r.trial["seed"]) for r in of[name]]) if name in of else pd.DataFrame(columns=["noise"])
-        for noise, part in items.groupby("noise"):
-            row: dict[str, Any] = {"noise": Path(str(noise)).stem, "pairs": part["pair"].nunique(), "encoder": title}
-            share = _share_by_gap(part).loc[WIDEST_ALIKE_DB]
-            row |= {"PESQ, %": share["mos_difference"], "distance, %": share["distance"]}
-            inside = (part["gap_db"] > 0) & (part["gap_db"] <= WIDEST_ALIKE_DB)
-            for where, mask in (("to 6 dB", inside), ("beyond", part["gap_db"] > WIDEST_ALIKE_DB)):
-                # Within one pair both grow with the gap, whatever the noise.
-                several = part[mask] if row["pairs"] >= MIN_PAIRS else part[:0]
-                each = [
-                    metrics.srcc(p["distance"].to_numpy(), p["mos_difference"].to_numpy()) for _, p in several.groupby(["seed", "snr_db"])
-                ]
-                row[f"SRCC {where}"] = float(np.mean(each)) if each else np.nan
-            rows.append(row)
+        for noise, pairs in of[name][0].items().groupby("noise")["pair"].nunique().items() if name in of else ():
+            each = [r.items() for r in of[name]]
+            shares = [_share_by_gap(items[items["noise"] == noise]).loc[WIDEST_ALIKE_DB] for items in each]
+            mos, distance = (float(np.mean([s[column] for s in shares])) for column in ("mos_difference", "distance"))
+            about = {"noise": Path(str(noise)).stem, "pairs": pairs, "encoder": title}
+            rows.append(about | {"PESQ, %": mos, "distance, %": distance, "distance / PESQ": distance / mos})
     return pd.DataFrame(rows).sort_values(["noise", "encoder"], ascending=[True, False], ignore_index=True) if rows else pd.DataFrame()
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ... import audio, environment, intrusive, metrics
+from ... import audio, environment, intrusive
 from ...corpora import jnd_pairs
 from ...corpora.jnd_pairs import Drawn, PairLaw
-from ...files import atomic
+from ...files import atomic, short_hash
 from ...learning import jsqa
 from ...learning.jsqa import PretrainSettings, Sounds
 from ...models.jsqa import CDPAM_RATE, RATE, Encoder, EncoderSettings, load_cdpam, untrained
@@ -82,8 +83,7 @@ class EmbeddingTrial(Trial):
             differences = [{"mos_difference": abs(m - mos[0])} for m in mos[1:]]
             found = _rows(about, self.gaps_db, encoder, mixed)
             rows += [row | difference for row, difference in zip(found, differences, strict=True)]
-        table = pd.DataFrame(rows)
-        return Result(self._geometry(encoder, sounds) | _followed(table), table)
+        return Result(self._geometry(encoder, sounds), pd.DataFrame(rows))
 
     def _geometry(self, encoder: Encoder, sounds: Sounds) -> dict[str, float]:
         """Of pairs by the paper's law: alignment is the mean square distance within a pair on the unit sphere, 0 to 4; uniformity the
@@ -97,11 +97,15 @@ class EmbeddingTrial(Trial):
         return {"alignment": float(alignment), "uniformity": float(uniformity)}
 
 
+PESQ_FORM = 1  # raise it with every change to what `_pesq` computes
+
+
 def _pesq(stacks: Stacks) -> list[list[float]]:
     """The MOS of PESQ of each mixture; kept in the cache, since every encoder is tried on the same mixtures, and PESQ takes longest."""
     sounds = [(drawn.speech[0].astype(np.float32), mixed.numpy()) for _, drawn, mixed in stacks]
-    name = jsqa.hash_of([part for sound in sounds for part in sound])
-    path = environment.cache_folder() / "material" / f"pesq-{name}.json"
+    parts = [part for sound in sounds for part in sound]
+    of = [PESQ_FORM, version("pesq"), jsqa.hash_of(parts), [part.shape for part in parts]]
+    path = environment.cache_folder() / "material" / f"pesq-{short_hash(json.dumps(of), 16)}.json"
     if not path.is_file():
         found = [[float(intrusive.pesq_mos(clean, one)) for one in mixed] for clean, mixed in sounds]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,19 +113,6 @@ def _pesq(stacks: Stacks) -> list[list[float]]:
             partial.write_text(json.dumps(found))
     mos: list[list[float]] = json.loads(path.read_text())
     return mos
-
-
-def _followed(table: pd.DataFrame) -> dict[str, float]:
-    """Spearman's correlation of distance with the difference in MOS, for gaps that count as alike and for wider ones: over pairs and gaps from
-    one SNR, mean over SNRs, since both depend on where the gap begins."""
-    gaps = table[table["gap_db"] > 0]
-    parts = {"inside": gaps[gaps["gap_db"] <= WIDEST_ALIKE_DB], "outside": gaps[gaps["gap_db"] > WIDEST_ALIKE_DB]}
-    return {
-        f"srcc_{name}": float(
-            np.mean([metrics.srcc(of["distance"].to_numpy(), of["mos_difference"].to_numpy()) for _, of in part.groupby("snr_db")])
-        )
-        for name, part in parts.items()
-    }
 
 
 def _untrained(settings: EncoderSettings, sounds: Sounds, seconds: float, seed: int) -> Encoder:
