@@ -214,7 +214,7 @@ starts = tables.table1(ours)
 figures.table(starts.drop(columns=tables.table1_more(starts)), "table1", "Three starts; intervals over seeds", 2)
 
 # %% [markdown]
-# ## What would a user take instead?
+# ## What are the alternatives?
 #
 # Published predictors as they come, and the same head on frozen features of a speech model, on the same tests. NISQA gets
 # sounds at 48 kHz, the others at 16 kHz. {glue:text}`alternatives`

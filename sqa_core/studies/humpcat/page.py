@@ -207,7 +207,7 @@ def _turning(found: pd.DataFrame) -> str:
     ends = [f"{r['target']} {_share_in_words(r[column])}" for _, r in table.iterrows() if np.isfinite(r[column])]
     hurt = [f"{r['target']}, first at {_share_in_words(r[shown])}" for _, r in table.iterrows() if np.isfinite(r[shown])]
     kept = [r["target"] for _, r in table.iterrows() if not np.isfinite(r[column])]
-    said = f"On these test files the mean gain is 0 or below from these shares on: {', '.join(ends) or 'none'}"
+    said = f"On these test files the mean gain is zero or negative from the following shares upwards: {', '.join(ends) or 'none'}"
     said += f"; on {listed(kept)} it stays above 0 to the largest share. " if kept else ". "
     return said + f"The interval of the gain is wholly below 0 for {'; '.join(hurt) or 'no target at any share'}."
 
