@@ -18,7 +18,6 @@ from ...figures.widgets import map_chooser
 from ...files import short_hash
 from ...learning import humpcat
 from ...learning.streams import Streams, of_sound
-from ...metrics import Interval
 from ...models import encoder_catalogue, encoders
 from ...models.humpcat import Humpcat
 from ...results import published
@@ -133,10 +132,11 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
     """Numbers with what they are."""
     out = []
     table = selection.transfers(found)
-    usual, alone = selection.chosen(table), selection.chosen(table, start="random")
+    usual, start = selection.chosen(table), claims.start_of(table, ["concatenation"]) or "random"
+    begun = "source + target" if start == "source" else "target only"
     found_gaps = (
-        (alone, selection.chosen(table, "concatenation", "random"),
-         "cross-attention minus concatenation with as many parameters, target only; interval over folds (targets and draws)"),
+        (selection.chosen(table, start=start), selection.chosen(table, "concatenation", start),
+         f"cross-attention minus concatenation with as many parameters, {begun}; interval over folds (targets and draws)"),
         (selection.chosen(table, by="file"), usual,
          "what mixing speakers between tuning and test would add to accuracy; interval over folds"),
     )  # fmt: skip
@@ -144,6 +144,10 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
         gap = selection.over_folds(selection.difference(one, other))
         if gap:
             out.append((f"{gap.text('+.1f')} points", name))
+    shuffled = tables_controls.gain(tables_controls.labels_table(found), tables_controls.SHUFFLED)
+    if shuffled:
+        what = "gain from a source with shuffled labels, on the speakers who are never tuned on; interval over folds"
+        return [*out, (f"{shuffled.text('+.1f')} points", what)]
     even = tables.attention_table(found)
     if len(even):
         mine = even[(even["network"] == USUAL) & (even["direction"] == "mfcc on prosody")]
@@ -215,24 +219,18 @@ def _turning(found: pd.DataFrame) -> str:
 def _labels(found: pd.DataFrame) -> str:
     """What the source is worth with other labels."""
     table = tables_controls.labels_table(found)
-    rows = {
-        r[tables_controls.CONTROL]: r
-        for r in table.to_dict("records")
-        if r["voices"] == "real" and np.isfinite(r.get("gain, points", np.nan))
-    }
     said = []
     for labels, what in (
         (tables_controls.permuted(len(CLASSES)), "With the target's labels permuted"),
         (tables_controls.SHUFFLED, "With the source's labels shuffled over its files"),
     ):
-        if labels in rows:
-            cost = tables_controls.labels_cost(found, labels)
-            over = selection.over_folds(cost), selection.over_targets(cost)
-            texts = [x.text(".1f") for x in over if x]
+        gain, cost = tables_controls.gain(table, labels), tables_controls.labels_cost(found, labels)
+        folds, means = selection.over_folds(cost), selection.over_targets(cost)
+        if gain and folds:
+            over = f" (over the targets' means {means.text('.1f')})" if means else ""
             said.append(
-                f"{what}, the source alone classifies {rows[labels]['source only, %']:.1f} % of the files correctly; after tuning the source adds "
-                f"{Interval.of(rows[labels], 'gain, points').text('+.1f')} points, {texts[0]} fewer than with the labels as they are"
-                + (f" (over the targets' means {texts[1]})." if len(texts) > 1 else ".")
+                f"{what}, the source adds {gain.text('+.1f')} points after tuning, {folds.text('.1f')} fewer than with the labels as they "
+                f"are{over}."
             )
     return f"{' '.join(said)} Intervals are over folds, that is targets and draws." if said else f"That control is {MISSING} here."
 

@@ -64,6 +64,12 @@ def labels_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows) if paired[CONTROL].nunique() > 1 else pd.DataFrame()
 
 
+def gain(table: pd.DataFrame, labels: str) -> Interval | None:
+    """What the source adds on real recordings, by `labels_table`; None where it is not known."""
+    of = table[(table["voices"] == "real") & (table[CONTROL] == labels)] if len(table) else table
+    return Interval.of(of.iloc[0].to_dict(), "gain, points") if len(of) and "gain, points" in of else None
+
+
 def labels_cost(found: pd.DataFrame, labels: str) -> pd.DataFrame:
     """How much lower accuracy is after tuning on real recordings than with the labels as they are, in points: target, seed, difference."""
     paired = _paired(found)
