@@ -75,7 +75,7 @@ def variants(table: pd.DataFrame):
 
     order = table.groupby("variant")["change, points"].mean().sort_values().index
     place = {name: i for i, name in enumerate(order)}
-    figure, axis = plt.subplots(figsize=(width_in(), 1.2 + 0.36 * len(order)))
+    figure, axis = plt.subplots(figsize=(width_in(), 1.2 + 0.28 * len(order)))
     for i, (start, part) in enumerate(table.groupby("start")):
         drawn = pd.DataFrame({"y": part["variant"].map(place), "value": part["change, points"]})
         drawn = drawn.assign(low=part["change, points, low"], high=part["change, points, high"])

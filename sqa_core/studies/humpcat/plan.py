@@ -122,7 +122,7 @@ def layers_of(count: int, of_twelve: Sequence[int]) -> Layers:
 
 
 def trials(settings: Settings) -> list[Trial]:
-    """Transfers at the usual share and their counterparts on the target only; other shares; variants; the source by itself.
+    """Transfers at the usual share and their counterparts on the target only; other shares; variants; controls; the source by itself.
 
     Raises
     ------
