@@ -71,7 +71,9 @@ figures.shown(
 # ## How this rerun differs from the paper
 
 # %% tags=["hide-input"]
-figures.table(page.deviations_table(ours), "deviations", "Differences from the paper", fold="Data, features, network and training, one by one")
+figures.table(
+    page.deviations_table(ours), "deviations", "Differences from the paper", fold="Data, features, network and training, one by one"
+)
 
 # %% tags=["hide-input"]
 figures.table(

@@ -7,7 +7,7 @@ import pandas as pd
 from ... import metrics
 from ...metrics import Interval
 from ...results.claims import Finding, Test, Verdict, against, all_of, decisive, judge, not_tested
-from . import selection, tables
+from . import selection, tables, tables_controls
 from .plan import SHARE
 from .trials import Start
 
@@ -31,7 +31,7 @@ def findings(found: pd.DataFrame) -> list[Finding]:
         _beats(table, "C6", ["one stage"]),
         _beats(table, "C7", ["layer 1", "layer 9", "last layer"]),
         _beats(table, "C8", ["without MFCCs", "without prosody"]),
-        _source_helps(table),
+        _source_helps(found),
         _small_share(table),
         _beats(table, "C11", ["softmax", "margin 0"]),
         _speakers_apart(found),
@@ -128,8 +128,9 @@ def start_of(table: pd.DataFrame, variants: list[str]) -> Start | None:
     return next((s for s in starts if all(_complete(selection.chosen(table, v, s), table) for v in variants)), None)
 
 
-def _source_helps(table: pd.DataFrame) -> Finding:
+def _source_helps(found: pd.DataFrame) -> Finding:
     """C9: source + target minus target only at the usual share; other shares between 10 and 33 %, and folds that tune on every class, beside."""
+    table = selection.transfers(found)
     source, other = selection.chosen(table), selection.chosen(table, start="random")
     if not (_complete(source, table) and _complete(other, table)):
         return not_tested("C9", RUN)
@@ -148,6 +149,8 @@ def _source_helps(table: pd.DataFrame) -> Finding:
             and (beside := selection.over_folds(selection.difference(*cells)))
         ):
             parts.append(f"at {100 * share:g} % {beside.text('+.1f')}")
+    if shuffled := tables_controls.gain(tables_controls.labels_table(found), tables_controls.SHUFFLED):
+        parts.append(f"from a source with shuffled labels {shuffled.text('+.1f')}, on the files that are tested at every share")
     tests = [against(gain, "accuracy, source + target − target only, points", low=0.0)]
     finding = _finding(source, "C9", "; ".join(parts), tests)
     # Of folds that share a target, or speakers, the interval speaks for these targets; read strictly, the claim is about targets.
