@@ -360,8 +360,8 @@ figures.table(
 #
 # - {glue:text}`absent`
 # - A Chinese and a Spanish target, and a second English one.
-# - Variants that the forest plot does not show. They are planned, most of them with the source as well, and the figures show
-#   them when they are computed.
+# - The source for the variants from prosody over time on, and more than one draw of speakers at width 252. They are planned, and
+#   the figures show them when they are computed.
 # - Leaving speakers out of the source for more than one draw of initial weights.
 # - Size-matched targets still differ in their number of speakers, and none is Chinese: whether the paper's low accuracy there
 #   is distance or class mix stays open.
