@@ -62,7 +62,8 @@ class Inputs(NamedTuple):
     """A batch of files.
 
     encoder : blocks of all files one after the other (`in_blocks`), so that no window of the convolution is computed for padding alone.
-    mfcc : averaged to the files' steps (`averaged`). prosody : one vector per file, or contours averaged to the files' steps. steps : how many steps each file has, by `count_steps`. first : the first of them among those of the convolution.
+    mfcc : averaged to the files' steps (`averaged`). prosody : one vector per file, or contours averaged to the files' steps. steps : how
+    many steps each file has, by `count_steps`. first : the first of them among those of the convolution.
     """
 
     encoder: Float[Tensor, "blocks across inputs"]

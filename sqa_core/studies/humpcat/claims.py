@@ -117,9 +117,8 @@ def _beats(table: pd.DataFrame, claim: str, variants: list[str]) -> Finding:
             f"reference network minus {variant}{smaller}: {gap.text('+.1f')} points"
             + (f" (over the targets' means {wider.text('+.1f')})" if wider else "")
         )
-    begun = "source + target" if start == "source" else "target only"
     folds = f"intervals over folds of these {change['target'].nunique()} targets"
-    return _finding(usual, claim, f"{'; '.join(parts)}; {begun}, {folds}", tests)
+    return _finding(usual, claim, f"{'; '.join(parts)}; {selection.BEGUN[start]}, {folds}", tests)
 
 
 def start_of(table: pd.DataFrame, variants: list[str]) -> Start | None:

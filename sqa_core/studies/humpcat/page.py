@@ -133,10 +133,9 @@ def three_numbers(found: pd.DataFrame) -> list[tuple[str, str]]:
     out = []
     table = selection.transfers(found)
     usual, start = selection.chosen(table), claims.start_of(table, ["concatenation"]) or "random"
-    begun = "source + target" if start == "source" else "target only"
     found_gaps = (
         (selection.chosen(table, start=start), selection.chosen(table, "concatenation", start),
-         f"cross-attention minus concatenation with as many parameters, {begun}; interval over folds (targets and draws)"),
+         f"cross-attention minus concatenation with as many parameters, {selection.BEGUN[start]}; interval over folds (targets and draws)"),
         (selection.chosen(table, by="file"), usual,
          "what mixing speakers between tuning and test would add to accuracy; interval over folds"),
     )  # fmt: skip
@@ -304,7 +303,7 @@ def chooser(found: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str,
         for cell, streams, of in by_target:
             if target not in of:
                 continue
-            begun = "target only" if cell["start"] == "random" else "source + target" if cell["share"] else "source only"
+            begun = selection.BEGUN[cell["start"]] if cell["share"] or cell["start"] == "random" else "source only"
             draws = f"{len(of[target])} draw{'s' * (len(of[target]) > 1)}"
             share = "all files of the tuning speakers" if cell["share"] == 1 else f"{percent(cell['share'])} of the files"
             name = f"{tables.title(target)}, {share}, {begun}, {streams} ({draws})"

@@ -90,6 +90,9 @@ def of_voices(found: pd.DataFrame, kind: str) -> list[Record]:
     return [r for r in of if r.trial["target_hash"] == versions.most_common(1)[0][0]]
 
 
+BEGUN = {"source": "source + target", "random": "target only"}  # how pages name the two starts
+
+
 def chosen(table: pd.DataFrame, variant: str = USUAL, start: str = "source", share: float = SHARE, by: str = "speaker") -> pd.DataFrame:
     """The transfers of one cell, one row per fold, in one order."""
     mask = (table["variant"] == variant) & (table["start"] == start) & (table["share"] == share) & (table["by"] == by)

@@ -182,7 +182,7 @@ def variants_table(found: pd.DataFrame) -> pd.DataFrame:
         interval = selection.over_folds(change)
         if name == USUAL or interval is None:
             continue
-        row: dict[str, Any] = {"variant": name, "start": "target only" if start == "random" else "source + target"}
+        row: dict[str, Any] = {"variant": name, "start": selection.BEGUN[start]}
         row |= interval.columns("change, points") | {"folds": len(change)}
         row |= {title(t): change.loc[change["target"] == t, "difference"].mean() for t in in_order(change["target"])}
         rows.append(row | {"parameters": int(cell["parameters"].iloc[0])})

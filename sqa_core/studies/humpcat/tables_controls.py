@@ -7,7 +7,7 @@ import pandas as pd
 from ... import metrics
 from ...metrics import Interval
 from . import selection, tables
-from .plan import EACH, SHARE
+from .plan import EACH, PERMUTED, SHARE
 
 CONTROL = "labels"
 AS_THEY_ARE, SHUFFLED = "as they are", "source's shuffled over files"
@@ -22,7 +22,7 @@ def permuted(count: int) -> str:
 def _by_labels(found: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on the files that are tested at every share: voices, labels, target, seed, start, share, fixed_accuracy."""
     transfers = selection.transfers(found)
-    usual = [chosen for share in (0.0, SHARE) for chosen in selection.chosen(transfers, share=share)["record"]]
+    usual = [r for share in (0.0, SHARE) for r in selection.chosen(transfers, share=share)["record"]]
     usual += list(selection.chosen(transfers, start="random")["record"])
     exchanged = [*selection.of_run(found, "permuted"), *selection.of_voices(found, "permuted")]
     labelled = [(AS_THEY_ARE, r) for r in usual] + [(SHUFFLED, r) for r in selection.of_run(found, "shuffled")]
@@ -55,7 +55,7 @@ def labels_table(found: pd.DataFrame) -> pd.DataFrame:
     """What is left of the source's gain if labels do not match: one row per voices and labels, means over the same folds, on the files that are
     tested at every share; gain paired over folds."""
     paired, rows = _paired(found), []
-    order = [permuted(n) for n in range(5)] + [SHUFFLED]
+    order = [permuted(n) for n in PERMUTED] + [SHUFFLED]
     for (voices, labels), of in sorted(paired.groupby(CELL), key=lambda item: (item[0][0], order.index(item[0][1]))):
         row: dict[str, Any] = {"voices": voices, CONTROL: labels}
         row |= {name: of[name].mean() for name in ("source only, %", "source + target, %", "target only, %")}
@@ -91,9 +91,9 @@ def matched(found: pd.DataFrame) -> pd.DataFrame:
         ("all files", [selection.chosen(whole, start=start) for start in ("source", "random")]),
         ("size-matched", [cut[cut["start"] == start] for start in ("source", "random")]),
     ):
-        gain = selection.difference(*cells).rename(columns={"difference": f"gain, {name}, points"})
+        added = selection.difference(*cells).rename(columns={"difference": f"gain, {name}, points"})
         accuracy = cells[0][[*selection.FOLD, "accuracy"]].rename(columns={"accuracy": f"{name}, %"})
-        parts.append(accuracy.merge(gain, on=selection.FOLD, validate="one_to_one"))
+        parts.append(accuracy.merge(added, on=selection.FOLD, validate="one_to_one"))
     return parts[0].merge(parts[1], on=selection.FOLD, validate="one_to_one")
 
 

@@ -326,13 +326,15 @@ def _on_listeners(found: pd.DataFrame) -> str:
 def _heads(found: pd.DataFrame) -> str:
     """What the head gets from frozen encoders, in a sentence."""
     metric = f"pcc_{claims.TEST}"
-    of = {start: selection.mean_of(heads, metric) for start in tables.HEADS if (heads := selection.heads(found, start))}
+    of = {start: heads for start in tables.HEADS if (heads := selection.heads(found, start))}
     if not of:
         return MISSING
-    counts = {start: len(selection.heads(found, start)) for start in of}
-    fewer = {start: f" ({_seeds(n)})" * (n < max(counts.values())) for start, n in counts.items()}
-    words = [f"{value:.2f} with {tables.HEADS[start]}{fewer[start]}" for start, value in of.items()]
-    return f"Mean PCC on P.835's listeners over {_seeds(max(counts.values()))} is {'; '.join(words)}."
+    most = max(map(len, of.values()))
+    words = [
+        f"{selection.mean_of(heads, metric):.2f} with {tables.HEADS[start]}" + f" ({_seeds(len(heads))})" * (len(heads) < most)
+        for start, heads in of.items()
+    ]
+    return f"Mean PCC on P.835's listeners over {_seeds(most)} is {'; '.join(words)}."
 
 
 def _embedding(found: pd.DataFrame) -> str:

@@ -538,12 +538,12 @@ def embedding_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, of in embeddings(found).items():
         row: dict[str, Any] = {"pretrained on": name}
-        row |= metrics.confidence_t([_share_by_gap(r.items())["distance"][WIDEST_ALIKE_DB] for r in of]).columns(
-            "distance at 6 dB, % of 20 dB"
-        )
+        items = [r.items() for r in of]
+        shares = [_share_by_gap(each)["distance"][WIDEST_ALIKE_DB] for each in items]
+        row |= metrics.confidence_t(shares).columns("distance at 6 dB, % of 20 dB")
         for key, title in {"alignment": "alignment (0 best)", "uniformity": "uniformity (low best)"}.items():
             row |= metrics.confidence_t([r.metrics[key] for r in of]).columns(title)
-        followed = [follows_pesq(r.items()) for r in of]
+        followed = [follows_pesq(each) for each in items]
         for where, title in FOLLOWS.items():
             row |= metrics.confidence_t([f[where] for f in followed], (-1.0, 1.0)).columns(title)
         rows.append(row | {"seeds": len(of)})
@@ -575,9 +575,9 @@ def embedding_by_noise(found: pd.DataFrame) -> pd.DataFrame:
     of = embeddings(found)
     rows: list[dict[str, Any]] = []
     for title, name in (("untrained", PAIRS["scratch"]), ("pretrained", PAIRS["2 to 6 dB"])):
-        for noise, pairs in of[name][0].items().groupby("noise")["pair"].nunique().items() if name in of else ():
-            each = [r.items() for r in of[name]]
-            shares = [_share_by_gap(items[items["noise"] == noise]).loc[WIDEST_ALIKE_DB] for items in each]
+        items = [r.items() for r in of.get(name, [])]
+        for noise, pairs in items[0].groupby("noise")["pair"].nunique().items() if items else ():
+            shares = [_share_by_gap(each[each["noise"] == noise]).loc[WIDEST_ALIKE_DB] for each in items]
             mos, distance = (float(np.mean([s[column] for s in shares])) for column in ("mos_difference", "distance"))
             about = {"noise": Path(str(noise)).stem, "pairs": pairs, "encoder": title}
             rows.append(about | {"PESQ, %": mos, "distance, %": distance, "distance / PESQ": distance / mos})
